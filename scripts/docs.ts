@@ -1,0 +1,30 @@
+/**
+ * Writes the documents that say what the code already says: the policy reference and JSON Schema from the schema the
+ * loader uses, the reason codes, the error codes. `--check` writes nothing and fails where a document is stale; `npm test`
+ * runs it so. Called by `npm run docs`.
+ */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { errorCodesPage } from "./docs/error-codes.ts";
+import { policyReferencePage, policySchemaFile } from "./docs/policy-reference.ts";
+import { reasonCodesPage } from "./docs/reason-codes.ts";
+
+const documents: Record<string, string> = {
+  "docs/error-codes.md": errorCodesPage(),
+  "docs/policy-reference.md": policyReferencePage(),
+  "docs/policy.schema.json": policySchemaFile(),
+  "docs/reason-codes.md": reasonCodesPage(),
+};
+
+const check = process.argv.includes("--check");
+for (const [path, text] of Object.entries(documents)) {
+  const file = fileURLToPath(new URL(`../${path}`, import.meta.url));
+  if (existsSync(file) && readFileSync(file, "utf8") === text) continue;
+  if (check) {
+    console.error(`${path} is stale: run \`npm run docs\` and commit it.`);
+    process.exitCode = 1;
+  } else {
+    writeFileSync(file, text);
+    console.error(`${path} written`);
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * Every failure a user can cause, as a table: code, exit code, and what to do next. `docs/error-codes.md` is generated
+ * from it. A bare `new Error` is for our own defects only.
+ */
+export const errorTable = {
+  USAGE: { exit: 2, help: "See `sallyport <command> --help`." },
+  POLICY_UNREADABLE: { exit: 2, help: "Check the path and the permissions of the policy file." },
+  POLICY_INVALID: { exit: 2, help: "Fix the positions listed; `sallyport policy check FILE` shows them again." },
+  NOT_ROOT: { exit: 4, help: "Run as root: sudo sallyport …" },
+  MISSING_CAPABILITY: { exit: 4, help: "The process needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_SYS_ADMIN." },
+  MISSING_TOOL: { exit: 4, help: "Install the Debian/Ubuntu packages iptables, iproute2 and conntrack." },
+  KERNEL_FEATURE: { exit: 4, help: "This kernel lacks a netfilter feature; see docs/requirements.md." },
+  UNKNOWN_INTERFACE: { exit: 4, help: "List the interfaces with `ip link` and name one of them." },
+  QUEUE_IN_USE: { exit: 4, help: "Another program reads this NFQUEUE number; choose another with --queue." },
+  PORT_IN_USE: { exit: 4, help: "Another program listens there; choose another port." },
+  STATE_IN_USE: { exit: 4, help: "Another Sallyport uses this state directory; stop it or choose another with --state." },
+  STATE_UNWRITABLE: { exit: 4, help: "The state directory must exist on a writable file system with free space." },
+  RULESET: { exit: 4, help: "The kernel refused the ruleset; the text says which rule." },
+  ENFORCEMENT_LOST: { exit: 1, help: "The data path stopped; new connections are refused until it runs again." },
+  NOT_RUNNING: { exit: 1, help: "No Sallyport answers in this state directory; start one or check --state." },
+  RECORD_UNREADABLE: { exit: 2, help: "Check the path and the permissions of the state directory; --state names it." },
+  CHAIN_BROKEN: { exit: 1, help: "The record was edited, cut or reordered at the place named." },
+  INTERNAL: { exit: 1, help: "This is a defect of ours; please report it with the text above." },
+} as const;
+
+export type ErrorCode = keyof typeof errorTable;
+
+/** A failure with a stable code. `message` says what happened; the table says what to do. */
+export class SallyportError extends Error {
+  readonly code: ErrorCode;
+  readonly data: Record<string, unknown>;
+
+  constructor(code: ErrorCode, message: string, data: Record<string, unknown> = {}, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = "SallyportError";
+    this.code = code;
+    this.data = data;
+  }
+
+  /** The process's exit code for this failure. */
+  get exitCode(): number {
+    return errorTable[this.code].exit;
+  }
+
+  /** What the user should do next. */
+  get help(): string {
+    return errorTable[this.code].help;
+  }
+}
