@@ -1,0 +1,121 @@
+/**
+ * From a policy to the engine that decides packets. Linear in the combinations of source, endpoint and port that the rules
+ * write down; the result is immutable to its users and depends on nothing but the policy and the time given.
+ */
+import { CidrTable } from "../address/cidr.ts";
+import { LabelTrie } from "../address/trie.ts";
+import type { Engine, RuleRef } from "./decision.ts";
+import { CompiledEngine } from "./engine.ts";
+import { ItemList, RuleNode, SourceClass, makeItem } from "./items.ts";
+import { appliesAt, modeAt } from "./model.ts";
+import type { Endpoint, Policy, Rule, Source } from "./model.ts";
+
+/** The reference that stands for every source. */
+const everySource = 0;
+
+/** All that the engine looks things up in. */
+export interface Index {
+  readonly hash: string;
+  readonly names: LabelTrie<RuleNode>;
+  readonly cidrs: CidrTable<RuleNode>;
+  /** Deny rules on names, by source reference: which of them could a name shown later meet? */
+  readonly denials: ReadonlyMap<number, Denials>;
+  classOf(entry: SubnetClass | null): SourceClass;
+  readonly subnets: CidrTable<SubnetClass>;
+}
+
+/** Deny rules on names for one source reference: all, and those in enforce mode. */
+export interface Denials {
+  readonly all: ItemList;
+  readonly enforced: ItemList;
+}
+
+/** What is known of a subnet before any address in it was asked about. */
+export interface SubnetClass {
+  /** Positions in the list of distinct sources. */
+  readonly sources: number[];
+  parent: SubnetClass | null;
+  settled: SourceClass | null;
+}
+
+/** The engine for a policy as it stands at `now` (milliseconds since the epoch). */
+export function compile(policy: Policy, now: number): Engine {
+  return new CompiledEngine(buildIndex(policy, now));
+}
+
+function buildIndex(policy: Policy, now: number): Index {
+  const rules = policy.rules.filter((rule) => appliesAt(rule, now));
+  const sources = distinctSources(policy, rules);
+  const refs = new Map(sources.map((source, i) => [source, i + 1]));
+  const names = new LabelTrie<RuleNode>();
+  const cidrs = new CidrTable<RuleNode>();
+  const denials = new Map<number, Denials>();
+  const nodes = new Map<Endpoint, RuleNode>();
+  const newNode = () => new RuleNode();
+  for (const [order, rule] of rules.entries()) {
+    const ref = refOf(rule, now);
+    const from = rule.from === null ? [everySource] : rule.from.map((source) => refs.get(source)!);
+    for (const { endpoint, services } of rule.targets) {
+      let node = nodes.get(endpoint);
+      if (node === undefined) {
+        node = endpoint.kind === "name" ? names.getOrAdd(endpoint.pattern, newNode) : cidrs.getOrAdd(endpoint.cidr, newNode);
+        nodes.set(endpoint, node);
+      }
+      for (const service of services) {
+        const item = makeItem(order, ref, service);
+        for (const source of from) node.add(source, item);
+        if (item.allow || endpoint.kind !== "name") continue;
+        const denial = { ...item, pattern: endpoint.pattern };
+        for (const source of from) {
+          let lists = denials.get(source);
+          if (lists === undefined) denials.set(source, (lists = { all: new ItemList(), enforced: new ItemList() }));
+          lists.all.add(denial);
+          if (denial.enforce) lists.enforced.add(denial);
+        }
+      }
+    }
+  }
+  return { hash: policy.hash, names, cidrs, denials, ...sourceClasses(policy, sources) };
+}
+
+/** Declared sources first, in their order, then the inline ones that rules use. */
+function distinctSources(policy: Policy, rules: readonly Rule[]): Source[] {
+  const all = new Set(policy.sources);
+  for (const { from } of rules) for (const source of from ?? []) all.add(source);
+  return [...all];
+}
+
+function refOf(rule: Rule, now: number): RuleRef {
+  const { name, tier, action, reason, line, column } = rule;
+  return Object.freeze({ name, tier, mode: modeAt(rule, now), action, reason, line, column });
+}
+
+function sourceClasses(policy: Policy, sources: readonly Source[]): Pick<Index, "subnets" | "classOf"> {
+  const subnets = new CidrTable<SubnetClass>();
+  for (const [i, source] of sources.entries()) {
+    for (const subnet of source.subnets) {
+      const known = subnets.getOrAdd(subnet, () => ({ sources: [], parent: null, settled: null })).sources;
+      if (known.at(-1) !== i) known.push(i);
+    }
+  }
+  for (const entry of subnets.entries()) entry.value.parent = entry.parent?.value ?? null;
+  const enforceFor = new Set(policy.default.enforceFor);
+  const everywhere = policy.default.mode === "enforce";
+  const settle = (positions: readonly number[]): SourceClass => {
+    const first = positions.find((i) => sources[i]!.declared);
+    const group = first === undefined ? null : sources[first]!.name;
+    const enforced = everywhere || positions.some((i) => enforceFor.has(sources[i]!));
+    return new SourceClass([everySource, ...positions.map((i) => i + 1)], group, enforced);
+  };
+  const nobody = settle([]);
+  const classOf = (entry: SubnetClass | null): SourceClass => {
+    if (entry === null) return nobody;
+    if (entry.settled === null) {
+      const positions = new Set<number>();
+      for (let at: SubnetClass | null = entry; at !== null; at = at.parent) for (const i of at.sources) positions.add(i);
+      entry.settled = settle([...positions].toSorted((a, b) => a - b));
+    }
+    return entry.settled;
+  };
+  return { subnets, classOf };
+}

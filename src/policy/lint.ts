@@ -1,0 +1,76 @@
+/**
+ * What loads but deserves a look. Every warning is about what a rule opens or no longer does, in words that say what an
+ * attacker or the passing of time makes of it. The clock is the caller's.
+ */
+import { cidrContains } from "../address/cidr.ts";
+import { parseAddress } from "../address/ip.ts";
+import type { Address } from "../address/ip.ts";
+import type { Pattern } from "../address/pattern.ts";
+import { isPublicSuffix } from "../address/suffix.ts";
+import { appliesAt, modeAt } from "./model.ts";
+import type { Endpoint, Policy, Rule } from "./model.ts";
+import { Problems } from "./problem.ts";
+import type { Problem, ProblemCode } from "./problem.ts";
+
+const metadata: readonly Address[] = ["169.254.169.254", "169.254.170.2", "168.63.129.16", "fd00:ec2::254"].map(
+  (text) => parseAddress(text)!,
+);
+
+/** The warnings for a policy as it stands at `now` (milliseconds since the epoch). */
+export function lint(policy: Policy, now: number): Problem[] {
+  const problems = new Problems(policy.file);
+  for (const rule of policy.rules) lintRule(rule, now, problems);
+  return problems.list;
+}
+
+function lintRule(rule: Rule, now: number, problems: Problems): void {
+  const warn = (code: ProblemCode, message: string, fix: string): void => {
+    const { line, column, name } = rule;
+    problems.add(code, () => ({ line, column, text: name }), `rule “${name}”: ${message}`, fix);
+  };
+  if (!appliesAt(rule, now)) {
+    warn("expired", "it has expired and no longer applies", "Remove it, or give it a later date.");
+    return;
+  }
+  if (rule.mode !== modeAt(rule, now)) {
+    warn("promoted", "its monitor time has passed: it now enforces", "Remove mode and monitor_until.");
+  }
+  if (rule.action === "deny") return;
+  for (const { endpoint, services } of rule.targets) {
+    const opaque = services.find((s) => s.protocol === "tcp" || s.protocol === "udp");
+    if (endpoint.kind === "name" && opaque !== undefined) {
+      warn(
+        "opaque_name",
+        `${endpoint.text} over ${opaque.protocol} is known by DNS alone; whatever else shares its addresses is open, too`,
+        "Use tls, http, ssh or quic where the protocol allows it.",
+      );
+    }
+    lintEndpoint(endpoint, warn);
+  }
+}
+
+function lintEndpoint(endpoint: Endpoint, warn: (code: ProblemCode, message: string, fix: string) => void): void {
+  if (endpoint.kind === "cidr") {
+    const reached = metadata.some((address) => cidrContains(endpoint.cidr, address));
+    if (!reached || endpoint.cidr.length === endpoint.cidr.address.length * 8) return;
+    warn("reaches_special", `${endpoint.text} includes a cloud's metadata service`, "Name the networks that are meant.");
+    return;
+  }
+  if (endpoint.text === "**") {
+    warn("any_name", "it allows any name, an attacker's included", "Name the destinations.");
+    return;
+  }
+  const suffix = wildcardSuffix(endpoint.pattern);
+  if (suffix === null || !isPublicSuffix(suffix)) return;
+  warn("public_suffix", `${endpoint.text}: anybody can register a name under ${suffix}`, "Name the hosts, or use a {0-9} range.");
+}
+
+/** What follows the last star of a pattern; null where there is none. Ranges are finite, their names already chosen. */
+function wildcardSuffix(pattern: Pattern): string | null {
+  const last = pattern.labels.findLastIndex((label) => label.kind === "star");
+  if (last < 0 && !pattern.deep) return null;
+  return pattern.labels
+    .slice(last + 1)
+    .map((label) => (label.kind === "literal" ? label.text : "x"))
+    .join(".");
+}

@@ -1,0 +1,80 @@
+/**
+ * A policy after loading: every name resolved, every endpoint parsed, rules in the order of evaluation. Plain data that
+ * both evaluators, the lint and the reports read. Times are milliseconds since the epoch; nothing here knows the clock.
+ */
+import type { Cidr } from "../address/cidr.ts";
+import type { Pattern } from "../address/pattern.ts";
+import type { Mode, Protocol, Tier } from "./decision.ts";
+
+/** Who: a declared source, or an inline CIDR of a rule (then `declared` is false). One object per distinct source. */
+export interface Source {
+  readonly name: string;
+  readonly declared: boolean;
+  readonly subnets: readonly Cidr[];
+  readonly line: number;
+  readonly column: number;
+}
+
+/** Where to, without ports. */
+export type Endpoint =
+  | { readonly kind: "name"; readonly pattern: Pattern; readonly text: string }
+  | { readonly kind: "cidr"; readonly cidr: Cidr; readonly text: string };
+
+/** A port (null: every port) and the protocol spoken there. For icmp the port is null. */
+export interface Service {
+  readonly port: number | null;
+  readonly protocol: Protocol;
+}
+
+/** One endpoint of a rule with what may be spoken to it. */
+export interface Target {
+  readonly endpoint: Endpoint;
+  readonly services: readonly Service[];
+}
+
+/** One rule as written, resolved. */
+export interface Rule {
+  readonly name: string;
+  readonly tier: Tier;
+  readonly action: "allow" | "deny";
+  /** As declared; see {@link modeAt}. */
+  readonly mode: Mode;
+  readonly monitorUntil: number | null;
+  readonly expires: number | null;
+  readonly reason: string | null;
+  readonly owner: string | null;
+  /** Null: every source. */
+  readonly from: readonly Source[] | null;
+  readonly targets: readonly Target[];
+  readonly line: number;
+  readonly column: number;
+}
+
+/** A loaded policy. `rules` holds tier 1, then tier 2, in order. */
+export interface Policy {
+  readonly hash: string;
+  readonly file: string;
+  readonly sources: readonly Source[];
+  readonly rules: readonly Rule[];
+  readonly default: { readonly mode: Mode; readonly enforceFor: readonly Source[] };
+}
+
+/** The mode a rule has at a time: monitor turns into enforce when `monitor_until` passes. */
+export function modeAt(rule: Rule, now: number): Mode {
+  return rule.mode === "monitor" && rule.monitorUntil !== null && rule.monitorUntil <= now ? "enforce" : rule.mode;
+}
+
+/** False once `expires` has passed. */
+export function appliesAt(rule: Rule, now: number): boolean {
+  return rule.expires === null || rule.expires > now;
+}
+
+/** The next time after `now` at which some rule changes its mode or stops applying; null when never. */
+export function nextChange(policy: Policy, now: number): Date | null {
+  let next = Infinity;
+  for (const { expires, monitorUntil, mode } of policy.rules) {
+    if (expires !== null && expires > now && expires < next) next = expires;
+    if (mode === "monitor" && monitorUntil !== null && monitorUntil > now && monitorUntil < next) next = monitorUntil;
+  }
+  return next === Infinity ? null : new Date(next);
+}

@@ -1,0 +1,289 @@
+/**
+ * From the raw shape of a policy file to the model: names to what they stand for, texts to endpoints, prefixes and times.
+ * Reports every problem it meets and goes on, so that one run shows all of them.
+ */
+import { isCidrDefect, formatCidr, parseCidr } from "../address/cidr.ts";
+import type { Cidr } from "../address/cidr.ts";
+import type { Mode, Tier } from "./decision.ts";
+import type { Document, Path } from "./document.ts";
+import { isEndpointDefect, parseEndpoint } from "./endpoint.ts";
+import type { ParsedEndpoint, Ports } from "./endpoint.ts";
+import type { Policy, Rule, Service, Source, Target } from "./model.ts";
+import { presets } from "./presets.ts";
+import { nearest } from "./problem.ts";
+import type { ProblemCode, Problems } from "./problem.ts";
+import type { RawDestination, RawPolicy, RawRule } from "./schema.ts";
+import { isServiceDefect, servicesFor } from "./services.ts";
+
+/** An endpoint of a destination with the ports its list gives it. */
+interface Listed {
+  parsed: ParsedEndpoint;
+  listPorts: Ports;
+}
+
+/**
+ * A rule's sources times its endpoints times their ports, summed over all rules, may reach this; a file past it would
+ * take all memory of every worker.
+ */
+const maxCombinations = 4_000_000;
+
+/** Resolves a whole file. The result is meaningful only when `problems` is empty afterwards. */
+export function resolvePolicy(raw: RawPolicy, document: Document, problems: Problems, hash: string, file: string): Policy {
+  return new Resolver(raw, document, problems).policy(hash, file);
+}
+
+class Resolver {
+  readonly #raw: RawPolicy;
+  readonly #document: Document;
+  readonly #problems: Problems;
+  readonly #sources = new Map<string, Source>();
+  readonly #destinations = new Map<string, readonly Listed[]>();
+  readonly #inlineSources = new Map<string, Source>();
+  readonly #inlineEndpoints = new Map<string, readonly Listed[]>();
+  readonly #services = new Map<string, ReturnType<typeof servicesFor>>();
+  readonly #names = new Map<string, number>();
+  #combinations = 0;
+
+  constructor(raw: RawPolicy, document: Document, problems: Problems) {
+    this.#raw = raw;
+    this.#document = document;
+    this.#problems = problems;
+  }
+
+  policy(hash: string, file: string): Policy {
+    const raw = this.#raw;
+    for (const [name, source] of Object.entries(raw.sources ?? {})) this.#declareSource(name, source);
+    for (const [name, value] of Object.entries(raw.destinations ?? {})) this.#declareDestination(name, value);
+    const rules = [...this.#rules("permits", raw.permits ?? [], 1), ...this.#rules("rules", raw.rules ?? [], 2)];
+    const enforceFor = (raw.default?.enforce_for ?? []).flatMap((name, i) => {
+      const source = this.#sources.get(name);
+      if (source === undefined) this.#unknownSource(name, ["default", "enforce_for", i]);
+      return source ?? [];
+    });
+    if (this.#combinations > maxCombinations) {
+      this.#report(
+        "too_large",
+        [],
+        `the rules come to ${this.#combinations} combinations of source, endpoint and port (limit ${maxCombinations})`,
+        "Use fewer, wider sources or destinations.",
+      );
+    }
+    const mode: Mode = raw.default?.mode ?? "enforce";
+    return { hash, file, sources: [...this.#sources.values()], rules, default: { mode, enforceFor } };
+  }
+
+  #report(code: ProblemCode, path: Path, message: string, fix: string, key = false): void {
+    this.#problems.add(code, () => this.#document.place(path, key), message, fix);
+  }
+
+  #checkName(name: string, path: Path, key: boolean): void {
+    // eslint-disable-next-line no-control-regex -- names go to terminals and line-based logs
+    if (name.trim() === name && name !== "" && name.length <= 200 && !/[\x00-\x1f\x7f-\x9f\u2028\u2029]/.test(name)) return;
+    const message = `“${name}” is not a good name: it is empty, over 200 characters, or has control characters or outer spaces`;
+    this.#report("bad_name", path, message, "Write a plain, short name.", key);
+  }
+
+  #declareSource(name: string, source: NonNullable<RawPolicy["sources"]>[string]): void {
+    const path = ["sources", name];
+    this.#checkName(name, path, true);
+    for (const key of ["tags", "github", "kubernetes", "process"] as const) {
+      if (source[key] !== undefined) {
+        this.#report("not_in_version", [...path, key], `sources by ${key} are not in this version`, "Use subnets.", true);
+      }
+    }
+    const subnets: Cidr[] = [];
+    for (const [i, text] of (source.subnets ?? []).entries()) {
+      const cidr = parseCidr(text);
+      if (isCidrDefect(cidr)) this.#report("bad_cidr", [...path, "subnets", i], cidr.message, cidr.fix);
+      else subnets.push(cidr);
+    }
+    if (Object.keys(source).length === 0) {
+      this.#report("empty", path, `the source ${name} holds nobody`, "Add subnets: [10.20.1.0/24].", true);
+    }
+    const { line, column } = this.#document.place(path, true);
+    this.#sources.set(name, { name, declared: true, subnets, line, column });
+  }
+
+  #declareDestination(name: string, value: RawDestination): void {
+    const path = ["destinations", name];
+    this.#checkName(name, path, true);
+    const out: Listed[] = [];
+    const list = (texts: readonly string[], at: Path, listPorts: Ports, kind: "name" | "cidr" | null): void => {
+      for (const [i, text] of texts.entries()) {
+        const parsed = this.#endpoint(text, [...at, i]);
+        if (parsed === null) continue;
+        if (kind !== null && parsed.endpoint.kind !== kind) {
+          const right = kind === "name" ? "cidrs" : "hosts";
+          this.#report("bad_endpoint", [...at, i], `“${text}” does not belong here`, `Move it to ${right}.`);
+        }
+        out.push({ parsed, listPorts });
+      }
+    };
+    if (Array.isArray(value)) list(value, path, null, null);
+    else if ("preset" in value) {
+      const texts = Object.hasOwn(presets, value.preset) ? presets[value.preset]! : null;
+      if (texts === null) this.#unknown("preset", value.preset, [...path, "preset"], Object.keys(presets));
+      else list(texts, [...path, "preset"], null, null);
+    } else {
+      const ports = portsOf(value.ports);
+      list(value.hosts ?? [], [...path, "hosts"], ports, "name");
+      list(value.cidrs ?? [], [...path, "cidrs"], ports, "cidr");
+      if (value.hosts === undefined && value.cidrs === undefined) {
+        this.#report("empty", path, `the destination ${name} has no endpoint`, "Add hosts or cidrs.", true);
+      }
+    }
+    this.#destinations.set(name, out);
+  }
+
+  #endpoint(text: string, path: Path): ParsedEndpoint | null {
+    const parsed = parseEndpoint(text);
+    if (!isEndpointDefect(parsed)) return parsed;
+    this.#report(parsed.code, path, parsed.message, parsed.fix);
+    return null;
+  }
+
+  #rules(section: "permits" | "rules", raws: readonly RawRule[], tier: Tier): Rule[] {
+    const positions = this.#document.itemPositions(section);
+    return raws.map((raw, i) => this.#rule(raw, [section, i], tier, positions[i]!));
+  }
+
+  #rule(raw: RawRule, path: Path, tier: Tier, position: { line: number; column: number }): Rule {
+    this.#checkName(raw.name, [...path, "name"], false);
+    const twin = this.#names.get(raw.name);
+    if (twin === undefined) this.#names.set(raw.name, position.line);
+    else {
+      const message = `a rule named “${raw.name}” is already on line ${twin}`;
+      this.#report("duplicate_name", [...path, "name"], message, "Give every rule a name of its own.");
+    }
+    if (raw.http !== undefined) {
+      const fix = "Remove it; the rule then decides by host name.";
+      this.#report("not_in_version", [...path, "http"], "TLS inspection (http) is not in this version", fix, true);
+    }
+    if (raw.upload_limit !== undefined) {
+      this.#report("not_in_version", [...path, "upload_limit"], "upload_limit is not in this version", "Remove it.", true);
+    }
+    const monitorUntil = this.#time(raw.monitor_until, [...path, "monitor_until"]);
+    if (raw.monitor_until !== undefined && raw.mode === "enforce") {
+      const fix = "Remove mode: enforce or monitor_until.";
+      this.#report("schema", [...path, "monitor_until"], "monitor_until stands beside mode: enforce", fix, true);
+    }
+    const from = this.#from(raw.from, path);
+    const targets = this.#targets(raw, path);
+    const services = targets.reduce((sum, target) => sum + target.services.length, 0);
+    this.#combinations += services * (from?.length ?? 1);
+    return {
+      name: raw.name,
+      tier,
+      action: raw.action ?? "allow",
+      mode: raw.mode ?? (raw.monitor_until === undefined ? "enforce" : "monitor"),
+      monitorUntil,
+      expires: this.#time(raw.expires, [...path, "expires"]),
+      reason: raw.reason ?? null,
+      owner: raw.owner ?? null,
+      from,
+      targets,
+      ...position,
+    };
+  }
+
+  #time(text: string | undefined, path: Path): number | null {
+    if (text === undefined) return null;
+    const time = parseTime(text);
+    if (time === null) this.#report("bad_date", path, `“${text}” is not a date`, "Write 2027-01-31 or 2027-01-31T12:00:00Z.");
+    return time;
+  }
+
+  #from(raw: string | readonly string[] | undefined, path: Path): readonly Source[] | null {
+    if (raw === undefined) return null;
+    const out: Source[] = [];
+    for (const [i, text] of (typeof raw === "string" ? [raw] : raw).entries()) {
+      const at = typeof raw === "string" ? [...path, "from"] : [...path, "from", i];
+      const source = this.#sources.get(text) ?? this.#inlineSource(text, at);
+      if (source !== null && !out.includes(source)) out.push(source);
+    }
+    return out;
+  }
+
+  #inlineSource(text: string, path: Path): Source | null {
+    const known = this.#inlineSources.get(text);
+    if (known !== undefined) return known;
+    const cidr = parseCidr(text);
+    if (isCidrDefect(cidr)) {
+      if (/^[0-9a-fA-F]*[.:][0-9a-fA-F.:]*(\/.*)?$/.test(text)) this.#report("bad_cidr", path, cidr.message, cidr.fix);
+      else this.#unknownSource(text, path);
+      return null;
+    }
+    const source: Source = { name: formatCidr(cidr), declared: false, subnets: [cidr], line: 0, column: 0 };
+    this.#inlineSources.set(text, source);
+    return source;
+  }
+
+  #unknownSource(name: string, path: Path): void {
+    this.#unknown("source", name, path, this.#sources.keys());
+  }
+
+  #unknown(kind: "source" | "destination" | "preset", name: string, path: Path, candidates: Iterable<string>): void {
+    const guess = nearest(name, candidates);
+    const declare = kind === "preset" ? `Choose one of: ${Object.keys(presets).join(", ")}.` : `Declare it under ${kind}s.`;
+    const fix = guess === null ? declare : `Did you mean ${guess}? ${declare}`;
+    this.#report("unknown_reference", path, `there is no ${kind} named “${name}”`, fix);
+  }
+
+  #targets(raw: RawRule, path: Path): Target[] {
+    const out: Target[] = [];
+    const rulePorts = portsOf(raw.ports);
+    for (const [i, text] of (typeof raw.to === "string" ? [raw.to] : raw.to).entries()) {
+      const at = typeof raw.to === "string" ? [...path, "to"] : [...path, "to", i];
+      for (const { parsed, listPorts } of this.#destinations.get(text) ?? this.#inlineEndpoint(text, at)) {
+        const services = this.#servicesOf(parsed.ports ?? listPorts ?? rulePorts, raw);
+        if (!isServiceDefect(services)) {
+          out.push({ endpoint: parsed.endpoint, services });
+          continue;
+        }
+        this.#report(services.code, at, `${parsed.endpoint.text}: ${services.message}`, services.fix);
+        break;
+      }
+    }
+    return out;
+  }
+
+  #servicesOf(ports: Ports, raw: RawRule): readonly Service[] | ReturnType<typeof servicesFor> {
+    const protocol = raw.protocol ?? null;
+    const key = `${String(ports)} ${protocol}`;
+    let services = this.#services.get(key);
+    if (services === undefined) this.#services.set(key, (services = servicesFor(ports, protocol)));
+    return services;
+  }
+
+  #inlineEndpoint(text: string, path: Path): readonly Listed[] {
+    const known = this.#inlineEndpoints.get(text);
+    if (known !== undefined) return known;
+    if (/^[\p{L}\p{N}_ -]+$/u.test(text)) {
+      this.#unknown("destination", text, path, this.#destinations.keys());
+      return [];
+    }
+    const parsed = this.#endpoint(text, path);
+    if (parsed === null) return [];
+    const listed = [{ parsed, listPorts: null }];
+    this.#inlineEndpoints.set(text, listed);
+    return listed;
+  }
+}
+
+function portsOf(raw: readonly (number | "*")[] | undefined): Ports {
+  if (raw === undefined) return null;
+  if (raw.includes("*")) return "any";
+  return [...new Set(raw as readonly number[])].toSorted((a, b) => a - b);
+}
+
+/** Milliseconds since the epoch: a date means the end of that day in UTC; else RFC 3339. Null when it is neither. */
+export function parseTime(text: string): number | null {
+  const match = /^(\d{4})-(\d\d)-(\d\d)(?:[Tt](\d\d):(\d\d):(\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d))?$/.exec(text);
+  if (match === null) return null;
+  const day = Date.parse(`${match[1]}-${match[2]}-${match[3]}T00:00:00Z`);
+  // Date.parse rolls 31 February over in some engines; a date that does not read back is none.
+  if (Number.isNaN(day) || !new Date(day).toISOString().startsWith(text.slice(0, 10))) return null;
+  if (match[4] === undefined) return day + 86_400_000;
+  const time = Date.parse(text.toUpperCase());
+  return Number.isNaN(time) ? null : time;
+}

@@ -1,0 +1,119 @@
+/**
+ * The shape of a policy file. The loader checks files against it, and editors' JSON Schema and `docs/policy-reference.md`
+ * are generated from it, so every field is described here and nowhere else. What names mean and whether they exist is
+ * `resolve.ts`'s concern.
+ */
+import { z } from "zod";
+
+const protocols = ["tls", "http", "ssh", "tcp", "udp", "quic", "icmp"] as const;
+
+const portList = z
+  .array(z.union([z.int().min(1).max(65535), z.literal("*")]))
+  .min(1)
+  .describe('Ports, for example `[443, 8443]`; `["*"]` for every port.');
+
+const endpointList = z.array(z.string()).min(1);
+
+const dateText = z
+  .string()
+  .describe("A date (`2027-01-31`, to the end of that day in UTC) or an RFC 3339 time (`2027-01-31T12:00:00Z`).");
+
+const laterText = "Reserved: a policy that uses it does not load in this version.";
+
+const source = z
+  .strictObject({
+    subnets: z
+      .array(z.string())
+      .min(1)
+      .optional()
+      .describe("CIDR prefixes or addresses, IPv4 or IPv6, for example `[10.20.1.0/24]`."),
+    tags: z.record(z.string(), z.string()).optional().describe(laterText),
+    github: z.record(z.string(), z.unknown()).optional().describe(laterText),
+    kubernetes: z.record(z.string(), z.unknown()).optional().describe(laterText),
+    process: z.record(z.string(), z.unknown()).optional().describe(laterText),
+  })
+  .describe("One group of runners.");
+
+const destination = z
+  .union([
+    endpointList.describe("Endpoints: `host`, `host:port`, `host:port,port`, `host:*`, or a CIDR prefix with ports."),
+    z.strictObject({
+      hosts: endpointList.optional().describe("Host names or patterns, each with optional ports."),
+      cidrs: endpointList.optional().describe("CIDR prefixes or addresses, each with optional ports."),
+      ports: portList.optional().describe("Ports of every entry above that names none of its own."),
+    }),
+    z.strictObject({ preset: z.string().describe("Name of a built-in list, for example `github-actions`.") }),
+  ])
+  .describe("One group of endpoints.");
+
+const oneOrMore = z.union([z.string(), z.array(z.string()).min(1)]);
+
+const rule = z
+  .strictObject({
+    name: z.string().min(1).max(200).describe("Unique in the file; shown in every event, report and error."),
+    from: oneOrMore.optional().describe("Names of sources, or CIDR prefixes. Left out: every source."),
+    to: oneOrMore.describe("Names of destinations, or endpoints. `**` is any name."),
+    ports: portList.optional().describe("Ports for endpoints that name none. Left out: 443."),
+    protocol: z
+      .enum(protocols)
+      .optional()
+      .describe(
+        "What the first bytes must be. By port: 443 tls, 80 http, 22 ssh; any other port needs it. `tcp` and `udp` are opaque: only DNS vouches for the name.",
+      ),
+    action: z.enum(["allow", "deny"]).optional().describe("Left out: allow."),
+    mode: z
+      .enum(["enforce", "monitor"])
+      .optional()
+      .describe("A monitor rule is recorded when it matches, and evaluation goes on. Left out: enforce."),
+    monitor_until: dateText.optional().describe("Monitor until then, enforce afterwards. A date or an RFC 3339 time."),
+    http: z.unknown().optional().describe(laterText),
+    upload_limit: z.unknown().optional().describe(laterText),
+    reason: z.string().max(500).optional().describe("Why the rule is there; shown with its decisions."),
+    owner: z.string().max(200).optional().describe("Who answers for the rule."),
+    expires: dateText.optional().describe("The rule stops applying then. A date (to the end of that day, UTC) or a time."),
+  })
+  .describe("One rule. The first that matches in its tier decides.");
+
+/** The schema of a whole policy file. */
+export const policySchema = z
+  .strictObject({
+    version: z.literal(1).describe("The language's version: 1."),
+    sources: z.record(z.string(), source).optional().describe("Who: named groups of source addresses."),
+    destinations: z.record(z.string(), destination).optional().describe("Where to: named groups of endpoints."),
+    permits: z.array(rule).optional().describe("Tier 1: rules that come before all others."),
+    rules: z.array(rule).optional().describe("Tier 2: rules per source, in order."),
+    default: z
+      .strictObject({
+        mode: z
+          .enum(["monitor", "enforce"])
+          .optional()
+          .describe("Whether what no rule allows is refused or only recorded. Left out: enforce."),
+        enforce_for: z
+          .array(z.string())
+          .optional()
+          .describe("Names of sources for which the default is enforced although the mode is monitor."),
+      })
+      .optional()
+      .describe("Tier 3: always deny; only its mode is yours."),
+  })
+  .describe("A Sallyport policy.");
+
+export type RawPolicy = z.infer<typeof policySchema>;
+export type RawRule = z.infer<typeof rule>;
+export type RawDestination = z.infer<typeof destination>;
+
+/** The keys a map at `path` may have, for suggestions; empty where any key may stand. */
+export function keysAt(path: readonly (string | number)[]): string[] {
+  const [section, , field] = path;
+  if (path.length === 0) return Object.keys(policySchema.shape);
+  if (section === "default") return ["mode", "enforce_for"];
+  if ((section === "rules" || section === "permits") && field === undefined) return Object.keys(rule.shape);
+  if (section === "sources" && path.length === 2) return Object.keys(source.shape);
+  if (section === "destinations" && path.length === 2) return ["hosts", "cidrs", "ports", "preset"];
+  return [];
+}
+
+/** JSON Schema (draft 2020-12) of a policy file, for editors. */
+export function policyJsonSchema(): object {
+  return z.toJSONSchema(policySchema, { target: "draft-2020-12" });
+}

@@ -1,0 +1,133 @@
+/**
+ * Rules that can never decide, because for everything they name an earlier enforcing rule names the same or more: the
+ * same or wider sources, endpoints, ports and protocol. Nearly linear in the rules: earlier rules are found by endpoint
+ * and source, never compared pairwise. Only what is certain is reported. The clock has no say: a rule that may expire
+ * shadows nothing, so a file that loads today loads tomorrow.
+ */
+import { CidrTable } from "../address/cidr.ts";
+import { LabelTrie } from "../address/trie.ts";
+import type { Document } from "./document.ts";
+import type { Endpoint, Policy, Rule, Service, Source } from "./model.ts";
+import type { Problems } from "./problem.ts";
+import { showsName, transportOf } from "./protocol.ts";
+
+/** An earlier rule on one service. */
+interface Shade {
+  rule: Rule;
+  service: Service;
+}
+
+/** Shades of one endpoint by source; null is every source. */
+type Shades = Map<Source | null, Shade[]>;
+
+/** How many sources that hold another one's subnet are considered; past it a shadowed rule may go unreported. */
+const maxWider = 64;
+
+/** Reports every rule of the policy that can never decide. */
+export function findUnreachable(policy: Policy, document: Document, problems: Problems): void {
+  const names = new LabelTrie<Shades>();
+  const cidrs = new CidrTable<Shades>();
+  const newShades = (): Shades => new Map();
+  for (const { targets } of policy.rules) {
+    for (const { endpoint } of targets) if (endpoint.kind === "cidr") cidrs.getOrAdd(endpoint.cidr, newShades);
+  }
+  const wider = widerSources(policy);
+  const over = (endpoint: Endpoint): Shades[] => {
+    if (endpoint.kind === "name") return names.covering(endpoint.pattern);
+    const entries = [...cidrs.covering(endpoint.cidr.address)];
+    return entries.filter((e) => e.cidr.length <= endpoint.cidr.length).map((e) => e.value);
+  };
+  const position = new Map(policy.rules.map((rule, i) => [rule, i]));
+  const permits = policy.rules.filter((rule) => rule.tier === 1).length;
+
+  for (const rule of policy.rules) {
+    const shade = rule.targets.length === 0 ? null : shadeOf(rule, over, wider);
+    if (shade !== null) {
+      const at = position.get(rule)!;
+      const path = rule.tier === 1 ? ["permits", at] : ["rules", at - permits];
+      problems.add(
+        "unreachable",
+        () => document.place([...path, "name"]),
+        `the rule “${rule.name}” can never decide: “${shade.name}” on line ${shade.line} comes first and covers it`,
+        `Remove it, or move it before “${shade.name}”.`,
+      );
+    }
+    if (rule.mode !== "enforce" || rule.expires !== null) continue;
+    for (const { endpoint, services } of rule.targets) {
+      const node = endpoint.kind === "name" ? names.getOrAdd(endpoint.pattern, newShades) : cidrs.getOrAdd(endpoint.cidr, newShades);
+      for (const source of rule.from ?? [null]) {
+        let list = node.get(source);
+        if (list === undefined) node.set(source, (list = []));
+        for (const service of services) {
+          list.push({ rule, service });
+        }
+      }
+    }
+  }
+}
+
+/** The first rule found that shadows a part of `rule`, when every part is shadowed; else null. */
+function shadeOf(rule: Rule, over: (endpoint: Endpoint) => Shades[], wider: (source: Source) => Source[]): Rule | null {
+  let first: Rule | null = null;
+  for (const { endpoint, services } of rule.targets) {
+    const nodes = over(endpoint);
+    if (nodes.length === 0) return null;
+    for (const source of rule.from ?? [null]) {
+      const sources = source === null ? [null] : [null, ...wider(source)];
+      for (const service of services) {
+        const shade = findShade(nodes, sources, service);
+        if (shade === null) return null;
+        first ??= shade;
+      }
+    }
+  }
+  return first;
+}
+
+function findShade(nodes: readonly Shades[], sources: readonly (Source | null)[], service: Service): Rule | null {
+  for (const node of nodes) {
+    for (const source of sources) {
+      const shade = node.get(source)?.find((s) => covers(s, service));
+      if (shade !== undefined) return shade.rule;
+    }
+  }
+  return null;
+}
+
+/** True where the earlier rule's port and protocol are the same or wider. */
+function covers(earlier: Shade, service: Service): boolean {
+  const { port, protocol } = earlier.service;
+  if (port !== null && port !== service.port) return false;
+  if (protocol === service.protocol) return true;
+  if (transportOf(protocol) !== transportOf(service.protocol)) return false;
+  if (protocol === "tcp" || protocol === "udp") return true;
+  // A deny does not ask for the application: what shows a name meets it whichever protocol it was written for, and a
+  // deny for ssh goes by bound names as well, like every opaque one.
+  return earlier.rule.action === "deny" && (showsName(service.protocol) || protocol === "ssh");
+}
+
+/** For a source, the sources (itself included) that hold all of it. */
+function widerSources(policy: Policy): (source: Source) => Source[] {
+  const table = new CidrTable<Source[]>();
+  const seen = new Set(policy.sources);
+  for (const { from } of policy.rules) for (const source of from ?? []) seen.add(source);
+  for (const source of seen) for (const subnet of source.subnets) table.getOrAdd(subnet, () => []).push(source);
+  const known = new Map<Source, Source[]>();
+  return (source) => {
+    let result = known.get(source);
+    if (result !== undefined) return result;
+    let common: Set<Source> | null = null;
+    for (const subnet of source.subnets) {
+      const here = new Set<Source>();
+      for (const entry of table.covering(subnet.address)) {
+        if (entry.cidr.length > subnet.length || here.size > maxWider) continue;
+        for (const each of entry.value.slice(0, maxWider)) here.add(each);
+      }
+      common = common === null ? here : common.intersection(here);
+      if (common.size === 0) break;
+    }
+    result = [...(common ?? new Set<Source>()).add(source)];
+    known.set(source, result);
+    return result;
+  };
+}
