@@ -1,0 +1,60 @@
+/**
+ * What the flow engine tells the data path to do, and what it reports. The engine holds no socket: the data path hands it
+ * packets and a clock, and carries these out. One implementation drives the kernel; tests use another that keeps a list.
+ */
+import type { Address } from "../address/ip.ts";
+import type { Application, Decision, Transport } from "../policy/decision.ts";
+
+/** The state nibble a released packet carries into its conntrack entry. */
+export type FlowMark = "pending" | "allow";
+
+export interface Effects {
+  /** Lets the packet go on; its connection gets the mark. */
+  accept(packet: number, mark: FlowMark): void;
+  /** Hands the packet to the kernel's REJECT: a RST or an ICMP administratively prohibited to its sender, at once. */
+  refuse(packet: number): void;
+  /** The packet vanishes without an answer. */
+  drop(packet: number): void;
+  /** Sends a TCP reset that looks as if it came from `source`. `sequence` must be what the receiver expects next. */
+  reset(reset: Reset): void;
+  report(report: FlowReport): void;
+}
+
+export interface Reset {
+  source: Address;
+  destination: Address;
+  sourcePort: number;
+  destinationPort: number;
+  sequence: number;
+  acknowledgement: number;
+}
+
+/** What the first bytes showed, for the record. */
+export interface HelloFacts {
+  version: string | null;
+  alpn: readonly string[];
+  ech: boolean;
+  bytes: number;
+  segments: number;
+}
+
+/** One settled flow (or refused packet). Becomes exactly one `connection` event. */
+export interface FlowReport {
+  decision: Decision;
+  source: Address;
+  sourcePort: number;
+  destination: Address;
+  destinationPort: number;
+  local: boolean;
+  transport: Transport;
+  /** IP protocol number. */
+  protocol: number;
+  application: Application | null;
+  /** SNI or Host as shown, canonical; null where none was shown. */
+  name: string | null;
+  /** Names our DNS handed the address out for. */
+  names: readonly string[];
+  hello: HelloFacts | null;
+  /** The flow goes on in the kernel (or, `http` under inspection, in the engine): it belongs in the table of live flows. */
+  live: boolean;
+}

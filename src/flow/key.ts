@@ -1,0 +1,8 @@
+/** Flow keys: transport, both addresses and both ports as one short string, for the table of undecided flows. */
+import type { Packet } from "../wire/ip/packet.ts";
+
+/** The key of the packet's flow, as seen from its sender. */
+export function flowKey(packet: Packet): string {
+  const ports = String.fromCharCode(packet.sourcePort, packet.destinationPort);
+  return (packet.transport === "tcp" ? "T" : "U") + packet.source + packet.destination + ports;
+}
