@@ -1,0 +1,378 @@
+/**
+ * The recorder: takes events, gives each its place in the chain at once, and brings them to disk behind the caller's
+ * back. `append` is synchronous, never throws and never waits, because a full disk must not stop or open the data path.
+ *
+ * Promises: what `flush` or `close` confirmed survives a power cut; what was appended a flush interval ago survives
+ * kill -9; memory is bounded; when the disk fails, events that find no room are counted, and the first record after the
+ * failure says how many and when. A lost event never had a number, so the chain on the disk has no hole. Does not
+ * promise that a record cannot be rewritten by root: see `chain.ts`.
+ *
+ * Called by the enforcer. One spool for one state directory (`lock.ts`).
+ */
+import { Backlog } from "./backlog.ts";
+import { genesis, MAX_LINE_BYTES, sealLine } from "./chain.ts";
+import type { Link } from "./chain.ts";
+import { formatTime, systemClock } from "./clock.ts";
+import type { Clock } from "./clock.ts";
+import type { EventBody } from "./event.ts";
+import { holdsLock, lockState } from "./lock.ts";
+import type { StateLock } from "./lock.ts";
+import { incident, recover } from "./recover.ts";
+import { describe, MAX_SEQ } from "./segment.ts";
+import { Store } from "./store.ts";
+import { ulidGenerator } from "./ulid.ts";
+import { prepareDirectory } from "./writer.ts";
+import { SallyportError } from "../errors.ts";
+
+export interface SpoolOptions {
+  /** The state directory; the record is in its `events/`. Made if need be. */
+  directory: string;
+  /** A new segment is begun when this one would be larger (64 MiB) … */
+  segmentBytes?: number;
+  /** … or when its first record is older than this (1 day). */
+  segmentAgeMs?: number;
+  /** Appended events go to the file after this time (50 ms) … */
+  flushMs?: number;
+  /** … or when there are so many bytes of them (256 KiB). */
+  flushBytes?: number;
+  /** Written bytes are made durable (fdatasync) at least this often (1 s). */
+  syncMs?: number;
+  /** Most bytes held in memory while the disk fails or lags (16 MiB). */
+  bufferBytes?: number;
+  /** First and longest wait between attempts to write (100 ms, 5 s). */
+  retryMs?: number;
+  retryMaxMs?: number;
+  clock?: Clock;
+}
+
+export interface SpoolStatus {
+  /** Number and hash of the last record, written or still in memory. */
+  seq: number;
+  head: string;
+  /** Number of the last record known to be durable. */
+  synced: number;
+  /** File name of the segment being written; null before the first write. */
+  segment: string | null;
+  /** True while writing fails, or events are being lost. */
+  degraded: boolean;
+  /** Why, in words; null where not degraded. */
+  fault: string | null;
+  /** Events lost since open (an aggregated event counts for all it stands for). */
+  lost: number;
+  /** Bytes of the record on disk, and bytes waiting in memory. */
+  bytes: number;
+  buffered: number;
+}
+
+interface Gap {
+  lost: number;
+  first: number;
+  last: number;
+}
+
+interface Fault {
+  since: number;
+  text: string;
+  attempts: number;
+  /** The disk has no room or is read-only: the segment itself is not to blame. */
+  full: boolean;
+}
+
+const maxIncidents = 64;
+/** Failed attempts after which a segment that cannot be written is left for a new one. */
+const patience = 3;
+
+export class Spool {
+  readonly #options: Required<SpoolOptions>;
+  readonly #clock: Clock;
+  readonly #nextId = ulidGenerator();
+  readonly #lock: StateLock | null;
+  readonly #backlog = new Backlog();
+  readonly #store: Store;
+  /** The last record sealed. */
+  #link: Link = genesis;
+  #lost = 0;
+  #gap: Gap | null = null;
+  #fault: Fault | null = null;
+  /** What to record once the disk works again. */
+  #incidents: EventBody[] = [];
+  #syncDue = false;
+  #lastSync = 0;
+  #running = false;
+  #pump: Promise<void> = Promise.resolve();
+  #flushTimer: NodeJS.Timeout | undefined;
+  #syncTimer: NodeJS.Timeout | undefined;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #waiting: { seq: number; resolve: () => void }[] = [];
+  #closing: Promise<SpoolStatus> | null = null;
+
+  private constructor(options: Required<SpoolOptions>, lock: StateLock | null) {
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#lock = lock;
+    this.#store = new Store(options, this.#backlog, (body) => this.#tell(body));
+  }
+
+  /**
+   * Opens the record and continues its chain; a torn or broken end is recorded, never refused. Takes the directory's
+   * lock unless this process already holds it. STATE_UNWRITABLE, STATE_IN_USE.
+   */
+  static async open(options: SpoolOptions): Promise<Spool> {
+    const lock = holdsLock(options.directory) ? null : lockState(options.directory);
+    try {
+      const spool = new Spool(withDefaults(options), lock);
+      await spool.#begin();
+      return spool;
+    } catch (error) {
+      lock?.release();
+      if (error instanceof SallyportError && error.code !== "RECORD_UNREADABLE") throw error;
+      const { directory } = options;
+      throw new SallyportError(
+        "STATE_UNWRITABLE",
+        `The record in ${directory} cannot be written: ${describe(error)}`,
+        { directory },
+        error,
+      );
+    }
+  }
+
+  async #begin(): Promise<void> {
+    const { directory } = this.#options;
+    await prepareDirectory(directory);
+    const recovery = await recover(directory);
+    if (recovery.link.seq >= MAX_SEQ) {
+      const message = `The record in ${directory} is at its last number; move it away.`;
+      throw new SallyportError("STATE_UNWRITABLE", message, { directory });
+    }
+    this.#link = recovery.link;
+    await this.#store.begin(recovery);
+    for (const body of recovery.incidents) this.#tell(body);
+  }
+
+  /** Records an event: time, number and hash are given now. Never throws; what cannot be recorded is counted. */
+  append(body: EventBody): void {
+    const now = this.#clock.now();
+    if (this.#gap !== null || this.#closing !== null) return this.#lose(body, now);
+    const sealed = this.#seal(body, now);
+    const bytes = Buffer.byteLength(sealed.line) + 1;
+    if (this.#backlog.held + bytes > this.#options.bufferBytes) return this.#lose(body, now);
+    this.#take(sealed, bytes, body.count ?? 1);
+    if (this.#backlog.gathered >= this.#options.flushBytes) this.#cut();
+    else this.#flushTimer ??= setTimeout(() => this.#cut(), this.#options.flushMs);
+  }
+
+  #seal(body: EventBody, now: number): { line: string; hash: string } {
+    const { seq, hash } = this.#link;
+    const time = formatTime(now);
+    const id = this.#nextId(Math.floor(now / 1000));
+    let problem: string;
+    try {
+      const sealed = sealLine(body, seq + 1, hash, time, id);
+      // A UTF-16 unit is at most three bytes of UTF-8: only a suspicious line is measured.
+      if (sealed.line.length * 3 <= MAX_LINE_BYTES || Buffer.byteLength(sealed.line) <= MAX_LINE_BYTES) return sealed;
+      problem = `it is over ${MAX_LINE_BYTES} bytes`;
+    } catch (error) {
+      problem = String(error).slice(0, 200);
+    }
+    const substitute = incident(`An event could not be recorded as it was: ${problem}.`, { kind: body.kind });
+    return sealLine(substitute, seq + 1, hash, time, id);
+  }
+
+  #take(sealed: { line: string; hash: string }, bytes: number, events: number): void {
+    this.#link = { seq: this.#link.seq + 1, hash: sealed.hash };
+    this.#backlog.add(sealed.line, bytes, this.#link, events);
+  }
+
+  #lose(body: EventBody, now: number): void {
+    const lost = body.count ?? 1;
+    this.#lost += lost;
+    if (this.#closing !== null) return;
+    if (this.#gap === null) {
+      // From here on everything is lost until the memory is empty again: one gap, with one beginning and one end.
+      this.#gap = { lost: 0, first: now, last: now };
+      this.#cut();
+    }
+    this.#gap.lost += lost;
+    this.#gap.last = now;
+  }
+
+  /** Records what happened to the record itself: now, or when it can be written again. */
+  #tell(body: EventBody): void {
+    if (this.#gap === null && this.#fault === null) this.#record(body);
+    else if (this.#incidents.length < maxIncidents) this.#incidents.push(body);
+  }
+
+  /** Past the limits of `append`: these are few, and they must not be lost. */
+  #record(body: EventBody): void {
+    const sealed = this.#seal(body, this.#clock.now());
+    this.#take(sealed, Buffer.byteLength(sealed.line) + 1, 0);
+    this.#flushTimer ??= setTimeout(() => this.#cut(), this.#options.flushMs);
+  }
+
+  status(): SpoolStatus {
+    return {
+      seq: this.#link.seq,
+      head: this.#link.hash,
+      synced: this.#store.synced,
+      segment: this.#store.segment,
+      degraded: this.#fault !== null || this.#gap !== null,
+      fault: this.#fault?.text ?? (this.#gap === null ? null : "the disk is slower than the events"),
+      lost: this.#lost,
+      bytes: this.#store.bytes,
+      buffered: this.#backlog.waiting,
+    };
+  }
+
+  /** Resolves when everything appended so far is durable; while the disk fails it waits. */
+  async flush(): Promise<void> {
+    const { seq } = this.#link;
+    if (this.#closing !== null || this.#store.synced >= seq) return;
+    await new Promise<void>((resolve) => {
+      this.#waiting.push({ seq, resolve });
+      this.#syncDue = true;
+      this.#cut();
+    });
+  }
+
+  /**
+   * Writes and synchronises what is left, and releases the directory. Never rejects, so that nothing of a shutdown is
+   * skipped: where the disk still fails, the answer is `degraded` and `lost` counts what was in memory.
+   */
+  async close(): Promise<SpoolStatus> {
+    this.#closing ??= this.#finish();
+    return await this.#closing;
+  }
+
+  async #finish(): Promise<SpoolStatus> {
+    clearTimeout(this.#retryTimer);
+    await this.#pump;
+    this.#syncDue = true;
+    this.#cut();
+    // A segment that takes no more is left after some attempts; a disk without room will not have any in a moment.
+    for (let attempt = 0; attempt <= patience; attempt++) {
+      this.#start();
+      await this.#pump;
+      if (this.#fault === null || this.#fault.full) break;
+    }
+    this.#lost += this.#backlog.drop();
+    const status = this.status();
+    for (const timer of [this.#flushTimer, this.#syncTimer, this.#retryTimer]) clearTimeout(timer);
+    await this.#store.close();
+    for (const { resolve } of this.#waiting.splice(0)) resolve();
+    this.#lock?.release();
+    return status;
+  }
+
+  /** Makes a batch of the sealed lines and sees to it that it is written. */
+  #cut(): void {
+    clearTimeout(this.#flushTimer);
+    this.#flushTimer = undefined;
+    this.#backlog.cut();
+    if (this.#fault === null) this.#start();
+  }
+
+  #start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    this.#pump = this.#run();
+  }
+
+  /** Every file operation happens in here, one after the other. Never rejects. */
+  async #run(): Promise<void> {
+    try {
+      if (this.#fault !== null) await this.#repair(this.#fault);
+      for (;;) {
+        const batch = this.#backlog.front;
+        if (this.#syncDue && (batch === undefined || (batch.done === 0 && this.#isOverdue()))) await this.#sync();
+        else if (batch !== undefined) await this.#write();
+        else if (this.#gap !== null || this.#fault !== null) this.#recovered();
+        else if (this.#closing !== null && this.#backlog.held > 0) this.#takeRest();
+        else break;
+      }
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  /** Closing: what was told while the last batches were written must be written and durable as well. */
+  #takeRest(): void {
+    this.#backlog.cut();
+    this.#syncDue = true;
+  }
+
+  /** Under a steady stream the queue is never empty: then durability has its turn by time and by size. */
+  #isOverdue(): boolean {
+    if (this.#backlog.unconfirmed === 0) return false;
+    return this.#clock.now() - this.#lastSync >= this.#options.syncMs * 1000 || this.#isLarge();
+  }
+
+  #isLarge(): boolean {
+    return this.#backlog.unconfirmed > this.#options.bufferBytes / 4;
+  }
+
+  async #write(): Promise<void> {
+    await this.#store.writeFront();
+    if (this.#fault !== null) this.#fault.attempts = 0;
+    if (this.#isLarge()) this.#syncDue = true;
+    this.#syncTimer ??= setTimeout(() => {
+      this.#syncTimer = undefined;
+      this.#syncDue = true;
+      if (this.#fault === null) this.#start();
+    }, this.#options.syncMs);
+  }
+
+  async #sync(): Promise<void> {
+    await this.#store.sync();
+    this.#lastSync = this.#clock.now();
+    const durable = this.#store.synced;
+    const satisfied = this.#waiting.filter((waiter) => waiter.seq <= durable);
+    this.#waiting = this.#waiting.filter((waiter) => waiter.seq > durable);
+    this.#syncDue = this.#waiting.length > 0;
+    for (const { resolve } of satisfied) resolve();
+  }
+
+  async #repair(fault: Fault): Promise<void> {
+    if (fault.attempts >= patience && !fault.full) await this.#store.leave(`could not be written (${fault.text})`);
+    else await this.#store.reopen();
+  }
+
+  #fail(error: unknown): void {
+    const { code } = error as NodeJS.ErrnoException;
+    const full = code === "ENOSPC" || code === "EDQUOT" || code === "EROFS";
+    const { since, attempts } = this.#fault ?? { since: this.#clock.now(), attempts: 0 };
+    this.#fault = { since, text: describe(error), attempts: attempts + 1, full };
+    if (this.#closing !== null) return;
+    const wait = Math.min(this.#options.retryMs * 2 ** attempts, this.#options.retryMaxMs);
+    this.#retryTimer = setTimeout(() => this.#start(), wait);
+  }
+
+  /** Memory is empty and the file takes bytes again: the first thing written is what happened. */
+  #recovered(): void {
+    const gap = this.#gap;
+    const data: Record<string, unknown> = { lost: gap?.lost ?? 0 };
+    if (gap !== null) Object.assign(data, { first: formatTime(gap.first), last: formatTime(gap.last) });
+    if (this.#fault !== null) Object.assign(data, { error: this.#fault.text, since: formatTime(this.#fault.since) });
+    const what = gap === null ? "no event was lost" : `${gap.lost} events were lost`;
+    this.#gap = this.#fault = null;
+    this.#record(incident(`The record could not be written for a while: ${what}.`, data));
+    for (const body of this.#incidents.splice(0)) this.#record(body);
+    this.#cut();
+  }
+}
+
+function withDefaults(options: SpoolOptions): Required<SpoolOptions> {
+  return {
+    segmentBytes: 64 * 1024 * 1024,
+    segmentAgeMs: 24 * 3600 * 1000,
+    flushMs: 50,
+    flushBytes: 256 * 1024,
+    syncMs: 1000,
+    bufferBytes: 16 * 1024 * 1024,
+    retryMs: 100,
+    retryMaxMs: 5000,
+    clock: systemClock(),
+    ...options,
+  };
+}

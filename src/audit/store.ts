@@ -1,0 +1,176 @@
+/**
+ * The record's files as the spool writes them: batches from the backlog into the newest segment, rotation, durability,
+ * the head. One operation at a time, each rejects with the file system's error and may be tried again. What happened to
+ * the files is told through `tell`. No timers and no policy: when to write, and what to do when it fails, is `spool.ts`.
+ */
+import type { Backlog } from "./backlog.ts";
+import { genesis } from "./chain.ts";
+import type { Link } from "./chain.ts";
+import { formatTime } from "./clock.ts";
+import type { Clock } from "./clock.ts";
+import type { EventBody } from "./event.ts";
+import { incident } from "./recover.ts";
+import type { Recovery } from "./recover.ts";
+import { describe, segmentAt, writeHead } from "./segment.ts";
+import { SegmentWriter } from "./writer.ts";
+
+export interface StoreOptions {
+  directory: string;
+  segmentBytes: number;
+  segmentAgeMs: number;
+  clock: Clock;
+}
+
+export class Store {
+  readonly #options: StoreOptions;
+  readonly #backlog: Backlog;
+  readonly #tell: (body: EventBody) => void;
+  #writer: SegmentWriter | null = null;
+  /** Bytes of the open segment known to be durable. */
+  #durable = 0;
+  #written: Link = genesis;
+  #synced: Link = genesis;
+  #bytes = 0;
+
+  constructor(options: StoreOptions, backlog: Backlog, tell: (body: EventBody) => void) {
+    this.#options = options;
+    this.#backlog = backlog;
+    this.#tell = tell;
+  }
+
+  /** Number of the last record known to be durable. */
+  get synced(): number {
+    return this.#synced.seq;
+  }
+
+  get segment(): string | null {
+    return this.#writer?.segment.name ?? null;
+  }
+
+  /** Bytes written to the record's segments. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Takes up the record where recovery found its end. */
+  async begin({ link, resume, bytes }: Recovery): Promise<void> {
+    this.#written = this.#synced = link;
+    this.#bytes = bytes;
+    if (resume !== null) {
+      const born = resume.born ?? this.#options.clock.now();
+      this.#writer = await SegmentWriter.resume(resume.segment, resume.position, born);
+      this.#durable = resume.position;
+    }
+    try {
+      // Before the first segment: from here on a record without a head is a record that somebody took it from.
+      await this.#writeHead();
+      if (this.#writer === null) await this.#nextSegment(link.seq + 1);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  /** Brings the backlog's front batch to the file, or takes one step towards it (a rotation). */
+  async writeFront(): Promise<void> {
+    const batch = this.#backlog.front;
+    if (batch === undefined) return;
+    if (this.#writer !== null && batch.done === 0 && this.#isFull(this.#writer, batch.bytes.length)) {
+      await this.sync();
+      await this.close();
+      return; // the synchronisation may have changed which batch is the front
+    }
+    this.#writer ??= await this.#nextSegment(batch.first);
+    while (batch.done < batch.bytes.length) {
+      const taken = await this.#writer.write(batch.bytes, batch.done);
+      if (taken === 0) throw new Error("the file takes no more bytes");
+      batch.done += taken;
+      this.#bytes += taken;
+    }
+    this.#backlog.wrote();
+    this.#written = batch.last;
+  }
+
+  /** Makes what is written durable, looks at what has become of the file, and writes the head. */
+  async sync(): Promise<void> {
+    if (this.#writer !== null && this.#backlog.unconfirmed > 0) {
+      try {
+        await this.#writer.sync();
+      } catch (error) {
+        // After a failed fsync the kernel may have dropped the pages and call them clean: the file is not trusted again.
+        await this.#writer.cutBack(this.#durable);
+        await this.#abandon(`could not be made durable (${describe(error)})`);
+        throw error;
+      }
+      const problem = await this.#writer.inspect(true);
+      if (problem !== null) return await this.#abandon(problem);
+      this.#durable = this.#writer.position;
+    }
+    await this.#writeHead();
+    this.#backlog.confirmed();
+    this.#synced = this.#written;
+  }
+
+  /** After a failure: opens the segment anew, or leaves it where it is no longer what it was. */
+  async reopen(): Promise<void> {
+    const problem = (await this.#writer?.reopen()) ?? null;
+    if (problem !== null) await this.#abandon(problem);
+  }
+
+  /** Leaves a segment that takes no more: its whole batches stay if they can be made durable, the rest goes to a new one. */
+  async leave(problem: string): Promise<void> {
+    if (this.#writer === null) return;
+    const whole = this.#writer.position - (this.#backlog.front?.done ?? 0);
+    try {
+      await this.#writer.cutBack(whole);
+      await this.#writer.sync();
+      this.#durable = whole;
+      this.#synced = this.#written;
+      this.#backlog.confirmed();
+    } catch {
+      await this.#writer.cutBack(this.#durable);
+    }
+    await this.#abandon(problem);
+  }
+
+  /** Closes the segment. Never rejects. */
+  async close(): Promise<void> {
+    await this.#writer?.close();
+    this.#writer = null;
+  }
+
+  #isFull(writer: SegmentWriter, bytes: number): boolean {
+    if (writer.position === 0) return false;
+    const old = this.#options.clock.now() - writer.born > this.#options.segmentAgeMs * 1000;
+    return old || writer.position + bytes > this.#options.segmentBytes;
+  }
+
+  async #nextSegment(first: number): Promise<SegmentWriter> {
+    const { directory, clock } = this.#options;
+    const segment = segmentAt(directory, first);
+    const { writer, displaced } = await SegmentWriter.create(directory, segment, clock.now());
+    this.#writer = writer;
+    this.#durable = 0;
+    if (displaced !== null) {
+      this.#tell(incident(`A file stood in the place of segment ${segment.name} and was moved away.`, { displaced }));
+    }
+    return writer;
+  }
+
+  /** The segment is no longer ours: what it had not made durable is written again, and the record says why. */
+  async #abandon(problem: string): Promise<void> {
+    if (this.#writer === null) return;
+    const { segment, position } = this.#writer;
+    const data = { segment: segment.name, bytes: position, first: segment.first, last: this.#written.seq };
+    await this.close();
+    this.#bytes -= this.#backlog.unconfirmed + (this.#backlog.front?.done ?? 0);
+    this.#backlog.rewind();
+    this.#written = this.#synced;
+    this.#tell(incident(`Segment ${segment.name} ${problem} while it was being written.`, data));
+  }
+
+  async #writeHead(): Promise<void> {
+    const { directory, clock } = this.#options;
+    await writeHead(directory, { ...this.#written, segment: this.segment, time: formatTime(clock.now()) });
+  }
+}
