@@ -1,0 +1,73 @@
+/**
+ * Runs the few system tools the room needs (`ip`, `iptables-restore`, `iptables-save`, `conntrack`): synchronous, without
+ * a shell, with a fixed search path and environment. Called by the other files of this room and by the rooms that set up
+ * places to enforce.
+ */
+import { spawnSync } from "node:child_process";
+import { SallyportError } from "../errors.ts";
+import { inNamespace } from "./enter.ts";
+
+export interface RunOptions {
+  /** Standard input. */
+  input?: string;
+  /** Network namespace (a name known to `ip netns`, or a path) to run the tool in. */
+  namespace?: string;
+  /** Milliseconds before the tool is killed; 30 s by default. */
+  timeout?: number;
+}
+
+export interface Finished {
+  /** Exit code; null where a signal ended it. */
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Debian keeps the tools in /usr/sbin, which the PATH of a service or of sudo may lack. */
+const SEARCH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"].join(":");
+const MAX_OUTPUT = 256 * 1024 * 1024;
+
+/** A tool ended with a code other than 0. */
+export class CommandError extends Error {
+  readonly tool: string;
+  readonly args: readonly string[];
+  readonly status: number | null;
+  readonly stderr: string;
+
+  constructor(tool: string, args: readonly string[], finished: Finished) {
+    super(`${[tool, ...args].join(" ")}: ${finished.stderr.trim() || `exit code ${finished.status}`}`);
+    this.name = "CommandError";
+    this.tool = tool;
+    this.args = args;
+    this.status = finished.status;
+    this.stderr = finished.stderr;
+  }
+}
+
+/** Runs `tool` to its end, whatever its exit code. Throws SallyportError MISSING_TOOL where there is no such tool. */
+export function attempt(tool: string, args: readonly string[], options: RunOptions = {}): Finished {
+  const spawn = () =>
+    spawnSync(tool, args, {
+      input: options.input ?? "",
+      encoding: "utf8",
+      timeout: options.timeout ?? 30_000,
+      killSignal: "SIGKILL",
+      maxBuffer: MAX_OUTPUT,
+      env: { PATH: SEARCH, LC_ALL: "C" },
+    });
+  const result = options.namespace === undefined ? spawn() : inNamespace(options.namespace, spawn);
+  if (result.error !== undefined) {
+    const code = (result.error as NodeJS.ErrnoException).code;
+    if (code === "ENOENT") throw new SallyportError("MISSING_TOOL", `The tool ${tool} is not installed.`, { tool });
+    // EPIPE: the tool ended without reading its input; its exit code and messages say why.
+    if (code !== "EPIPE") throw result.error;
+  }
+  return { status: result.status, stdout: result.stdout, stderr: result.stderr };
+}
+
+/** Runs `tool` and returns its standard output. Throws MISSING_TOOL, or {@link CommandError} where it fails. */
+export function run(tool: string, args: readonly string[], options: RunOptions = {}): string {
+  const finished = attempt(tool, args, options);
+  if (finished.status !== 0) throw new CommandError(tool, args, finished);
+  return finished.stdout;
+}

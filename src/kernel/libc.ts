@@ -1,0 +1,278 @@
+/**
+ * The C library by FFI: the only file of the project that imports koffi. Thin, typed wrappers of the system calls the
+ * kernel room needs; no policy, no parsing. Called by the other files of this room only.
+ *
+ * Structures are written by hand into Buffers for LP64 little-endian Linux (x86_64 and arm64 share these layouts and
+ * constants). A structure holds raw addresses that no garbage collector sees: whoever builds one keeps the Buffers it
+ * points to in a field for as long as the structure is used, or the kernel writes into freed memory.
+ */
+import { endianness, constants } from "node:os";
+import koffi from "koffi";
+
+const library = koffi.load(null);
+
+const native = {
+  socket: library.func("int socket(int, int, int)"),
+  bind: library.func("int bind(int, const void *, uint32_t)"),
+  connect: library.func("int connect(int, const void *, uint32_t)"),
+  listen: library.func("int listen(int, int)"),
+  getsockname: library.func("int getsockname(int, void *, void *)"),
+  send: library.func("intptr_t send(int, const void *, size_t, int)"),
+  sendto: library.func("intptr_t sendto(int, const void *, size_t, int, const void *, uint32_t)"),
+  recv: library.func("intptr_t recv(int, void *, size_t, int)"),
+  recvfrom: library.func("intptr_t recvfrom(int, void *, size_t, int, void *, void *)"),
+  recvmmsg: library.func("int recvmmsg(int, void *, uint32_t, int, void *)"),
+  poll: library.func("int poll(void *, unsigned long, int)"),
+  setsockopt: library.func("int setsockopt(int, int, int, const void *, uint32_t)"),
+  getsockopt: library.func("int getsockopt(int, int, int, void *, void *)"),
+  eventfd: library.func("int eventfd(uint32_t, int)"),
+  read: library.func("intptr_t read(int, void *, size_t)"),
+  write: library.func("intptr_t write(int, const void *, size_t)"),
+  setns: library.func("int setns(int, int)"),
+  unshare: library.func("int unshare(int)"),
+  close: library.func("int close(int)"),
+};
+
+if (endianness() !== "LE" || (process.arch !== "x64" && process.arch !== "arm64")) {
+  throw new Error(`no structure layouts for ${process.arch}`);
+}
+
+export const AF_UNIX = 1;
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+export const AF_NETLINK = 16;
+export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
+export const SOCK_RAW = 3;
+export const SOCK_NONBLOCK = 0o4000;
+export const SOCK_CLOEXEC = 0o2000000;
+export const MSG_DONTWAIT = 0x40;
+export const MSG_TRUNC = 0x20;
+export const SOL_SOCKET = 1;
+export const SO_REUSEADDR = 2;
+export const SO_RCVTIMEO = 20;
+export const SO_SNDBUFFORCE = 32;
+export const SO_RCVBUFFORCE = 33;
+export const SO_MARK = 36;
+export const SOL_IP = 0;
+export const SOL_IPV6 = 41;
+export const IP_HDRINCL = 3;
+export const IPV6_HDRINCL = 36;
+export const IPV6_V6ONLY = 26;
+export const IPPROTO_RAW = 255;
+export const POLLIN = 0x1;
+export const POLLERR = 0x8;
+export const POLLHUP = 0x10;
+export const POLLNVAL = 0x20;
+export const CLONE_NEWNET = 0x40000000;
+
+/** errno values that callers of the `-errno` functions compare with. */
+export const { EPERM, ENOENT, EINTR, EAGAIN, EBUSY, EEXIST, ENOBUFS } = constants.errno;
+
+const errnoNames = new Map<number, string>();
+for (const [name, value] of Object.entries(constants.errno)) {
+  if (!errnoNames.has(value)) errnoNames.set(value, name);
+}
+
+/** The symbolic name of an errno value, for example `ENOBUFS`. */
+export function errnoName(errno: number): string {
+  return errnoNames.get(errno) ?? `errno ${errno}`;
+}
+
+/** A system call or netlink request the kernel refused. `code` is the errno's name. */
+export class KernelError extends Error {
+  readonly errno: number;
+  readonly code: string;
+  readonly call: string;
+
+  constructor(call: string, errno: number, detail = "") {
+    const code = errnoName(errno);
+    super(`${call}: ${code}${detail === "" ? "" : ` (${detail})`}`);
+    this.name = "KernelError";
+    this.call = call;
+    this.errno = errno;
+    this.code = code;
+  }
+}
+
+/** The result, or throws. The first statement after every call: anything in between may change errno. */
+function checked(result: number, call: string): number {
+  if (result < 0) throw new KernelError(call, koffi.errno());
+  return result;
+}
+
+/** The result, or `-errno`, for calls whose failure is a normal event. */
+function orErrno(result: number): number {
+  return result < 0 ? -koffi.errno() : result;
+}
+
+/** The address of a Buffer's first byte, to be written into a structure. The caller keeps the Buffer alive. */
+export function addressOf(bytes: Uint8Array): bigint {
+  return koffi.address(bytes);
+}
+
+/** A new close-on-exec socket's descriptor. */
+export function socket(domain: number, type: number, protocol: number): number {
+  return checked(native.socket(domain, type | SOCK_CLOEXEC, protocol), "socket");
+}
+
+export function bind(fd: number, socketAddress: Uint8Array): void {
+  checked(native.bind(fd, socketAddress, socketAddress.length), "bind");
+}
+
+/** `-errno` where it fails; `EINPROGRESS` is normal on a non-blocking stream socket. */
+export function connect(fd: number, socketAddress: Uint8Array): number {
+  return orErrno(native.connect(fd, socketAddress, socketAddress.length));
+}
+
+export function listen(fd: number, backlog: number): void {
+  checked(native.listen(fd, backlog), "listen");
+}
+
+/** The bound address as raw `sockaddr` bytes. */
+export function getsockname(fd: number): Buffer {
+  const bytes = Buffer.alloc(128);
+  const size = Buffer.alloc(4);
+  size.writeUInt32LE(bytes.length);
+  checked(native.getsockname(fd, bytes, size), "getsockname");
+  return bytes.subarray(0, Math.min(size.readUInt32LE(), bytes.length));
+}
+
+/** Bytes sent, or `-errno`. */
+export function send(fd: number, bytes: Uint8Array, length: number, flags: number): number {
+  return orErrno(native.send(fd, bytes, length, flags));
+}
+
+/** Bytes sent, or `-errno`. */
+export function sendto(fd: number, bytes: Uint8Array, length: number, flags: number, to: Uint8Array): number {
+  return orErrno(native.sendto(fd, bytes, length, flags, to, to.length));
+}
+
+/** Bytes received, or `-errno`. */
+export function recv(fd: number, bytes: Uint8Array, flags: number): number {
+  return orErrno(native.recv(fd, bytes, bytes.length, flags));
+}
+
+/** Like {@link recv}; the sender's `sockaddr` is written to `from` and its length to the u32 in `fromLength`. */
+export function recvfrom(fd: number, bytes: Uint8Array, flags: number, from: Uint8Array, fromLength: Buffer): number {
+  fromLength.writeUInt32LE(from.length, 0);
+  return orErrno(native.recvfrom(fd, bytes, bytes.length, flags, from, fromLength));
+}
+
+/** Messages received into an array of `struct mmsghdr` (see {@link MessageVector}), or `-errno`. Never blocks. */
+export function recvmmsg(fd: number, vector: Uint8Array, count: number): number {
+  return orErrno(native.recvmmsg(fd, vector, count, MSG_DONTWAIT, null));
+}
+
+/** Ready descriptors in an array of `struct pollfd`, or `-errno`. Blocks this thread for up to `timeout` ms. */
+export function poll(set: Uint8Array, count: number, timeout: number): number {
+  return orErrno(native.poll(set, count, timeout));
+}
+
+/** Sets an option to an int, or to the bytes of a structure. */
+export function setsockopt(fd: number, level: number, option: number, value: number | Uint8Array): void {
+  const bytes = typeof value === "number" ? Buffer.alloc(4) : value;
+  if (typeof value === "number") (bytes as Buffer).writeInt32LE(value);
+  checked(native.setsockopt(fd, level, option, bytes, bytes.length), `setsockopt ${level}/${option}`);
+}
+
+/** An option that is an int. */
+export function getsockopt(fd: number, level: number, option: number): number {
+  const bytes = Buffer.alloc(4);
+  const size = Buffer.alloc(4);
+  size.writeUInt32LE(4);
+  checked(native.getsockopt(fd, level, option, bytes, size), `getsockopt ${level}/${option}`);
+  return bytes.readInt32LE();
+}
+
+/** A non-blocking, close-on-exec event counter. */
+export function eventfd(): number {
+  return checked(native.eventfd(0, SOCK_NONBLOCK | SOCK_CLOEXEC), "eventfd");
+}
+
+/** Bytes read, or `-errno`. */
+export function read(fd: number, bytes: Uint8Array): number {
+  return orErrno(native.read(fd, bytes, bytes.length));
+}
+
+/** Bytes written, or `-errno`. */
+export function write(fd: number, bytes: Uint8Array): number {
+  return orErrno(native.write(fd, bytes, bytes.length));
+}
+
+/** Moves this thread, and only it, into the namespace behind `fd`. */
+export function setns(fd: number, kind: number): void {
+  checked(native.setns(fd, kind), "setns");
+}
+
+/** Moves this thread, and only it, into new namespaces. */
+export function unshare(flags: number): void {
+  checked(native.unshare(flags), "unshare");
+}
+
+/** Closes a descriptor that came from this file (Node counts the ones its own `fs` opened). */
+export function close(fd: number): void {
+  checked(native.close(fd), "close");
+}
+
+const MMSGHDR = 64;
+const SOCKADDR_NL = 12;
+
+/**
+ * An array of `struct mmsghdr` with one iovec each into one shared buffer, and room for the sender's `sockaddr_nl`.
+ * Holds every Buffer whose address it contains.
+ */
+export class MessageVector {
+  readonly slots: number;
+  readonly slotSize: number;
+  /** All slots' bytes; slot `i` starts at `i * slotSize`. */
+  readonly bytes: Buffer;
+  /** The `struct mmsghdr` array for {@link recvmmsg}. */
+  readonly headers: Buffer;
+  readonly #vectors: Buffer;
+  readonly #names: Buffer;
+
+  constructor(slots: number, slotSize: number) {
+    this.slots = slots;
+    this.slotSize = slotSize;
+    this.bytes = Buffer.alloc(slots * slotSize);
+    this.headers = Buffer.alloc(slots * MMSGHDR);
+    this.#vectors = Buffer.alloc(slots * 16);
+    this.#names = Buffer.alloc(slots * SOCKADDR_NL);
+    const bytes = addressOf(this.bytes);
+    const vectors = addressOf(this.#vectors);
+    const names = addressOf(this.#names);
+    for (let i = 0; i < slots; i++) {
+      this.#vectors.writeBigUInt64LE(bytes + BigInt(i * slotSize), i * 16);
+      this.#vectors.writeBigUInt64LE(BigInt(slotSize), i * 16 + 8);
+      const header = i * MMSGHDR;
+      this.headers.writeBigUInt64LE(names + BigInt(i * SOCKADDR_NL), header);
+      this.headers.writeUInt32LE(SOCKADDR_NL, header + 8);
+      this.headers.writeBigUInt64LE(vectors + BigInt(i * 16), header + 16);
+      this.headers.writeBigUInt64LE(1n, header + 24);
+    }
+  }
+
+  /** Receives without blocking; the number of filled slots, or `-errno`. */
+  receive(fd: number): number {
+    const count = recvmmsg(fd, this.headers, this.slots);
+    // The kernel overwrote msg_namelen of the slots it filled.
+    for (let i = 0; i < count; i++) this.headers.writeUInt32LE(SOCKADDR_NL, i * MMSGHDR + 8);
+    return count;
+  }
+
+  /** Bytes in slot `i` (what was cut off by MSG_TRUNC not counted). */
+  length(i: number): number {
+    return this.headers.readUInt32LE(i * MMSGHDR + 56);
+  }
+
+  /** True where slot `i` was too small for its message. */
+  truncated(i: number): boolean {
+    return (this.headers.readUInt32LE(i * MMSGHDR + 48) & MSG_TRUNC) !== 0;
+  }
+
+  /** The sender's netlink port of slot `i`; 0 is the kernel. */
+  sender(i: number): number {
+    return this.#names.readUInt32LE(i * SOCKADDR_NL + 4);
+  }
+}

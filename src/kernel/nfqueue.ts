@@ -1,0 +1,367 @@
+/**
+ * One NFQUEUE: packets the ruleset queued come up in batches, verdicts go down in batches. One instance per worker
+ * thread. Called by the data path.
+ *
+ * Promises: no allocation per packet; one recvmmsg per batch of packets and one send per batch of verdicts; a queue
+ * without a listener, a full queue and a verdict that cannot be delivered all end as a dropped packet, never as one
+ * let through (no NFQA_CFG_F_FAIL_OPEN). Does not promise valid checksums: packets of local or virtual origin come
+ * before their checksum is filled in (NFQA_SKB_CSUMNOTREADY), and large ones before segmentation (NFQA_CFG_F_GSO).
+ */
+import { readFileSync } from "node:fs";
+import { SallyportError } from "../errors.ts";
+import * as libc from "./libc.ts";
+import {
+  AttributeCursor,
+  MessageWriter,
+  NETLINK_CAP_ACK,
+  NETLINK_NETFILTER,
+  NETLINK_NO_ENOBUFS,
+  NetlinkSocket,
+  NFGEN_HEADER,
+  NLM_F_ACK,
+  NLM_F_REQUEST,
+  NLMSG_ERROR,
+  NLMSG_HEADER,
+  netfilterType,
+  SOL_NETLINK,
+} from "./netlink.ts";
+
+const SUBSYSTEM_QUEUE = 3;
+const MSG_PACKET = netfilterType(SUBSYSTEM_QUEUE, 0);
+const MSG_VERDICT = netfilterType(SUBSYSTEM_QUEUE, 1);
+const MSG_CONFIG = netfilterType(SUBSYSTEM_QUEUE, 2);
+
+const CFG_CMD = 1;
+const CFG_PARAMS = 2;
+const CFG_QUEUE_MAXLEN = 3;
+const CFG_MASK = 4;
+const CFG_FLAGS = 5;
+const CMD_BIND = 1;
+const COPY_PACKET = 2;
+const FLAG_GSO = 1 << 2;
+
+const ATTR_PACKET_HDR = 1;
+const ATTR_VERDICT_HDR = 2;
+const ATTR_MARK = 3;
+const ATTR_INDEV = 5;
+const ATTR_OUTDEV = 6;
+const ATTR_PAYLOAD = 10;
+const ATTR_CAP_LEN = 13;
+
+const SLOTS = 32;
+/** A 64 KiB packet and all attributes around it. */
+const SLOT_SIZE = 72 * 1024;
+/** Room for some 6000 verdicts, or three with a replaced 64 KiB packet. */
+const SEND_SIZE = 256 * 1024;
+/** nlmsghdr + nfgenmsg + verdict header + mark. */
+const VERDICT_SIZE = NFGEN_HEADER + 12 + 8;
+const RECEIVE_BUFFER = 8 * 1024 * 1024;
+/** Fields per packet in the parsed table. */
+const FIELDS = 8;
+
+export type Action = "accept" | "drop";
+
+export interface QueueOptions {
+  /** Packets the kernel holds for us before it drops new ones. */
+  maxLength?: number;
+  /** Bytes of each packet to copy up; the kernel's limit is 65531. */
+  copyRange?: number;
+}
+
+/** What the kernel and this process counted for one queue. */
+export interface QueueStatistics {
+  queue: number;
+  /** Netlink port of the listener. */
+  port: number;
+  /** Packets waiting for a verdict. */
+  waiting: number;
+  /** Dropped because `maxLength` packets were waiting. */
+  queueDropped: number;
+  /** Dropped because our receive buffer was full. */
+  userDropped: number;
+  /** Packets queued so far. */
+  sequence: number;
+}
+
+/** An open NFQUEUE in the network namespace of the thread that opened it. */
+export class QueueSocket {
+  readonly fd: number;
+  readonly queue: number;
+  /** The bytes that payload offsets point into. Overwritten by the next {@link receive}. */
+  readonly bytes: Buffer;
+  /** Packets of the last {@link receive}. */
+  count = 0;
+  /** Verdicts the kernel refused because the packet was gone (ENOENT: the queue or its device went away). */
+  lateVerdicts = 0;
+  /** Other refusals by the kernel; each left its packet waiting or dropped. */
+  refusedVerdicts = 0;
+  /** Messages that were not packets of this queue in the kernel's format. */
+  malformed = 0;
+  readonly #socket: NetlinkSocket;
+  readonly #slots = new libc.MessageVector(SLOTS, SLOT_SIZE);
+  readonly #table = new Uint32Array(SLOTS * FIELDS);
+  readonly #attributes = new AttributeCursor();
+  readonly #verdicts = Buffer.alloc(SEND_SIZE);
+  #verdictLength = 0;
+
+  private constructor(socket: NetlinkSocket, queue: number) {
+    this.#socket = socket;
+    this.fd = socket.fd;
+    this.queue = queue;
+    this.bytes = this.#slots.bytes;
+  }
+
+  /**
+   * Binds queue `queue` (0..65535) in this thread's network namespace.
+   * Throws SallyportError QUEUE_IN_USE, MISSING_CAPABILITY or KERNEL_FEATURE.
+   */
+  static open(queue: number, options: QueueOptions = {}): QueueSocket {
+    const socket = new NetlinkSocket(NETLINK_NETFILTER);
+    try {
+      configure(socket, queue, (writer) => writer.attribute(CFG_CMD, Uint8Array.of(CMD_BIND, 0, 0, 0)));
+      // A burst beyond the buffer must drop packets and be counted, not put the socket into an error state.
+      libc.setsockopt(socket.fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, 1);
+      libc.setsockopt(socket.fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
+      libc.setsockopt(socket.fd, libc.SOL_SOCKET, libc.SO_RCVBUFFORCE, RECEIVE_BUFFER);
+      libc.setsockopt(socket.fd, libc.SOL_SOCKET, libc.SO_SNDBUFFORCE, SEND_SIZE * 2);
+      const parameters = Buffer.alloc(5);
+      parameters.writeUInt32BE(Math.min(options.copyRange ?? 0xffff, 0xffff));
+      parameters.writeUInt8(COPY_PACKET, 4);
+      // Flags and length before the copy mode: packets flow once it is set.
+      configure(socket, queue, (writer) => writer.u32(CFG_FLAGS, FLAG_GSO).u32(CFG_MASK, FLAG_GSO));
+      configure(socket, queue, (writer) => writer.u32(CFG_QUEUE_MAXLEN, options.maxLength ?? 65536));
+      configure(socket, queue, (writer) => writer.attribute(CFG_PARAMS, parameters));
+    } catch (error) {
+      socket.close();
+      throw openError(queue, error);
+    }
+    return new QueueSocket(socket, queue);
+  }
+
+  /**
+   * Takes up to 32 packets without blocking; returns how many. 0 does not mean that nothing waits when `malformed` or
+   * `lateVerdicts` grew: poll again. Throws KernelError where the socket is broken.
+   */
+  receive(): number {
+    this.count = 0;
+    const filled = this.#slots.receive(this.fd);
+    if (filled < 0) {
+      if (filled === -libc.EAGAIN || filled === -libc.EINTR || filled === -libc.ENOBUFS) return 0;
+      throw new libc.KernelError("recvmmsg", -filled);
+    }
+    for (let slot = 0; slot < filled; slot++) this.#parse(slot);
+    return this.count;
+  }
+
+  /** The kernel's number for packet `i` of the batch, for {@link verdict}. */
+  packetId(i: number): number {
+    return this.#table[i * FIELDS]!;
+  }
+
+  /** The packet's mark; 0 where it has none. */
+  mark(i: number): number {
+    return this.#table[i * FIELDS + 1]!;
+  }
+
+  /** The netfilter hook: 0 PREROUTING, 1 INPUT, 2 FORWARD, 3 OUTPUT, 4 POSTROUTING. */
+  hook(i: number): number {
+    return this.#table[i * FIELDS + 2]!;
+  }
+
+  /** Index of the interface the packet came in by; 0 for none. */
+  inDevice(i: number): number {
+    return this.#table[i * FIELDS + 3]!;
+  }
+
+  /** Index of the interface the packet leaves by; 0 where that is not known at this hook. */
+  outDevice(i: number): number {
+    return this.#table[i * FIELDS + 4]!;
+  }
+
+  /** Where the IP packet starts in {@link bytes}. */
+  payloadOffset(i: number): number {
+    return this.#table[i * FIELDS + 5]!;
+  }
+
+  /** Bytes of the IP packet that are in {@link bytes}. */
+  payloadLength(i: number): number {
+    return this.#table[i * FIELDS + 6]!;
+  }
+
+  /** Bytes of the whole IP packet; larger than {@link payloadLength} where the copy was cut. */
+  fullLength(i: number): number {
+    return this.#table[i * FIELDS + 7]!;
+  }
+
+  /**
+   * Decides packet `id`; sent by {@link flush}, or at once where the buffer is full. Without `mark` an accepted packet
+   * keeps the mark it had. `replacement` is a whole IP packet with valid checksums that takes the packet's place.
+   */
+  verdict(id: number, action: Action, mark?: number, replacement?: Uint8Array): void {
+    const attribute = replacement === undefined ? 0 : 4 + ((replacement.length + 3) & ~3);
+    if (replacement !== undefined && replacement.length > 0xffff - 4) {
+      throw new RangeError(`a replaced packet has at most 65531 bytes, not ${replacement.length}`);
+    }
+    if (this.#verdictLength + VERDICT_SIZE + attribute > SEND_SIZE) this.flush();
+    const bytes = this.#verdicts;
+    const start = this.#verdictLength;
+    bytes.writeUInt16LE(MSG_VERDICT, start + 4);
+    bytes.writeUInt16LE(NLM_F_REQUEST, start + 6);
+    bytes.writeUInt32LE(0, start + 8);
+    bytes.writeUInt32LE(0, start + 12);
+    bytes.writeUInt16LE(0, start + 16);
+    bytes.writeUInt16BE(this.queue, start + 18);
+    bytes.writeUInt16LE(12, start + 20);
+    bytes.writeUInt16LE(ATTR_VERDICT_HDR, start + 22);
+    bytes.writeUInt32BE(action === "accept" ? 1 : 0, start + 24);
+    bytes.writeUInt32BE(id, start + 28);
+    let at = start + 32;
+    if (mark !== undefined) {
+      bytes.writeUInt16LE(8, at);
+      bytes.writeUInt16LE(ATTR_MARK, at + 2);
+      bytes.writeUInt32BE(mark >>> 0, at + 4);
+      at += 8;
+    }
+    if (replacement !== undefined) {
+      bytes.writeUInt16LE(replacement.length + 4, at);
+      bytes.writeUInt16LE(ATTR_PAYLOAD, at + 2);
+      bytes.set(replacement, at + 4);
+      bytes.fill(0, at + 4 + replacement.length, at + attribute);
+      at += attribute;
+    }
+    bytes.writeUInt32LE(at - start, start);
+    this.#verdictLength = at;
+  }
+
+  /**
+   * Sends the verdicts written so far as one datagram. The kernel takes its messages one by one; a refused one comes
+   * back as an error message (counted by the next {@link receive}) and does not stop the others. Throws KernelError
+   * where the datagram itself is refused: its packets then stay undecided, that is, not sent on.
+   */
+  flush(): void {
+    if (this.#verdictLength === 0) return;
+    const length = this.#verdictLength;
+    this.#verdictLength = 0;
+    for (;;) {
+      const sent = libc.send(this.fd, this.#verdicts, length, 0);
+      if (sent >= 0) return;
+      if (sent !== -libc.EINTR) throw new libc.KernelError("NFQUEUE verdicts", -sent);
+    }
+  }
+
+  /** Unbinds: the kernel drops what still waits, and everything queued from now on. */
+  close(): void {
+    this.#socket.close();
+  }
+
+  #parse(slot: number): void {
+    const bytes = this.bytes;
+    const start = slot * SLOT_SIZE;
+    const received = this.#slots.length(slot);
+    const length = received < NLMSG_HEADER ? 0 : bytes.readUInt32LE(start);
+    if (this.#slots.sender(slot) !== 0 || length < NLMSG_HEADER || length > received || this.#slots.truncated(slot)) {
+      this.malformed++;
+      return;
+    }
+    const type = bytes.readUInt16LE(start + 4);
+    if (type === NLMSG_ERROR) {
+      const errno = length < NLMSG_HEADER + 4 ? 0 : -bytes.readInt32LE(start + NLMSG_HEADER);
+      if (errno === libc.ENOENT) this.lateVerdicts++;
+      else if (errno !== 0) this.refusedVerdicts++;
+      return;
+    }
+    if (type !== MSG_PACKET || length < NFGEN_HEADER || bytes.readUInt16BE(start + 18) !== this.queue) {
+      this.malformed++;
+      return;
+    }
+    this.#parsePacket(start + NFGEN_HEADER, start + length);
+  }
+
+  #parsePacket(start: number, end: number): void {
+    const bytes = this.bytes;
+    const table = this.#table;
+    const row = this.count * FIELDS;
+    table.fill(0, row, row + FIELDS);
+    let identified = false;
+    const attribute = this.#attributes.over(bytes, start, end);
+    while (attribute.next()) {
+      const { type, offset, length } = attribute;
+      if (type === ATTR_PACKET_HDR && length >= 7) {
+        identified = true;
+        table[row] = bytes.readUInt32BE(offset);
+        table[row + 2] = bytes[offset + 6]!;
+      } else if (type === ATTR_PAYLOAD) {
+        table[row + 5] = offset;
+        table[row + 6] = length;
+      } else if (length >= 4) {
+        if (type === ATTR_MARK) table[row + 1] = bytes.readUInt32BE(offset);
+        else if (type === ATTR_INDEV) table[row + 3] = bytes.readUInt32BE(offset);
+        else if (type === ATTR_OUTDEV) table[row + 4] = bytes.readUInt32BE(offset);
+        else if (type === ATTR_CAP_LEN) table[row + 7] = bytes.readUInt32BE(offset);
+      }
+    }
+    if (!identified) {
+      this.malformed++;
+      return;
+    }
+    if (table[row + 7] === 0) table[row + 7] = table[row + 6]!;
+    this.count++;
+  }
+}
+
+/** One acknowledged configuration message. */
+function configure(socket: NetlinkSocket, queue: number, fill: (writer: MessageWriter) => void): void {
+  const writer = new MessageWriter(128);
+  const sequence = socket.sequence();
+  writer.begin(MSG_CONFIG, NLM_F_REQUEST | NLM_F_ACK, sequence, 0, queue);
+  fill(writer);
+  // A packet can overtake the acknowledgement of the copy mode. It is dropped (its sender repeats it): left undecided
+  // it would hold a place in the queue for ever.
+  const drops = new MessageWriter(64);
+  socket.request(`NFQUEUE ${queue} configuration`, writer.end(), sequence, undefined, (bytes, message) => {
+    const at = message.start + NFGEN_HEADER + 4;
+    if (message.type !== MSG_PACKET || at + 4 > message.end) return;
+    const verdict = Buffer.alloc(8);
+    bytes.copy(verdict, 4, at, at + 4);
+    drops.reset().begin(MSG_VERDICT, NLM_F_REQUEST, 0, 0, queue).attribute(ATTR_VERDICT_HDR, verdict).end();
+    socket.send(drops);
+  });
+}
+
+function openError(queue: number, error: unknown): unknown {
+  if (!(error instanceof libc.KernelError)) return error;
+  const inUse = queueStatistics().some((row) => row.queue === queue);
+  if (inUse && (error.code === "EPERM" || error.code === "EBUSY" || error.code === "EEXIST")) {
+    return new SallyportError("QUEUE_IN_USE", `NFQUEUE ${queue} already has a listener.`, { queue }, error);
+  }
+  if (error.code === "EPERM") {
+    return new SallyportError("MISSING_CAPABILITY", `NFQUEUE ${queue}: not permitted.`, { queue }, error);
+  }
+  return new SallyportError("KERNEL_FEATURE", `NFQUEUE ${queue}: ${error.message}.`, { queue }, error);
+}
+
+/** The kernel's counters for every bound queue of this thread's network namespace. */
+export function queueStatistics(): QueueStatistics[] {
+  let text: string;
+  try {
+    text = readFileSync("/proc/thread-self/net/netfilter/nfnetlink_queue", "latin1");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+  return parseQueueStatistics(text);
+}
+
+/** Parses `/proc/net/netfilter/nfnetlink_queue`; lines that are not in its format are left out. */
+export function parseQueueStatistics(text: string): QueueStatistics[] {
+  const rows: QueueStatistics[] = [];
+  for (const line of text.split("\n")) {
+    const fields = line.trim().split(/\s+/).map(Number);
+    if (fields.length < 8 || fields.some((field) => !Number.isFinite(field))) continue;
+    const [queue, port, waiting, , , queueDropped, userDropped, sequence] = fields as [
+      number, number, number, number, number, number, number, number,
+    ];
+    rows.push({ queue, port, waiting, queueDropped, userDropped, sequence });
+  }
+  return rows;
+}
