@@ -1,0 +1,263 @@
+/**
+ * The DNS firewall: every query from inside ends here, whatever server it was sent to, over UDP or TCP. It promises that
+ * a name which the policy denies never leaves, that policed clients hear only rebuilt answers whose addresses every
+ * data-path worker already knows, and that watched clients notice nothing. It does not judge DNS over TLS, HTTPS or QUIC:
+ * those are connections, and the data path's.
+ *
+ * The enforcer gives it bound sockets and keeps their life cycle; `close` ends this room's own work and connections.
+ */
+import type dgram from "node:dgram";
+import type net from "node:net";
+import { type Address, parseAddress } from "../address/ip.ts";
+import type { Engine } from "../policy/decision.ts";
+import { Binder } from "./binder.ts";
+import { NameBudget } from "./budget.ts";
+import { Cache } from "./cache.ts";
+import { Exchanges } from "./exchange.ts";
+import { Ledger } from "./ledger.ts";
+import { Gate } from "./limits.ts";
+import { Monitored } from "./monitored.ts";
+import { minMessage, passDatagram, PassedStream } from "./passthrough.ts";
+import { Policed } from "./policed.ts";
+import { Resolver } from "./resolver.ts";
+import { type Connection, serveConnection } from "./tcp.ts";
+import {
+  type Binding,
+  type Client,
+  defaultLimits,
+  type DnsFirewallOptions,
+  type DnsLimits,
+  type DnsStats,
+} from "./types.ts";
+import { Upstreams } from "./upstream.ts";
+
+export class DnsFirewall {
+  private readonly options: DnsFirewallOptions;
+  private readonly limits: DnsLimits;
+  private readonly exchanges = new Exchanges();
+  private readonly ledger = new Ledger();
+  private readonly upstreams: Upstreams;
+  private readonly resolver: Resolver;
+  private readonly policed: Policed;
+  private readonly monitored: Monitored;
+  private readonly queries: Gate;
+  private readonly connections: Gate;
+  private readonly sockets = new Set<net.Socket>();
+  private readonly streams = new Map<Connection, PassedStream>();
+  private readonly work = new Set<Promise<void>>();
+  private readonly detach: (() => void)[] = [];
+  private readonly counts = { queries: 0, allowed: 0, denied: 0, wouldDeny: 0, passed: 0, overLimit: 0, failures: 0 };
+
+  /** Throws USAGE for upstreams that are not IP addresses and ports, or for none. */
+  constructor(options: DnsFirewallOptions) {
+    this.limits = { ...defaultLimits, ...options.limits };
+    this.options = {
+      ...options,
+      record: (event) => {
+        if (event.verdict === "allow") this.counts.allowed++;
+        else if (event.verdict === "deny") this.counts.denied++;
+        else this.counts.wouldDeny++;
+        options.record(event);
+      },
+    };
+    this.upstreams = new Upstreams(options.upstreams, this.exchanges, this.limits.upstreamTimeout);
+    const cache = new Cache(this.limits.cacheEntries, this.limits.cacheBytes);
+    this.resolver = new Resolver(this.upstreams, cache, options.now);
+    const budget = new NameBudget(this.limits.namesPerDomain);
+    const { ledger, resolver } = this;
+    const binder = new Binder(options.bind, ledger, options.now);
+    this.policed = new Policed({ options: this.options, resolver, budget, ledger, binder });
+    this.monitored = new Monitored(this.options, this.upstreams, ledger, binder);
+    this.queries = new Gate(this.limits.outstanding, this.limits.outstandingPerSource);
+    this.connections = new Gate(this.limits.connections, this.limits.connectionsPerSource);
+  }
+
+  /** Serves a bound UDP socket until {@link close}. */
+  listenUdp(socket: dgram.Socket): void {
+    const onMessage = (bytes: Uint8Array, from: dgram.RemoteInfo): void => void this.datagram(socket, bytes, from);
+    socket.on("message", onMessage);
+    this.detach.push(() => socket.off("message", onMessage));
+  }
+
+  /** Serves a listening TCP server until {@link close}. */
+  listenTcp(server: net.Server): void {
+    const onConnection = (socket: net.Socket): void => {
+      this.sockets.add(socket);
+      socket.on("close", () => this.sockets.delete(socket));
+      serveConnection(socket, {
+        limits: this.limits,
+        gate: this.connections,
+        identify: (peer) => this.identifyStream(peer),
+        handle: (connection, message) => this.streamMessage(connection, message),
+        refused: () => void this.counts.overLimit++,
+      });
+    };
+    server.on("connection", onConnection);
+    this.detach.push(() => server.off("connection", onConnection));
+  }
+
+  /** Bindings that hold now, for a data-path worker that starts late. */
+  bindings(): Binding[] {
+    return [...this.ledger.held(this.options.now())];
+  }
+
+  stats(): DnsStats {
+    return {
+      ...this.counts,
+      cacheHits: this.resolver.counts.hits,
+      staleAnswers: this.resolver.counts.stale,
+      upstreamQueries: this.upstreams.counts.queries,
+      upstreamFailures: this.resolver.counts.failures,
+      upstreamMismatches: this.upstreams.counts.mismatches,
+      outstanding: this.queries.inside,
+      connections: this.connections.inside,
+      cacheEntries: this.resolver.cached,
+      bindings: this.ledger.size,
+    };
+  }
+
+  /** Stops serving, ends clients' connections and queries under way. The sockets given to us stay their owner's. */
+  async close(): Promise<void> {
+    for (const detach of this.detach.splice(0)) detach();
+    const gone = [...this.sockets].map(
+      (socket) => new Promise<void>((resolve) => socket.once("close", () => resolve())),
+    );
+    for (const socket of this.sockets) socket.destroy();
+    this.exchanges.close();
+    await Promise.all([...gone, ...this.work]);
+  }
+
+  private async datagram(socket: dgram.Socket, bytes: Uint8Array, from: dgram.RemoteInfo): Promise<void> {
+    const client = this.identify("udp", { address: from.address, port: from.port }, () => socket.address());
+    if (client === null) return;
+    // The socket may have been closed by its owner while the answer was made; an answer that cannot be sent is lost.
+    const send = (answer: Uint8Array): void => {
+      try {
+        socket.send(answer, from.port, from.address, () => {});
+      } catch {
+        this.counts.failures++;
+      }
+    };
+    await this.admitted(client, bytes, send, async (engine) => {
+      const judged = this.monitored.judge(client, bytes, engine);
+      if ("refusal" in judged) return send(judged.refusal);
+      if (bytes.length < minMessage) return;
+      this.counts.passed++;
+      const answer = await passDatagram(this.exchanges, judged.passed.server, bytes);
+      await this.observed(this.monitored.observe(judged.passed, answer));
+      if (answer !== null) send(answer);
+    });
+  }
+
+  private async streamMessage(connection: Connection, bytes: Uint8Array): Promise<void> {
+    const { client } = connection;
+    const send = (answer: Uint8Array): void => void connection.send(answer);
+    await this.admitted(client, bytes, send, async (engine) => {
+      const judged = this.monitored.judge(client, bytes, engine);
+      if ("refusal" in judged) return send(judged.refusal);
+      this.counts.passed++;
+      const { passed } = judged;
+      const stream = this.streamFor(connection, passed.server);
+      const answered = await stream.send(bytes, (answer) => this.observed(this.monitored.observe(passed, answer)));
+      if (!answered) await this.monitored.observe(passed, null);
+    });
+  }
+
+  /** The server's side of a monitored connection; when either side ends, so does the other. */
+  private streamFor(connection: Connection, server: PassedStream["server"]): PassedStream {
+    const known = this.streams.get(connection);
+    if (known !== undefined) return known;
+    const stream = new PassedStream(server, {
+      deliver: (answer) => connection.send(answer),
+      ended: () => connection.destroy(),
+    });
+    this.streams.set(connection, stream);
+    connection.onEnd(() => stream.end());
+    connection.onClose(() => {
+      this.streams.delete(connection);
+      stream.destroy();
+    });
+    return stream;
+  }
+
+  /**
+   * Gives a query a place and answers it for policed sources or runs `watch` for watched ones. SERVFAIL where there is no
+   * place or something of ours breaks. Never rejects.
+   */
+  private admitted(
+    client: Client,
+    bytes: Uint8Array,
+    send: (answer: Uint8Array) => void,
+    watch: (engine: Engine) => Promise<void>,
+  ): Promise<void> {
+    const work = this.answer(client, bytes, send, watch).finally(() => this.work.delete(work));
+    this.work.add(work);
+    return work;
+  }
+
+  private async answer(
+    client: Client,
+    bytes: Uint8Array,
+    send: (answer: Uint8Array) => void,
+    watch: (engine: Engine) => Promise<void>,
+  ): Promise<void> {
+    this.counts.queries++;
+    const entered = this.queries.enter(client.source);
+    try {
+      const engine = this.options.policy();
+      if (entered && !engine.enforcedFor(client.source)) return await watch(engine);
+      if (entered) {
+        const answer = await this.policed.answer(client, bytes, engine);
+        if (answer !== null) send(answer);
+        return;
+      }
+      this.counts.overLimit++;
+      const answer = this.policed.overLimit(client, bytes, engine);
+      // A watched client's own server would lose packets under load, not refuse them.
+      if (answer !== null && engine.enforcedFor(client.source)) send(answer);
+    } catch {
+      // A binding or an event that could not be written: without it no answer may leave (fail closed).
+      this.counts.failures++;
+      const failure = this.policed.failure(client, bytes);
+      if (failure !== null) send(failure);
+    } finally {
+      if (entered) this.queries.leave(client.source);
+    }
+  }
+
+  /** For watched clients an unwritten binding must not change the answer; it is counted. */
+  private async observed(work: Promise<void>): Promise<void> {
+    await work.catch(() => void this.counts.failures++);
+  }
+
+  private identifyStream(socket: net.Socket): Client | null {
+    const { remoteAddress, remotePort, localAddress, localPort } = socket;
+    if (remoteAddress === undefined || remotePort === undefined) return null;
+    const local = () => ({ address: localAddress ?? "", port: localPort ?? 0 });
+    return this.identify("tcp", { address: remoteAddress, port: remotePort }, local);
+  }
+
+  private identify(
+    transport: Client["transport"],
+    peer: Client["endpoint"],
+    local: () => Client["endpoint"],
+  ): Client | null {
+    const source = peerAddress(peer.address);
+    if (source === null) return null;
+    const endpoint = { address: peer.address, port: peer.port };
+    try {
+      return { source, endpoint, transport, server: this.options.originalServer(transport, endpoint, local()) };
+    } catch {
+      // A socket that closed under us, or a lookup that failed: the query is dropped rather than sent elsewhere.
+      this.counts.failures++;
+      return null;
+    }
+  }
+}
+
+/** A peer's address as the policy knows it: without zone, and IPv4 where a dual-stack socket shows it mapped. */
+function peerAddress(text: string): Address | null {
+  const address = parseAddress(text.replace(/%.*$/, ""));
+  if (address === null || address.length === 4) return address;
+  return address.startsWith("\0".repeat(10) + "\xff\xff") ? (address.slice(12) as Address) : address;
+}

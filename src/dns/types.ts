@@ -1,0 +1,116 @@
+/**
+ * What the DNS firewall is given and what it hands out. The only types that cross from `dns` to the rooms above it.
+ */
+import type { Address } from "../address/ip.ts";
+import type { EventBody } from "../audit/event.ts";
+import type { Engine } from "../policy/decision.ts";
+
+/** An IP address in text and a port. */
+export interface Endpoint {
+  address: string;
+  port: number;
+}
+
+export type DnsTransport = "udp" | "tcp";
+
+/** "This name was answered with this address." What the data path matches connections against. */
+export interface Binding {
+  /** Canonical name that was asked. */
+  name: string;
+  address: Address;
+  /** Milliseconds since the epoch. */
+  expires: number;
+  /**
+   * Null: the answer came from a configured upstream and holds for every source. Otherwise only for this source: the
+   * answer came from a server the client chose itself (monitor mode), and must not speak for anyone else.
+   */
+  source: Address | null;
+}
+
+export interface DnsFirewallOptions {
+  /** The policy in force now. */
+  policy: () => Engine;
+  /** Configured resolvers, in order of preference; at least one. */
+  upstreams: readonly Endpoint[];
+  /** Writes bindings to every data-path worker; resolves when all have them. Called before the answer leaves. */
+  bind: (bindings: Binding[]) => Promise<void>;
+  /** The server a redirected query was addressed to; null where that is unknown or is this firewall itself. */
+  originalServer: (transport: DnsTransport, client: Endpoint, local: Endpoint) => Endpoint | null;
+  record: (event: EventBody) => void;
+  /**
+   * How a denied name is answered. `nxdomain` lets a tool fail at once with "no such host"; `refused` is plainer to
+   * people who read packets, but stubs then try their next server.
+   */
+  deny: "nxdomain" | "refused";
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  /** Overrides of {@link defaultLimits}. */
+  limits?: Partial<DnsLimits>;
+}
+
+/** Every bound of the firewall. */
+export interface DnsLimits {
+  /** Queries being worked on, all sources together. */
+  outstanding: number;
+  outstandingPerSource: number;
+  /** TCP connections from clients, all sources together. */
+  connections: number;
+  connectionsPerSource: number;
+  /** Queries being worked on, per TCP connection; the connection is not read further meanwhile. */
+  pipeline: number;
+  /** Milliseconds without a whole message before a TCP connection is closed. */
+  idle: number;
+  /** Distinct names per source and registrable domain in an hour. */
+  namesPerDomain: number;
+  cacheEntries: number;
+  /** Approximate bytes of cached answers. */
+  cacheBytes: number;
+  /** Milliseconds for one attempt at an upstream over UDP. */
+  upstreamTimeout: number;
+}
+
+export const defaultLimits: DnsLimits = {
+  outstanding: 2000,
+  outstandingPerSource: 200,
+  connections: 1000,
+  connectionsPerSource: 100,
+  pipeline: 32,
+  idle: 10_000,
+  namesPerDomain: 500,
+  cacheEntries: 50_000,
+  cacheBytes: 32 * 1024 * 1024,
+  upstreamTimeout: 1500,
+};
+
+/** Who sent a query, how, and where to. */
+export interface Client {
+  source: Address;
+  endpoint: Endpoint;
+  transport: DnsTransport;
+  /** The server the query was addressed to; null: this firewall. */
+  server: Endpoint | null;
+}
+
+/** Counters since start, and levels now. */
+export interface DnsStats {
+  queries: number;
+  allowed: number;
+  denied: number;
+  wouldDeny: number;
+  /** Queries passed on unchanged for monitored sources. */
+  passed: number;
+  /** Queries or connections turned away by a limit. */
+  overLimit: number;
+  cacheHits: number;
+  staleAnswers: number;
+  upstreamQueries: number;
+  upstreamFailures: number;
+  /** Datagrams from an upstream's address that answer nothing we asked. */
+  upstreamMismatches: number;
+  /** Queries answered SERVFAIL because something of ours failed. */
+  failures: number;
+  outstanding: number;
+  connections: number;
+  cacheEntries: number;
+  bindings: number;
+}
