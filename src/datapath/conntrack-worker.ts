@@ -1,0 +1,47 @@
+/**
+ * Hears from the kernel that connections have ended, with their byte counts, and passes it on in batches. A thread of its
+ * own, so that a busy main thread does not overrun the kernel's event buffer.
+ */
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { ConntrackEvents, type Flow } from "../kernel/conntrack.ts";
+import { ALLOW, DENY, PENDING, stateOf } from "../kernel/mark.ts";
+import { inNamespace } from "../kernel/namespace.ts";
+import { Waiter } from "../kernel/wait.ts";
+import type { ConntrackWorkerData, EndedFlow, FromConntrack, ToWorker } from "./messages.ts";
+
+function run(port: MessagePort, data: ConntrackWorkerData): void {
+  const open = () => new ConntrackEvents(["destroy"]);
+  const events = data.namespace === null ? open() : inNamespace(data.namespace, open);
+  const waiter = new Waiter([events.fd]);
+  const post = (message: FromConntrack) => port.postMessage(message);
+  post({ kind: "ready", wake: waiter.wakeDescriptor });
+  for (;;) {
+    waiter.wait(-1);
+    const message = receiveMessageOnPort(port) as { message: ToWorker } | undefined;
+    if (message?.message.kind === "stop") break;
+    const ended: EndedFlow[] = [];
+    const lost = !events.receive((_, flow) => collect(flow, ended));
+    if (ended.length > 0 || lost) post({ kind: "ended", ended, lost });
+  }
+  events.close();
+  waiter.close();
+}
+
+/** Only connections that carry our mark: the rest of the host's are nobody's business here. */
+function collect(flow: Flow, ended: EndedFlow[]): void {
+  const state = stateOf(flow.mark);
+  if (state !== ALLOW && state !== PENDING && state !== DENY) return;
+  ended.push({
+    source: flow.original.source,
+    sourcePort: flow.original.sourcePort,
+    destination: flow.original.destination,
+    destinationPort: flow.original.destinationPort,
+    protocol: flow.original.protocol,
+    bytesUp: flow.counters.original.bytes,
+    bytesDown: flow.counters.reply.bytes,
+    packetsUp: flow.counters.original.packets,
+    packetsDown: flow.counters.reply.packets,
+  });
+}
+
+run(parentPort!, workerData as ConntrackWorkerData);

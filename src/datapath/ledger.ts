@@ -1,0 +1,99 @@
+/**
+ * The live flows: what the kernel forwards by itself since its verdict. Kept to show them, to give each its end with the
+ * kernel's byte counts, and to judge them again when the policy changes (threat T8).
+ */
+import type { Address } from "../address/ip.ts";
+import type { Engine } from "../policy/decision.ts";
+import type { EndedFlow, LiveFlow } from "./messages.ts";
+
+/** How long the end of a flow waits for its beginning, which comes from another thread, ms. */
+const reorderMs = 2_000;
+
+export class Ledger {
+  readonly #live = new Map<string, LiveFlow>();
+  /** Ends that came before their beginnings. */
+  readonly #early = new Map<string, { ended: EndedFlow; at: number }>();
+
+  get size(): number {
+    return this.#live.size;
+  }
+
+  values(): IterableIterator<LiveFlow> {
+    return this.#live.values();
+  }
+
+  get(flow: FlowTuple): LiveFlow | undefined {
+    return this.#live.get(keyOf(flow));
+  }
+
+  /** Adds a flow; returns its end when the kernel already told it. */
+  begin(flow: LiveFlow, now: number): EndedFlow | null {
+    const key = keyOf(flow);
+    const early = this.#early.get(key);
+    if (early !== undefined) {
+      this.#early.delete(key);
+      if (now - early.at <= reorderMs) return early.ended;
+    }
+    this.#live.set(key, flow);
+    return null;
+  }
+
+  /** Takes the flow out; null when it is not known (yet). */
+  end(ended: EndedFlow, now: number): LiveFlow | null {
+    const key = keyOf(ended);
+    const live = this.#live.get(key);
+    if (live !== undefined) {
+      this.#live.delete(key);
+      return live;
+    }
+    for (const [old, { at }] of this.#early) {
+      if (now - at <= reorderMs) break;
+      this.#early.delete(old);
+    }
+    this.#early.set(key, { ended, at: now });
+    return null;
+  }
+
+  /** The flows that `engine` would not let through any more. */
+  *refusedBy(engine: Engine): Generator<LiveFlow> {
+    for (const flow of this.#live.values()) if (!stillPasses(engine, flow)) yield flow;
+  }
+}
+
+/** Whether a live flow passes under `engine`, by what was known when it was let through. */
+export function stillPasses(engine: Engine, flow: LiveFlow): boolean {
+  const facts = {
+    source: flow.source,
+    destination: flow.destination,
+    local: flow.local,
+    transport: flow.transport,
+    port: flow.destinationPort,
+    names: flow.names,
+  };
+  if (flow.application !== null) {
+    return engine.name({ ...facts, application: flow.application, name: flow.name }).passes;
+  }
+  const decision = engine.connect(facts);
+  if (decision.answer !== "not_yet") return decision.passes;
+  // Its bytes were never read and now they would decide. Kept only where a name of its address would be allowed.
+  if (!decision.hold) return true;
+  const applications = flow.transport === "tcp" ? (["tls", "http", "ssh", "other"] as const) : (["quic", "other"] as const);
+  return applications.some((application) =>
+    [null, ...flow.names].some((name) => engine.name({ ...facts, application, name }).passes),
+  );
+}
+
+interface FlowTuple {
+  source: Address;
+  sourcePort: number;
+  destination: Address;
+  destinationPort: number;
+  protocol: number;
+}
+
+/** ICMP has no ports, but conntrack keeps its id and type in their place. */
+function keyOf(flow: FlowTuple): string {
+  const hasPorts = flow.protocol === 6 || flow.protocol === 17;
+  const ports = hasPorts ? String.fromCharCode(flow.sourcePort, flow.destinationPort) : "";
+  return String.fromCharCode(flow.protocol) + flow.source + flow.destination + ports;
+}

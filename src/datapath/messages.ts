@@ -1,0 +1,89 @@
+/** What crosses between the main thread and the data path's threads. Plain data only. */
+import type { Address } from "../address/ip.ts";
+import type { EventBody } from "../audit/event.ts";
+import type { Binding } from "../flow/book.ts";
+import type { Application, Transport } from "../policy/decision.ts";
+
+/** How a queue worker is set up. */
+export interface QueueWorkerData {
+  queue: number;
+  /** Network namespace (name or path) the queue lives in; null for the process's own. */
+  namespace: string | null;
+  policy: PolicyText;
+  bindings: Binding[];
+}
+
+export interface PolicyText {
+  text: string;
+  /** For positions in messages. */
+  file: string;
+}
+
+export type ToWorker =
+  | { kind: "policy"; sequence: number; policy: PolicyText }
+  | { kind: "bind"; sequence: number; bindings: Binding[] }
+  | { kind: "stop"; sequence: number };
+
+export type FromWorker =
+  | { kind: "ready"; wake: number }
+  | { kind: "done"; sequence: number }
+  | { kind: "settled"; settled: Settled[]; statistics: WorkerStatistics };
+
+/** An event for the record, and the flow behind it where it goes on. */
+export interface Settled {
+  event: EventBody;
+  live: LiveFlow | null;
+}
+
+/** A flow that was let through: what is needed to show it, to judge it again and to end it. */
+export interface LiveFlow {
+  source: Address;
+  sourcePort: number;
+  destination: Address;
+  destinationPort: number;
+  transport: Transport;
+  /** IP protocol number. */
+  protocol: number;
+  local: boolean;
+  application: Application | null;
+  name: string | null;
+  names: readonly string[];
+  verdict: "allow" | "would_deny";
+  rule: string | null;
+  tier: 1 | 2 | 3;
+  /** When it was let through, ms since the epoch. */
+  since: number;
+}
+
+export interface WorkerStatistics {
+  /** Packets judged. */
+  packets: number;
+  /** Undecided flows, and bytes kept for them. */
+  pending: number;
+  pendingBytes: number;
+  allowed: number;
+  denied: number;
+  wouldDeny: number;
+  lateVerdicts: number;
+  /** Set when a packet made our own code fail; each was dropped. */
+  failures: number;
+}
+
+export interface ConntrackWorkerData {
+  namespace: string | null;
+}
+
+/** A connection the kernel has forgotten, with its counters. */
+export interface EndedFlow {
+  source: Address;
+  sourcePort: number;
+  destination: Address;
+  destinationPort: number;
+  protocol: number;
+  bytesUp: number;
+  bytesDown: number;
+  packetsUp: number;
+  packetsDown: number;
+}
+
+export type FromConntrack = { kind: "ready"; wake: number } | { kind: "ended"; ended: EndedFlow[]; lost: boolean };

@@ -1,0 +1,213 @@
+/**
+ * The data path's threads as one thing: start, bind names, change the policy, stop. Every change returns when every thread
+ * has it. A thread that dies leaves its queue without a listener (the kernel drops) and is started again with the policy
+ * and the bindings in force.
+ */
+import { Worker } from "node:worker_threads";
+import { SallyportError } from "../errors.ts";
+import type { Binding } from "../flow/book.ts";
+import { wake } from "../kernel/wait.ts";
+import type {
+  ConntrackWorkerData,
+  EndedFlow,
+  FromConntrack,
+  FromWorker,
+  PolicyText,
+  QueueWorkerData,
+  Settled,
+  ToWorker,
+  WorkerStatistics,
+} from "./messages.ts";
+
+export interface DataPathOptions {
+  namespace: string | null;
+  queueBase: number;
+  /** Threads, one queue each. */
+  queues: number;
+  policy: PolicyText;
+  /** The bindings in force, for a thread that starts. */
+  bindings: () => Binding[];
+  onSettled: (settled: Settled[]) => void;
+  /** Connections that ended; `lost` when the kernel had to drop some of these notices. */
+  onEnded: (ended: EndedFlow[], lost: boolean) => void;
+  /** A thread died (and starts again, unless it dies over and over: then `fatal`). */
+  onFailure: (message: string, fatal: boolean) => void;
+}
+
+interface Thread {
+  worker: Worker;
+  wake: number;
+  statistics: WorkerStatistics | null;
+  /** Sequence numbers not yet confirmed. */
+  waiting: Map<number, () => void>;
+}
+
+type Command = ToWorker extends infer T ? (T extends ToWorker ? Omit<T, "sequence"> : never) : never;
+
+const restartsPerMinute = 5;
+
+export class DataPath {
+  readonly #options: DataPathOptions;
+  readonly #threads: (Thread | null)[] = [];
+  #conntrack: Thread | null = null;
+  #policy: PolicyText;
+  #sequence = 0;
+  #stopping = false;
+  #deaths: number[] = [];
+  /** Statistics of threads that died. */
+  readonly #past: WorkerStatistics[] = [];
+
+  private constructor(options: DataPathOptions) {
+    this.#options = options;
+    this.#policy = options.policy;
+  }
+
+  /** Binds every queue. Rejects with QUEUE_IN_USE and the like; nothing is left behind then. */
+  static async start(options: DataPathOptions): Promise<DataPath> {
+    const path = new DataPath(options);
+    try {
+      path.#conntrack = await path.#startConntrack();
+      await Promise.all(Array.from({ length: options.queues }, (_, i) => path.#startQueue(i)));
+    } catch (error) {
+      await path.stop();
+      throw error;
+    }
+    return path;
+  }
+
+  /** Resolves when every thread has the bindings: only then may the answer that made them leave. */
+  async bind(bindings: Binding[]): Promise<void> {
+    await this.#broadcast({ kind: "bind", bindings });
+  }
+
+  /** Resolves when no thread decides by the old policy any more. The text must be known to load. */
+  async setPolicy(policy: PolicyText): Promise<void> {
+    this.#policy = policy;
+    await this.#broadcast({ kind: "policy", policy });
+  }
+
+  statistics(): WorkerStatistics {
+    const sum: WorkerStatistics = {
+      packets: 0,
+      pending: 0,
+      pendingBytes: 0,
+      allowed: 0,
+      denied: 0,
+      wouldDeny: 0,
+      lateVerdicts: 0,
+      failures: 0,
+    };
+    for (const each of [...this.#past, ...this.#threads.map((thread) => thread?.statistics ?? null)]) {
+      if (each === null) continue;
+      for (const key of Object.keys(sum) as (keyof WorkerStatistics)[]) sum[key] += each[key];
+    }
+    return sum;
+  }
+
+  /** How many queue threads run. */
+  get running(): number {
+    return this.#threads.filter((thread) => thread !== null).length;
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    await this.#broadcast({ kind: "stop" });
+    if (this.#conntrack !== null) {
+      this.#conntrack.worker.postMessage({ kind: "stop", sequence: 0 } satisfies ToWorker);
+      wake(this.#conntrack.wake);
+    }
+    await Promise.all(
+      [...this.#threads, this.#conntrack].map(async (thread) => {
+        if (thread !== null) await thread.worker.terminate();
+      }),
+    );
+  }
+
+  async #broadcast(command: Command): Promise<void> {
+    const confirmed: Promise<void>[] = [];
+    for (const thread of this.#threads) {
+      if (thread === null) continue;
+      const sequence = ++this.#sequence;
+      confirmed.push(new Promise((resolve) => thread.waiting.set(sequence, resolve)));
+      thread.worker.postMessage({ ...command, sequence } as ToWorker);
+      wake(thread.wake);
+    }
+    await Promise.all(confirmed);
+  }
+
+  async #startQueue(i: number): Promise<void> {
+    const data: QueueWorkerData = {
+      queue: this.#options.queueBase + i,
+      namespace: this.#options.namespace,
+      policy: this.#policy,
+      bindings: this.#options.bindings(),
+    };
+    const worker = new Worker(new URL("./queue-worker.ts", import.meta.url), { workerData: data });
+    const thread: Thread = { worker, wake: -1, statistics: null, waiting: new Map() };
+    thread.wake = await ready(worker);
+    // Between the snapshot and now the policy or the bindings may have changed.
+    this.#threads[i] = thread;
+    worker.on("message", (message: FromWorker) => this.#received(thread, message));
+    worker.on("error", (error) => this.#died(i, thread, String(error)));
+    worker.on("exit", () => this.#died(i, thread, "exited"));
+    if (this.#policy !== data.policy) {
+      const sequence = ++this.#sequence;
+      worker.postMessage({ kind: "policy", sequence, policy: this.#policy } satisfies ToWorker);
+    }
+    const sequence = ++this.#sequence;
+    worker.postMessage({ kind: "bind", sequence, bindings: this.#options.bindings() } satisfies ToWorker);
+    wake(thread.wake);
+  }
+
+  async #startConntrack(): Promise<Thread> {
+    const data: ConntrackWorkerData = { namespace: this.#options.namespace };
+    const worker = new Worker(new URL("./conntrack-worker.ts", import.meta.url), { workerData: data });
+    const thread: Thread = { worker, wake: await ready(worker), statistics: null, waiting: new Map() };
+    worker.on("message", (message: FromConntrack) => {
+      if (message.kind === "ended") this.#options.onEnded(message.ended, message.lost);
+    });
+    worker.on("error", (error) => {
+      if (!this.#stopping) this.#options.onFailure(`the connection watcher failed: ${String(error)}`, true);
+    });
+    return thread;
+  }
+
+  #received(thread: Thread, message: FromWorker): void {
+    if (message.kind === "settled") {
+      thread.statistics = message.statistics;
+      this.#options.onSettled(message.settled);
+    } else if (message.kind === "done") {
+      thread.waiting.get(message.sequence)?.();
+      thread.waiting.delete(message.sequence);
+    }
+  }
+
+  #died(i: number, thread: Thread, why: string): void {
+    for (const resolve of thread.waiting.values()) resolve();
+    thread.waiting.clear();
+    if (this.#threads[i] !== thread) return;
+    if (this.#stopping) return;
+    this.#threads[i] = null;
+    if (thread.statistics !== null) this.#past.push({ ...thread.statistics, pending: 0, pendingBytes: 0 });
+    const now = Date.now();
+    this.#deaths = [...this.#deaths.filter((at) => now - at < 60_000), now];
+    const fatal = this.#deaths.length > restartsPerMinute;
+    this.#options.onFailure(`data-path thread ${i} died: ${why}`, fatal);
+    if (fatal) return;
+    this.#startQueue(i).catch((error: unknown) => this.#options.onFailure(String(error), true));
+  }
+}
+
+/** The thread's wake descriptor once it is set up; rejects with the error that ended it before that. */
+function ready(worker: Worker): Promise<number> {
+  return new Promise((resolve, reject) => {
+    worker.once("message", (message: { kind: string; wake: number }) => resolve(message.wake));
+    worker.once("error", (error: Error & { code?: string; data?: Record<string, unknown> }) => {
+      // An error crosses threads as a copy without its class.
+      const known = error.name === "SallyportError" && typeof error.code === "string";
+      reject(known ? new SallyportError(error.code as "INTERNAL", error.message, error.data ?? {}) : error);
+    });
+    worker.once("exit", () => reject(new SallyportError("INTERNAL", "A data-path thread ended before it was ready.")));
+  });
+}

@@ -1,0 +1,240 @@
+/**
+ * One data-path thread: one NFQUEUE, one flow engine, one copy of the policy and of the address book. A blocking loop, not
+ * an event loop: wait for packets or a message, take the messages first (a binding is in force before the packets it
+ * allows are judged), judge a batch, send the verdicts.
+ *
+ * If this thread dies its queue has no listener and the kernel drops: fail closed. `pool.ts` starts it again.
+ */
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { Aggregator } from "../audit/aggregate.ts";
+import { AddressBook } from "../flow/book.ts";
+import type { Effects, FlowMark, FlowReport, Reset } from "../flow/effects.ts";
+import { FlowEngine } from "../flow/engine.ts";
+import { ALLOW, BACK, BROADCAST, DENY, INVALID, LOCAL, OUR_BITS, PENDING, stateOf, withState } from "../kernel/mark.ts";
+import { inNamespace } from "../kernel/namespace.ts";
+import { QueueSocket } from "../kernel/nfqueue.ts";
+import { RawSender } from "../kernel/raw.ts";
+import { Waiter } from "../kernel/wait.ts";
+import type { Engine } from "../policy/decision.ts";
+import { loadPolicy } from "../policy/load.ts";
+import { buildReset } from "../wire/ip/build.ts";
+import { Packet, parsePacket } from "../wire/ip/packet.ts";
+import { connectionEvent } from "./event.ts";
+import type { FromWorker, LiveFlow, PolicyText, QueueWorkerData, Settled, ToWorker, WorkerStatistics } from "./messages.ts";
+
+/** Longest wait, ms: the deadlines of undecided flows are looked at this often. */
+const tickMs = 250;
+const sweepMs = 30_000;
+/** Batches judged before messages are looked at again. */
+const batchesPerTurn = 8;
+
+class QueueWorker implements Effects {
+  readonly #port: MessagePort;
+  readonly #queue: QueueSocket;
+  readonly #raw: RawSender;
+  readonly #waiter: Waiter;
+  readonly #book = new AddressBook();
+  readonly #flows: FlowEngine;
+  readonly #aggregator = new Aggregator();
+  readonly #packet = new Packet();
+  readonly #statistics: WorkerStatistics = {
+    packets: 0,
+    pending: 0,
+    pendingBytes: 0,
+    allowed: 0,
+    denied: 0,
+    wouldDeny: 0,
+    lateVerdicts: 0,
+    failures: 0,
+  };
+  /** Bits of waiting packets' marks that are not ours, where there are any. */
+  readonly #foreign = new Map<number, number>();
+  #engine: Engine;
+  #settled: Settled[] = [];
+  #now = Date.now();
+  #stop: number | null = null;
+
+  constructor(port: MessagePort, data: QueueWorkerData) {
+    this.#port = port;
+    this.#engine = compile(data.policy);
+    for (const binding of data.bindings) this.#book.bind(binding);
+    const open = () => ({ queue: QueueSocket.open(data.queue), raw: new RawSender() });
+    const { queue, raw } = data.namespace === null ? open() : inNamespace(data.namespace, open);
+    this.#queue = queue;
+    this.#raw = raw;
+    this.#waiter = new Waiter([queue.fd]);
+    this.#flows = new FlowEngine(this.#engine, this.#book, this);
+    this.#post({ kind: "ready", wake: this.#waiter.wakeDescriptor });
+  }
+
+  run(): void {
+    let nextTick = 0;
+    let nextSweep = this.#now + sweepMs;
+    while (this.#stop === null) {
+      this.#waiter.wait(tickMs);
+      this.#now = Date.now();
+      this.#messages();
+      for (let batch = 0; batch < batchesPerTurn && this.#batch(); batch++);
+      if (this.#now >= nextTick) {
+        nextTick = this.#now + tickMs;
+        this.#flows.tick(this.#now);
+        this.#aggregated(this.#aggregator.tick(this.#now));
+        this.#queue.flush();
+      }
+      if (this.#now >= nextSweep) {
+        nextSweep = this.#now + sweepMs;
+        this.#book.sweep(this.#now);
+      }
+      this.#report();
+    }
+    this.#queue.close();
+    this.#raw.close();
+    this.#aggregated(this.#aggregator.tick(Number.POSITIVE_INFINITY));
+    this.#report();
+    this.#post({ kind: "done", sequence: this.#stop });
+  }
+
+  accept(id: number, mark: FlowMark): void {
+    this.#verdict(id, mark === "allow" ? ALLOW : PENDING);
+  }
+
+  refuse(id: number): void {
+    this.#verdict(id, DENY);
+  }
+
+  drop(id: number): void {
+    this.#foreign.delete(id);
+    this.#queue.verdict(id, "drop");
+  }
+
+  reset(reset: Reset): void {
+    this.#raw.send(
+      buildReset({ ...reset, seq: reset.sequence, ack: reset.acknowledgement }),
+      reset.destination,
+    );
+  }
+
+  report(report: FlowReport): void {
+    const event = connectionEvent(report, this.#engine);
+    if (report.decision.verdict === "deny") {
+      this.#statistics.denied++;
+      return this.#aggregated(this.#aggregator.push(event, this.#now));
+    }
+    if (report.decision.verdict === "allow") this.#statistics.allowed++;
+    else this.#statistics.wouldDeny++;
+    this.#settled.push({ event, live: report.live ? liveFlow(report, this.#now) : null });
+  }
+
+  #verdict(id: number, state: number): void {
+    const foreign = this.#foreign.get(id) ?? 0;
+    if (foreign !== 0) this.#foreign.delete(id);
+    this.#queue.verdict(id, "accept", withState(foreign, state));
+  }
+
+  /** Judges one batch; false when the queue was empty. */
+  #batch(): boolean {
+    const queue = this.#queue;
+    const count = queue.receive();
+    for (let i = 0; i < count; i++) {
+      const id = queue.packetId(i);
+      const mark = queue.mark(i);
+      const foreign = (mark & ~OUR_BITS) >>> 0;
+      if (foreign !== 0) this.#foreign.set(id, foreign);
+      const start = queue.payloadOffset(i);
+      parsePacket(queue.bytes, start, queue.payloadLength(i), this.#packet);
+      const state = stateOf(mark);
+      this.#statistics.packets++;
+      try {
+        this.#flows.packet(
+          id,
+          queue.bytes,
+          start,
+          this.#packet,
+          {
+            state: state === DENY ? "deny" : state === PENDING ? "pending" : "none",
+            local: (mark & LOCAL) !== 0,
+            invalid: (mark & INVALID) !== 0,
+            broadcast: (mark & BROADCAST) !== 0,
+            back: (mark & BACK) !== 0,
+          },
+          this.#now,
+        );
+      } catch (error) {
+        // A defect of ours must not end enforcement for everybody, nor let the packet through.
+        this.#statistics.failures++;
+        this.drop(id);
+        if (this.#statistics.failures <= 10) console.error("sallyport: data path:", error);
+      }
+    }
+    queue.flush();
+    return count > 0;
+  }
+
+  #messages(): void {
+    for (;;) {
+      const received = receiveMessageOnPort(this.#port) as { message: ToWorker } | undefined;
+      if (received === undefined) return;
+      const message = received.message;
+      switch (message.kind) {
+        case "bind":
+          for (const binding of message.bindings) this.#book.bind(binding);
+          break;
+        case "policy":
+          this.#engine = compile(message.policy);
+          this.#flows.setPolicy(this.#engine, this.#now);
+          this.#queue.flush();
+          break;
+        case "stop":
+          this.#stop = message.sequence;
+          return;
+      }
+      this.#post({ kind: "done", sequence: message.sequence });
+    }
+  }
+
+  #aggregated(events: Settled["event"][]): void {
+    for (const event of events) this.#settled.push({ event, live: null });
+  }
+
+  #report(): void {
+    if (this.#settled.length === 0) return;
+    const { flows, bytes } = this.#flows.load;
+    this.#statistics.pending = flows;
+    this.#statistics.pendingBytes = bytes;
+    this.#statistics.lateVerdicts = this.#queue.lateVerdicts;
+    this.#post({ kind: "settled", settled: this.#settled, statistics: { ...this.#statistics } });
+    this.#settled = [];
+  }
+
+  #post(message: FromWorker): void {
+    this.#port.postMessage(message);
+  }
+}
+
+function compile(policy: PolicyText): Engine {
+  const loaded = loadPolicy(policy.text, policy.file, new Date());
+  // The main thread has loaded this very text; a difference is a defect, and a thread without a policy must not run.
+  if ("problems" in loaded) throw new Error(`policy does not load in the data path: ${loaded.problems[0]?.message}`);
+  return loaded.engine;
+}
+
+function liveFlow(report: FlowReport, now: number): LiveFlow {
+  return {
+    source: report.source,
+    sourcePort: report.sourcePort,
+    destination: report.destination,
+    destinationPort: report.destinationPort,
+    transport: report.transport,
+    protocol: report.protocol,
+    local: report.local,
+    application: report.application,
+    name: report.name,
+    names: report.names,
+    verdict: report.decision.verdict === "allow" ? "allow" : "would_deny",
+    rule: report.decision.rule?.name ?? null,
+    tier: report.decision.tier,
+    since: now,
+  };
+}
+
+new QueueWorker(parentPort!, workerData as QueueWorkerData).run();
