@@ -1,0 +1,101 @@
+/**
+ * The control socket: HTTP with JSON over a unix socket in the state directory (`control.sock`, mode 0600). Served by an
+ * enforcer, asked by `sallyport status`, `reload` and `flows`. Whoever may open the socket may do all of it.
+ */
+import { chmodSync, rmSync } from "node:fs";
+import http from "node:http";
+import { join } from "node:path";
+import { SallyportError, errorTable, type ErrorCode } from "../errors.ts";
+import type { Enforcer } from "./enforcer.ts";
+
+/** sun_path holds 108 bytes with its NUL (unix(7)). */
+const longestPath = 107;
+
+export function controlSocket(state: string): string {
+  return join(state, "control.sock");
+}
+
+export interface ControlHandlers {
+  /** Loads the policy file again and puts it in force; rejects with a SallyportError. */
+  reload: () => Promise<unknown>;
+}
+
+export class ControlServer {
+  readonly #server: http.Server;
+  readonly #path: string;
+
+  private constructor(server: http.Server, path: string) {
+    this.#server = server;
+    this.#path = path;
+  }
+
+  /** The caller holds the state directory's lock, so a socket file found there is a dead one. */
+  static async start(enforcer: Enforcer, handlers: ControlHandlers): Promise<ControlServer> {
+    const path = controlSocket(enforcer.options.state);
+    if (Buffer.byteLength(path) > longestPath) {
+      throw new SallyportError("STATE_UNWRITABLE", `${path} is longer than a unix socket's name may be (${longestPath}).`);
+    }
+    rmSync(path, { force: true });
+    const server = http.createServer((request, response) => void answer(enforcer, handlers, request, response));
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", (error) =>
+        reject(new SallyportError("STATE_UNWRITABLE", `${path}: ${error.message}`, { path }, error)),
+      );
+      const mask = process.umask(0o077);
+      server.listen(path, resolve);
+      process.umask(mask);
+    });
+    chmodSync(path, 0o600);
+    return new ControlServer(server, path);
+  }
+
+  close(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
+    rmSync(this.#path, { force: true });
+  }
+}
+
+async function answer(
+  enforcer: Enforcer,
+  handlers: ControlHandlers,
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+): Promise<void> {
+  const reply = (status: number, body: unknown) => {
+    response.writeHead(status, { "content-type": "application/json" });
+    response.end(JSON.stringify(body));
+  };
+  request.resume();
+  try {
+    const call = `${request.method} ${request.url}`;
+    if (call === "GET /status") reply(200, enforcer.status());
+    else if (call === "GET /flows") reply(200, enforcer.flows());
+    else if (call === "POST /reload") reply(200, await handlers.reload());
+    else reply(404, { code: "USAGE", message: `No such call: ${call}` });
+  } catch (error) {
+    const code = error instanceof SallyportError ? error.code : "INTERNAL";
+    reply(500, { code, message: (error as Error).message });
+  }
+}
+
+/** Asks the enforcer of a state directory; throws NOT_RUNNING when none answers, or the error it answered with. */
+export async function ask<T>(state: string, method: "GET" | "POST", path: string): Promise<T> {
+  const { status, body } = await new Promise<{ status: number; body: string }>((resolve, reject) => {
+    const request = http.request({ socketPath: controlSocket(state), method, path, timeout: 30_000 }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }));
+      response.on("error", reject);
+    });
+    request.on("timeout", () => request.destroy(new Error("no answer within 30 s")));
+    request.on("error", (error) =>
+      reject(new SallyportError("NOT_RUNNING", `Nothing answers in ${state}: ${error.message}.`, { state }, error)),
+    );
+    request.end();
+  });
+  const parsed = JSON.parse(body) as unknown;
+  if (status === 200) return parsed as T;
+  const { code, message } = parsed as { code: string; message: string };
+  throw new SallyportError(code in errorTable ? (code as ErrorCode) : "INTERNAL", message);
+}

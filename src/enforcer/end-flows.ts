@@ -1,0 +1,46 @@
+/**
+ * Ends live connections that the policy no longer allows. The kernel's entry gets the refusing mark, so nothing passes in
+ * either direction from then on; then each TCP client is made to speak at once by a segment it cannot accept (RFC 9293
+ * section 3.10.7.4, the challenge of RFC 5961): its answer meets the mark, and both ends get a reset with right numbers.
+ */
+import { randomBytes } from "node:crypto";
+import type { LiveFlow } from "../datapath/messages.ts";
+import type { Conntrack } from "../kernel/conntrack.ts";
+import { DENY, STATE_MASK } from "../kernel/mark.ts";
+import type { RawSender } from "../kernel/raw.ts";
+import { buildTcp } from "../wire/ip/build.ts";
+import { ACK } from "../wire/ip/packet.ts";
+
+/** How long the kernel remembers an ended connection, so that both ends' last packets are answered, seconds. */
+const rememberSeconds = 60;
+
+/** Ends one flow; false when the kernel had already forgotten it. */
+export function endFlow(flow: LiveFlow, conntrack: Conntrack, raw: RawSender): boolean {
+  const original = {
+    protocol: flow.protocol,
+    source: flow.source,
+    sourcePort: flow.sourcePort,
+    destination: flow.destination,
+    destinationPort: flow.destinationPort,
+  };
+  const known = conntrack.setMark({ original }, DENY, STATE_MASK, rememberSeconds);
+  if (known && flow.transport === "tcp") challenge(flow, raw);
+  return known;
+}
+
+/** Two segments half the sequence space apart: at least one is outside any window. */
+function challenge(flow: LiveFlow, raw: RawSender): void {
+  const seq = randomBytes(4).readUInt32BE();
+  for (const each of [seq, (seq + 2 ** 31) >>> 0]) {
+    const segment = buildTcp({
+      source: flow.destination,
+      destination: flow.source,
+      sourcePort: flow.destinationPort,
+      destinationPort: flow.sourcePort,
+      seq: each,
+      ack: each,
+      flags: ACK,
+    });
+    raw.send(segment, flow.source);
+  }
+}

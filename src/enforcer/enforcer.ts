@@ -1,0 +1,340 @@
+/**
+ * One thing to start: the data path, the DNS firewall, the record and the live policy, on interfaces that somebody names.
+ * It knows where it stands only by its options; `gateway` and `run` place it.
+ *
+ * It starts closed: queues and sockets first, then the ruleset, and only then does the kernel forward. Whatever fails
+ * before that leaves nothing behind. What fails later leaves the ruleset, without a listener: refused, not open.
+ */
+import { formatAddress, parseAddress } from "../address/ip.ts";
+import type { EventBody } from "../audit/event.ts";
+import { lockState, type StateLock } from "../audit/lock.ts";
+import { Spool } from "../audit/spool.ts";
+import { Ledger } from "../datapath/ledger.ts";
+import type { EndedFlow, LiveFlow, Settled } from "../datapath/messages.ts";
+import { DataPath } from "../datapath/pool.ts";
+import { DnsFirewall } from "../dns/firewall.ts";
+import { AddressBook, type Binding } from "../flow/book.ts";
+import { Conntrack } from "../kernel/conntrack.ts";
+import { inNamespace } from "../kernel/namespace.ts";
+import { RawSender } from "../kernel/raw.ts";
+import { Ruleset, type RulesetState } from "../kernel/ruleset.ts";
+import { readBindings, writeBindings } from "./bindings.ts";
+import { endFlow } from "./end-flows.ts";
+import { flowEndEvent, policyChangedEvent } from "./events.ts";
+import { HostSettings } from "./host.ts";
+import { adopt, type Listeners, openSockets } from "./listeners.ts";
+import { adoptFlows } from "./adopt-flows.ts";
+import { loadText, type PolicyInForce } from "./policy-source.ts";
+import type { Resolver } from "./resolvers.ts";
+import { type FlowView, type Status, statusOf, viewFlows } from "./status.ts";
+
+export interface EnforcerOptions {
+  /** Where the interfaces are: a network namespace, or null for the process's own. */
+  namespace: string | null;
+  inside: readonly string[];
+  outside: string | null;
+  masquerade: boolean;
+  queueBase: number;
+  /** Data-path threads, one NFQUEUE each. */
+  queues: number;
+  /** Where the DNS firewall listens on the inside addresses; queries to port 53 are redirected there. */
+  dnsPort: number;
+  dnsDeny: "nxdomain" | "refused";
+  upstreams: readonly Resolver[];
+  policy: PolicyInForce;
+  /** State directory: record, bindings, lock. */
+  state: string;
+  /** Names that need no DNS (the host's /etc/hosts). */
+  fixed: readonly Binding[];
+  /** Every event as it is recorded, for whoever shows it. */
+  onEvent?: (event: EventBody) => void;
+  /** Enforcement is lost for good: new connections are refused, and somebody should know. */
+  onFatal?: (message: string) => void;
+}
+
+const housekeepingMs = 1_000;
+
+export class Enforcer {
+  readonly options: EnforcerOptions;
+  readonly since = new Date();
+  readonly book = new AddressBook();
+  readonly ledger = new Ledger();
+  readonly ruleset: Ruleset;
+  policy: PolicyInForce;
+  policySince = new Date();
+  rejected: { at: string; message: string } | null = null;
+  dataPath!: DataPath;
+  dns!: DnsFirewall;
+  spool!: Spool;
+  readonly problems = new Set<string>();
+  #lock: StateLock | null = null;
+  #listeners: Listeners | null = null;
+  #conntrack: Conntrack | null = null;
+  #raw: RawSender | null = null;
+  #host: HostSettings;
+  #housekeeping: NodeJS.Timeout | null = null;
+  #bindingsDirty = false;
+  #change: Promise<unknown> = Promise.resolve();
+  #stopped = false;
+  /** The ruleset as this process found it; null before it was touched. */
+  #found: RulesetState | null = null;
+
+  private constructor(options: EnforcerOptions) {
+    this.options = options;
+    this.policy = options.policy;
+    this.#host = new HostSettings(options.state, options.namespace);
+    this.ruleset = new Ruleset({
+      inside: [...options.inside],
+      outside: options.outside,
+      queueBase: options.queueBase,
+      queueCount: options.queues,
+      dnsPort: options.dnsPort,
+      masquerade: options.masquerade,
+    });
+  }
+
+  /** Enforces when it resolves. Rejects with a SallyportError; what it had set up is taken back then. */
+  static async start(options: EnforcerOptions): Promise<Enforcer> {
+    const enforcer = new Enforcer(options);
+    try {
+      await enforcer.#start();
+    } catch (error) {
+      await enforcer.#undo();
+      throw error;
+    }
+    return enforcer;
+  }
+
+  /** Runs `fn` where the interfaces are. */
+  within<T>(fn: () => T): T {
+    return this.options.namespace === null ? fn() : inNamespace(this.options.namespace, fn);
+  }
+
+  record(event: EventBody): void {
+    this.spool.append(event);
+    this.options.onEvent?.(event);
+  }
+
+  /**
+   * Puts a policy text in force: when this resolves no new connection is judged by the old one, and live connections that
+   * the new one refuses are ended. Rejects with POLICY_INVALID and changes nothing when the text does not load.
+   */
+  async setPolicy(text: string, file: string): Promise<{ ended: number }> {
+    const change = this.#change.then(() => this.#setPolicy(text, file));
+    this.#change = change.catch(() => {});
+    return change;
+  }
+
+  status(): Status {
+    return statusOf(this);
+  }
+
+  flows(): FlowView[] {
+    return viewFlows(this.ledger, this.#conntrack!);
+  }
+
+  /** Records the end of every live flow with its counts so far, for an enforcer whose connections end with it. */
+  endFlows(): void {
+    const counted: EndedFlow[] = this.#conntrack!.dump().map((flow) => ({
+      ...flow.original,
+      bytesUp: flow.counters.original.bytes,
+      bytesDown: flow.counters.reply.bytes,
+      packetsUp: flow.counters.original.packets,
+      packetsDown: flow.counters.reply.packets,
+    }));
+    this.#ended(counted);
+  }
+
+  /** Stops. `closed` leaves the ruleset in place without a listener: established connections go on, new ones are refused. */
+  async stop(leave: "closed" | "clean"): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    if (this.#housekeeping !== null) clearInterval(this.#housekeeping);
+    this.record({ kind: "lifecycle", message: "stopped", data: { leave } });
+    if (leave === "clean") {
+      this.within(() => this.ruleset.remove());
+      this.#host.restore();
+    }
+    this.#listeners?.close();
+    await this.dns.close();
+    await this.dataPath.stop();
+    await writeBindings(this.options.state, this.book, Date.now()).catch(() => {});
+    this.#closeKernel();
+    await this.spool.close();
+    this.#lock?.release();
+  }
+
+  async #start(): Promise<void> {
+    const { options } = this;
+    const now = Date.now();
+    this.#lock = lockState(options.state);
+    this.spool = await Spool.open({ directory: options.state });
+    for (const binding of [...options.fixed, ...readBindings(options.state, now)]) this.book.bind(binding);
+    const sockets = this.within(() => {
+      this.#conntrack = new Conntrack();
+      this.#raw = new RawSender();
+      return openSockets(options.inside, options.dnsPort);
+    });
+    this.#listeners = await adopt(sockets);
+    this.dataPath = await DataPath.start({
+      namespace: options.namespace,
+      queueBase: options.queueBase,
+      queues: options.queues,
+      policy: { text: this.policy.text, file: this.policy.file },
+      bindings: () => [...this.book.entries(Date.now())],
+      onSettled: (settled) => this.#settled(settled),
+      onEnded: (ended) => this.#ended(ended),
+      onFailure: (message, fatal) => this.#failed(message, fatal),
+    });
+    this.#startDns();
+    this.#found = this.within(() => this.ruleset.state());
+    this.within(() => this.ruleset.apply());
+    this.#host.apply();
+    this.#adoptFlows();
+    this.#housekeeping = setInterval(() => this.#housekeep(), housekeepingMs);
+    this.record({
+      kind: "lifecycle",
+      message: "started",
+      data: { pid: process.pid, policy: this.policy.loaded.engine.hash, inside: options.inside, outside: options.outside },
+    });
+  }
+
+  #startDns(): void {
+    const { options } = this;
+    this.dns = new DnsFirewall({
+      policy: () => this.policy.loaded.engine,
+      upstreams: options.upstreams,
+      bind: (bindings) => this.bind(bindings),
+      originalServer: (transport, client, local) => this.#originalServer(transport, client, local),
+      record: (event) => this.record(event),
+      deny: options.dnsDeny,
+      now: () => Date.now(),
+    });
+    for (const socket of this.#listeners!.udp) this.dns.listenUdp(socket);
+    for (const server of this.#listeners!.tcp) this.dns.listenTcp(server);
+  }
+
+  /** Binds names in this book and in every data-path thread. */
+  async bind(bindings: Binding[]): Promise<void> {
+    this.#bindingsDirty = true;
+    for (const binding of bindings) this.book.bind(binding);
+    await this.dataPath.bind(bindings);
+  }
+
+  /** Where a redirected query was going: the kernel knows, by the answer's tuple. */
+  #originalServer(
+    transport: "udp" | "tcp",
+    client: { address: string; port: number },
+    local: { address: string; port: number },
+  ): { address: string; port: number } | null {
+    const source = parseAddress(local.address.replace(/%.*$/, ""));
+    const destination = parseAddress(client.address.replace(/%.*$/, ""));
+    if (source === null || destination === null) return null;
+    const protocol = transport === "udp" ? 17 : 6;
+    const tuple = { protocol, source, sourcePort: local.port, destination, destinationPort: client.port };
+    const flow = this.#conntrack!.lookup(tuple, "reply");
+    if (flow === null) return null;
+    const address = formatAddress(flow.original.destination);
+    return this.#listeners!.addresses.has(address) ? null : { address, port: flow.original.destinationPort };
+  }
+
+  async #setPolicy(text: string, file: string): Promise<{ ended: number }> {
+    let next: PolicyInForce;
+    try {
+      next = loadText(text, file);
+    } catch (error) {
+      this.rejected = { at: new Date().toISOString(), message: (error as Error).message };
+      this.record({ kind: "policy", message: "rejected", data: { file, error: (error as Error).message } });
+      throw error;
+    }
+    const before = this.policy.loaded.engine.hash;
+    await this.dataPath.setPolicy({ text, file });
+    this.policy = next;
+    this.policySince = new Date();
+    this.rejected = null;
+    let ended = 0;
+    for (const flow of [...this.ledger.refusedBy(next.loaded.engine)]) {
+      ended++;
+      this.#endLive(flow);
+    }
+    this.record({
+      kind: "policy",
+      message: "in force",
+      data: { file, before, policy: next.loaded.engine.hash, ended },
+    });
+    return { ended };
+  }
+
+  #endLive(flow: LiveFlow): void {
+    endFlow(flow, this.#conntrack!, this.#raw!);
+    this.record(policyChangedEvent(flow, this.policy.loaded.engine));
+  }
+
+  #settled(settled: Settled[]): void {
+    const now = Date.now();
+    for (const { event, live } of settled) {
+      this.record(event);
+      if (live === null) continue;
+      const ended = this.ledger.begin(live, now);
+      if (ended !== null) this.record(flowEndEvent(live, ended, now, this.policy.loaded.engine));
+    }
+  }
+
+  #ended(ended: EndedFlow[]): void {
+    const now = Date.now();
+    for (const each of ended) {
+      const live = this.ledger.end(each, now);
+      if (live !== null) this.record(flowEndEvent(live, each, now, this.policy.loaded.engine));
+    }
+  }
+
+  /** Connections from before this process: judged like any other by what is still known of them (threat T8). */
+  #adoptFlows(): void {
+    const { kept, refused } = adoptFlows(this.#conntrack!, this.book, this.policy.loaded.engine, Date.now());
+    for (const flow of kept) this.ledger.begin(flow, Date.now());
+    for (const flow of refused) this.#endLive(flow);
+    if (kept.length + refused.length === 0) return;
+    this.record({ kind: "lifecycle", message: "took over", data: { kept: kept.length, ended: refused.length } });
+  }
+
+  #failed(message: string, fatal: boolean): void {
+    if (this.#stopped) return;
+    this.record({ kind: "lifecycle", message: "failure", data: { message, fatal } });
+    if (!fatal) return;
+    this.problems.add(message);
+    this.options.onFatal?.(message);
+  }
+
+  #housekeep(): void {
+    const now = Date.now();
+    this.book.sweep(now);
+    if (!this.#bindingsDirty) return;
+    this.#bindingsDirty = false;
+    writeBindings(this.options.state, this.book, now).then(
+      () => this.problems.delete("bindings cannot be written"),
+      () => this.problems.add("bindings cannot be written"),
+    );
+  }
+
+  #closeKernel(): void {
+    this.#conntrack?.close();
+    this.#raw?.close();
+  }
+
+  /** Takes back what a failed start had set up. */
+  async #undo(): Promise<void> {
+    this.#stopped = true;
+    // A ruleset that was there before belongs to an enforcer that ran here: it stays, closed.
+    if (this.#found === "absent") {
+      this.within(() => this.ruleset.remove());
+      this.#host.restore();
+    }
+    this.#listeners?.close();
+    await this.dns?.close();
+    await this.dataPath?.stop();
+    this.#closeKernel();
+    await this.spool?.close();
+    this.#lock?.release();
+  }
+}
+

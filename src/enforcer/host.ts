@@ -1,0 +1,45 @@
+/** The kernel settings that the data path relies on, with their former values kept in the state directory. */
+import { join } from "node:path";
+import { inNamespace } from "../kernel/namespace.ts";
+import { enableForwarding, Settings } from "../kernel/settings.ts";
+
+/** Connection tracking as the data path relies on it. */
+const tracking: readonly (readonly [string, string])[] = [
+  // Bytes per connection.
+  ["net/netfilter/nf_conntrack_acct", "1"],
+  // Ends are told for connections from before this process, too.
+  ["net/netfilter/nf_conntrack_events", "1"],
+  // A packet in the middle of an unknown connection is INVALID, not a new connection (threat T7).
+  ["net/netfilter/nf_conntrack_tcp_loose", "0"],
+  // Bad checksums and bytes outside the window are INVALID: the server would not see them (insertion).
+  ["net/netfilter/nf_conntrack_checksum", "1"],
+  ["net/netfilter/nf_conntrack_tcp_be_liberal", "0"],
+];
+
+export class HostSettings {
+  readonly #settings: Settings;
+  readonly #namespace: string | null;
+
+  constructor(state: string, namespace: string | null) {
+    this.#settings = new Settings(join(state, "host.json"));
+    this.#namespace = namespace;
+  }
+
+  /** Makes the host (or namespace) a router that tracks connections strictly. Call with the ruleset in place. */
+  apply(): void {
+    this.#within(() => {
+      for (const [name, value] of tracking) this.#settings.set(name, value);
+      enableForwarding(this.#settings);
+    });
+  }
+
+  /** Puts back what was there before. */
+  restore(): void {
+    this.#within(() => this.#settings.restore());
+  }
+
+  #within(fn: () => void): void {
+    if (this.#namespace === null) fn();
+    else inNamespace(this.#namespace, fn);
+  }
+}

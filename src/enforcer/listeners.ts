@@ -1,0 +1,80 @@
+/**
+ * The DNS firewall's sockets: one per address of the inside interfaces, UDP and TCP, so that an answer leaves from the very
+ * address its query was redirected to (the kernel's REDIRECT picks an address of the interface the query came in by).
+ */
+import dgram from "node:dgram";
+import net from "node:net";
+import { type Address, family, formatAddress } from "../address/ip.ts";
+import { SallyportError } from "../errors.ts";
+import { KernelError } from "../kernel/libc.ts";
+import { interfaces } from "../kernel/interfaces.ts";
+import { listenTcp, listenUdp } from "../kernel/sockets.ts";
+
+export interface Listeners {
+  udp: dgram.Socket[];
+  tcp: net.Server[];
+  /** The addresses listened on, as text. */
+  addresses: ReadonlySet<string>;
+  close(): void;
+}
+
+interface Opened {
+  address: Address;
+  udp: number;
+  tcp: number;
+}
+
+/** Opens the sockets in this thread's network namespace: call it inside the gateway's. Throws PORT_IN_USE. */
+export function openSockets(inside: readonly string[], port: number): Opened[] {
+  const opened: Opened[] = [];
+  for (const each of interfaces()) {
+    if (!inside.includes(each.name)) continue;
+    for (const { address } of each.addresses) {
+      const scope = isLinkLocal(address) ? each.index : 0;
+      try {
+        opened.push({ address, udp: listenUdp(address, port, { scope }), tcp: listenTcp(address, port, { scope }) });
+      } catch (error) {
+        if (error instanceof KernelError && error.code === "EADDRINUSE") {
+          throw new SallyportError("PORT_IN_USE", `Port ${port} on ${formatAddress(address)} is in use.`, { port }, error);
+        }
+        throw error;
+      }
+    }
+  }
+  return opened;
+}
+
+/** Hands the sockets to Node. */
+export async function adopt(opened: readonly Opened[]): Promise<Listeners> {
+  const udp: dgram.Socket[] = [];
+  const tcp: net.Server[] = [];
+  for (const each of opened) {
+    const socket = dgram.createSocket({ type: family(each.address) === 4 ? "udp4" : "udp6" });
+    await new Promise<void>((resolve, reject) => {
+      socket.once("error", reject);
+      socket.bind({ fd: each.udp }, () => resolve());
+    });
+    // A client that is gone (ICMP port unreachable) is no failure of the listener.
+    socket.on("error", () => {});
+    udp.push(socket);
+    const server = net.createServer();
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ fd: each.tcp }, () => resolve());
+    });
+    tcp.push(server);
+  }
+  return {
+    udp,
+    tcp,
+    addresses: new Set(opened.map((each) => formatAddress(each.address))),
+    close() {
+      for (const socket of udp) socket.close();
+      for (const server of tcp) server.close();
+    },
+  };
+}
+
+function isLinkLocal(address: Address): boolean {
+  return address.length === 16 && address.charCodeAt(0) === 0xfe && (address.charCodeAt(1) & 0xc0) === 0x80;
+}

@@ -1,0 +1,134 @@
+/** What `status` tells, on the control socket and in `--json`. */
+import { formatAddress } from "../address/ip.ts";
+import type { SpoolStatus } from "../audit/spool.ts";
+import type { Ledger } from "../datapath/ledger.ts";
+import type { WorkerStatistics } from "../datapath/messages.ts";
+import type { DnsStats } from "../dns/types.ts";
+import type { Conntrack } from "../kernel/conntrack.ts";
+import { queueStatistics } from "../kernel/nfqueue.ts";
+import type { RulesetState } from "../kernel/ruleset.ts";
+import { version } from "../version.ts";
+import type { Enforcer } from "./enforcer.ts";
+import { protocolOf } from "./events.ts";
+
+export interface Status {
+  schema: "sallyport.status/1";
+  version: string;
+  pid: number;
+  /** RFC 3339: since when this process enforces. */
+  since: string;
+  /** `enforcing`: all is well. `degraded`: something below is not; what is not judged is refused. */
+  state: "enforcing" | "degraded";
+  /** Why it is degraded, in words. */
+  problems: string[];
+  policy: {
+    file: string;
+    hash: string;
+    /** RFC 3339: since when this text is in force. */
+    since: string;
+    default_mode: "monitor" | "enforce";
+    /** The last text that did not load, if it came after the one in force. */
+    rejected: { at: string; message: string } | null;
+  };
+  inside: string[];
+  outside: string | null;
+  ruleset: RulesetState;
+  threads: { running: number; wanted: number };
+  flows: { live: number; undecided: number };
+  decisions: { packets: number; allowed: number; denied: number; would_deny: number };
+  data_path: Pick<WorkerStatistics, "pendingBytes" | "lateVerdicts" | "failures"> & { kernel_drops: number };
+  dns: DnsStats;
+  bindings: number;
+  record: SpoolStatus;
+  memory: { rss: number };
+}
+
+/** One live flow as `sallyport flows` shows it. */
+export interface FlowView {
+  since: string;
+  source: string;
+  source_port: number;
+  destination: string;
+  destination_port: number;
+  name: string | null;
+  protocol: string;
+  verdict: "allow" | "would_deny";
+  rule: string | null;
+  tier: 1 | 2 | 3;
+  bytes_up: number;
+  bytes_down: number;
+}
+
+/** The state of an enforcer right now. */
+export function statusOf(enforcer: Enforcer): Status {
+  const { options, policy, dataPath, ledger } = enforcer;
+  const work = dataPath.statistics();
+  const ruleset = enforcer.within(() => enforcer.ruleset.state());
+  const queues = enforcer.within(() => queueStatistics());
+  const ours = queues.filter((row) => row.queue >= options.queueBase && row.queue < options.queueBase + options.queues);
+  const record = enforcer.spool.status();
+  const problems = [...enforcer.problems];
+  if (ruleset !== "present") problems.push(`the ruleset is ${ruleset}`);
+  if (dataPath.running < options.queues) problems.push("a data-path thread is down; its share of packets is dropped");
+  if (record.degraded) problems.push(`the record cannot be written: ${record.fault ?? "unknown"}`);
+  return {
+    schema: "sallyport.status/1",
+    version,
+    pid: process.pid,
+    since: enforcer.since.toISOString(),
+    state: problems.length === 0 ? "enforcing" : "degraded",
+    problems,
+    policy: {
+      file: policy.file,
+      hash: policy.loaded.engine.hash,
+      since: enforcer.policySince.toISOString(),
+      default_mode: policy.loaded.policy.default.mode,
+      rejected: enforcer.rejected,
+    },
+    inside: [...options.inside],
+    outside: options.outside,
+    ruleset,
+    threads: { running: dataPath.running, wanted: options.queues },
+    flows: { live: ledger.size, undecided: work.pending },
+    decisions: {
+      packets: work.packets,
+      allowed: work.allowed,
+      denied: work.denied,
+      would_deny: work.wouldDeny,
+    },
+    data_path: {
+      pendingBytes: work.pendingBytes,
+      lateVerdicts: work.lateVerdicts,
+      failures: work.failures,
+      kernel_drops: ours.reduce((sum, row) => sum + row.queueDropped + row.userDropped, 0),
+    },
+    dns: enforcer.dns.stats(),
+    bindings: enforcer.book.size,
+    record,
+    memory: { rss: process.memoryUsage.rss() },
+  };
+}
+
+/** The live flows with the kernel's counts so far, longest-lived first. */
+export function viewFlows(ledger: Ledger, conntrack: Conntrack): FlowView[] {
+  const views: FlowView[] = [];
+  for (const flow of conntrack.dump()) {
+    const live = ledger.get({ ...flow.original, protocol: flow.protocol });
+    if (live === undefined) continue;
+    views.push({
+      since: new Date(live.since).toISOString(),
+      source: formatAddress(live.source),
+      source_port: live.sourcePort,
+      destination: formatAddress(live.destination),
+      destination_port: live.destinationPort,
+      name: live.name ?? live.names[0] ?? null,
+      protocol: protocolOf(live),
+      verdict: live.verdict,
+      rule: live.rule,
+      tier: live.tier,
+      bytes_up: flow.counters.original.bytes,
+      bytes_down: flow.counters.reply.bytes,
+    });
+  }
+  return views.toSorted((a, b) => (a.since < b.since ? -1 : 1));
+}
