@@ -1,0 +1,69 @@
+/** `sallyport status`, `reload` and `flows`: questions to a running enforcer. */
+import { styleText } from "node:util";
+import type { Command } from "commander";
+import { ask } from "../enforcer/control.ts";
+import type { FlowView, Status } from "../enforcer/status.ts";
+import { bytes } from "../run/report.ts";
+
+interface ControlArguments {
+  state: string;
+  json?: true;
+}
+
+export function addControlCommands(program: Command): void {
+  program
+    .command("status")
+    .description("What is enforced, since when, and how it goes. Exit 1 when degraded.")
+    .requiredOption("-s, --state <dir>", "state directory")
+    .option("--json", "as JSON")
+    .action(async (options: ControlArguments) => {
+      const status = await ask<Status>(options.state, "GET", "/status");
+      console.log(options.json === true ? JSON.stringify(status) : statusText(status));
+      if (status.state !== "enforcing") process.exitCode = 1;
+    });
+  program
+    .command("reload")
+    .description("Read the policy file again. Exit 2 when it does not load; the last good one stays.")
+    .requiredOption("-s, --state <dir>", "state directory")
+    .option("--json", "as JSON")
+    .action(async (options: ControlArguments) => {
+      const done = await ask<{ policy: string; ended: number }>(options.state, "POST", "/reload");
+      if (options.json === true) console.log(JSON.stringify(done));
+      else console.log(`Policy ${done.policy.slice(0, 12)} is in force; ${done.ended} connections were ended.`);
+    });
+  program
+    .command("flows")
+    .description("Live connections, with their rule and bytes.")
+    .requiredOption("-s, --state <dir>", "state directory")
+    .option("--json", "as JSON, one a line")
+    .action(async (options: ControlArguments) => {
+      const flows = await ask<FlowView[]>(options.state, "GET", "/flows");
+      if (options.json === true) for (const flow of flows) console.log(JSON.stringify(flow));
+      else console.log(flows.length === 0 ? "No live connections." : flows.map(flowLine).join("\n"));
+    });
+}
+
+function statusText(status: Status): string {
+  const isWell = status.state === "enforcing";
+  const head = process.stdout.isTTY ? styleText(isWell ? "green" : "red", status.state) : status.state;
+  const { policy, decisions, flows, dns, record } = status;
+  const lines = [
+    `${head} since ${status.since} (pid ${status.pid}, ${status.version})`,
+    ...status.problems.map((problem) => `  problem: ${problem}`),
+    `policy    ${policy.hash.slice(0, 12)} from ${policy.file}, default ${policy.default_mode}, since ${policy.since}`,
+    ...(policy.rejected === null ? [] : [`  rejected ${policy.rejected.at}: ${policy.rejected.message}`]),
+    `inside    ${status.inside.join(", ")}; outside ${status.outside ?? "every other interface"}; ruleset ${status.ruleset}`,
+    `decisions ${decisions.allowed} allowed, ${decisions.denied} denied, ${decisions.would_deny} would be denied; ${decisions.packets} packets`,
+    `flows     ${flows.live} live, ${flows.undecided} undecided; ${status.bindings} bindings`,
+    `dns       ${dns.queries} queries, ${dns.denied} denied, ${dns.cacheHits} from cache, ${dns.upstreamFailures} upstream failures`,
+    `record    ${record.seq} events, head ${record.head.slice(0, 12)}`,
+    `memory    ${bytes(status.memory.rss)}; ${status.threads.running} of ${status.threads.wanted} threads`,
+  ];
+  return lines.join("\n");
+}
+
+function flowLine(flow: FlowView): string {
+  const where = `${flow.name ?? flow.destination}:${flow.destination_port}`;
+  const counts = `${bytes(flow.bytes_up)} up, ${bytes(flow.bytes_down)} down`;
+  return `${flow.since}  ${flow.source}:${flow.source_port} → ${where} ${flow.protocol}  ${flow.rule ?? "default"}  ${counts}`;
+}

@@ -1,0 +1,124 @@
+/**
+ * The network gateway: an enforcer for everything that arrives on the inside interfaces of this host, with its policy file
+ * watched, a control socket, and word to systemd. Runs until it is told to stop.
+ */
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import type { EventBody } from "../audit/event.ts";
+import { ControlServer } from "../enforcer/control.ts";
+import { Enforcer } from "../enforcer/enforcer.ts";
+import { loadFile, PolicyWatch } from "../enforcer/policy-source.ts";
+import { parseResolver, systemResolvers } from "../enforcer/resolvers.ts";
+import { SallyportError } from "../errors.ts";
+import { checkHost } from "../kernel/features.ts";
+import { requireInterfaces } from "../kernel/interfaces.ts";
+import { notifySystemd } from "../kernel/notify.ts";
+
+export interface GatewayOptions {
+  policy: string;
+  inside: string[];
+  outside: string | null;
+  state: string;
+  dns: string[];
+  dnsPort: number;
+  dnsDeny: "nxdomain" | "refused";
+  queue: number;
+  threads: number;
+  masquerade: boolean;
+  onExit: "closed" | "clean";
+  onEvent?: (event: EventBody) => void;
+  /** One line for people, on stderr. */
+  say: (line: string) => void;
+}
+
+export interface Gateway {
+  enforcer: Enforcer;
+  /** Resolves with the exit code when the gateway has stopped. */
+  stopped: Promise<number>;
+  stop(): void;
+  /** Reads the policy file again; the outcome is said. */
+  reload(): void;
+}
+
+/** Enforces when it resolves; rejects with a SallyportError and nothing half applied. */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const file = resolve(options.policy);
+  const policy = loadFile(file);
+  const upstreams = options.dns.length > 0 ? options.dns.map(parseResolver) : systemResolvers();
+  checkHost();
+  requireInterfaces([...options.inside, ...(options.outside === null ? [] : [options.outside])]);
+  let end: (code: number) => void = () => {};
+  const stopped = new Promise<number>((done) => (end = done));
+  const enforcer = await Enforcer.start({
+    namespace: null,
+    inside: options.inside,
+    outside: options.outside,
+    masquerade: options.masquerade,
+    queueBase: options.queue,
+    queues: options.threads,
+    dnsPort: options.dnsPort,
+    dnsDeny: options.dnsDeny,
+    upstreams,
+    policy,
+    state: resolve(options.state),
+    fixed: [],
+    ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
+    onFatal: (message) => {
+      options.say(`enforcement lost: ${message}; new connections are refused`);
+      void shutdown(1);
+    },
+  });
+  const reload = () => enforcer.setPolicy(readPolicy(file), file);
+  const announce = () => {
+    reload().then(
+      ({ ended }) => {
+        watch.at(enforcer.policy.loaded.nextChange);
+        options.say(`policy ${shortHash(enforcer)} in force, ${ended} connections ended`);
+      },
+      (error: Error) => options.say(`policy not changed: ${error.message}`),
+    );
+  };
+  const watch = new PolicyWatch(file, announce);
+  watch.at(policy.loaded.nextChange);
+  let control: ControlServer;
+  try {
+    control = await ControlServer.start(enforcer, {
+      reload: async () => {
+        const { ended } = await reload();
+        watch.at(enforcer.policy.loaded.nextChange);
+        return { policy: enforcer.policy.loaded.engine.hash, ended };
+      },
+    });
+  } catch (error) {
+    watch.close();
+    await enforcer.stop("clean");
+    throw error;
+  }
+  let stopping = false;
+  async function shutdown(code: number): Promise<void> {
+    if (stopping) return;
+    stopping = true;
+    notifySystemd("STOPPING=1");
+    watch.close();
+    control.close();
+    await enforcer.stop(options.onExit);
+    end(code);
+  }
+  notifySystemd("READY=1");
+  options.say(
+    `ready: enforcing policy ${shortHash(enforcer)} on ${options.inside.join(", ")} (default ${policy.loaded.policy.default.mode})`,
+  );
+  return { enforcer, stopped, stop: () => void shutdown(0), reload: announce };
+}
+
+function readPolicy(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw new SallyportError("POLICY_UNREADABLE", `${file}: ${(error as Error).message}`, { file }, error);
+  }
+}
+
+function shortHash(enforcer: Enforcer): string {
+  return enforcer.policy.loaded.engine.hash.slice(0, 12);
+}
