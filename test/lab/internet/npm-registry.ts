@@ -1,0 +1,77 @@
+/**
+ * A small npm registry with two packages made at start: `lab-greeting`, which depends on `lab-padding`. It answers what
+ * `npm view` and `npm install` ask: packuments and tarballs with a true integrity.
+ */
+import { createHash } from "node:crypto";
+import { gzipSync } from "node:zlib";
+import { end } from "./web.ts";
+import type { WebRequest, WebResponse } from "./web.ts";
+
+const origin = "https://registry.npm.example";
+
+type Package = { name: string; packument: string; tarball: Buffer };
+
+export class NpmRegistry {
+  readonly #packages: Map<string, Package>;
+
+  constructor() {
+    const packages = [
+      makePackage("lab-padding", {}, "module.exports = (text) => `  ${text}  `;\n"),
+      makePackage(
+        "lab-greeting",
+        { "lab-padding": "^1.0.0" },
+        'module.exports = () => require("lab-padding")("hello from the lab");\n',
+      ),
+    ];
+    this.#packages = new Map(packages.map((each) => [each.name, each]));
+  }
+
+  async answer(request: WebRequest, response: WebResponse, url: URL): Promise<void> {
+    request.resume();
+    const [, name = "", dash, file] = decodeURIComponent(url.pathname).split("/");
+    // npm asks for an audit after an install; an empty object means nothing is known to be wrong.
+    if (name === "-") return end(response, 200, { "content-type": "application/json" }, "{}");
+    const found = this.#packages.get(name);
+    if (found === undefined) return end(response, 404, { "content-type": "application/json" }, '{"error":"Not found"}');
+    if (dash === "-" && file === `${name}-1.0.0.tgz`) {
+      return end(response, 200, { "content-type": "application/octet-stream" }, found.tarball);
+    }
+    end(response, 200, { "content-type": "application/json" }, found.packument);
+  }
+}
+
+function makePackage(name: string, dependencies: Record<string, string>, source: string): Package {
+  const manifest = { name, version: "1.0.0", description: "A package of the lab.", main: "index.js", dependencies };
+  const tarball = gzipSync(
+    Buffer.concat([
+      tarEntry("package/package.json", `${JSON.stringify(manifest, null, 2)}\n`),
+      tarEntry("package/index.js", source),
+      Buffer.alloc(1024),
+    ]),
+  );
+  const dist = {
+    tarball: `${origin}/${name}/-/${name}-1.0.0.tgz`,
+    integrity: `sha512-${createHash("sha512").update(tarball).digest("base64")}`,
+    shasum: createHash("sha1").update(tarball).digest("hex"),
+  };
+  const packument = { name, "dist-tags": { latest: "1.0.0" }, versions: { "1.0.0": { ...manifest, dist } } };
+  return { name, packument: JSON.stringify(packument), tarball };
+}
+
+/** One file in the ustar format (POSIX.1-1988): a 512-byte header, the data, padding to 512. */
+function tarEntry(path: string, text: string): Buffer {
+  const data = Buffer.from(text);
+  const header = Buffer.alloc(512);
+  const octal = (value: number, width: number): string => `${value.toString(8).padStart(width - 1, "0")}\0`;
+  header.write(path, 0);
+  header.write(octal(0o644, 8), 100);
+  header.write(octal(0, 8), 108);
+  header.write(octal(0, 8), 116);
+  header.write(octal(data.length, 12), 124);
+  header.write(octal(0, 12), 136);
+  header.write("        0", 148);
+  header.write("ustar\x0000", 257);
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
+  return Buffer.concat([header, data, Buffer.alloc((512 - (data.length % 512)) % 512)]);
+}
