@@ -68,12 +68,7 @@ function nat64Class(address: Address): SpecialClass | null {
   if (address.charCodeAt(2) !== 0xff || address.charCodeAt(3) !== 0x9b) return null;
   if (address.charCodeAt(4) === 0 && address.charCodeAt(5) === 1) return "embedded";
   for (let i = 4; i < 12; i++) if (address.charCodeAt(i) !== 0) return null;
-  const inner = v4Class(
-    address.charCodeAt(12),
-    address.charCodeAt(13),
-    address.charCodeAt(14),
-    address.charCodeAt(15),
-  );
+  const inner = v4Class(address.charCodeAt(12), address.charCodeAt(13), address.charCodeAt(14), address.charCodeAt(15));
   return inner === null ? null : "embedded";
 }
 

@@ -58,7 +58,8 @@ function buildIndex(policy: Policy, now: number): Index {
     for (const { endpoint, services } of rule.targets) {
       let node = nodes.get(endpoint);
       if (node === undefined) {
-        node = endpoint.kind === "name" ? names.getOrAdd(endpoint.pattern, newNode) : cidrs.getOrAdd(endpoint.cidr, newNode);
+        node =
+          endpoint.kind === "name" ? names.getOrAdd(endpoint.pattern, newNode) : cidrs.getOrAdd(endpoint.cidr, newNode);
         nodes.set(endpoint, node);
       }
       for (const service of services) {
@@ -112,7 +113,8 @@ function sourceClasses(policy: Policy, sources: readonly Source[]): Pick<Index, 
     if (entry === null) return nobody;
     if (entry.settled === null) {
       const positions = new Set<number>();
-      for (let at: SubnetClass | null = entry; at !== null; at = at.parent) for (const i of at.sources) positions.add(i);
+      for (let at: SubnetClass | null = entry; at !== null; at = at.parent)
+        for (const i of at.sources) positions.add(i);
       entry.settled = settle([...positions].toSorted((a, b) => a - b));
     }
     return entry.settled;

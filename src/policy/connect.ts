@@ -120,7 +120,13 @@ function foldAnyName(engine: CompiledEngine, facts: ConnectFacts): void {
 }
 
 /** The completions that show one bound name. */
-function meetName(engine: CompiledEngine, name: string, aBit: number, bBit: number, meet: (first: First) => void): void {
+function meetName(
+  engine: CompiledEngine,
+  name: string,
+  aBit: number,
+  bBit: number,
+  meet: (first: First) => void,
+): void {
   const { items, reachable } = engine.candidates;
   let { a, b } = firsts;
   let denied = nothing;
@@ -173,7 +179,9 @@ function alwaysMatches(engine: CompiledEngine, order: number): boolean {
     if (item.order !== order) continue;
     const cidr = (met[i]! & byCidr) !== 0;
     // `**` is here only where a name is bound: it then meets the flow that shows none, too.
-    const always = item.allow ? item.everyApp && (cidr || reachable) : cidr || !item.shows || (met[i]! & byAnyName) !== 0;
+    const always = item.allow
+      ? item.everyApp && (cidr || reachable)
+      : cidr || !item.shows || (met[i]! & byAnyName) !== 0;
     if (always) return true;
   }
   return false;

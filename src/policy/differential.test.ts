@@ -6,10 +6,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { connects, dnsNames, flows, now, policies, sources, targets } from "./arbitrary.ts";
+import { connects, dnsNames, flows, now, policies, sources, targets } from "./policy.arbitrary.ts";
 import { compile } from "./compile.ts";
-import type { ConnectFacts, NameFacts } from "./decision.ts";
-import type { Policy } from "./model.ts";
+import type { ConnectFacts, NameFacts, Protocol } from "./decision.ts";
+import { isEndpointDefect, parseEndpoint } from "./endpoint.ts";
+import type { Policy, Rule, Target } from "./model.ts";
 import { naiveEngine } from "./naive.ts";
 
 const decisions = Number(process.env["SALLYPORT_CASES"] ?? 200_000);
@@ -60,7 +61,10 @@ test("a connect answer is never contradicted by what the flow turns out to be", 
           if (early.answer === "not_yet") {
             assert.ok(early.hold || later.every((d) => d.passes), `released too early: ${show(facts)}`);
           } else {
-            assert.ok(later.every((d) => d.passes === early.passes), `contradicted: ${show(facts)}`);
+            assert.ok(
+              later.every((d) => d.passes === early.passes),
+              `contradicted: ${show(facts)}`,
+            );
           }
         }
       }),
@@ -86,6 +90,58 @@ test("a name that DNS refuses in enforce mode cannot be reached by that name", (
     );
   });
 });
+
+test("policies that told the two apart once stay settled", () => {
+  const cases: Policy[] = [
+    // One rule with two protocols on a name: the rule matches in every completion, though its tls item does not.
+    policyOf(
+      { action: "allow", mode: "monitor", targets: [on("a.example", "tls"), on("a.example", "tcp")] },
+      { action: "allow", mode: "enforce", targets: [on("a.example", "tcp"), on("a.example", "tls")] },
+    ),
+    // A monitor rule that an earlier one always decides before is still about the name in DNS.
+    policyOf(
+      { action: "deny", mode: "enforce", targets: [on("*.x.a.example", "tcp")] },
+      { action: "deny", mode: "monitor", targets: [on("*.x.a.example", "tcp")] },
+    ),
+  ];
+  for (const policy of cases) {
+    const naive = naiveEngine(policy, now);
+    const fast = compile(policy, now);
+    fc.assert(
+      fc.property(flows, sources, dnsNames, (facts, source, name) => {
+        assert.deepEqual(fast.connect(facts), naive.connect(facts));
+        assert.deepEqual(fast.name(facts), naive.name(facts));
+        assert.deepEqual(fast.dns({ source, name }), naive.dns({ source, name }));
+      }),
+      { numRuns: 2000 },
+    );
+  }
+});
+
+function on(text: string, protocol: Protocol): Target {
+  const parsed = parseEndpoint(text);
+  assert.ok(!isEndpointDefect(parsed));
+  return { endpoint: parsed.endpoint, services: [{ port: null, protocol }] };
+}
+
+function policyOf(...rules: Pick<Rule, "action" | "mode" | "targets">[]): Policy {
+  const rest = {
+    tier: 2,
+    monitorUntil: null,
+    expires: null,
+    reason: null,
+    owner: null,
+    from: null,
+    column: 1,
+  } as const;
+  return {
+    hash: "0".repeat(64),
+    file: "case.yaml",
+    sources: [],
+    rules: rules.map((rule, i) => ({ ...rest, ...rule, name: `rule ${i}`, line: i + 1 })),
+    default: { mode: "monitor", enforceFor: [] },
+  };
+}
 
 /** True where the flow's application is one its transport can carry. */
 function isPossible(facts: ConnectFacts | NameFacts): facts is NameFacts {

@@ -23,7 +23,7 @@ export interface Document {
   itemPositions(key: string): { line: number; column: number }[];
 }
 
-/** Parses `text`; null when there were problems, which are then in `problems`. */
+/** Parses `text`; null when it is not YAML. What the language refuses of YAML is reported, and reading goes on. */
 export function readDocument(text: string, problems: Problems): Document | null {
   const start: Place = { line: 1, column: 1, text: "" };
   if (text.length > maxPolicyCharacters) {
@@ -44,7 +44,7 @@ export function readDocument(text: string, problems: Problems): Document | null 
       schema: "core",
       version: "1.2",
       keepSourceTokens: false,
-      logLevel: "silent",
+      logLevel: "error", // "silent" would also silence a second document.
     });
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
@@ -55,10 +55,9 @@ export function readDocument(text: string, problems: Problems): Document | null 
     const at = placeAt(error.pos[0], error.pos[1]);
     problems.add("yaml", () => at, yamlMessage(error.message), yamlFix(text, error.pos[0]));
   }
-  const root = parsed.contents as Node | null;
-  const reader = new Reader(problems, placeAt, text);
-  const value = reader.read(root, 0);
   if (problems.count > 0) return null;
+  const root = parsed.contents as Node | null;
+  const value = new Reader(problems, placeAt, text).read(root, 0);
   return {
     value,
     place: (path, key = false) => {
@@ -97,11 +96,16 @@ class Reader {
     if (isAlias(node)) {
       const start = node.range?.[0] ?? 0;
       this.#refuse(node, "yaml_alias", "an unquoted `*` starts a YAML alias", yamlFix(this.#text, start));
-      return null;
+      return `*${node.source}`;
     }
     const { anchor, tag } = node as { anchor?: string; tag?: string };
     if (anchor !== undefined) {
-      this.#refuse(node, "yaml_alias", `the anchor &${anchor} is refused`, "Write the value out; sources and destinations can be named.");
+      this.#refuse(
+        node,
+        "yaml_alias",
+        `the anchor &${anchor} is refused`,
+        "Write the value out; sources and destinations can be named.",
+      );
     }
     if (isScalar(node)) {
       if (tag !== undefined) this.#refuse(node, "yaml_alias", `the tag ${tag} is refused`, "Remove the tag.");
@@ -109,7 +113,7 @@ class Reader {
     }
     if (tag !== undefined) this.#refuse(node, "yaml_alias", `the tag ${tag} is refused`, "Remove the tag.");
     if (isSeq(node)) return node.items.map((item) => this.read(item, depth + 1));
-    if (isMap(node)) return this.#readMap(node.items as Pair[], depth);
+    if (isMap(node)) return this.#readMap(node.items, depth);
     return null;
   }
 
@@ -126,14 +130,19 @@ class Reader {
       } else if (Object.hasOwn(out, key)) {
         this.#refuse(pair.key, "duplicate_key", `the key ${key} is written twice`, "Remove one of them.");
       } else {
-        if ((pair.key as { anchor?: string; tag?: string }).anchor !== undefined) this.read(pair.key, depth + 1);
+        this.read(pair.key, depth + 1);
         out[key] = this.read(pair.value, depth + 1);
       }
     }
     return out;
   }
 
-  #refuse(node: unknown, code: "yaml" | "yaml_alias" | "duplicate_key" | "unknown_key", message: string, fix: string): void {
+  #refuse(
+    node: unknown,
+    code: "yaml" | "yaml_alias" | "duplicate_key" | "unknown_key",
+    message: string,
+    fix: string,
+  ): void {
     const range = (node as Node | null)?.range ?? [0, 0];
     this.#problems.add(code, () => this.#placeAt(range[0], range[1]), message, fix);
   }
@@ -146,7 +155,7 @@ function find(root: Node | null, path: Path, key: boolean): Node | null {
     const step = path[i]!;
     let next: unknown;
     if (isMap(node)) {
-      const pair = (node.items as Pair[]).find((p) => isScalar(p.key) && String(p.key.value) === String(step));
+      const pair = node.items.find((p) => isScalar(p.key) && String(p.key.value) === String(step));
       next = key && i === path.length - 1 ? pair?.key : (pair?.value ?? pair?.key);
     } else if (isSeq(node)) next = node.items[step as number];
     if (next === null || next === undefined) return node;
@@ -160,8 +169,8 @@ function snippet(text: string, start: number, end: number): string {
   let stop = text.indexOf("\n", start);
   if (stop < 0 || stop > end) stop = end > start ? end : stop < 0 ? text.length : stop;
   const cut = text.slice(start, Math.min(stop, start + 120)).trim();
-  // eslint-disable-next-line no-control-regex -- what is shown must not drive a terminal
-  return cut.replaceAll(/[\x00-\x1f\x7f-\x9f]/g, "\u{fffd}");
+  // What is shown must not drive a terminal.
+  return cut.replaceAll(/[\p{Cc}\p{Cf}]/gu, "\u{fffd}");
 }
 
 function yamlMessage(message: string): string {

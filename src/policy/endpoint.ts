@@ -45,12 +45,15 @@ export function parseEndpoint(text: string): ParsedEndpoint | EndpointDefect {
   const single = colon >= 0 && colon === text.lastIndexOf(":");
   const host = single ? text.slice(0, colon) : text;
   const ports = single ? parsePorts(text.slice(colon + 1)) : null;
-  if (ports === undefined) return bad(`“${text}” has no ports from 1 to 65535`, "Write host:443, host:443,8443 or host:*.");
+  if (ports === undefined)
+    return bad(`“${text}” has no ports from 1 to 65535`, "Write host:443, host:443,8443 or host:*.");
   if (colon >= 0 && !single) {
     // 2001:db8::1:443 is an address of its own: whether a port was meant cannot be told.
     if (!text.includes("/") && parseAddress(text) !== null) {
       const split = text.lastIndexOf(":");
-      const fix = `Write [${text}], or [${text.slice(0, split)}]:${text.slice(split + 1)} if a port was meant.`;
+      const ported = parseAddress(text.slice(0, split)) !== null;
+      const other = ported ? `, or [${text.slice(0, split)}]:${text.slice(split + 1)} if a port was meant` : "";
+      const fix = `Write [${text}]${other}.`;
       return { code: "bad_cidr", message: `“${text}”: an IPv6 address as an endpoint stands in brackets`, fix };
     }
     return cidrEndpoint(text, null);
@@ -67,7 +70,8 @@ function parseBracketed(text: string): ParsedEndpoint | EndpointDefect {
     return bad(`“${text}” is not an endpoint`, "Write an IPv6 prefix with ports as [2001:db8::/32]:443.");
   }
   const ports = match[2] === undefined ? null : parsePorts(match[2]);
-  if (ports === undefined) return bad(`“${text}” has no ports from 1 to 65535`, "Write [2001:db8::/32]:443 or [2001:db8::/32]:*.");
+  if (ports === undefined)
+    return bad(`“${text}” has no ports from 1 to 65535`, "Write [2001:db8::/32]:443 or [2001:db8::/32]:*.");
   return cidrEndpoint(match[1]!, ports);
 }
 

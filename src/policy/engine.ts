@@ -244,7 +244,7 @@ export class CompiledEngine implements Engine {
     const noted = this.#monitored;
     if (noted.length === 0) return noRules;
     const out: RuleRef[] = [];
-    for (const item of noted.sort((a, b) => a.order - b.order)) {
+    for (const item of noted.toSorted((a, b) => a.order - b.order)) {
       if (item.order < order && out.at(-1) !== item.ref) out.push(item.ref);
     }
     return out.length === 0 ? noRules : out;

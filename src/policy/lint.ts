@@ -53,7 +53,11 @@ function lintEndpoint(endpoint: Endpoint, warn: (code: ProblemCode, message: str
   if (endpoint.kind === "cidr") {
     const reached = metadata.some((address) => cidrContains(endpoint.cidr, address));
     if (!reached || endpoint.cidr.length === endpoint.cidr.address.length * 8) return;
-    warn("reaches_special", `${endpoint.text} includes a cloud's metadata service`, "Name the networks that are meant.");
+    warn(
+      "reaches_special",
+      `${endpoint.text} includes a cloud's metadata service`,
+      "Name the networks that are meant.",
+    );
     return;
   }
   if (endpoint.text === "**") {
@@ -62,7 +66,11 @@ function lintEndpoint(endpoint: Endpoint, warn: (code: ProblemCode, message: str
   }
   const suffix = wildcardSuffix(endpoint.pattern);
   if (suffix === null || !isPublicSuffix(suffix)) return;
-  warn("public_suffix", `${endpoint.text}: anybody can register a name under ${suffix}`, "Name the hosts, or use a {0-9} range.");
+  warn(
+    "public_suffix",
+    `${endpoint.text}: anybody can register a name under ${suffix}`,
+    "Name the hosts, or use a {0-9} range.",
+  );
 }
 
 /** What follows the last star of a pattern; null where there is none. Ranges are finite, their names already chosen. */

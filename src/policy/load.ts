@@ -4,19 +4,17 @@
  * rebuilds its engine from the same text. Pure: the caller reads the file and the clock.
  */
 import { createHash } from "node:crypto";
-import type { z } from "zod";
 import { compile } from "./compile.ts";
 import type { Engine } from "./decision.ts";
 import { readDocument } from "./document.ts";
-import type { Document, Path } from "./document.ts";
 import { lint } from "./lint.ts";
 import { nextChange } from "./model.ts";
 import type { Policy } from "./model.ts";
-import { Problems, nearest } from "./problem.ts";
+import { Problems } from "./problem.ts";
 import type { Problem } from "./problem.ts";
 import { resolvePolicy } from "./resolve.ts";
-import { keysAt, policySchema } from "./schema.ts";
 import { findUnreachable } from "./shadow.ts";
+import { checkShape } from "./shape.ts";
 
 /** A policy in force. */
 export interface LoadedPolicy {
@@ -59,72 +57,9 @@ export function readPolicy(text: string, file: string): Policy | PolicyProblems 
   const problems = new Problems(file);
   const document = readDocument(text, problems);
   if (document === null) return { problems: problems.list };
-  const checked = policySchema.safeParse(document.value);
-  if (!checked.success) {
-    for (const issue of checked.error.issues) reportIssue(issue, [], document, problems);
-    return { problems: problems.list };
-  }
+  const shaped = checkShape(document, problems);
   const hash = createHash("sha256").update(text).digest("hex");
-  const policy = resolvePolicy(checked.data, document, problems, hash, file);
+  const policy = resolvePolicy(shaped, document, problems, hash, file);
   if (problems.count === 0) findUnreachable(policy, document, problems);
   return problems.count === 0 ? policy : { problems: problems.list };
-}
-
-/** One complaint of the schema, in the words of this language. */
-function reportIssue(issue: z.core.$ZodIssue, base: Path, document: Document, problems: Problems): void {
-  const path = [...base, ...issue.path] as (string | number)[];
-  const where = path.length === 0 ? "the file" : path.map(String).join(".");
-  const place = () => document.place(path);
-  if (issue.code === "unrecognized_keys") {
-    for (const key of issue.keys) {
-      const known = keysAt(path);
-      const guess = nearest(key, known);
-      const fix = guess !== null ? `Did you mean ${guess}?` : known.length > 0 ? `Known keys: ${known.join(", ")}.` : "Remove it.";
-      problems.add("unknown_key", () => document.place([...path, key], true), `unknown key “${key}” in ${where}`, fix);
-    }
-    return;
-  }
-  if (issue.code === "invalid_union") {
-    const branch = likeliest(issue.errors);
-    if (branch !== null) for (const inner of branch) reportIssue(inner, path, document, problems);
-    else problems.add("schema", place, `${where} has the wrong form`, "Write a text or a list of texts; see docs/policy-reference.md.");
-    return;
-  }
-  if (issue.code === "invalid_value") {
-    const values = issue.values.map(String);
-    const message = isMissing(document.value, path) ? `${where} is missing` : `${where} must be ${values.join(" or ")}`;
-    problems.add("schema", place, message, `Write ${values.join(" or ")}.`);
-    return;
-  }
-  if (issue.code === "invalid_type") {
-    const expected = typeNames[issue.expected] ?? issue.expected;
-    const message = isMissing(document.value, path) ? `${where} is missing` : `${where} must be ${expected}`;
-    problems.add("schema", place, message, `Write ${expected}.`);
-    return;
-  }
-  const empty = issue.code === "too_small" && (issue.origin === "array" || issue.origin === "string");
-  problems.add(empty ? "empty" : "schema", place, `${where}: ${issue.message.toLowerCase()}`, "See docs/policy-reference.md.");
-}
-
-function isMissing(value: unknown, path: Path): boolean {
-  for (const step of path) {
-    if (typeof value !== "object" || value === null || !Object.hasOwn(value, step)) return true;
-    value = (value as Record<string | number, unknown>)[step];
-  }
-  return false;
-}
-
-const typeNames: Record<string, string> = {
-  string: "a text",
-  array: "a list",
-  object: "a map of keys",
-  record: "a map of names",
-  int: "a whole number",
-  number: "a number",
-};
-
-/** Of a union's branches, the one that got past the outermost type; null when none or several did. */
-function likeliest(branches: readonly (readonly z.core.$ZodIssue[])[]): readonly z.core.$ZodIssue[] | null {
-  const deep = branches.filter((issues) => issues.every((i) => i.code !== "invalid_type" || i.path.length > 0));
-  return deep.length > 0 ? deep.reduce((a, b) => (a.length <= b.length ? a : b)) : null;
 }

@@ -9,8 +9,7 @@ export const reasonTexts = {
   name_mismatch:
     "The name the client showed (SNI or Host) is allowed, but this address was never handed out for that name.",
   missing_name: "The client showed no name (no SNI, no Host) where a rule needs one.",
-  invalid_name:
-    "The name shown is not a host name (an IP literal, NUL, an empty or over-long label, two names).",
+  invalid_name: "The name shown is not a host name (an IP literal, NUL, an empty or over-long label, two names).",
   private_address:
     "The address is private, loopback, link-local, a metadata service or the gateway itself; only a CIDR rule can allow it.",
   not_protocol: "The bytes are not the protocol the rule asks for (for example not TLS on a tls rule).",

@@ -27,13 +27,27 @@ interface Listed {
  */
 const maxCombinations = 4_000_000;
 
+/** What of a file has the right shape. Null: an entry that has not, whose place in its list still counts. */
+export interface ShapedPolicy extends Omit<RawPolicy, "version" | "permits" | "rules"> {
+  permits?: (RawRule | null)[] | undefined;
+  rules?: (RawRule | null)[] | undefined;
+  /** Names of sources and destinations that are declared in the wrong shape: known, so references to them are no error. */
+  misshapen: ReadonlySet<string>;
+}
+
 /** Resolves a whole file. The result is meaningful only when `problems` is empty afterwards. */
-export function resolvePolicy(raw: RawPolicy, document: Document, problems: Problems, hash: string, file: string): Policy {
+export function resolvePolicy(
+  raw: ShapedPolicy,
+  document: Document,
+  problems: Problems,
+  hash: string,
+  file: string,
+): Policy {
   return new Resolver(raw, document, problems).policy(hash, file);
 }
 
 class Resolver {
-  readonly #raw: RawPolicy;
+  readonly #raw: ShapedPolicy;
   readonly #document: Document;
   readonly #problems: Problems;
   readonly #sources = new Map<string, Source>();
@@ -44,7 +58,7 @@ class Resolver {
   readonly #names = new Map<string, number>();
   #combinations = 0;
 
-  constructor(raw: RawPolicy, document: Document, problems: Problems) {
+  constructor(raw: ShapedPolicy, document: Document, problems: Problems) {
     this.#raw = raw;
     this.#document = document;
     this.#problems = problems;
@@ -77,9 +91,9 @@ class Resolver {
   }
 
   #checkName(name: string, path: Path, key: boolean): void {
-    // eslint-disable-next-line no-control-regex -- names go to terminals and line-based logs
-    if (name.trim() === name && name !== "" && name.length <= 200 && !/[\x00-\x1f\x7f-\x9f\u2028\u2029]/.test(name)) return;
-    const message = `“${name}” is not a good name: it is empty, over 200 characters, or has control characters or outer spaces`;
+    // Names go to terminals and line-based logs.
+    if (name.trim() === name && name !== "" && name.length <= 200 && !/[\p{Cc}\p{Cf}\u2028\u2029]/u.test(name)) return;
+    const message = `“${name}” is not a good name: it is empty, over 200 characters, or has invisible characters or outer spaces`;
     this.#report("bad_name", path, message, "Write a plain, short name.", key);
   }
 
@@ -88,7 +102,13 @@ class Resolver {
     this.#checkName(name, path, true);
     for (const key of ["tags", "github", "kubernetes", "process"] as const) {
       if (source[key] !== undefined) {
-        this.#report("not_in_version", [...path, key], `sources by ${key} are not in this version`, "Use subnets.", true);
+        this.#report(
+          "not_in_version",
+          [...path, key],
+          `sources by ${key} are not in this version`,
+          "Use subnets.",
+          true,
+        );
       }
     }
     const subnets: Cidr[] = [];
@@ -142,9 +162,9 @@ class Resolver {
     return null;
   }
 
-  #rules(section: "permits" | "rules", raws: readonly RawRule[], tier: Tier): Rule[] {
+  #rules(section: "permits" | "rules", raws: readonly (RawRule | null)[], tier: Tier): Rule[] {
     const positions = this.#document.itemPositions(section);
-    return raws.map((raw, i) => this.#rule(raw, [section, i], tier, positions[i]!));
+    return raws.flatMap((raw, i) => (raw === null ? [] : this.#rule(raw, [section, i], tier, positions[i]!)));
   }
 
   #rule(raw: RawRule, path: Path, tier: Tier, position: { line: number; column: number }): Rule {
@@ -160,7 +180,13 @@ class Resolver {
       this.#report("not_in_version", [...path, "http"], "TLS inspection (http) is not in this version", fix, true);
     }
     if (raw.upload_limit !== undefined) {
-      this.#report("not_in_version", [...path, "upload_limit"], "upload_limit is not in this version", "Remove it.", true);
+      this.#report(
+        "not_in_version",
+        [...path, "upload_limit"],
+        "upload_limit is not in this version",
+        "Remove it.",
+        true,
+      );
     }
     const monitorUntil = this.#time(raw.monitor_until, [...path, "monitor_until"]);
     if (raw.monitor_until !== undefined && raw.mode === "enforce") {
@@ -189,7 +215,8 @@ class Resolver {
   #time(text: string | undefined, path: Path): number | null {
     if (text === undefined) return null;
     const time = parseTime(text);
-    if (time === null) this.#report("bad_date", path, `“${text}” is not a date`, "Write 2027-01-31 or 2027-01-31T12:00:00Z.");
+    if (time === null)
+      this.#report("bad_date", path, `“${text}” is not a date`, "Write 2027-01-31 or 2027-01-31T12:00:00Z.");
     return time;
   }
 
@@ -223,8 +250,10 @@ class Resolver {
   }
 
   #unknown(kind: "source" | "destination" | "preset", name: string, path: Path, candidates: Iterable<string>): void {
+    if (this.#raw.misshapen.has(`${kind}s ${name}`)) return;
     const guess = nearest(name, candidates);
-    const declare = kind === "preset" ? `Choose one of: ${Object.keys(presets).join(", ")}.` : `Declare it under ${kind}s.`;
+    const declare =
+      kind === "preset" ? `Choose one of: ${Object.keys(presets).join(", ")}.` : `Declare it under ${kind}s.`;
     const fix = guess === null ? declare : `Did you mean ${guess}? ${declare}`;
     this.#report("unknown_reference", path, `there is no ${kind} named “${name}”`, fix);
   }

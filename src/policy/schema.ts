@@ -70,7 +70,9 @@ const rule = z
     upload_limit: z.unknown().optional().describe(laterText),
     reason: z.string().max(500).optional().describe("Why the rule is there; shown with its decisions."),
     owner: z.string().max(200).optional().describe("Who answers for the rule."),
-    expires: dateText.optional().describe("The rule stops applying then. A date (to the end of that day, UTC) or a time."),
+    expires: dateText
+      .optional()
+      .describe("The rule stops applying then. A date (to the end of that day, UTC) or a time."),
   })
   .describe("One rule. The first that matches in its tier decides.");
 

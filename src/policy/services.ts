@@ -30,7 +30,11 @@ export function isServiceDefect(value: readonly Service[] | ServiceDefect): valu
 export function servicesFor(ports: Ports, protocol: Protocol | null): readonly Service[] | ServiceDefect {
   if (protocol === "icmp") {
     if (ports === null) return [{ port: null, protocol }];
-    return { code: "port_needed", message: "icmp has no ports", fix: "Remove the ports, or move icmp to its own rule." };
+    return {
+      code: "port_needed",
+      message: "icmp has no ports",
+      fix: "Remove the ports, or move icmp to its own rule.",
+    };
   }
   if (ports === null && protocol !== null && usualPort[protocol] !== undefined) {
     const port = usualPort[protocol];

@@ -17,8 +17,8 @@ interface Shade {
   service: Service;
 }
 
-/** Shades of one endpoint by source; null is every source. */
-type Shades = Map<Source | null, Shade[]>;
+/** Shades of one endpoint by source, then by port; null is every source, every port. */
+type Shades = Map<Source | null, Map<number | null, Shade[]>>;
 
 /** How many sources that hold another one's subnet are considered; past it a shadowed rule may go unreported. */
 const maxWider = 64;
@@ -54,12 +54,17 @@ export function findUnreachable(policy: Policy, document: Document, problems: Pr
     }
     if (rule.mode !== "enforce" || rule.expires !== null) continue;
     for (const { endpoint, services } of rule.targets) {
-      const node = endpoint.kind === "name" ? names.getOrAdd(endpoint.pattern, newShades) : cidrs.getOrAdd(endpoint.cidr, newShades);
+      const node =
+        endpoint.kind === "name"
+          ? names.getOrAdd(endpoint.pattern, newShades)
+          : cidrs.getOrAdd(endpoint.cidr, newShades);
       for (const source of rule.from ?? [null]) {
-        let list = node.get(source);
-        if (list === undefined) node.set(source, (list = []));
+        let ports = node.get(source);
+        if (ports === undefined) node.set(source, (ports = new Map()));
         for (const service of services) {
-          list.push({ rule, service });
+          const list = ports.get(service.port);
+          if (list === undefined) ports.set(service.port, [{ rule, service }]);
+          else if (!list.some((s) => s.service.protocol === service.protocol)) list.push({ rule, service });
         }
       }
     }
@@ -87,17 +92,20 @@ function shadeOf(rule: Rule, over: (endpoint: Endpoint) => Shades[], wider: (sou
 function findShade(nodes: readonly Shades[], sources: readonly (Source | null)[], service: Service): Rule | null {
   for (const node of nodes) {
     for (const source of sources) {
-      const shade = node.get(source)?.find((s) => covers(s, service));
-      if (shade !== undefined) return shade.rule;
+      const ports = node.get(source);
+      if (ports === undefined) continue;
+      for (const port of service.port === null ? [null] : [null, service.port]) {
+        const shade = ports.get(port)?.find((s) => covers(s, service));
+        if (shade !== undefined) return shade.rule;
+      }
     }
   }
   return null;
 }
 
-/** True where the earlier rule's port and protocol are the same or wider. */
+/** True where the earlier rule's protocol is the same or wider; its port is known to be. */
 function covers(earlier: Shade, service: Service): boolean {
-  const { port, protocol } = earlier.service;
-  if (port !== null && port !== service.port) return false;
+  const { protocol } = earlier.service;
   if (protocol === service.protocol) return true;
   if (transportOf(protocol) !== transportOf(service.protocol)) return false;
   if (protocol === "tcp" || protocol === "udp") return true;

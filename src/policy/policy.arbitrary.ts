@@ -74,7 +74,10 @@ export const now = Date.UTC(2030, 0, 1);
 const times = fc.option(fc.constantFrom(now - 1, now, now + 1), { nil: null, freq: 3 });
 
 const service = fc
-  .record({ port: fc.option(fc.constantFrom(443, 443, ...ports), { nil: null, freq: 3 }), protocol: fc.constantFrom("tls", "tcp", ...protocols) })
+  .record({
+    port: fc.option(fc.constantFrom(443, 443, ...ports), { nil: null, freq: 3 }),
+    protocol: fc.constantFrom("tls", "tcp", ...protocols),
+  })
   .map(({ port, protocol }) => ({ port: protocol === "icmp" ? null : port, protocol }));
 
 const rules = fc
@@ -90,7 +93,10 @@ const rules = fc
         freq: 2,
       }),
       targets: fc.array(
-        fc.record({ endpoint: fc.constantFrom(...endpoints), services: fc.array(service, { minLength: 1, maxLength: 2 }) }),
+        fc.record({
+          endpoint: fc.constantFrom(...endpoints),
+          services: fc.array(service, { minLength: 1, maxLength: 2 }),
+        }),
         { minLength: 1, maxLength: 2 },
       ),
     }),

@@ -1,0 +1,252 @@
+/**
+ * One question to a policy as people write it (who, where to, what is spoken) and its answer at every stage. What was left
+ * out is filled in by an address that stands for all the others: "any" source is in no source of the policy, a name without
+ * an address is at an ordinary address that no CIDR rule covers. `explain.ts` and `cases.ts` build on this.
+ */
+import { cidrContains, formatCidr } from "../address/cidr.ts";
+import type { Cidr } from "../address/cidr.ts";
+import { parseAddress } from "../address/ip.ts";
+import type { Address } from "../address/ip.ts";
+import { isNameDefect, nameDefectTexts, toAscii } from "../address/name.ts";
+import { specialClass } from "../address/special.ts";
+import type { Application, Decision, Engine, NameFacts, NotYet, Protocol, Stage } from "./decision.ts";
+import type { Policy, Source } from "./model.ts";
+import { nearest } from "./problem.ts";
+import type { ProblemCode } from "./problem.ts";
+import { showsName, transportOf } from "./protocol.ts";
+import { addressOutside, regionsOf, specialPrefixes } from "./regions.ts";
+
+/** A policy in force, and the addresses that stand for "any". Made once for many questions. */
+export interface Scene {
+  readonly policy: Policy;
+  readonly engine: Engine;
+  /** In no source, declared or inline; null where sources hold every address. */
+  readonly stranger: Address | null;
+  /** Ordinary, and in no CIDR endpoint where there is such an address. */
+  readonly anywhere: Address;
+}
+
+/** A question as written. */
+export interface Asked {
+  /** An address, the name of a declared source, or `any`. */
+  readonly source: string;
+  /** `host[:port]`, `address[:port]`, or `host/address[:port]` for a name at an address. */
+  readonly endpoint: string;
+  /** Null: by port, and where the port says nothing, whatever the policy allows there. */
+  readonly protocol: Protocol | null;
+}
+
+/** A question understood. */
+export interface Question {
+  readonly asked: Asked;
+  readonly source: Address;
+  /** Null: a bare address. */
+  readonly name: string | null;
+  /** Null: wherever the name is. */
+  readonly address: Address | null;
+  /** 0 for icmp. */
+  readonly port: number;
+  readonly protocol: Protocol;
+  /** Neither written nor said by the port: chosen because the policy allows it, or tcp. */
+  readonly assumed: boolean;
+}
+
+/** Why a question cannot be asked. */
+export interface QuestionDefect {
+  readonly part: "source" | "endpoint" | "protocol";
+  readonly code: ProblemCode;
+  readonly message: string;
+  readonly fix: string;
+}
+
+/** One stage's answer. `reached` is false where an earlier stage settled it. */
+export interface StageAnswer {
+  readonly stage: Stage;
+  readonly reached: boolean;
+  readonly decision: Decision | NotYet;
+}
+
+/** What happens to a flow. `outcome` is the decision that counts. */
+export interface Answer {
+  readonly stages: readonly StageAnswer[];
+  readonly outcome: Decision;
+  /** The decision about the complete flow, whether or not the flow gets that far. */
+  readonly flow: Decision;
+}
+
+/** True for the failure arm of {@link readQuestion}. */
+export function isQuestionDefect(value: Question | QuestionDefect): value is QuestionDefect {
+  return "part" in value;
+}
+
+const documentation = ["203.0.113.1", "198.51.100.1", "192.0.2.1"].map((text) => parseAddress(text)!);
+
+/** Prepares a policy for questions. */
+export function setScene(policy: Policy, engine: Engine): Scene {
+  const sources = subnetsOf(policy);
+  const cidrs = policy.rules.flatMap(({ targets }) =>
+    targets.flatMap(({ endpoint }) => (endpoint.kind === "cidr" ? [endpoint.cidr] : [])),
+  );
+  const stranger = addressOutside(sources, documentation.toReversed());
+  const free = addressOutside([...cidrs, ...specialPrefixes], documentation);
+  return { policy, engine, stranger, anywhere: free ?? leastCovered(cidrs) };
+}
+
+/** Where CIDR endpoints cover every ordinary address: one in the widest of them alone. */
+function leastCovered(cidrs: readonly Cidr[]): Address {
+  const regions = regionsOf([...cidrs, ...specialPrefixes]).filter(({ address }) => specialClass(address) === null);
+  const widest = regions.reduce((a, b) => (b.cidr.length < a.cidr.length ? b : a));
+  return widest.address;
+}
+
+/** Every prefix that is a source somewhere in the policy. */
+export function subnetsOf(policy: Policy): Cidr[] {
+  const sources = new Set(policy.sources);
+  for (const { from } of policy.rules) for (const source of from ?? []) sources.add(source);
+  return [...sources].flatMap((source) => [...source.subnets]);
+}
+
+/** Reads a question; the defect names the part that is wrong. */
+export function readQuestion(scene: Scene, asked: Asked): Question | QuestionDefect {
+  const source = readSource(scene, asked.source);
+  if (typeof source !== "string") return source;
+  const endpoint = readEndpoint(asked.endpoint);
+  if ("part" in endpoint) return endpoint;
+  if (asked.protocol === "icmp" && endpoint.port !== null) {
+    return { part: "endpoint", code: "bad_endpoint", message: "icmp has no ports", fix: "Leave the port out." };
+  }
+  const { name, address } = endpoint;
+  const base = { asked, source, name, address };
+  const port = asked.protocol === "icmp" ? 0 : (endpoint.port ?? usualPort[asked.protocol ?? "tls"] ?? 443);
+  const protocol = asked.protocol ?? usualProtocol(port);
+  if (protocol !== null) return { ...base, port, protocol, assumed: false };
+  const guess = guesses.find(
+    (protocol) => answer(scene, { ...base, port, protocol, assumed: true }).outcome.answer === "allow",
+  );
+  return { ...base, port, protocol: guess ?? "tcp", assumed: true };
+}
+
+const guesses: readonly Protocol[] = ["tls", "http", "ssh", "tcp", "quic", "udp"];
+const usualPort: Partial<Record<Protocol, number>> = { http: 80, ssh: 22 };
+
+/** The protocol that goes without saying on a port, as in rules. */
+export function usualProtocol(port: number): Protocol | null {
+  return port === 443 ? "tls" : port === 80 ? "http" : port === 22 ? "ssh" : null;
+}
+
+function readSource({ policy, engine, stranger }: Scene, text: string): Address | QuestionDefect {
+  const declared = policy.sources.find((source) => source.name === text);
+  if (declared !== undefined) return memberOf(declared, policy, engine);
+  if (text === "any") {
+    if (stranger !== null) return stranger;
+    const message = "every address is in some source of this policy";
+    return { part: "source", code: "unknown_reference", message, fix: "Name a source or an address instead of any." };
+  }
+  const address = parseAddress(text);
+  if (address !== null) return address;
+  const known = policy.sources.map((source) => source.name);
+  const guess = nearest(text, known);
+  const list = known.length === 0 ? "The policy declares none." : `Declared: ${known.join(", ")}.`;
+  const fix = `${guess === null ? "" : `Did you mean ${guess}? `}Write an address, any, or a declared source. ${list}`;
+  return { part: "source", code: "unknown_reference", message: `there is no source named “${text}”`, fix };
+}
+
+/** An address of a source, in no other one where there is such an address. */
+function memberOf(source: Source, policy: Policy, engine: Engine): Address {
+  const own = regionsOf(subnetsOf(policy)).filter(({ address }) =>
+    source.subnets.some((subnet) => cidrContains(subnet, address)),
+  );
+  const isShared = (address: Address) =>
+    policy.sources.some((other) => other !== source && other.subnets.some((subnet) => cidrContains(subnet, address)));
+  const best =
+    own.find(({ address, cidr }) => isSubnet(source, cidr) && !isShared(address)) ??
+    own.find(({ address }) => !isShared(address)) ??
+    own.find(({ address }) => engine.group(address) === source.name) ??
+    own[0];
+  return best?.address ?? source.subnets[0]!.address;
+}
+
+function isSubnet(source: Source, cidr: Cidr): boolean {
+  const text = formatCidr(cidr);
+  return source.subnets.some((subnet) => formatCidr(subnet) === text);
+}
+
+interface AskedEndpoint {
+  name: string | null;
+  address: Address | null;
+  port: number | null;
+}
+
+function readEndpoint(text: string): AskedEndpoint | QuestionDefect {
+  const bad = (message: string, fix: string): QuestionDefect => ({ part: "endpoint", code: "bad_endpoint", message, fix });
+  const forms = "Write host[:port], address[:port] or host/address[:port].";
+  if (text.includes("://")) return bad(`“${text}” is a URL`, "Write the host alone, with a port if it is not 443.");
+  const slash = text.indexOf("/");
+  const last = slash < 0 ? text : text.slice(slash + 1);
+  const split = splitPort(last);
+  if (split === null) return bad(`“${text}” has no port from 1 to 65535`, forms);
+  const address = parseAddress(split.host);
+  if (slash < 0) {
+    if (address !== null) return { name: null, address, port: split.port };
+  } else if (parseAddress(text.slice(0, slash)) !== null && /^\d+(:.*)?$/.test(last)) {
+    return bad(`“${text}” is a prefix; a question is about one address`, "Write one address of it.");
+  } else if (address === null) {
+    return bad(`“${split.host}” is not an address`, forms);
+  }
+  const host = slash < 0 ? split.host : text.slice(0, slash);
+  if (/[*{}]/.test(host)) return bad(`“${host}” is a pattern; a question is about one name`, "Write one name it matches.");
+  const name = toAscii(host);
+  if (isNameDefect(name)) return bad(`“${host}” is not a host name: ${nameDefectTexts[name.defect]}`, forms);
+  return { name, address, port: split.port };
+}
+
+/** Null where what stands for a port is none. */
+function splitPort(text: string): { host: string; port: number | null } | null {
+  const bracketed = /^\[([^\]]*)\](?::(.*))?$/s.exec(text);
+  const plain = text.split(":").length === 2 ? /^([^:]*):(.*)$/s.exec(text) : null;
+  const match = bracketed ?? plain;
+  if (match === null) return { host: text, port: null };
+  if (match[2] === undefined) return { host: match[1]!, port: null };
+  if (!/^[1-9][0-9]{0,4}$/.test(match[2]) || Number(match[2]) > 65535) return null;
+  return { host: match[1]!, port: Number(match[2]) };
+}
+
+/** The complete flow a question is about: the name is bound to the address, and shown where the protocol shows one. */
+export function flowOf({ anywhere }: Scene, question: Question): NameFacts {
+  const { source, name, address, port, protocol } = question;
+  return {
+    source,
+    destination: address ?? anywhere,
+    local: false,
+    transport: transportOf(protocol),
+    port,
+    names: name === null ? [] : [name],
+    application: applicationOf(protocol),
+    name: showsName(protocol) ? name : null,
+  };
+}
+
+function applicationOf(protocol: Protocol): Application {
+  return protocol === "tcp" || protocol === "udp" || protocol === "icmp" ? "other" : protocol;
+}
+
+/**
+ * Asks every stage. A client that knows only the name is stopped where its DNS question is refused; one that has an
+ * address goes on from there.
+ */
+export function answer(scene: Scene, question: Question): Answer {
+  const { engine } = scene;
+  const flow = flowOf(scene, question);
+  const dns = question.name === null ? null : engine.dns({ source: question.source, name: question.name });
+  const connect = engine.connect(flow);
+  const name = engine.name(flow);
+  const isResolved = dns === null || dns.passes || question.address !== null;
+  const isSettled = connect.answer !== "not_yet";
+  const stages: StageAnswer[] = [
+    ...(dns === null ? [] : [{ stage: "dns" as const, reached: true, decision: dns }]),
+    { stage: "connect", reached: isResolved, decision: connect },
+    { stage: "name", reached: isResolved && !isSettled, decision: name },
+  ];
+  const outcome = !isResolved ? dns : isSettled ? connect : name;
+  return { stages, outcome, flow: name };
+}
