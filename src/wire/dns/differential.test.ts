@@ -4,34 +4,28 @@
  */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import dnsPacket from "dns-packet";
 import fc from "fast-check";
 import { captures, ipPackets } from "../../../test/pcaps/read.ts";
 import { type Row, tshark, writePcap } from "../../../test/pcaps/tshark.ts";
 import { mutated } from "../../../test/support/fuzz.ts";
 import { formatAddress } from "../../address/ip.ts";
 import { Packet, parsePacket } from "../ip/packet.ts";
-import { arbitraryMessage } from "./arbitrary.ts";
+import { arbitraryMessage } from "../../../test/dns/arbitrary.ts";
 import { encode } from "./encode.ts";
 import { decode } from "./message.ts";
 import { formatName, labelsOf, type WireName } from "./name.ts";
 import { isDefect, type Message, type ResourceRecord, typeName } from "./types.ts";
 
-interface Theirs {
-  id: number;
-  questions: { name: string; type: string }[];
-  answers: TheirRecord[];
-  authorities: TheirRecord[];
-  additionals: TheirRecord[];
+interface TheirRecord {
+  name: string;
+  type: string;
+  ttl: number;
+  data: unknown;
 }
-type TheirRecord = { name: string; type: string; ttl?: number; data?: unknown };
-const dnsPacket = createRequire(import.meta.url)("dns-packet") as {
-  decode(bytes: Buffer): Theirs;
-  encode(message: object): Buffer;
-};
 
 /** dns-packet's text of a name: labels joined by dots, the root a dot. */
 const joined = (name: WireName) => labelsOf(name).join(".") || ".";

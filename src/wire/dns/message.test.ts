@@ -6,7 +6,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { parseAddress } from "../../address/ip.ts";
 import { fuzzing, mutated } from "../../../test/support/fuzz.ts";
-import { arbitraryMessage } from "./arbitrary.ts";
+import { arbitraryMessage } from "../../../test/dns/arbitrary.ts";
 import { encode, extendedError } from "./encode.ts";
 import { decode } from "./message.ts";
 import { fromHostName } from "./name.ts";
