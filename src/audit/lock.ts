@@ -61,6 +61,7 @@ const beatMilliseconds = 5000;
 const silentMilliseconds = 30_000;
 const attempts = 100;
 const held = new Set<string>();
+const claimed = new Set<string>();
 
 /**
  * Takes the state directory, making it if need be. STATE_IN_USE with the holder's pid where another process, or another
@@ -100,6 +101,27 @@ export function holdsLock(directory: string): boolean {
   } catch {
     return false;
   }
+}
+
+/**
+ * The right to write the record, for one spool in this process. Stands on the lock this process holds (release that
+ * one after the claim), or takes the lock itself. STATE_IN_USE, STATE_UNWRITABLE.
+ */
+export function claimRecord(directory: string): StateLock {
+  const lock = holdsLock(directory) ? null : lockState(directory);
+  const real = realpathSync(directory);
+  if (claimed.has(real)) {
+    const message = `The record in ${directory} is already being written by this process.`;
+    throw new SallyportError("STATE_IN_USE", message, { directory, pid: process.pid });
+  }
+  claimed.add(real);
+  return {
+    directory,
+    release() {
+      claimed.delete(real);
+      lock?.release();
+    },
+  };
 }
 
 function acquire(directory: string): StateLock {

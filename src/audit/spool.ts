@@ -15,7 +15,7 @@ import type { Link } from "./chain.ts";
 import { formatTime, systemClock } from "./clock.ts";
 import type { Clock } from "./clock.ts";
 import type { EventBody } from "./event.ts";
-import { holdsLock, lockState } from "./lock.ts";
+import { claimRecord } from "./lock.ts";
 import type { StateLock } from "./lock.ts";
 import { incident, recover } from "./recover.ts";
 import { describe, MAX_SEQ } from "./segment.ts";
@@ -86,7 +86,7 @@ export class Spool {
   readonly #options: Required<SpoolOptions>;
   readonly #clock: Clock;
   readonly #nextId = ulidGenerator();
-  readonly #lock: StateLock | null;
+  readonly #claim: StateLock;
   readonly #backlog = new Backlog();
   readonly #store: Store;
   /** The last record sealed. */
@@ -106,10 +106,10 @@ export class Spool {
   #waiting: { seq: number; resolve: () => void }[] = [];
   #closing: Promise<SpoolStatus> | null = null;
 
-  private constructor(options: Required<SpoolOptions>, lock: StateLock | null) {
+  private constructor(options: Required<SpoolOptions>, claim: StateLock) {
     this.#options = options;
     this.#clock = options.clock;
-    this.#lock = lock;
+    this.#claim = claim;
     this.#store = new Store(options, this.#backlog, (body) => this.#tell(body));
   }
 
@@ -118,13 +118,13 @@ export class Spool {
    * lock unless this process already holds it. STATE_UNWRITABLE, STATE_IN_USE.
    */
   static async open(options: SpoolOptions): Promise<Spool> {
-    const lock = holdsLock(options.directory) ? null : lockState(options.directory);
+    const claim = claimRecord(options.directory);
     try {
-      const spool = new Spool(withDefaults(options), lock);
+      const spool = new Spool(withDefaults(options), claim);
       await spool.#begin();
       return spool;
     } catch (error) {
-      lock?.release();
+      claim.release();
       if (error instanceof SallyportError && error.code !== "RECORD_UNREADABLE") throw error;
       const { directory } = options;
       throw new SallyportError(
@@ -259,7 +259,7 @@ export class Spool {
     for (const timer of [this.#flushTimer, this.#syncTimer, this.#retryTimer]) clearTimeout(timer);
     await this.#store.close();
     for (const { resolve } of this.#waiting.splice(0)) resolve();
-    this.#lock?.release();
+    this.#claim.release();
     return status;
   }
 
