@@ -8,11 +8,11 @@
  */
 import type dgram from "node:dgram";
 import type net from "node:net";
-import { type Address, parseAddress } from "../address/ip.ts";
 import type { Engine } from "../policy/decision.ts";
 import { Binder } from "./binder.ts";
 import { NameBudget } from "./budget.ts";
 import { Cache } from "./cache.ts";
+import { peerAddress } from "./client.ts";
 import { Exchanges } from "./exchange.ts";
 import { Ledger } from "./ledger.ts";
 import { Gate } from "./limits.ts";
@@ -253,11 +253,4 @@ export class DnsFirewall {
       return null;
     }
   }
-}
-
-/** A peer's address as the policy knows it: without zone, and IPv4 where a dual-stack socket shows it mapped. */
-function peerAddress(text: string): Address | null {
-  const address = parseAddress(text.replace(/%.*$/, ""));
-  if (address === null || address.length === 4) return address;
-  return address.startsWith("\0".repeat(10) + "\xff\xff") ? (address.slice(12) as Address) : address;
 }

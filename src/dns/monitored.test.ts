@@ -195,6 +195,14 @@ test("over TCP: same bytes, same order, a zone transfer of several messages, and
   for (const message of got) assert.deepEqual([...message.subarray(0, 2)], [...query.subarray(0, 2)]);
   assert.equal(withoutId(far.received[0]!.bytes), withoutId(query));
   assert.equal(far.received[0]!.transport, "tcp");
+  // A client that shuts its side after the question still gets the whole transfer.
+  const half = net.connect({ host: "127.0.0.1", port, localAddress: watched });
+  const rest: Uint8Array[] = [];
+  const halfFrames = new FrameReader();
+  half.on("data", (chunk: Uint8Array) => void rest.push(...halfFrames.push(chunk)));
+  half.end(frame(query));
+  await once(half, "close");
+  assert.deepEqual(rest.map(withoutId), parts.map(withoutId));
   socket.write(frame(queryBytes("a-much-longer-name.that-ends-the-connection.example")));
   await once(socket, "close");
   await new Promise((resolve) => setTimeout(resolve, 20));
