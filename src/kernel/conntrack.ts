@@ -66,7 +66,8 @@ export class Conntrack {
     const family = filter.family === undefined ? 0 : filter.family === 4 ? AF_INET : AF_INET6;
     this.#writer.reset().begin(CT_GET, NLM_F_REQUEST | NLM_F_DUMP, sequence, family);
     if (filter.mark !== undefined) {
-      this.#writer.u32(CTA_MARK, filter.mark).u32(CTA_MARK_MASK, filter.mask ?? 0xffffffff);
+      const mask = filter.mask ?? 0xffffffff;
+      this.#writer.u32(CTA_MARK, filter.mark & mask).u32(CTA_MARK_MASK, mask);
     }
     this.#ask("conntrack dump", sequence, (bytes, start, end) => {
       const flow = readFlow(bytes, start, end);
@@ -106,7 +107,8 @@ export class Conntrack {
     // Without NLM_F_CREATE the kernel only changes a flow that exists.
     writer.begin(CT_NEW, NLM_F_REQUEST | NLM_F_ACK, sequence, addressFamily(flow.original.source));
     writeTuple(writer, CTA_TUPLE_ORIG, flow.original);
-    writer.u32(CTA_MARK, mark).u32(CTA_MARK_MASK, mask);
+    // The kernel takes the value by exclusive or, so bits outside the mask would flip.
+    writer.u32(CTA_MARK, mark & mask).u32(CTA_MARK_MASK, mask);
     if (timeout !== undefined) writer.u32(CTA_TIMEOUT, timeout);
     return this.#ask("conntrack mark", sequence);
   }
@@ -157,10 +159,11 @@ export class ConntrackEvents {
   overruns = 0;
   readonly #socket = new NetlinkSocket(NETLINK_NETFILTER);
 
-  constructor(events: readonly FlowEvent[] = ["destroy"]) {
+  /** `bufferSize` is in bytes; the kernel doubles it. */
+  constructor(events: readonly FlowEvent[] = ["destroy"], bufferSize = EVENT_BUFFER) {
     this.fd = this.#socket.fd;
     try {
-      libc.setsockopt(this.fd, libc.SOL_SOCKET, libc.SO_RCVBUFFORCE, EVENT_BUFFER);
+      libc.setsockopt(this.fd, libc.SOL_SOCKET, libc.SO_RCVBUFFORCE, bufferSize);
       for (const event of events) libc.setsockopt(this.fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, GROUP[event]);
     } catch (error) {
       this.#socket.close();

@@ -1,10 +1,16 @@
 /**
  * Whether this process, this system and this kernel can enforce: asked before anything is set up, so that a "no" comes with
- * its reason and nothing was touched. The ruleset itself is proved by applying it; what can be asked beforehand is here.
+ * its reason and nothing was touched. `checkHost` asks what is cheap to ask, at every start; `checkKernel` tries everything
+ * in a namespace of its own, for a diagnosis. Called by the gateway, by runs and by the command line.
  */
 import { readFileSync } from "node:fs";
 import { SallyportError } from "../errors.ts";
 import { attempt } from "./commands.ts";
+import { Conntrack } from "./conntrack.ts";
+import { addNamespace, deleteNamespace, inNamespace, namespacePrefix } from "./namespace.ts";
+import { QueueSocket } from "./nfqueue.ts";
+import { RawSender } from "./raw.ts";
+import { Ruleset } from "./ruleset.ts";
 
 /** Bit numbers of capability.h. */
 const needed = { CAP_NET_ADMIN: 12, CAP_NET_RAW: 13, CAP_SYS_ADMIN: 21 } as const;
@@ -21,7 +27,8 @@ export function checkHost(): void {
   checkCapabilities(readFileSync("/proc/self/status", "utf8"));
   for (const [tool, args] of tools) {
     const finished = attempt(tool, args);
-    if (finished.status !== 0) throw new SallyportError("MISSING_TOOL", `${tool} does not run: ${finished.stderr.trim()}`, { tool });
+    if (finished.status !== 0)
+      throw new SallyportError("MISSING_TOOL", `${tool} does not run: ${finished.stderr.trim()}`, { tool });
     if (tool !== "ip" && !finished.stdout.includes("nf_tables")) {
       throw new SallyportError(
         "MISSING_TOOL",
@@ -29,6 +36,34 @@ export function checkHost(): void {
         { tool },
       );
     }
+  }
+}
+
+/**
+ * Tries what the data path needs of the kernel in a namespace made for it: the whole ruleset, an NFQUEUE, the conntrack
+ * table and raw sockets. Takes some 200 ms and leaves nothing. Throws KERNEL_FEATURE saying what is missing.
+ */
+export function checkKernel(): void {
+  const name = `${namespacePrefix}check-${process.pid}`;
+  addNamespace(name);
+  try {
+    inNamespace(name, () => {
+      new Ruleset({
+        inside: ["in0"],
+        outside: null,
+        queueBase: 0,
+        queueCount: 2,
+        dnsPort: 53,
+        masquerade: true,
+      }).apply();
+      for (const open of [() => QueueSocket.open(0), () => new Conntrack(), () => new RawSender()]) open().close();
+    });
+  } catch (error) {
+    if (error instanceof SallyportError && error.code === "MISSING_TOOL") throw error;
+    const text = `This kernel cannot enforce: ${(error as Error).message}`;
+    throw new SallyportError("KERNEL_FEATURE", text, {}, error);
+  } finally {
+    deleteNamespace(name);
   }
 }
 

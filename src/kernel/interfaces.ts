@@ -51,11 +51,41 @@ export function routes(): Route[] {
   });
 }
 
-/** Throws UNKNOWN_INTERFACE for the first name that is not here. */
+const SHOWN = 5;
+
+/** Throws UNKNOWN_INTERFACE for the first name that is not here, with the nearest ones that are. */
 export function requireInterfaces(names: readonly string[]): void {
   const known = interfaces().map((each) => each.name);
   for (const name of names) {
     if (known.includes(name)) continue;
-    throw new SallyportError("UNKNOWN_INTERFACE", `There is no interface ${name}; here are: ${known.join(", ")}.`, { name });
+    const near = nearest(name, known);
+    const rest = known.length > near.length ? ` (of ${known.length})` : "";
+    throw new SallyportError(
+      "UNKNOWN_INTERFACE",
+      `There is no interface ${name}; nearest: ${near.join(", ")}${rest}.`,
+      {
+        name,
+        nearest: near,
+      },
+    );
   }
+}
+
+/** The few of `known` that are the least edits away. A host with containers has hundreds of interfaces. */
+export function nearest(name: string, known: readonly string[]): string[] {
+  const distance = new Map(known.map((each) => [each, editDistance(name, each)]));
+  return known.toSorted((a, b) => distance.get(a)! - distance.get(b)!).slice(0, SHOWN);
+}
+
+/** Levenshtein's distance, one row at a time. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[b.length]!;
 }

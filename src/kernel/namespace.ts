@@ -40,7 +40,9 @@ export function deleteNamespace(name: string): void {
 /** Names under /run/netns that start with `prefix`. */
 export function listNamespaces(prefix: string = namespacePrefix): string[] {
   try {
-    return readdirSync(NAMED).filter((name) => name.startsWith(prefix)).toSorted();
+    return readdirSync(NAMED)
+      .filter((name) => name.startsWith(prefix))
+      .toSorted();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw error;

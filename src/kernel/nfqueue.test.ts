@@ -124,11 +124,11 @@ suite("NFQUEUE", { timeout: 60_000 }, () => {
       });
       const server = await lab.udp(lab.server, 4, 7000);
       const client = await lab.udp(lab.client, 4);
-      let bytes = 0;
-      server.on("message", (message) => (bytes += message.length));
+      const got = { bytes: 0 };
+      server.on("message", (message) => (got.bytes += message.length));
       for (let i = 0; i < 12; i++) client.send(Buffer.alloc(60_000, i), 7000, addresses[4].server);
-      for (let i = 0; i < 100 && bytes < 720_000; i++) await sleep(10);
-      assert.equal(bytes, 720_000);
+      for (let i = 0; i < 100 && got.bytes < 720_000; i++) await sleep(10);
+      assert.equal(got.bytes, 720_000);
       assert.deepEqual(new Set(lengths), new Set([60_028]));
       assert.equal(queue.refusedVerdicts, 0);
     }));
@@ -198,4 +198,3 @@ function setUdpChecksum(packet: Buffer, v: 4 | 6): void {
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
   packet.writeUInt16BE(~sum & 0xffff || 0xffff, header + 6);
 }
-

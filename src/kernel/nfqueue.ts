@@ -7,7 +7,6 @@
  * let through (no NFQA_CFG_F_FAIL_OPEN). Does not promise valid checksums: packets of local or virtual origin come
  * before their checksum is filled in (NFQA_SKB_CSUMNOTREADY), and large ones before segmentation (NFQA_CFG_F_GSO).
  */
-import { readFileSync } from "node:fs";
 import { SallyportError } from "../errors.ts";
 import * as libc from "./libc.ts";
 import {
@@ -25,6 +24,9 @@ import {
   netfilterType,
   SOL_NETLINK,
 } from "./netlink.ts";
+import { queueStatistics } from "./queue-statistics.ts";
+
+export { parseQueueStatistics, queueStatistics, type QueueStatistics } from "./queue-statistics.ts";
 
 const SUBSYSTEM_QUEUE = 3;
 const MSG_PACKET = netfilterType(SUBSYSTEM_QUEUE, 0);
@@ -66,21 +68,6 @@ export interface QueueOptions {
   maxLength?: number;
   /** Bytes of each packet to copy up; the kernel's limit is 65531. */
   copyRange?: number;
-}
-
-/** What the kernel and this process counted for one queue. */
-export interface QueueStatistics {
-  queue: number;
-  /** Netlink port of the listener. */
-  port: number;
-  /** Packets waiting for a verdict. */
-  waiting: number;
-  /** Dropped because `maxLength` packets were waiting. */
-  queueDropped: number;
-  /** Dropped because our receive buffer was full. */
-  userDropped: number;
-  /** Packets queued so far. */
-  sequence: number;
 }
 
 /** An open NFQUEUE in the network namespace of the thread that opened it. */
@@ -338,30 +325,4 @@ function openError(queue: number, error: unknown): unknown {
     return new SallyportError("MISSING_CAPABILITY", `NFQUEUE ${queue}: not permitted.`, { queue }, error);
   }
   return new SallyportError("KERNEL_FEATURE", `NFQUEUE ${queue}: ${error.message}.`, { queue }, error);
-}
-
-/** The kernel's counters for every bound queue of this thread's network namespace. */
-export function queueStatistics(): QueueStatistics[] {
-  let text: string;
-  try {
-    text = readFileSync("/proc/thread-self/net/netfilter/nfnetlink_queue", "latin1");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw error;
-  }
-  return parseQueueStatistics(text);
-}
-
-/** Parses `/proc/net/netfilter/nfnetlink_queue`; lines that are not in its format are left out. */
-export function parseQueueStatistics(text: string): QueueStatistics[] {
-  const rows: QueueStatistics[] = [];
-  for (const line of text.split("\n")) {
-    const fields = line.trim().split(/\s+/).map(Number);
-    if (fields.length < 8 || fields.some((field) => !Number.isFinite(field))) continue;
-    const [queue, port, waiting, , , queueDropped, userDropped, sequence] = fields as [
-      number, number, number, number, number, number, number, number,
-    ];
-    rows.push({ queue, port, waiting, queueDropped, userDropped, sequence });
-  }
-  return rows;
 }

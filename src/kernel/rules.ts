@@ -191,7 +191,9 @@ function natRules(options: RulesetOptions): TableRules {
       `${marked(ALLOW)} -j MASQUERADE`,
       `${marked(PENDING)} -j MASQUERADE`,
     ]);
-    jumps.set("POSTROUTING", [options.outside === null ? "-j SALLYPORT-OUT" : `-o ${options.outside} -j SALLYPORT-OUT`]);
+    jumps.set("POSTROUTING", [
+      options.outside === null ? "-j SALLYPORT-OUT" : `-o ${options.outside} -j SALLYPORT-OUT`,
+    ]);
   }
   return { table: "nat", chains, jumps };
 }

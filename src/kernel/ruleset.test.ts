@@ -67,12 +67,15 @@ function flows(lab: Lab) {
 /** iptables-save of both families without what changes by itself. */
 function saved(lab: Lab): string {
   const text = ["iptables-save", "ip6tables-save"].map((tool) => run(tool, [], { namespace: lab.gateway }));
-  return text.join("").replaceAll(/^#.*\n/gm, "").replaceAll(/\[\d+:\d+\]/g, "");
+  return text
+    .join("")
+    .replaceAll(/^#.*\n/gm, "")
+    .replaceAll(/\[\d+:\d+\]/g, "");
 }
 
 suite("the ruleset", { timeout: 120_000 }, () => {
   for (const v of [4, 6] as const) {
-    test(`fails closed: with nobody to ask, no TCP, UDP or ping passes or reaches the gateway, IPv${v}`, () =>
+    test(`fails closed: with nobody to ask, no TCP or UDP passes or reaches the gateway, IPv${v}`, () =>
       withLab(async (lab) => {
         await lab.tcpServer(lab.server, v, 443);
         await lab.tcpServer(lab.gateway, v, 22);
@@ -159,11 +162,11 @@ suite("the ruleset", { timeout: 120_000 }, () => {
         assert.equal(await outcome(bad), "error ECONNRESET");
         assert.equal(received, "good hello");
         assert.equal(seen.filter((packet) => stateOf(packet.mark) === PENDING).length > 0, true);
-        assert.equal(seen.some((packet) => stateOf(packet.mark) === ALLOW), false);
-        assert.deepEqual(
-          new Set(flows(lab).map((flow) => stateOf(flow.mark))),
-          new Set([ALLOW, DENY]),
+        assert.equal(
+          seen.some((packet) => stateOf(packet.mark) === ALLOW),
+          false,
         );
+        assert.deepEqual(new Set(flows(lab).map((flow) => stateOf(flow.mark))), new Set([ALLOW, DENY]));
       }));
 
     test(`what the far end still sends on a refused flow is asked about as coming back, IPv${v}`, () =>
@@ -202,7 +205,7 @@ suite("the ruleset", { timeout: 120_000 }, () => {
         ours.on("message", (_, from) => {
           const asked = { source: gateway, sourcePort: options.dnsPort, destination: address(from.address) };
           const flow = table.lookup({ ...asked, protocol: 17, destinationPort: from.port }, "reply");
-          assert.equal(stateOf(flow!.mark) === DNS || flow!.mark === 0, true);
+          assert.equal(stateOf(flow!.mark), DNS);
           ours.send(`wanted ${flow!.original.destination === address(addresses[v].server)}`, from.port, from.address);
         });
         const client = await lab.udp(lab.client, v);
@@ -299,7 +302,10 @@ suite("the ruleset", { timeout: 120_000 }, () => {
       run("ip", ["-n", lab.client, "-6", "neigh", "flush", "dev", "in0"]);
       const client = lab.tcpClient(lab.client, addresses[6].server, 443);
       assert.equal(await outcome(client), "error ECONNREFUSED");
-      assert.equal(seen.some((packet) => packet.protocol === 58), false);
+      assert.equal(
+        seen.some((packet) => packet.protocol === 58),
+        false,
+      );
       const solicitation = Buffer.alloc(40 + 24);
       solicitation[0] = 0x60;
       solicitation.writeUInt16BE(24, 4);
@@ -349,10 +355,10 @@ suite("the ruleset", { timeout: 120_000 }, () => {
       const worker = new Worker(new URL("testing/reapply.ts", import.meta.url), {
         workerData: { namespace: lab.gateway, options, times: 8 },
       });
-      let states: unknown;
-      worker.once("message", (message) => (states = message));
+      const applied: { states?: unknown } = {};
+      worker.once("message", (message) => (applied.states = message));
       let sent = 0;
-      while (states === undefined) {
+      while (applied.states === undefined) {
         for (let i = 0; i < 5; i++) {
           client.send("yes", 7000, addresses[4].server);
           client.send("no", 7001, addresses[4].server);
@@ -361,7 +367,7 @@ suite("the ruleset", { timeout: 120_000 }, () => {
         await sleep(1);
       }
       await sleep(100);
-      assert.deepEqual(states, Array(8).fill("present"));
+      assert.deepEqual(applied.states, Array(8).fill("present"));
       assert.ok(sent > 100);
       assert.equal(got, sent);
       assert.equal(leaked, 0);
@@ -369,7 +375,9 @@ suite("the ruleset", { timeout: 120_000 }, () => {
 
   test("removal is exact, whatever was there before", () =>
     withLab(async (lab) => {
-      const input = ["*filter", ":theirs -", "-A FORWARD -i x0 -j theirs", "-A theirs -j ACCEPT", "COMMIT", ""].join("\n");
+      const input = ["*filter", ":theirs -", "-A FORWARD -i x0 -j theirs", "-A theirs -j ACCEPT", "COMMIT", ""].join(
+        "\n",
+      );
       run("iptables-restore", ["--noflush"], { namespace: lab.gateway, input });
       const before = saved(lab);
       const ruleset = new Ruleset({ ...options, inside: ["in0", "in1"] });
@@ -412,13 +420,14 @@ suite("the ruleset", { timeout: 120_000 }, () => {
 
   test("what the kernel refuses is named", () =>
     withLab(async (lab) => {
-      const lines = ["*filter", "-A FORWARD -j ACCEPT", "-A FORWARD -j SALLYPORT-NOWHERE", "COMMIT"];
+      // REDIRECT belongs in the nat table: the tool takes it, the kernel does not.
+      const lines = ["*filter", "-A FORWARD -j ACCEPT", "-A FORWARD -p tcp -j REDIRECT --to-ports 1", "COMMIT"];
       assert.throws(
         () => lab.inGateway(() => feed(4, lines)),
-        (error) =>
-          error instanceof SallyportError && error.code === "RULESET" && error.data["rule"] === lines[2] &&
-          error.message.includes("SALLYPORT-NOWHERE"),
+        (error) => error instanceof SallyportError && error.code === "RULESET" && error.data["rule"] === lines[2],
       );
+      // All or nothing.
+      assert.equal(saved(lab).includes("-A FORWARD"), false);
       assert.throws(
         () => new Ruleset({ ...options, inside: ["eth+"] }),
         (error) => error instanceof SallyportError && error.code === "USAGE",
@@ -428,7 +437,8 @@ suite("the ruleset", { timeout: 120_000 }, () => {
 
 /** RFC 1071 over a packet from `start` on, with `sum` (pseudo header protocol and length) to begin with. */
 function checksum(packet: Buffer, start: number, sum: number): number {
-  for (let i = start; i < packet.length; i += 2) sum += i + 1 < packet.length ? packet.readUInt16BE(i) : packet[i]! << 8;
+  for (let i = start; i < packet.length; i += 2)
+    sum += i + 1 < packet.length ? packet.readUInt16BE(i) : packet[i]! << 8;
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
   return ~sum & 0xffff;
 }

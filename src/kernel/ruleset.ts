@@ -10,7 +10,15 @@
 import { existsSync } from "node:fs";
 import { SallyportError } from "../errors.ts";
 import { attempt, run } from "./commands.ts";
-import { chainPrefix, checkOptions, rulesFor, type RulesetOptions, type Table, type TableRules, tables } from "./rules.ts";
+import {
+  chainPrefix,
+  checkOptions,
+  rulesFor,
+  type RulesetOptions,
+  type Table,
+  type TableRules,
+  tables,
+} from "./rules.ts";
 import { deleteEmptyTable } from "./tables.ts";
 
 export type { RulesetOptions } from "./rules.ts";
@@ -161,10 +169,18 @@ function restore(family: 4 | 6, owned: Owner, render: (saved: Saved) => string[]
   for (let i = 1; ; i++) {
     const lines = render(readSaved(family, owned));
     if (lines.length === 0) return;
-    const finished = attempt(tool(family, "restore"), ["--noflush", "--wait", "5"], { input: `${lines.join("\n")}\n` });
-    if (finished.status === 0) return;
-    if (i === ATTEMPTS) throw refusal(family, lines, finished.stderr);
+    try {
+      return feed(family, lines);
+    } catch (error) {
+      if (i === ATTEMPTS || !(error instanceof SallyportError) || error.code !== "RULESET") throw error;
+    }
   }
+}
+
+/** Gives the lines to iptables-restore, keeping what is there. Throws SallyportError RULESET naming the refused line. */
+export function feed(family: 4 | 6, lines: readonly string[]): void {
+  const finished = attempt(tool(family, "restore"), ["--noflush", "--wait", "5"], { input: `${lines.join("\n")}\n` });
+  if (finished.status !== 0) throw refusal(family, lines, finished.stderr);
 }
 
 function refusal(family: 4 | 6, lines: readonly string[], stderr: string): SallyportError {

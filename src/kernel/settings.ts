@@ -2,7 +2,8 @@
  * Kernel settings changed for a while: each former value is in a file before the new one is in the kernel, so that a later
  * process can put it back even when this one was killed. Acts on the namespace of the calling thread.
  */
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { SallyportError } from "../errors.ts";
 import { listSysctl, readSysctl, writeSysctl } from "./sysctl.ts";
 
 export class Settings {
@@ -27,7 +28,9 @@ export class Settings {
     const found = readSysctl(name);
     if (found === null || this.#saved[name] !== undefined) return;
     this.#saved[name] = found;
-    writeFileSync(this.#file, JSON.stringify(this.#saved), { mode: 0o600 });
+    // Whole or not at all: a process killed while writing must not lose what an earlier one saved.
+    writeFileSync(`${this.#file}.new`, JSON.stringify(this.#saved), { mode: 0o600, flush: true });
+    renameSync(`${this.#file}.new`, this.#file);
   }
 
   /** Puts everything back. What is gone meanwhile (an interface) is passed over. */
@@ -49,7 +52,8 @@ export class Settings {
  */
 export function enableForwarding(settings: Settings, families: readonly (4 | 6)[] = [4, 6]): void {
   if (families.includes(4)) {
-    for (const each of listSysctl("net/ipv4/conf").filter(isInterface)) settings.set(`net/ipv4/conf/${each}/forwarding`, "1");
+    for (const each of listSysctl("net/ipv4/conf").filter(isInterface))
+      settings.set(`net/ipv4/conf/${each}/forwarding`, "1");
   }
   if (!families.includes(6)) return;
   for (const each of listSysctl("net/ipv6/conf").filter(isInterface)) {
@@ -64,10 +68,13 @@ function isInterface(name: string): boolean {
   return name !== "all" && name !== "default" && name !== "lo";
 }
 
+/** No file is nothing saved; one that cannot be read is not, or former values would be lost without a word. */
 function read(file: string): Record<string, string> {
   try {
     return JSON.parse(readFileSync(file, "utf8")) as Record<string, string>;
-  } catch {
-    return {};
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return {};
+    const text = `${file}, which keeps the host's former settings, cannot be read: ${(error as Error).message}`;
+    throw new SallyportError("STATE_UNWRITABLE", text, { file }, error);
   }
 }

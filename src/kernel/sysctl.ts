@@ -22,7 +22,12 @@ export function writeSysctl(name: string, value: string): void {
   try {
     writeFileSync(pathOf(name), value);
   } catch (error) {
-    throw new SallyportError("KERNEL_FEATURE", `${name} cannot be set to ${value}: ${(error as Error).message}`, { name }, error);
+    throw new SallyportError(
+      "KERNEL_FEATURE",
+      `${name} cannot be set to ${value}: ${(error as Error).message}`,
+      { name },
+      error,
+    );
   }
 }
 

@@ -54,12 +54,19 @@ export class Lab {
       addNamespace(name);
       this.sysctl(name, "net/ipv6/conf/all/accept_dad", "0");
       this.sysctl(name, "net/ipv6/conf/default/accept_dad", "0");
-      // The first solicitation is lost while a veth comes up; repeat it soon.
-      this.sysctl(name, "net/ipv4/neigh/default/retrans_time_ms", "20");
-      this.sysctl(name, "net/ipv6/neigh/default/retrans_time_ms", "20");
     }
-    this.#link("in0", this.client, [addresses[4].client, addresses[6].client], [addresses[4].gateway, addresses[6].gateway]);
-    this.#link("out0", this.server, [addresses[4].server, addresses[6].server], [addresses[4].outside, addresses[6].outside]);
+    this.#link(
+      "in0",
+      this.client,
+      [addresses[4].client, addresses[6].client],
+      [addresses[4].gateway, addresses[6].gateway],
+    );
+    this.#link(
+      "out0",
+      this.server,
+      [addresses[4].server, addresses[6].server],
+      [addresses[4].outside, addresses[6].outside],
+    );
     for (const v of [4, 6] as const) {
       run("ip", [`-${v}`, "-n", this.client, "route", "add", "default", "via", addresses[v].gateway]);
       run("ip", [`-${v}`, "-n", this.server, "route", "add", "default", "via", addresses[v].outside]);
@@ -72,11 +79,17 @@ export class Lab {
 
   #link(name: string, end: string, theirs: string[], ours: string[]): void {
     run("ip", ["-n", this.gateway, "link", "add", name, "type", "veth", "peer", "name", name, "netns", end]);
-    for (const [namespace, list] of [[end, theirs], [this.gateway, ours]] as const) {
+    for (const [namespace, list] of [
+      [end, theirs],
+      [this.gateway, ours],
+    ] as const) {
       for (const text of list) {
         const prefix = text.includes(":") ? ["64", "nodad"] : ["24"];
         run("ip", ["-n", namespace, "addr", "add", `${text}/${prefix[0]}`, "dev", name, ...prefix.slice(1)]);
       }
+      // The first solicitation is lost while a veth comes up; repeat it soon.
+      this.sysctl(namespace, `net/ipv4/neigh/${name}/retrans_time_ms`, "20");
+      this.sysctl(namespace, `net/ipv6/neigh/${name}/retrans_time_ms`, "20");
       run("ip", ["-n", namespace, "link", "set", name, "up"]);
     }
   }
@@ -202,10 +215,13 @@ export async function withLab(fn: (lab: Lab) => Promise<void>): Promise<void> {
 /** What a socket gives first: its data as text, or `error CODE`, `end`, `timeout`. */
 export async function outcome(socket: net.Socket, milliseconds = 1000): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
-  socket.once("data", (chunk) => resolve(chunk.toString("latin1")));
-  socket.once("error", (error: NodeJS.ErrnoException) => resolve(`error ${error.code}`));
-  socket.once("end", () => resolve("end"));
-  return Promise.race([promise, sleep(milliseconds, "timeout")]);
+  const onData = (chunk: Buffer | string) => resolve(chunk.toString("latin1"));
+  const onError = (error: NodeJS.ErrnoException) => resolve(`error ${error.code}`);
+  const onEnd = () => resolve("end");
+  socket.on("data", onData).on("error", onError).on("end", onEnd);
+  const result = await Promise.race([promise, sleep(milliseconds, "timeout", { ref: false })]);
+  socket.off("data", onData).off("error", onError).off("end", onEnd);
+  return result;
 }
 
 /** The next datagram as text, or `timeout`. */
@@ -213,7 +229,7 @@ export async function datagram(socket: dgram.Socket, milliseconds = 1000): Promi
   const { promise, resolve } = Promise.withResolvers<string>();
   const onMessage = (message: Buffer) => resolve(message.toString("latin1"));
   socket.once("message", onMessage);
-  const result = await Promise.race([promise, sleep(milliseconds, "timeout")]);
+  const result = await Promise.race([promise, sleep(milliseconds, "timeout", { ref: false })]);
   socket.off("message", onMessage);
   return result;
 }
