@@ -80,7 +80,7 @@ export class HttpFlows {
     for (const held of this.#pending.release(flow)) this.#effects.accept(held, mark);
     this.#effects.accept(id, mark);
     flow.clientNext = follow.next;
-    if (taken.opaque) this.#pending.remove(flow);
+    if (taken.opaque) this.#pending.removeAllowed(flow, this.#verdicts.now);
   }
 
   /** Judges every request that began; the decision or reason that ends the connection, or null. */

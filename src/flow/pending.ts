@@ -8,6 +8,7 @@ import type { QuicInitial } from "../wire/quic/initial.ts";
 import type { StreamHead } from "../wire/stream.ts";
 import type { HttpFollow } from "./http-follow.ts";
 import { limits } from "./limits.ts";
+import { RecentlyAllowed } from "./recent.ts";
 
 export interface Pending {
   readonly key: string;
@@ -50,6 +51,8 @@ export interface Pending {
 const tick = 250;
 
 export class PendingTable {
+  /** Keys of flows that left the table allowed. */
+  readonly allowed = new RecentlyAllowed();
   readonly #flows = new Map<string, Pending>();
   readonly #perSource = new Map<Address, { flows: number; held: number }>();
   /** Deadline wheel: bucket number → flows that may be due in it. */
@@ -92,6 +95,12 @@ export class PendingTable {
     share.flows--;
     share.held -= flow.held.length;
     if (share.flows === 0) this.#perSource.delete(flow.source);
+  }
+
+  /** Removes a flow that the kernel forwards from now on. */
+  removeAllowed(flow: Pending, now: number): void {
+    this.remove(flow);
+    this.allowed.add(flow.key, now);
   }
 
   /** Keeps the packet waiting; false when a bound is reached. */

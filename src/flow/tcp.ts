@@ -36,7 +36,7 @@ export class TcpFlows {
     const key = flowKey(packet);
     const flow = this.#pending.get(key);
     if ((packet.flags & (SYN | ACK | RST | FIN)) === SYN) return this.#syn(id, key, flow, bytes, start, packet, kernel);
-    if (flow === undefined) return this.#unknown(id, packet, kernel);
+    if (flow === undefined) return this.#unknown(id, key, packet, kernel);
     if ((packet.flags & RST) !== 0) {
       this.#gone(flow);
       return packet.payloadLength === 0 ? this.#effects.accept(id, "pending") : this.#effects.drop(id);
@@ -59,7 +59,7 @@ export class TcpFlows {
     this.#verdicts.reportFlow(flow, judged, null, null, null, true);
     const held = this.#pending.release(flow);
     for (const id of held) this.#effects.accept(id, "allow");
-    if (held.length > 0) return this.#pending.remove(flow);
+    if (held.length > 0) return this.#pending.removeAllowed(flow, this.#verdicts.now);
     flow.settled = judged;
     this.#pending.setDeadline(flow, this.#verdicts.now + limits.idleMs);
   }
@@ -94,6 +94,7 @@ export class TcpFlows {
     const isRepeat = known !== undefined && known.initialSequence === packet.seq && packet.payloadLength === 0;
     if (isRepeat && known.follow === null) return this.#effects.accept(id, "pending");
     // The tuple is used again: whatever it was allowed before counts for nothing (threat T7).
+    this.#pending.allowed.forget(key);
     if (known !== undefined) this.#gone(known);
     const decision = this.#verdicts.connect(packet, kernel.local);
     if (decision.answer !== "not_yet") return this.#verdicts.settle(id, packet, kernel, decision);
@@ -135,7 +136,10 @@ export class TcpFlows {
   }
 
   /** A segment of a connection this engine holds nothing about. */
-  #unknown(id: number, packet: Packet, kernel: KernelFacts): void {
+  #unknown(id: number, key: string, packet: Packet, kernel: KernelFacts): void {
+    if (kernel.state === "pending" && this.#pending.allowed.has(key, this.#verdicts.now)) {
+      return this.#effects.accept(id, "allow");
+    }
     const empty = packet.payloadLength === 0;
     if ((packet.flags & RST) !== 0) {
       return empty && kernel.state !== "deny" ? this.#effects.accept(id, "pending") : this.#effects.drop(id);
@@ -184,7 +188,7 @@ export class TcpFlows {
     if (first.application === "http" && flow.hold) return this.#http.begin(id, flow, prefix);
     for (const held of this.#pending.release(flow)) this.#effects.accept(held, "allow");
     this.#effects.accept(id, "allow");
-    this.#pending.remove(flow);
+    this.#pending.removeAllowed(flow, this.#verdicts.now);
   }
 
   #judge(flow: Pending, first: FirstBytes & { state: "done" }): Decision {
@@ -211,7 +215,7 @@ export class TcpFlows {
     if (!decision.passes) return this.#refuse(flow, decision, null, id);
     this.#verdicts.reportFlow(flow, decision, "other", null, null, true);
     this.#effects.accept(id, "allow");
-    this.#pending.remove(flow);
+    this.#pending.removeAllowed(flow, this.#verdicts.now);
   }
 
   /** Ends a flow with a packet in hand: the kernel answers its sender, we tell the server. */
@@ -261,7 +265,8 @@ export class TcpFlows {
 
   #carryOut(flow: Pending, decision: Decision, id: number): void {
     this.#effects.accept(id, decision.passes ? "allow" : "pending");
-    this.#pending.remove(flow);
+    if (decision.passes) this.#pending.removeAllowed(flow, this.#verdicts.now);
+    else this.#pending.remove(flow);
   }
 }
 
