@@ -9,14 +9,20 @@ import { inNamespace } from "../kernel/namespace.ts";
 import { Waiter } from "../kernel/wait.ts";
 import type { ConntrackWorkerData, EndedFlow, FromConntrack, ToWorker } from "./messages.ts";
 
+/** How long ends are gathered, ms. */
+const gatherMs = 20;
+
 function run(port: MessagePort, data: ConntrackWorkerData): void {
   const open = () => new ConntrackEvents(["destroy"]);
   const events = data.namespace === null ? open() : inNamespace(data.namespace, open);
   const waiter = new Waiter([events.fd]);
   const post = (message: FromConntrack) => port.postMessage(message);
   post({ kind: "ready", wake: waiter.wakeDescriptor });
+  const pause = new Int32Array(new SharedArrayBuffer(4));
   for (;;) {
     waiter.wait(-1);
+    // One message for what ends within a moment: each one wakes the main thread.
+    Atomics.wait(pause, 0, 0, gatherMs);
     const message = receiveMessageOnPort(port) as { message: ToWorker } | undefined;
     if (message?.message.kind === "stop") break;
     const ended: EndedFlow[] = [];

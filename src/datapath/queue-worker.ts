@@ -25,6 +25,9 @@ import type { FromWorker, LiveFlow, PolicyText, QueueWorkerData, Settled, ToWork
 /** Longest wait, ms: the deadlines of undecided flows are looked at this often. */
 const tickMs = 250;
 const sweepMs = 30_000;
+/** What was settled is told to the main thread this often, ms, or when so many have gathered: each message wakes it. */
+const tellMs = 10;
+const tellCount = 256;
 /** Batches judged before messages are looked at again. */
 const batchesPerTurn = 8;
 
@@ -52,6 +55,8 @@ class QueueWorker implements Effects {
   #engine: Engine;
   #settled: Settled[] = [];
   #now = Date.now();
+  /** When to tell what was settled. */
+  #tellAt = Number.POSITIVE_INFINITY;
   #stop: number | null = null;
 
   constructor(port: MessagePort, data: QueueWorkerData) {
@@ -71,7 +76,7 @@ class QueueWorker implements Effects {
     let nextTick = 0;
     let nextSweep = this.#now + sweepMs;
     while (this.#stop === null) {
-      this.#waiter.wait(tickMs);
+      this.#waiter.wait(this.#settled.length === 0 ? tickMs : tellMs);
       this.#now = Date.now();
       this.#messages();
       for (let batch = 0; batch < batchesPerTurn && this.#batch(); batch++);
@@ -85,12 +90,12 @@ class QueueWorker implements Effects {
         nextSweep = this.#now + sweepMs;
         this.#book.sweep(this.#now);
       }
-      this.#report();
+      if (this.#now >= this.#tellAt || this.#settled.length >= tellCount) this.#tell();
     }
     this.#queue.close();
     this.#raw.close();
     this.#aggregated(this.#aggregator.tick(Number.POSITIVE_INFINITY));
-    this.#report();
+    this.#tell();
     this.#post({ kind: "done", sequence: this.#stop });
   }
 
@@ -122,7 +127,7 @@ class QueueWorker implements Effects {
     }
     if (report.decision.verdict === "allow") this.#statistics.allowed++;
     else this.#statistics.wouldDeny++;
-    this.#settled.push({ event, live: report.live ? liveFlow(report, this.#now) : null });
+    this.#settle({ event, live: report.live ? liveFlow(report, this.#now) : null });
   }
 
   #verdict(id: number, state: number): void {
@@ -183,6 +188,8 @@ class QueueWorker implements Effects {
           this.#engine = compile(message.policy);
           this.#flows.setPolicy(this.#engine, this.#now);
           this.#queue.flush();
+          // The main thread judges live flows again once it hears "done": it must know them all by then.
+          this.#tell();
           break;
         case "stop":
           this.#stop = message.sequence;
@@ -193,10 +200,16 @@ class QueueWorker implements Effects {
   }
 
   #aggregated(events: Settled["event"][]): void {
-    for (const event of events) this.#settled.push({ event, live: null });
+    for (const event of events) this.#settle({ event, live: null });
   }
 
-  #report(): void {
+  #settle(settled: Settled): void {
+    if (this.#settled.length === 0) this.#tellAt = this.#now + tellMs;
+    this.#settled.push(settled);
+  }
+
+  #tell(): void {
+    this.#tellAt = Number.POSITIVE_INFINITY;
     if (this.#settled.length === 0) return;
     const { flows, bytes } = this.#flows.load;
     this.#statistics.pending = flows;
