@@ -12,12 +12,13 @@ import { Spool } from "../audit/spool.ts";
 import { Ledger } from "../datapath/ledger.ts";
 import type { EndedFlow, LiveFlow, Settled } from "../datapath/messages.ts";
 import { DataPath } from "../datapath/pool.ts";
+import { SallyportError } from "../errors.ts";
 import { DnsFirewall } from "../dns/firewall.ts";
 import { AddressBook, type Binding } from "../flow/book.ts";
 import { Conntrack } from "../kernel/conntrack.ts";
 import { inNamespace } from "../kernel/namespace.ts";
 import { RawSender } from "../kernel/raw.ts";
-import { Ruleset, type RulesetState } from "../kernel/ruleset.ts";
+import { Ruleset, type RulesetOptions, type RulesetState } from "../kernel/ruleset.ts";
 import { readBindings, writeBindings } from "./bindings.ts";
 import { endFlow } from "./end-flows.ts";
 import { flowEndEvent, policyChangedEvent } from "./events.ts";
@@ -59,7 +60,8 @@ export class Enforcer {
   readonly since = new Date();
   readonly book = new AddressBook();
   readonly ledger = new Ledger();
-  readonly ruleset: Ruleset;
+  ruleset: Ruleset;
+  readonly #rules: RulesetOptions;
   policy: PolicyInForce;
   policySince = new Date();
   rejected: { at: string; message: string } | null = null;
@@ -83,14 +85,16 @@ export class Enforcer {
     this.options = options;
     this.policy = options.policy;
     this.#host = new HostSettings(options.state, options.namespace);
-    this.ruleset = new Ruleset({
+    this.#rules = {
       inside: [...options.inside],
       outside: options.outside,
       queueBase: options.queueBase,
       queueCount: options.queues,
       dnsPort: options.dnsPort,
       masquerade: options.masquerade,
-    });
+      passBareAcks: true,
+    };
+    this.ruleset = new Ruleset(this.#rules);
   }
 
   /** Enforces when it resolves. Rejects with a SallyportError; what it had set up is taken back then. */
@@ -180,7 +184,7 @@ export class Enforcer {
       namespace: options.namespace,
       queueBase: options.queueBase,
       queues: options.queues,
-      policy: { text: this.policy.text, file: this.policy.file },
+      policy: { policy: this.policy.loaded.policy, at: this.policy.at },
       bindings: () => [...this.book.entries(Date.now())],
       onSettled: (settled) => this.#settled(settled),
       onEnded: (ended) => this.#ended(ended),
@@ -188,7 +192,7 @@ export class Enforcer {
     });
     this.#startDns();
     this.#found = this.within(() => this.ruleset.state());
-    this.within(() => this.ruleset.apply());
+    this.within(() => this.#applyRuleset());
     this.#host.apply();
     this.#adoptFlows();
     this.#housekeeping = setInterval(() => this.#housekeep(), housekeepingMs);
@@ -197,6 +201,18 @@ export class Enforcer {
       message: "started",
       data: { pid: process.pid, policy: this.policy.loaded.engine.hash, inside: options.inside, outside: options.outside },
     });
+  }
+
+  /** Without the kernel's bpf match bare ACKs come to user space as well: slower, not laxer. */
+  #applyRuleset(): void {
+    try {
+      this.ruleset.apply();
+    } catch (error) {
+      if (!(error instanceof SallyportError && error.code === "RULESET" && this.#rules.passBareAcks)) throw error;
+      this.#rules.passBareAcks = false;
+      this.ruleset = new Ruleset(this.#rules);
+      this.ruleset.apply();
+    }
   }
 
   #startDns(): void {
@@ -248,7 +264,7 @@ export class Enforcer {
       throw error;
     }
     const before = this.policy.loaded.engine.hash;
-    await this.dataPath.setPolicy({ text, file });
+    await this.dataPath.setPolicy({ policy: next.loaded.policy, at: next.at });
     this.policy = next;
     this.policySince = new Date();
     this.rejected = null;

@@ -14,6 +14,9 @@ const tracking: readonly (readonly [string, string])[] = [
   // Bad checksums and bytes outside the window are INVALID: the server would not see them (insertion).
   ["net/netfilter/nf_conntrack_checksum", "1"],
   ["net/netfilter/nf_conntrack_tcp_be_liberal", "0"],
+  // The kernel's answers to refused packets must not carry the refusing mark, or they are dropped as well.
+  ["net/ipv4/fwmark_reflect", "0"],
+  ["net/ipv6/fwmark_reflect", "0"],
 ];
 
 export class HostSettings {
