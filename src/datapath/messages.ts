@@ -3,24 +3,29 @@ import type { Address } from "../address/ip.ts";
 import type { EventBody } from "../audit/event.ts";
 import type { Binding } from "../flow/book.ts";
 import type { Application, Transport } from "../policy/decision.ts";
+import type { Policy } from "../policy/model.ts";
 
 /** How a queue worker is set up. */
 export interface QueueWorkerData {
   queue: number;
   /** Network namespace (name or path) the queue lives in; null for the process's own. */
   namespace: string | null;
-  policy: PolicyText;
+  policy: PolicyAt;
   bindings: Binding[];
 }
 
-export interface PolicyText {
-  text: string;
-  /** For positions in messages. */
-  file: string;
+/**
+ * A loaded policy, as plain data: the file is read and checked once, each thread only compiles. All compile for the same
+ * moment, so that none of them thinks a rule has expired and another not.
+ */
+export interface PolicyAt {
+  policy: Policy;
+  /** Milliseconds since the epoch. */
+  at: number;
 }
 
 export type ToWorker =
-  | { kind: "policy"; sequence: number; policy: PolicyText }
+  | { kind: "policy"; sequence: number; policy: PolicyAt }
   | { kind: "bind"; sequence: number; bindings: Binding[] }
   | { kind: "stop"; sequence: number };
 

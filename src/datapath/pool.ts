@@ -12,7 +12,7 @@ import type {
   EndedFlow,
   FromConntrack,
   FromWorker,
-  PolicyText,
+  PolicyAt,
   QueueWorkerData,
   Settled,
   ToWorker,
@@ -24,7 +24,7 @@ export interface DataPathOptions {
   queueBase: number;
   /** Threads, one queue each. */
   queues: number;
-  policy: PolicyText;
+  policy: PolicyAt;
   /** The bindings in force, for a thread that starts. */
   bindings: () => Binding[];
   onSettled: (settled: Settled[]) => void;
@@ -50,7 +50,7 @@ export class DataPath {
   readonly #options: DataPathOptions;
   readonly #threads: (Thread | null)[] = [];
   #conntrack: Thread | null = null;
-  #policy: PolicyText;
+  #policy: PolicyAt;
   #sequence = 0;
   #stopping = false;
   #deaths: number[] = [];
@@ -80,8 +80,8 @@ export class DataPath {
     await this.#broadcast({ kind: "bind", bindings });
   }
 
-  /** Resolves when no thread decides by the old policy any more. The text must be known to load. */
-  async setPolicy(policy: PolicyText): Promise<void> {
+  /** Resolves when no thread decides by the old policy any more. */
+  async setPolicy(policy: PolicyAt): Promise<void> {
     this.#policy = policy;
     await this.#broadcast({ kind: "policy", policy });
   }

@@ -16,11 +16,11 @@ import { QueueSocket } from "../kernel/nfqueue.ts";
 import { RawSender } from "../kernel/raw.ts";
 import { Waiter } from "../kernel/wait.ts";
 import type { Engine } from "../policy/decision.ts";
-import { loadPolicy } from "../policy/load.ts";
+import { compile } from "../policy/compile.ts";
 import { buildReset } from "../wire/ip/build.ts";
 import { Packet, parsePacket } from "../wire/ip/packet.ts";
 import { connectionEvent } from "./event.ts";
-import type { FromWorker, LiveFlow, PolicyText, QueueWorkerData, Settled, ToWorker, WorkerStatistics } from "./messages.ts";
+import type { FromWorker, LiveFlow, QueueWorkerData, Settled, ToWorker, WorkerStatistics } from "./messages.ts";
 
 /** Longest wait, ms: the deadlines of undecided flows are looked at this often. */
 const tickMs = 250;
@@ -61,7 +61,7 @@ class QueueWorker implements Effects {
 
   constructor(port: MessagePort, data: QueueWorkerData) {
     this.#port = port;
-    this.#engine = compile(data.policy);
+    this.#engine = compile(data.policy.policy, data.policy.at);
     for (const binding of data.bindings) this.#book.bind(binding);
     const open = () => ({ queue: QueueSocket.open(data.queue), raw: new RawSender() });
     const { queue, raw } = data.namespace === null ? open() : inNamespace(data.namespace, open);
@@ -185,7 +185,7 @@ class QueueWorker implements Effects {
           for (const binding of message.bindings) this.#book.bind(binding);
           break;
         case "policy":
-          this.#engine = compile(message.policy);
+          this.#engine = compile(message.policy.policy, message.policy.at);
           this.#flows.setPolicy(this.#engine, this.#now);
           this.#queue.flush();
           // The main thread judges live flows again once it hears "done": it must know them all by then.
@@ -222,13 +222,6 @@ class QueueWorker implements Effects {
   #post(message: FromWorker): void {
     this.#port.postMessage(message);
   }
-}
-
-function compile(policy: PolicyText): Engine {
-  const loaded = loadPolicy(policy.text, policy.file, new Date());
-  // The main thread has loaded this very text; a difference is a defect, and a thread without a policy must not run.
-  if ("problems" in loaded) throw new Error(`policy does not load in the data path: ${loaded.problems[0]?.message}`);
-  return loaded.engine;
 }
 
 function liveFlow(report: FlowReport, now: number): LiveFlow {

@@ -20,13 +20,15 @@ export interface PolicyInForce {
   text: string;
   file: string;
   loaded: LoadedPolicy;
+  /** The moment it was loaded for, ms since the epoch: which rules had expired by then. */
+  at: number;
 }
 
 /** Loads a policy text; throws POLICY_INVALID with every problem in `data.problems`. */
 export function loadText(text: string, file: string, now: Date = new Date()): PolicyInForce {
   const loaded = loadPolicy(text, file, now);
   if ("problems" in loaded) throw invalid(loaded.problems);
-  return { text, file, loaded };
+  return { text, file, loaded, at: now.getTime() };
 }
 
 /** Reads and loads a policy file; throws POLICY_UNREADABLE or POLICY_INVALID. */
