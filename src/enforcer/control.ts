@@ -33,7 +33,10 @@ export class ControlServer {
   static async start(enforcer: Enforcer, handlers: ControlHandlers): Promise<ControlServer> {
     const path = controlSocket(enforcer.options.state);
     if (Buffer.byteLength(path) > longestPath) {
-      throw new SallyportError("STATE_UNWRITABLE", `${path} is longer than a unix socket's name may be (${longestPath}).`);
+      throw new SallyportError(
+        "STATE_UNWRITABLE",
+        `${path} is longer than a unix socket's name may be (${longestPath}).`,
+      );
     }
     rmSync(path, { force: true });
     const server = http.createServer((request, response) => void answer(enforcer, handlers, request, response));

@@ -9,22 +9,17 @@ import { formatAddress, parseAddress } from "../address/ip.ts";
 import type { EventBody } from "../audit/event.ts";
 import { lockState, type StateLock } from "../audit/lock.ts";
 import { Spool } from "../audit/spool.ts";
-import { Ledger } from "../datapath/ledger.ts";
-import type { EndedFlow, LiveFlow, Settled } from "../datapath/messages.ts";
+import type { EndedFlow } from "../datapath/messages.ts";
 import { DataPath } from "../datapath/pool.ts";
 import { SallyportError } from "../errors.ts";
 import { DnsFirewall } from "../dns/firewall.ts";
 import { AddressBook, type Binding } from "../flow/book.ts";
-import { Conntrack } from "../kernel/conntrack.ts";
 import { inNamespace } from "../kernel/namespace.ts";
-import { RawSender } from "../kernel/raw.ts";
 import { Ruleset, type RulesetOptions, type RulesetState } from "../kernel/ruleset.ts";
 import { readBindings, writeBindings } from "./bindings.ts";
-import { endFlow } from "./end-flows.ts";
-import { flowEndEvent, policyChangedEvent } from "./events.ts";
 import { HostSettings } from "./host.ts";
 import { adopt, type Listeners, openSockets } from "./listeners.ts";
-import { adoptFlows } from "./adopt-flows.ts";
+import { LiveFlows } from "./live-flows.ts";
 import { loadText, type PolicyInForce } from "./policy-source.ts";
 import type { Resolver } from "./resolvers.ts";
 import { type FlowView, type Status, statusOf, viewFlows } from "./status.ts";
@@ -59,7 +54,7 @@ export class Enforcer {
   readonly options: EnforcerOptions;
   readonly since = new Date();
   readonly book = new AddressBook();
-  readonly ledger = new Ledger();
+  live!: LiveFlows;
   ruleset: Ruleset;
   readonly #rules: RulesetOptions;
   policy: PolicyInForce;
@@ -71,8 +66,6 @@ export class Enforcer {
   readonly problems = new Set<string>();
   #lock: StateLock | null = null;
   #listeners: Listeners | null = null;
-  #conntrack: Conntrack | null = null;
-  #raw: RawSender | null = null;
   #host: HostSettings;
   #housekeeping: NodeJS.Timeout | null = null;
   #bindingsDirty = false;
@@ -134,19 +127,12 @@ export class Enforcer {
   }
 
   flows(): FlowView[] {
-    return viewFlows(this.ledger, this.#conntrack!);
+    return viewFlows(this.live.ledger, this.live.conntrack);
   }
 
   /** Records the end of every live flow with its counts so far, for an enforcer whose connections end with it. */
   endFlows(): void {
-    const counted: EndedFlow[] = this.#conntrack!.dump().map((flow) => ({
-      ...flow.original,
-      bytesUp: flow.counters.original.bytes,
-      bytesDown: flow.counters.reply.bytes,
-      packetsUp: flow.counters.original.packets,
-      packetsDown: flow.counters.reply.packets,
-    }));
-    this.#ended(counted);
+    this.live.endAll(Date.now());
   }
 
   /** Stops. `closed` leaves the ruleset in place without a listener: established connections go on, new ones are refused. */
@@ -163,7 +149,7 @@ export class Enforcer {
     await this.dns.close();
     await this.dataPath.stop();
     await writeBindings(this.options.state, this.book, Date.now()).catch(() => {});
-    this.#closeKernel();
+    this.live?.close();
     await this.spool.close();
     this.#lock?.release();
   }
@@ -175,8 +161,11 @@ export class Enforcer {
     this.spool = await Spool.open({ directory: options.state });
     for (const binding of [...options.fixed, ...readBindings(options.state, now)]) this.book.bind(binding);
     const sockets = this.within(() => {
-      this.#conntrack = new Conntrack();
-      this.#raw = new RawSender();
+      this.live = new LiveFlows({
+        book: this.book,
+        engine: () => this.policy.loaded.engine,
+        record: (event) => this.record(event),
+      });
       return openSockets(options.inside, options.dnsPort);
     });
     this.#listeners = await adopt(sockets);
@@ -186,8 +175,8 @@ export class Enforcer {
       queues: options.queues,
       policy: { policy: this.policy.loaded.policy, at: this.policy.at },
       bindings: () => [...this.book.entries(Date.now())],
-      onSettled: (settled) => this.#settled(settled),
-      onEnded: (ended) => this.#ended(ended),
+      onSettled: (settled) => this.live.settled(settled, Date.now()),
+      onEnded: (ended, lost) => this.#ended(ended, lost),
       onFailure: (message, fatal) => this.#failed(message, fatal),
     });
     this.#startDns();
@@ -199,7 +188,12 @@ export class Enforcer {
     this.record({
       kind: "lifecycle",
       message: "started",
-      data: { pid: process.pid, policy: this.policy.loaded.engine.hash, inside: options.inside, outside: options.outside },
+      data: {
+        pid: process.pid,
+        policy: this.policy.loaded.engine.hash,
+        inside: options.inside,
+        outside: options.outside,
+      },
     });
   }
 
@@ -248,7 +242,7 @@ export class Enforcer {
     if (source === null || destination === null) return null;
     const protocol = transport === "udp" ? 17 : 6;
     const tuple = { protocol, source, sourcePort: local.port, destination, destinationPort: client.port };
-    const flow = this.#conntrack!.lookup(tuple, "reply");
+    const flow = this.live.conntrack.lookup(tuple, "reply");
     if (flow === null) return null;
     const address = formatAddress(flow.original.destination);
     return this.#listeners!.addresses.has(address) ? null : { address, port: flow.original.destinationPort };
@@ -268,11 +262,7 @@ export class Enforcer {
     this.policy = next;
     this.policySince = new Date();
     this.rejected = null;
-    let ended = 0;
-    for (const flow of [...this.ledger.refusedBy(next.loaded.engine)]) {
-      ended++;
-      this.#endLive(flow);
-    }
+    const ended = this.live.endRefused();
     this.record({
       kind: "policy",
       message: "in force",
@@ -281,36 +271,15 @@ export class Enforcer {
     return { ended };
   }
 
-  #endLive(flow: LiveFlow): void {
-    endFlow(flow, this.#conntrack!, this.#raw!);
-    this.record(policyChangedEvent(flow, this.policy.loaded.engine));
+  #ended(ended: EndedFlow[], lost: boolean): void {
+    this.live.ended(ended, Date.now());
+    if (lost) this.live.resync(Date.now());
   }
 
-  #settled(settled: Settled[]): void {
-    const now = Date.now();
-    for (const { event, live } of settled) {
-      this.record(event);
-      if (live === null) continue;
-      const ended = this.ledger.begin(live, now);
-      if (ended !== null) this.record(flowEndEvent(live, ended, now, this.policy.loaded.engine));
-    }
-  }
-
-  #ended(ended: EndedFlow[]): void {
-    const now = Date.now();
-    for (const each of ended) {
-      const live = this.ledger.end(each, now);
-      if (live !== null) this.record(flowEndEvent(live, each, now, this.policy.loaded.engine));
-    }
-  }
-
-  /** Connections from before this process: judged like any other by what is still known of them (threat T8). */
+  /** Connections from before this process (threat T8). */
   #adoptFlows(): void {
-    const { kept, refused } = adoptFlows(this.#conntrack!, this.book, this.policy.loaded.engine, Date.now());
-    for (const flow of kept) this.ledger.begin(flow, Date.now());
-    for (const flow of refused) this.#endLive(flow);
-    if (kept.length + refused.length === 0) return;
-    this.record({ kind: "lifecycle", message: "took over", data: { kept: kept.length, ended: refused.length } });
+    const { kept, ended } = this.live.adopt(Date.now());
+    if (kept + ended > 0) this.record({ kind: "lifecycle", message: "took over", data: { kept, ended } });
   }
 
   #failed(message: string, fatal: boolean): void {
@@ -332,11 +301,6 @@ export class Enforcer {
     );
   }
 
-  #closeKernel(): void {
-    this.#conntrack?.close();
-    this.#raw?.close();
-  }
-
   /** Takes back what a failed start had set up. */
   async #undo(): Promise<void> {
     this.#stopped = true;
@@ -348,9 +312,8 @@ export class Enforcer {
     this.#listeners?.close();
     await this.dns?.close();
     await this.dataPath?.stop();
-    this.#closeKernel();
+    this.live?.close();
     await this.spool?.close();
     this.#lock?.release();
   }
 }
-

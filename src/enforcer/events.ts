@@ -10,7 +10,12 @@ export function flowEndEvent(flow: LiveFlow, ended: EndedFlow, now: number, engi
     kind: "flow_end",
     verdict: flow.verdict,
     enforced: flow.verdict === "allow",
-    rule: { name: flow.rule, tier: flow.tier, mode: flow.verdict === "allow" ? "enforce" : "monitor", policy: engine.hash },
+    rule: {
+      name: flow.rule,
+      tier: flow.tier,
+      mode: flow.verdict === "allow" ? "enforce" : "monitor",
+      policy: engine.hash,
+    },
     ...endpoints(flow, engine),
     bytes: { up: ended.bytesUp, down: ended.bytesDown },
     packets: { up: ended.packetsUp, down: ended.packetsDown },
@@ -46,6 +51,8 @@ function endpoints(flow: LiveFlow, engine: Engine): Pick<EventBody, "source" | "
 }
 
 /** The protocol as people name it: what the bytes showed, or the transport. */
-export function protocolOf(flow: Pick<LiveFlow, "application" | "transport">): NonNullable<EventBody["destination"]>["protocol"] {
+export function protocolOf(
+  flow: Pick<LiveFlow, "application" | "transport">,
+): NonNullable<EventBody["destination"]>["protocol"] {
   return flow.application !== null && flow.application !== "other" ? flow.application : flow.transport;
 }

@@ -35,7 +35,12 @@ export function openSockets(inside: readonly string[], port: number): Opened[] {
         opened.push({ address, udp: listenUdp(address, port, { scope }), tcp: listenTcp(address, port, { scope }) });
       } catch (error) {
         if (error instanceof KernelError && error.code === "EADDRINUSE") {
-          throw new SallyportError("PORT_IN_USE", `Port ${port} on ${formatAddress(address)} is in use.`, { port }, error);
+          throw new SallyportError(
+            "PORT_IN_USE",
+            `Port ${port} on ${formatAddress(address)} is in use.`,
+            { port },
+            error,
+          );
         }
         throw error;
       }

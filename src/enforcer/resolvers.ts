@@ -38,7 +38,10 @@ export function systemResolvers(file = "/etc/resolv.conf"): Resolver[] {
     if (address !== null && resolvers.length < 3) resolvers.push({ address: formatAddress(address), port: 53 });
   }
   if (resolvers.length === 0) {
-    throw new SallyportError("USAGE", `No DNS server: ${file} names none that can be used. Say one with --dns ADDRESS.`);
+    throw new SallyportError(
+      "USAGE",
+      `No DNS server: ${file} names none that can be used. Say one with --dns ADDRESS.`,
+    );
   }
   return resolvers;
 }

@@ -61,7 +61,7 @@ export interface FlowView {
 
 /** The state of an enforcer right now. */
 export function statusOf(enforcer: Enforcer): Status {
-  const { options, policy, dataPath, ledger } = enforcer;
+  const { options, policy, dataPath } = enforcer;
   const work = dataPath.statistics();
   const ruleset = enforcer.within(() => enforcer.ruleset.state());
   const queues = enforcer.within(() => queueStatistics());
@@ -89,7 +89,7 @@ export function statusOf(enforcer: Enforcer): Status {
     outside: options.outside,
     ruleset,
     threads: { running: dataPath.running, wanted: options.queues },
-    flows: { live: ledger.size, undecided: work.pending },
+    flows: { live: enforcer.live.ledger.size, undecided: work.pending },
     decisions: {
       packets: work.packets,
       allowed: work.allowed,
