@@ -9,7 +9,7 @@
 import { countNames, example } from "../address/pattern.ts";
 import type { Pattern } from "../address/pattern.ts";
 import type { ConnectFacts, Decision, NotYet } from "./decision.ts";
-import { byAnyName, byBound, byCidr } from "./engine.ts";
+import { byAnyName, byBound, byCidr } from "./candidates.ts";
 import type { CompiledEngine } from "./engine.ts";
 import { appBit, portKey } from "./items.ts";
 import type { Item } from "./items.ts";

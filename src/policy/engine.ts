@@ -6,6 +6,7 @@ import type { CidrEntry } from "../address/cidr.ts";
 import type { Address } from "../address/ip.ts";
 import { specialClass } from "../address/special.ts";
 import type { Index } from "./compile.ts";
+import { byAnyName, byBound, byCidr, byShown, Candidates } from "./candidates.ts";
 import { settleConnect } from "./connect.ts";
 import type { ConnectFacts, Decision, DnsFacts, Engine, NameFacts, NotYet, RuleRef, Stage } from "./decision.ts";
 import { Decisions } from "./decisions.ts";
@@ -14,23 +15,6 @@ import { Memo } from "./memo.ts";
 import type { Item, ItemList, RuleNode, SourceClass } from "./items.ts";
 import { showsName } from "./protocol.ts";
 import type { Reason } from "./reason.ts";
-
-/** How a candidate's endpoint meets the flow: its prefix covers the address, or its pattern a bound or the shown name. */
-export const byCidr = 1;
-export const byBound = 2;
-export const byShown = 4;
-/** Beside byBound or byShown: the pattern is `**`. */
-export const byAnyName = 8;
-
-/** The items that can concern one flow. One object an engine, reused: an engine serves one thread and never re-enters. */
-export class Candidates {
-  readonly items: Item[] = [];
-  /** Bits of {@link byCidr}, {@link byBound}, {@link byShown} for each item. */
-  readonly met: number[] = [];
-  source!: SourceClass;
-  /** Name rules may reach the destination. */
-  reachable = false;
-}
 
 const tcpAny = portKey("tcp", null);
 const udpAny = portKey("udp", null);
