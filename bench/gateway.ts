@@ -30,17 +30,39 @@ writeFileSync(
   `version: 1\nrules:\n  - { name: bench, to: ["${name}:${port}"], protocol: tls }\ndefault: { mode: enforce }\n`,
 );
 
-console.log(`load average ${loadavg().map((each) => each.toFixed(2)).join(" ")}; hello of ${hello.length} bytes`);
+console.log(
+  `load average ${loadavg()
+    .map((each) => each.toFixed(2))
+    .join(" ")}; hello of ${hello.length} bytes`,
+);
 const servers: ChildProcess[] = [];
 const plain = await Lab.create({ sink: false, forwarding: true });
 const guarded = await Lab.create({ sink: false });
 try {
-  await plain.gateway.exec("iptables", ["-t", "nat", "-A", "POSTROUTING", "-o", plain.gateway.outside, "-j", "MASQUERADE"]);
+  await plain.gateway.exec("iptables", [
+    "-t",
+    "nat",
+    "-A",
+    "POSTROUTING",
+    "-o",
+    plain.gateway.outside,
+    "-j",
+    "MASQUERADE",
+  ]);
   const state = join(folder, "state");
   const begun = performance.now();
-  const gateway = await guarded.gateway.spawn(here("../sallyport"), [
-    "gateway", "--policy", policy, "--inside", ...guarded.gateway.inside, "--outside", guarded.gateway.outside,
-    "--state", state, "--dns", "203.0.113.53",
+  const gateway = guarded.gateway.spawn(here("../sallyport"), [
+    "gateway",
+    "--policy",
+    policy,
+    "--inside",
+    ...guarded.gateway.inside,
+    "--outside",
+    guarded.gateway.outside,
+    "--state",
+    state,
+    "--dns",
+    "203.0.113.53",
     ...(process.env["BENCH_THREADS"] === undefined ? [] : ["--threads", process.env["BENCH_THREADS"]]),
   ]);
   await gateway.waitFor(/ready/, 20_000);
@@ -52,7 +74,10 @@ try {
   const results: Record<string, Record<string, Figures[]>> = {};
   for (let round = 0; round < rounds; round++) {
     for (const concurrency of [1, 32]) {
-      for (const [contender, lab] of [["plain", plain], ["gateway", guarded]] as const) {
+      for (const [contender, lab] of [
+        ["plain", plain],
+        ["gateway", guarded],
+      ] as const) {
         const before = contender === "gateway" ? await packets(state) : 0;
         const figures = await load(lab, concurrency);
         if (contender === "gateway") figures.packets = ((await packets(state)) - before) / figures.made;
@@ -65,12 +90,12 @@ try {
     const b = results["gateway"]![concurrency]!;
     const line = (key: "perSecond" | "p50" | "p99") =>
       `${key} ${median(a.map((x) => x[key]))} / ${median(b.map((x) => x[key]))} (ratio ${(median(b.map((x) => x[key])) / median(a.map((x) => x[key]))).toFixed(2)})`;
-    console.log(`${concurrency} at a time, plain / gateway: ${line("perSecond")}; ${line("p50")} µs; ${line("p99")} µs; failed ${sum(a)} / ${sum(b)}; packets to user space per connection ${median(b.map((x) => x.packets ?? 0)).toFixed(2)}`);
+    console.log(
+      `${concurrency} at a time, plain / gateway: ${line("perSecond")}; ${line("p50")} µs; ${line("p99")} µs; failed ${sum(a)} / ${sum(b)}; packets to user space per connection ${median(b.map((x) => x.packets ?? 0)).toFixed(2)}`,
+    );
   }
   await memory(state);
-  const end = gateway.exited;
-  gateway.kill("SIGTERM");
-  await end;
+  await gateway.kill("SIGTERM");
 } finally {
   for (const server of servers) server.kill("SIGKILL");
   await plain.close();
@@ -89,39 +114,33 @@ interface Figures {
 }
 
 async function load(lab: Lab, concurrency: number): Promise<Figures> {
-  const done = await lab.runner(1).exec(
-    node,
-    [here("load/client.ts"), ip, String(port), String(concurrency), String(seconds), helloFile],
-    { timeoutMs: 60_000 },
-  );
+  const done = await lab
+    .runner(1)
+    .exec(node, [here("load/client.ts"), ip, String(port), String(concurrency), String(seconds), helloFile], {
+      timeoutMs: 60_000,
+    });
   if (done.code !== 0) throw new Error(done.stderr);
   return JSON.parse(done.stdout) as Figures;
 }
 
-/** Live connections held open by a Node client; memory is the whole gateway process's. */
+/** Memory is the whole gateway process's, whose heap was grown by the load before: the sum says more than the difference. */
 async function memory(state: string): Promise<void> {
   const before = await status(state);
   const count = 10_000;
-  const holder = await guarded.runner(1).spawn(node, ["--input-type=module", "-e", `
-    import { readFileSync } from "node:fs";
-    const { address, connect, socket, send, recv, NONBLOCK, Poller, IN, OUT } = await import(${JSON.stringify(new URL("load/sockets.ts", import.meta.url).href)});
-    const hello = readFileSync(${JSON.stringify(helloFile)});
-    const to = address("${ip}", ${port}); const buffer = Buffer.alloc(64); const poller = new Poller(); let open = 0; let begun = 0;
-    const begin = () => { if (begun++ >= ${count}) return; const fd = socket(NONBLOCK); connect(fd, to); poller.add(fd, OUT); };
-    for (let i = 0; i < 64; i++) begin();
-    while (open < ${count}) poller.wait(100, (fd, events) => {
-      if (events & IN) { recv(fd, buffer); poller.change(fd, 0); open++; begin(); } else { send(fd, hello); poller.change(fd, IN); } });
-    console.log("open"); setInterval(() => {}, 1000);`]);
+  const args = [here("load/hold.ts"), ip, String(port), String(count), helloFile];
+  const holder = guarded.runner(1).spawn(node, args);
   await holder.waitFor(/open/, 60_000);
   await new Promise((resolve) => setTimeout(resolve, 2000));
   const after = await status(state);
   console.log(
     `${after.flows.live} live connections: ${Math.round((after.memory.rss - before.memory.rss) / count)} bytes each of resident memory, ${Math.round(after.memory.rss / 1e6)} MB in all (${Math.round(before.memory.rss / 1e6)} MB before)`,
   );
-  holder.kill("SIGKILL");
+  await holder.kill("SIGKILL");
 }
 
-async function status(state: string): Promise<{ decisions: { packets: number }; flows: { live: number }; memory: { rss: number } }> {
+async function status(
+  state: string,
+): Promise<{ decisions: { packets: number }; flows: { live: number }; memory: { rss: number } }> {
   const done = await guarded.gateway.exec(here("../sallyport"), ["status", "--json", "--state", state]);
   return JSON.parse(done.stdout) as Awaited<ReturnType<typeof status>>;
 }
@@ -132,7 +151,15 @@ async function packets(state: string): Promise<number> {
 
 /** The answering end, in the lab's internet. */
 async function serve(lab: Lab): Promise<ChildProcess> {
-  const args = ["netns", "exec", `${lab.id}-internet`, node, here("load/server.ts"), String(port), String(hello.length)];
+  const args = [
+    "netns",
+    "exec",
+    `${lab.id}-internet`,
+    node,
+    here("load/server.ts"),
+    String(port),
+    String(hello.length),
+  ];
   const server = spawn("ip", args, { stdio: ["ignore", "pipe", "inherit"] });
   await new Promise((resolve) => server.stdout.once("data", resolve));
   return server;

@@ -77,7 +77,8 @@ export class Poller {
     const count = f.epollWait(this.#fd, this.#events, 256, timeout) as number;
     // Copied first: `ready` may close descriptors that the kernel hands out again at once.
     const list: [number, number][] = [];
-    for (let i = 0; i < count; i++) list.push([this.#events.readInt32LE(i * 12 + 4), this.#events.readUInt32LE(i * 12)]);
+    for (let i = 0; i < count; i++)
+      list.push([this.#events.readInt32LE(i * 12 + 4), this.#events.readUInt32LE(i * 12)]);
     for (const [fd, events] of list) ready(fd, events);
     return count;
   }

@@ -1,4 +1,4 @@
-/** `sallyport gateway`. */
+/** `sallyport gateway`: the arguments, and how long it runs. */
 import { availableParallelism } from "node:os";
 import { type Command, Option } from "commander";
 import { startGateway } from "../gateway/gateway.ts";
@@ -33,7 +33,10 @@ export function addGatewayCommand(program: Command): void {
     .option("--threads <count>", "data-path threads", integer(1, 64), Math.min(8, availableParallelism()))
     .option("--no-masquerade", "keep the inside's addresses on the way out")
     .addOption(
-      new Option("--on-exit <how>", "closed: rules stay, new connections are refused; clean: rules go, the host is as before")
+      new Option(
+        "--on-exit <how>",
+        "closed: rules stay, new connections are refused; clean: rules go, the host is as before",
+      )
         .choices(["closed", "clean"])
         .default("closed"),
     )
@@ -48,4 +51,3 @@ export function addGatewayCommand(program: Command): void {
       process.exitCode = await gateway.stopped;
     });
 }
-

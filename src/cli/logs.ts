@@ -22,7 +22,9 @@ export function addLogsCommand(program: Command): void {
     .option("-s, --state <dir>", "state directory")
     .option("-f, --follow", "go on with what comes")
     .addOption(new Option("--verdict <verdict>", "only these").choices(["allow", "deny", "would_deny"]))
-    .addOption(new Option("--kind <kind>", "only these").choices(["connection", "dns", "flow_end", "policy", "lifecycle"]))
+    .addOption(
+      new Option("--kind <kind>", "only these").choices(["connection", "dns", "flow_end", "policy", "lifecycle"]),
+    )
     .option("--name <name>", "destination: a name and what is below it, or a pattern with *")
     .option("--since <when>", "RFC 3339 time, or 10m, 2h, 3d ago")
     .option("--json", "as JSON (always so)")
@@ -43,7 +45,9 @@ export function addLogsCommand(program: Command): void {
       const result = await verifyRecord(required(options.state));
       if (options.json === true) console.log(JSON.stringify(result));
       else if (result.ok) {
-        console.log(`The chain holds: ${result.records} records in ${result.segments} segments, head ${result.head.hash}.`);
+        console.log(
+          `The chain holds: ${result.records} records in ${result.segments} segments, head ${result.head.hash}.`,
+        );
         for (const note of result.notes) console.log(`  note: ${note}`);
       }
       if (result.ok || result.broken === null) return;

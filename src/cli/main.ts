@@ -9,7 +9,9 @@ import { addPolicyCommands } from "./policy.ts";
 import { addRunCommand } from "./run.ts";
 
 const program = new Command("sallyport")
-  .description("A guarded way out for CI jobs: watch what they connect to, allow what was reviewed, refuse everything else.")
+  .description(
+    "A guarded way out for CI jobs: watch what they connect to, allow what was reviewed, refuse everything else.",
+  )
   .version(version)
   .exitOverride()
   .enablePositionalOptions()

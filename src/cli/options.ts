@@ -17,7 +17,9 @@ export function dnsOption(): Option {
 }
 
 export function denyOption(): Option {
-  return new Option("--dns-deny <how>", "how a denied name is answered").choices(["nxdomain", "refused"]).default("nxdomain");
+  return new Option("--dns-deny <how>", "how a denied name is answered")
+    .choices(["nxdomain", "refused"])
+    .default("nxdomain");
 }
 
 /** A whole number in a range. */

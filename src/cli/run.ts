@@ -1,4 +1,4 @@
-/** `sallyport run`. */
+/** `sallyport run`: the arguments, the progress, the table and the exit code. */
 import { writeFileSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { SallyportError } from "../errors.ts";
@@ -27,11 +27,18 @@ export function addRunCommand(program: Command): void {
     .description("Run a command behind the data path, in a network namespace of its own.")
     .argument("<command...>", "the command and its arguments, after --")
     .option("-p, --policy <file>", "policy file")
-    .option("-a, --allow <host[:port]>", "allow an endpoint (repeatable); without --policy this means enforce", collect, [])
+    .option(
+      "-a, --allow <host[:port]>",
+      "allow an endpoint (repeatable); without --policy this means enforce",
+      collect,
+      [],
+    )
     .addOption(new Option("-m, --mode <mode>", "mode of the default rule").choices(["monitor", "enforce"]))
     .option("-r, --report <file>", "write the report as JSON")
     .option("-s, --state <dir>", "keep the event record there")
-    .addOption(new Option("--fail-on <when>", "exit 3 when something was denied").choices(["deny", "never"]).default("never"))
+    .addOption(
+      new Option("--fail-on <when>", "exit 3 when something was denied").choices(["deny", "never"]).default("never"),
+    )
     .addOption(dnsOption())
     .addOption(denyOption())
     .option("-q, --quiet", "only the command's own output")
@@ -81,6 +88,11 @@ function writeReport(file: string, text: string): void {
   try {
     writeFileSync(file, text);
   } catch (error) {
-    throw new SallyportError("USAGE", `The report cannot be written to ${file}: ${(error as Error).message}.`, { file }, error);
+    throw new SallyportError(
+      "USAGE",
+      `The report cannot be written to ${file}: ${(error as Error).message}.`,
+      { file },
+      error,
+    );
   }
 }

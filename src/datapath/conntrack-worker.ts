@@ -23,8 +23,8 @@ function run(port: MessagePort, data: ConntrackWorkerData): void {
     waiter.wait(-1);
     // One message for what ends within a moment: each one wakes the main thread.
     Atomics.wait(pause, 0, 0, gatherMs);
-    const message = receiveMessageOnPort(port) as { message: ToWorker } | undefined;
-    if (message?.message.kind === "stop") break;
+    const message = receiveMessageOnPort(port);
+    if ((message?.message as ToWorker | undefined)?.kind === "stop") break;
     const ended: EndedFlow[] = [];
     const lost = !events.receive((_, flow) => collect(flow, ended));
     if (ended.length > 0 || lost) post({ kind: "ended", ended, lost });

@@ -77,7 +77,8 @@ export function stillPasses(engine: Engine, flow: LiveFlow): boolean {
   if (decision.answer !== "not_yet") return decision.passes;
   // Its bytes were never read and now they would decide. Kept only where a name of its address would be allowed.
   if (!decision.hold) return true;
-  const applications = flow.transport === "tcp" ? (["tls", "http", "ssh", "other"] as const) : (["quic", "other"] as const);
+  const applications =
+    flow.transport === "tcp" ? (["tls", "http", "ssh", "other"] as const) : (["quic", "other"] as const);
   return applications.some((application) =>
     [null, ...flow.names].some((name) => engine.name({ ...facts, application, name }).passes),
   );

@@ -32,6 +32,8 @@ export type ToWorker =
 export type FromWorker =
   | { kind: "ready"; wake: number }
   | { kind: "done"; sequence: number }
+  /** A packet made our own code fail and was dropped. */
+  | { kind: "failure"; message: string }
   | { kind: "settled"; settled: Settled[]; statistics: WorkerStatistics };
 
 /** An event for the record, and the flow behind it where it goes on. */

@@ -30,7 +30,7 @@ export interface DataPathOptions {
   onSettled: (settled: Settled[]) => void;
   /** Connections that ended; `lost` when the kernel had to drop some of these notices. */
   onEnded: (ended: EndedFlow[], lost: boolean) => void;
-  /** A thread died (and starts again, unless it dies over and over: then `fatal`). */
+  /** Something of ours failed: a thread died (and starts again, unless it dies over and over: then `fatal`), or a packet made it fail. */
   onFailure: (message: string, fatal: boolean) => void;
 }
 
@@ -130,7 +130,7 @@ export class DataPath {
       if (thread === null) continue;
       const sequence = ++this.#sequence;
       confirmed.push(new Promise((resolve) => thread.waiting.set(sequence, resolve)));
-      thread.worker.postMessage({ ...command, sequence } as ToWorker);
+      thread.worker.postMessage({ ...command, sequence });
       wake(thread.wake);
     }
     await Promise.all(confirmed);
@@ -177,6 +177,8 @@ export class DataPath {
     if (message.kind === "settled") {
       thread.statistics = message.statistics;
       this.#options.onSettled(message.settled);
+    } else if (message.kind === "failure") {
+      this.#options.onFailure(`a packet was dropped by a defect: ${message.message}`, false);
     } else if (message.kind === "done") {
       thread.waiting.get(message.sequence)?.();
       thread.waiting.delete(message.sequence);

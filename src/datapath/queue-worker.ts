@@ -28,6 +28,8 @@ const sweepMs = 30_000;
 /** What was settled is told to the main thread this often, ms, or when so many have gathered: each message wakes it. */
 const tellMs = 10;
 const tellCount = 256;
+/** Defects of our own told with their text; all are counted. */
+const tellFailures = 10;
 /** Batches judged before messages are looked at again. */
 const batchesPerTurn = 8;
 
@@ -113,10 +115,7 @@ class QueueWorker implements Effects {
   }
 
   reset(reset: Reset): void {
-    this.#raw.send(
-      buildReset({ ...reset, seq: reset.sequence, ack: reset.acknowledgement }),
-      reset.destination,
-    );
+    this.#raw.send(buildReset({ ...reset, seq: reset.sequence, ack: reset.acknowledgement }), reset.destination);
   }
 
   report(report: FlowReport): void {
@@ -168,7 +167,8 @@ class QueueWorker implements Effects {
         // A defect of ours must not end enforcement for everybody, nor let the packet through.
         this.#statistics.failures++;
         this.drop(id);
-        if (this.#statistics.failures <= 10) console.error("sallyport: data path:", error);
+        if (this.#statistics.failures <= tellFailures)
+          this.#post({ kind: "failure", message: String((error as Error).stack) });
       }
     }
     queue.flush();
@@ -177,9 +177,9 @@ class QueueWorker implements Effects {
 
   #messages(): void {
     for (;;) {
-      const received = receiveMessageOnPort(this.#port) as { message: ToWorker } | undefined;
+      const received = receiveMessageOnPort(this.#port);
       if (received === undefined) return;
-      const message = received.message;
+      const message = received.message as ToWorker;
       switch (message.kind) {
         case "bind":
           for (const binding of message.bindings) this.#book.bind(binding);
