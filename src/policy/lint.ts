@@ -5,11 +5,13 @@
 import { cidrContains } from "../address/cidr.ts";
 import { parseAddress } from "../address/ip.ts";
 import type { Address } from "../address/ip.ts";
+import { matchesPattern } from "../address/pattern.ts";
 import type { Pattern } from "../address/pattern.ts";
 import { isPublicSuffix } from "../address/suffix.ts";
 import { appliesAt, modeAt } from "./model.ts";
 import type { Endpoint, Policy, Rule } from "./model.ts";
 import { Problems } from "./problem.ts";
+import { entryFor, fronts, sinks } from "./sinks.ts";
 import type { Problem, ProblemCode } from "./problem.ts";
 
 const metadata: readonly Address[] = ["169.254.169.254", "169.254.170.2", "168.63.129.16", "fd00:ec2::254"].map(
@@ -20,7 +22,18 @@ const metadata: readonly Address[] = ["169.254.169.254", "169.254.170.2", "168.6
 export function lint(policy: Policy, now: number): Problem[] {
   const problems = new Problems(policy.file);
   for (const rule of policy.rules) lintRule(rule, now, problems);
+  lintSources(policy, problems);
   return problems.list;
+}
+
+/** A source that no rule names was meant for something: most often a rule that says it differently. */
+function lintSources(policy: Policy, problems: Problems): void {
+  const used = new Set([...policy.default.enforceFor, ...policy.rules.flatMap((rule) => rule.from ?? [])]);
+  for (const source of policy.sources) {
+    if (!source.declared || used.has(source)) continue;
+    const { line, column, name } = source;
+    problems.add("unused", () => ({ line, column, text: name }), `no rule is from “${name}”`, "Use it, or remove it.");
+  }
 }
 
 function lintRule(rule: Rule, now: number, problems: Problems): void {
@@ -47,6 +60,13 @@ function lintRule(rule: Rule, now: number, problems: Problems): void {
     }
     lintEndpoint(endpoint, warn);
   }
+  if (rule.targets.some(({ endpoint }) => isWide(endpoint)) && rule.reason === null) {
+    warn(
+      "missing_reason",
+      "it allows more than single hosts and does not say why",
+      "Add reason: why nothing narrower will do.",
+    );
+  }
 }
 
 function lintEndpoint(endpoint: Endpoint, warn: (code: ProblemCode, message: string, fix: string) => void): void {
@@ -65,12 +85,42 @@ function lintEndpoint(endpoint: Endpoint, warn: (code: ProblemCode, message: str
     return;
   }
   const suffix = wildcardSuffix(endpoint.pattern);
+  const host = suffix ?? endpoint.text;
+  const sink = entryFor(sinks, host) ?? sinkBelow(endpoint.pattern, suffix);
+  if (sink !== null) {
+    warn(
+      "exfiltration_host",
+      `${endpoint.text}: ${sink}, so what a job sends there is out`,
+      "Remove it, or give it to the one source that needs it.",
+    );
+  }
+  const front = entryFor(fronts, host);
+  if (front !== null) {
+    warn(
+      "frontable_host",
+      `${endpoint.text} is a front that ${front}'s customers share: the name shown in TLS need not be the customer reached`,
+      "Name the service's own host, or keep it for sources that hold no secret.",
+    );
+  }
   if (suffix === null || !isPublicSuffix(suffix)) return;
   warn(
     "public_suffix",
     `${endpoint.text}: anybody can register a name under ${suffix}`,
     "Name the hosts, or use a {0-9} range.",
   );
+}
+
+/** A network, or names at any depth: more than a reader can take in by looking at the rule. */
+function isWide(endpoint: Endpoint): boolean {
+  if (endpoint.kind === "name") return endpoint.pattern.deep;
+  return endpoint.cidr.length < endpoint.cidr.address.length * 8;
+}
+
+/** A sink that a wildcard takes in; null where it takes in none. */
+function sinkBelow(pattern: Pattern, suffix: string | null): string | null {
+  if (suffix === null) return null;
+  for (const [name, what] of sinks) if (name.endsWith(`.${suffix}`) && matchesPattern(pattern, name)) return what;
+  return null;
 }
 
 /** What follows the last star of a pattern; null where there is none. Ranges are finite, their names already chosen. */

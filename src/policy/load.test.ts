@@ -46,7 +46,7 @@ destinations:
   pypi: [pypi.org, files.pythonhosted.org]
   ecr: { cidrs: [203.0.113.0/24], ports: [443] }
 permits:
-  - { name: cloud endpoints, to: ecr }
+  - { name: cloud endpoints, to: ecr, reason: no SNI on the registry endpoints }
 rules:
   - { name: no gists, to: [gist.github.com], action: deny, reason: exfiltration sink }
   - { name: python packages, from: python-runners, to: [pypi, github] }
@@ -283,13 +283,31 @@ test("warnings name what a rule opens", () => {
     load(`version: 1\nrules: [{ name: a, ${rule} }]\n`).warnings.map((w) => w.code);
   assert.deepEqual(codes("to: a.example"), []);
   assert.deepEqual(codes("to: a.example:5432, protocol: tcp"), ["opaque_name"]);
-  assert.deepEqual(codes('to: "**"'), ["any_name"]);
+  assert.deepEqual(codes('to: "**"'), ["any_name", "missing_reason"]);
+  assert.deepEqual(codes('to: "**.internal.example"'), ["missing_reason"]);
+  assert.deepEqual(codes('to: "**.internal.example", reason: build farm'), []);
   assert.deepEqual(codes('to: "*.github.io"'), ["public_suffix"]);
   assert.deepEqual(codes('to: "sa*.blob.core.windows.net"'), ["public_suffix"]);
   assert.deepEqual(codes('to: "sa{0-9}.blob.core.windows.net"'), []);
   assert.deepEqual(codes('to: "**.github.io", action: deny'), []);
-  assert.deepEqual(codes("to: 0.0.0.0/0"), ["reaches_special"]);
+  assert.deepEqual(codes("to: 0.0.0.0/0"), ["reaches_special", "missing_reason"]);
+  assert.deepEqual(codes("to: 203.0.113.0/24, reason: registry mirror"), []);
+  assert.deepEqual(codes("to: gist.github.com"), ["exfiltration_host"]);
+  assert.deepEqual(codes("to: gist.github.com, action: deny"), []);
+  assert.deepEqual(codes('to: "*.github.com"'), ["exfiltration_host"]);
+  assert.deepEqual(codes("to: abc.trycloudflare.com"), ["exfiltration_host"]);
+  assert.deepEqual(codes("to: d111111abcdef8.cloudfront.net"), ["frontable_host"]);
+  assert.deepEqual(codes("to: notcloudfront.net"), []);
   assert.deepEqual(codes('to: "169.254.169.254:80"'), []);
+});
+
+test("a source that no rule names is told", () => {
+  const text = "version: 1\nsources:\n  a: { subnets: [10.0.0.0/8] }\n  b: { subnets: [10.1.0.0/16] }\n";
+  const { warnings } = load(`${text}rules: [{ name: r, from: a, to: x.example }]\n`);
+  assert.deepEqual(
+    warnings.map((w) => [w.code, w.line, w.text]),
+    [["unused", 4, "b"]],
+  );
 });
 
 test("presets load without a warning about what strangers register", () => {

@@ -28,6 +28,10 @@ export const problemTitles = {
   any_name: "A rule for any name",
   public_suffix: "A wildcard over names that strangers register",
   reaches_special: "A CIDR rule that reaches private or metadata addresses",
+  exfiltration_host: "A host where anybody can leave data",
+  frontable_host: "A host whose front many tenants share",
+  missing_reason: "A wide rule without a reason",
+  unused: "A source that no rule names",
 } as const;
 
 export type ProblemCode = keyof typeof problemTitles;
