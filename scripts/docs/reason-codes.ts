@@ -25,7 +25,6 @@ const advice: Record<Reason, string> = {
   closed: "Harmless: port checks and cancelled connections look like this. No payload passed.",
   syn_data: "TCP Fast Open with an unfinished hello. The client's next attempt, without it, is decided normally.",
   host_changed: "Give the other host its own rule; the client will open another connection for it.",
-  ech: "The real name cannot be seen. Sallyport's DNS hands out no ECH keys, so the client got them elsewhere.",
   mid_stream:
     "The connection was open before Sallyport, or its state expired after a long silence. The client's reconnect is decided normally.",
   invalid_packet: "Stray packets of finished connections are common and harmless; many of them are a scan.",

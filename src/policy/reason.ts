@@ -20,7 +20,6 @@ export const reasonTexts = {
   closed: "The connection was closed before it showed a name. With verdict allow: it carried no byte at all.",
   syn_data: "The SYN carried data that does not settle the name by itself.",
   host_changed: "A later request on the same connection asked for another host.",
-  ech: "The hello carries Encrypted Client Hello where the rule does not accept it.",
   mid_stream: "A packet of a connection whose start was not seen.",
   invalid_packet: "The kernel's connection tracking calls the packet invalid.",
   fragment: "An IP fragment that was not reassembled.",
