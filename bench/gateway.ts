@@ -5,7 +5,7 @@
  * `node bench/gateway.ts [rounds]`
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -100,6 +100,7 @@ try {
   for (const server of servers) server.kill("SIGKILL");
   await plain.close();
   await guarded.close();
+  rmSync(folder, { recursive: true, force: true });
 }
 
 interface Figures {
