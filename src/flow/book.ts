@@ -16,10 +16,16 @@ export interface Binding {
   source: Address | null;
 }
 
-/** Names kept per address; a shared CDN address over it forgets the binding that ends first. */
-const NAMES_PER_ADDRESS = 256;
+/**
+ * Names kept per address; a shared CDN address over it forgets the binding that ends first. More than one source may ask for
+ * under one wildcard (`query_budget`), so that it cannot make another one's binding be forgotten.
+ */
+const NAMES_PER_ADDRESS = 1024;
 /** Bindings kept in all; over it new ones are refused, so that a flood of names cannot evict live ones. */
 const BINDINGS = 500_000;
+/** Of these, bindings of sources' own choosing: in all, and of one source. Whoever is monitored must not starve the rest. */
+const OWN_BINDINGS = 200_000;
+const OWN_BINDINGS_PER_SOURCE = 20_000;
 
 const none: readonly string[] = [];
 
@@ -28,7 +34,8 @@ interface Slot {
   until: Map<string, number>;
   /** The names that hold, rebuilt when `stale` passes. */
   names: readonly string[];
-  /** When the first of `names` expires; `names` is right before that. */
+  /** `names` is right from the first of these times until before the second, when the first of them expires. */
+  since: number;
   stale: number;
 }
 
@@ -36,6 +43,9 @@ export class AddressBook {
   /** Keyed by address for trusted bindings, by a marker, the source and the address for a source's own. */
   readonly #slots = new Map<string, Slot>();
   #size = 0;
+  /** Bindings of sources' own choosing, counted by source. */
+  readonly #own = new Map<Address, number>();
+  #ownSize = 0;
 
   /** How many bindings are held, expired ones included until the next sweep. */
   get size(): number {
@@ -49,12 +59,12 @@ export class AddressBook {
     const known = slot?.until.get(binding.name);
     if (known !== undefined && known >= binding.expires) return true;
     if (known === undefined) {
-      if (this.#size >= BINDINGS) return false;
-      if (slot !== undefined && slot.until.size >= NAMES_PER_ADDRESS) this.#forgetFirst(slot);
-      this.#size++;
+      if (!this.#hasRoom(binding.source)) return false;
+      if (slot !== undefined && slot.until.size >= NAMES_PER_ADDRESS) this.#forgetFirst(slot, binding.source);
+      this.#count(binding.source, 1);
     }
     if (slot === undefined) {
-      slot = { until: new Map(), names: none, stale: 0 };
+      slot = { until: new Map(), names: none, since: 0, stale: 0 };
       this.#slots.set(key, slot);
     }
     slot.until.set(binding.name, binding.expires);
@@ -79,10 +89,11 @@ export class AddressBook {
   sweep(now: number): number {
     const before = this.#size;
     for (const [key, slot] of this.#slots) {
+      const { source } = fromKey(key);
       for (const [name, expires] of slot.until) {
         if (expires > now) continue;
         slot.until.delete(name);
-        this.#size--;
+        this.#count(source, -1);
       }
       if (slot.until.size === 0) this.#slots.delete(key);
     }
@@ -100,7 +111,7 @@ export class AddressBook {
   #current(key: string, now: number): readonly string[] {
     const slot = this.#slots.get(key);
     if (slot === undefined) return none;
-    if (now < slot.stale) return slot.names;
+    if (now >= slot.since && now < slot.stale) return slot.names;
     const names: string[] = [];
     let stale = Number.POSITIVE_INFINITY;
     for (const [name, expires] of slot.until) {
@@ -109,11 +120,26 @@ export class AddressBook {
       if (expires < stale) stale = expires;
     }
     slot.names = names.length === 0 ? none : names;
+    slot.since = now;
     slot.stale = stale;
     return slot.names;
   }
 
-  #forgetFirst(slot: Slot): void {
+  #hasRoom(source: Address | null): boolean {
+    if (this.#size >= BINDINGS) return false;
+    return source === null || (this.#ownSize < OWN_BINDINGS && (this.#own.get(source) ?? 0) < OWN_BINDINGS_PER_SOURCE);
+  }
+
+  #count(source: Address | null, more: 1 | -1): void {
+    this.#size += more;
+    if (source === null) return;
+    this.#ownSize += more;
+    const count = (this.#own.get(source) ?? 0) + more;
+    if (count === 0) this.#own.delete(source);
+    else this.#own.set(source, count);
+  }
+
+  #forgetFirst(slot: Slot, source: Address | null): void {
     let first: string | null = null;
     let least = Number.POSITIVE_INFINITY;
     for (const [name, expires] of slot.until) {
@@ -123,7 +149,7 @@ export class AddressBook {
     }
     if (first === null) return;
     slot.until.delete(first);
-    this.#size--;
+    this.#count(source, -1);
   }
 }
 

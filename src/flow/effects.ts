@@ -1,6 +1,8 @@
 /**
  * What the flow engine tells the data path to do, and what it reports. The engine holds no socket: the data path hands it
  * packets and a clock, and carries these out. One implementation drives the kernel; tests use another that keeps a list.
+ *
+ * Every packet handed to the engine gets exactly one of `accept`, `refuse` and `drop`, at once or later.
  */
 import type { Address } from "../address/ip.ts";
 import type { Application, Decision, Transport } from "../policy/decision.ts";
@@ -52,9 +54,21 @@ export interface FlowReport {
   application: Application | null;
   /** SNI or Host as shown, canonical; null where none was shown. */
   name: string | null;
-  /** Names our DNS handed the address out for. */
+  /** Names our DNS handed the address out for, as the decision knew them. */
   names: readonly string[];
   hello: HelloFacts | null;
-  /** The flow goes on in the kernel (or, `http` under inspection, in the engine): it belongs in the table of live flows. */
+  /**
+   * The flow goes on, in the kernel or through the engine (`http`, or until its hello has arrived): it belongs in the table of
+   * live flows. Whoever keeps that table ends it, and reports that, when a new policy refuses it.
+   */
   live: boolean;
 }
+
+/** What a flow's first bytes showed. */
+export interface Shown {
+  application: Application | null;
+  name: string | null;
+  hello: HelloFacts | null;
+}
+
+export const nothingShown: Shown = { application: null, name: null, hello: null };

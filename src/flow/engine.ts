@@ -1,7 +1,8 @@
 /**
  * The flow engine: packets and a clock in, actions out. For each packet the kernel queues it says whether the packet goes
  * on, waits or is refused, until the flow has a verdict that the kernel carries out alone. It keeps state only for flows
- * without a verdict and for plain-HTTP connections under an enforced policy, which are checked request by request.
+ * without a verdict, until an allowed hello has arrived, and for plain-HTTP connections under an enforced policy, which are
+ * checked request by request.
  *
  * It promises that under an enforced policy no payload byte goes on before its flow is allowed (invariant 1), and that in
  * monitor mode every packet goes on at once. It does no I/O; `datapath` owns the queue and calls it.
@@ -12,8 +13,9 @@ import type { Reason } from "../policy/reason.ts";
 import { RST, type Packet, type PacketDefect } from "../wire/ip/packet.ts";
 import type { AddressBook } from "./book.ts";
 import type { Effects } from "./effects.ts";
+import type { OpeningOptions } from "./opening.ts";
 import { PendingTable } from "./pending.ts";
-import { defaultRefusal } from "./refusal.ts";
+import { resetReceiver } from "./resets.ts";
 import { TcpFlows } from "./tcp.ts";
 import { UdpFlows } from "./udp.ts";
 import { Verdicts } from "./verdicts.ts";
@@ -28,7 +30,7 @@ export interface KernelFacts {
   invalid: boolean;
   /** Sent to a broadcast or multicast address. */
   broadcast: boolean;
-  /** From the outside towards the inside, on a connection already refused. */
+  /** From the outside towards the inside: the answer to the SYN of a pending connection, or any segment of a refused one. */
   back: boolean;
 }
 
@@ -39,14 +41,19 @@ export class FlowEngine {
   readonly #udp: UdpFlows;
   readonly #effects: Effects;
 
-  constructor(engine: Engine, book: AddressBook, effects: Effects) {
+  /**
+   * @param options `answersSeen`: the data path hands in the SYN+ACKs of pending connections (`back`, state `pending`). Bytes are
+   *   then let go only where the server has answered the very SYN that was judged, and what it acknowledges is known for
+   *   certain. Without them both are taken from what the client says.
+   */
+  constructor(engine: Engine, book: AddressBook, effects: Effects, options: OpeningOptions = { answersSeen: false }) {
     this.#effects = effects;
     this.#verdicts = new Verdicts(engine, book, effects);
-    this.#tcp = new TcpFlows(this.#verdicts, this.#pending, effects);
+    this.#tcp = new TcpFlows(this.#verdicts, this.#pending, effects, options);
     this.#udp = new UdpFlows(this.#verdicts, this.#pending, effects);
   }
 
-  /** Undecided flows, and bytes kept for them. */
+  /** Flows in the table, and bytes kept for them. */
   get load(): { flows: number; bytes: number } {
     return { flows: this.#pending.size, bytes: this.#pending.bytes };
   }
@@ -59,9 +66,9 @@ export class FlowEngine {
    * @param now ms since the epoch
    */
   packet(id: number, bytes: Uint8Array, start: number, packet: Packet, kernel: KernelFacts, now: number): void {
-    this.#verdicts.now = now;
-    if (packet.defect !== null) this.#defective(id, packet, kernel, packet.defect);
-    else if (kernel.back) this.#back(id, packet);
+    this.#verdicts.setTime(now);
+    if (kernel.back) this.#back(id, bytes, packet, kernel);
+    else if (packet.defect !== null) this.#defective(id, packet, kernel, packet.defect);
     else if (kernel.invalid) this.#invalid(id, packet, kernel);
     else if (packet.transport === "tcp") this.#tcp.packet(id, bytes, start, packet, kernel);
     else if (packet.transport === "udp") this.#udp.packet(id, bytes, start, packet, kernel);
@@ -70,8 +77,8 @@ export class FlowEngine {
 
   /** Ends what is overdue. Call it a few times a second. */
   tick(now: number): void {
-    this.#verdicts.now = now;
-    for (const flow of this.#pending.due(now)) {
+    this.#verdicts.setTime(now);
+    for (const flow of this.#pending.due(this.#verdicts.now)) {
       if (flow.transport === "tcp") this.#tcp.overdue(flow);
       else this.#udp.overdue(flow);
     }
@@ -79,7 +86,7 @@ export class FlowEngine {
 
   /** Puts a new policy in force for undecided flows too. */
   setPolicy(engine: Engine, now: number): void {
-    this.#verdicts.now = now;
+    this.#verdicts.setTime(now);
     this.#verdicts.engine = engine;
     for (const flow of [...this.#pending.values()]) {
       if (flow.transport === "tcp") this.#tcp.policyChanged(flow);
@@ -93,36 +100,33 @@ export class FlowEngine {
     this.#refuseUnread(id, packet, kernel, defect === "fragment" ? "fragment" : "invalid_packet");
   }
 
+  /**
+   * Late and stray packets of closed connections carry nothing and are nobody's attempt to get out. They are not answered: a
+   * reset for an overdue acknowledgement would end a connection that is alive.
+   */
   #invalid(id: number, packet: Packet, kernel: KernelFacts): void {
-    // A late RST or a stray ACK of a closed connection carries nothing and is nobody's attempt to get out.
-    if (packet.transport === "tcp" && packet.payloadLength === 0) {
-      if ((packet.flags & RST) !== 0) return this.#effects.drop(id);
-      return this.#verdicts.engine.enforcedFor(packet.source)
-        ? this.#effects.refuse(id)
-        : this.#effects.accept(id, "allow");
+    if (packet.transport !== "tcp" || packet.payloadLength > 0) {
+      return this.#refuseUnread(id, packet, kernel, packet.transport === "tcp" ? "mid_stream" : "invalid_packet");
     }
-    this.#refuseUnread(id, packet, kernel, packet.transport === "tcp" ? "mid_stream" : "invalid_packet");
+    if (this.#verdicts.unread(packet, kernel.local, "mid_stream").passes) this.#effects.accept(id, "pending");
+    else this.#effects.drop(id);
   }
 
   #refuseUnread(id: number, packet: Packet, kernel: KernelFacts, reason: Reason): void {
-    const decision = defaultRefusal(this.#verdicts.engine, packet.source, reason, "connect");
+    const decision = this.#verdicts.unread(packet, kernel.local, reason);
     this.#verdicts.report(packet, kernel.local, decision, false);
-    if (decision.passes) this.#effects.accept(id, "allow");
+    // Never `allow`: that mark would be the connection's, and forward what else comes on it unread.
+    if (decision.passes) this.#effects.accept(id, "pending");
     else if (reason === "mid_stream") this.#effects.refuse(id);
     else this.#effects.drop(id);
   }
 
-  /** The far end of a connection that was refused still sends: both ends are told. */
-  #back(id: number, packet: Packet): void {
-    if (packet.transport !== "tcp" || (packet.flags & RST) !== 0) return this.#effects.drop(id);
-    this.#effects.reset({
-      source: packet.source,
-      destination: packet.destination,
-      sourcePort: packet.sourcePort,
-      destinationPort: packet.destinationPort,
-      sequence: packet.seq,
-      acknowledgement: packet.ack,
-    });
+  /** From the far end: the answer to a SYN; or a segment of a refused connection, of which both ends are told. */
+  #back(id: number, bytes: Uint8Array, packet: Packet, kernel: KernelFacts): void {
+    if (packet.defect !== null || packet.transport !== "tcp") return this.#effects.drop(id);
+    if (kernel.state === "pending") return this.#tcp.answer(id, bytes, packet);
+    if ((packet.flags & RST) !== 0) return this.#effects.drop(id);
+    resetReceiver(this.#effects, packet);
     this.#effects.refuse(id);
   }
 }

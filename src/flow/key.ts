@@ -6,3 +6,9 @@ export function flowKey(packet: Packet): string {
   const ports = String.fromCharCode(packet.sourcePort, packet.destinationPort);
   return (packet.transport === "tcp" ? "T" : "U") + packet.source + packet.destination + ports;
 }
+
+/** The key of the packet's flow, as seen from its receiver. */
+export function reverseKey(packet: Packet): string {
+  const ports = String.fromCharCode(packet.destinationPort, packet.sourcePort);
+  return (packet.transport === "tcp" ? "T" : "U") + packet.destination + packet.source + ports;
+}

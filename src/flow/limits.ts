@@ -1,17 +1,23 @@
-/** Bounds of the flow engine (threat T10: flooding the queue or the table). Over a bound the packet is refused, never let through. */
+/**
+ * Bounds of the flow engine (threat T10: flooding the queue or the table). Over a bound the packet is refused, never let
+ * through. Of `flows`, `held` and `bytes` one sender gets a fifth at most (`shares.ts`).
+ */
 export const limits = {
-  /** Undecided flows kept in all, and of one source. */
+  /** Undecided flows. */
   flows: 131_072,
-  flowsPerSource: 65_536,
-  /** Packets held in the kernel's queue, of one flow and of one source. */
+  /** Packets held in the kernel's queue, in all and of one flow. */
+  held: 32_768,
   heldPerFlow: 48,
-  heldPerSource: 4_096,
-  /** Bytes of hello kept in all, over all undecided flows. */
+  /** Bytes kept of undecided and followed flows. */
   bytes: 128 * 1024 * 1024,
+  /** The same for one followed plain-HTTP connection: its last bytes, to tell a retransmission from a substitution. */
+  historyBytes: 4 * 1024 * 1024,
   /** From the first held byte to the whole hello, ms (threat N6: very slow hellos). */
   helloMs: 10_000,
   /** From the SYN to the first byte, ms (threat N7: a server-first protocol on a tls port never shows a name). */
   silentMs: 30_000,
+  /** The same after a repeated SYN: nobody answers, and the client's pauses grow to 64 s. */
+  handshakeMs: 70_000,
   /** In monitor mode: how long a silent flow is watched for a name before it is recorded without one, ms. */
   observeMs: 5_000,
   /** How long a followed plain-HTTP connection may be idle before it is forgotten (its next bytes are then refused), ms. */

@@ -1,16 +1,36 @@
 /**
- * The table of undecided flows: bounded in all and per source, with a deadline for each. A flow leaves it the moment it has
- * a verdict; decided flows cost this process nothing here.
+ * The flows that user space still sees packets of, and the table of them: bounded by sender (`shares.ts`), with a deadline for
+ * each. A flow leaves it the moment the kernel can forward it alone; decided flows cost this process nothing here.
  */
 import type { Address } from "../address/ip.ts";
-import type { Decision, Transport } from "../policy/decision.ts";
+import type { Transport } from "../policy/decision.ts";
+import type { Packet } from "../wire/ip/packet.ts";
 import type { QuicInitial } from "../wire/quic/initial.ts";
 import type { StreamHead } from "../wire/stream.ts";
+import { Deadlines, type Timed } from "./deadlines.ts";
+import type { FlowReport } from "./effects.ts";
 import type { HttpFollow } from "./http-follow.ts";
 import { limits } from "./limits.ts";
-import { RecentlyAllowed } from "./recent.ts";
+import { Shares, type Share } from "./shares.ts";
 
-export interface Pending {
+/**
+ * - `opening`: no verdict yet, the first bytes are awaited.
+ * - `settled`: decided without a packet in hand; the next packet carries it out.
+ * - `delivering`: judged and let go on, not yet known to have arrived (`delivery.ts`).
+ * - `http`: followed request by request (`http.ts`).
+ */
+export type Stage = "opening" | "settled" | "delivering" | "http";
+
+/** A packet that waits in the kernel's queue for its verdict. */
+export interface Held {
+  id: number;
+  /** TCP: sequence number of its first payload byte. */
+  sequence: number;
+  /** A copy of the payload where it is still to be read (`http`: it came before bytes that precede it). */
+  unread: Uint8Array | null;
+}
+
+export class Pending implements Timed {
   readonly key: string;
   readonly source: Address;
   readonly sourcePort: number;
@@ -19,53 +39,85 @@ export interface Pending {
   readonly local: boolean;
   readonly transport: Transport;
   readonly protocol: number;
+  stage: Stage = "opening";
   /** Some outcome refuses: no payload leaves before the verdict. Changes with the policy. */
   hold: boolean;
   /** Payload already went on unjudged (monitor mode). */
-  leaked: boolean;
+  leaked = false;
+  /** Names of the address when the flow began. They hold for the flow's life: a binding that ends does not end connections. */
+  names: readonly string[];
+  /** None of them comes from a resolver that the client chose itself. */
+  trusted: boolean;
+  /** What was reported as a live connection; its end under a new policy is told by whoever keeps those. */
+  reported: FlowReport | null = null;
+
   /** TCP: the client's initial sequence number; its first byte is the next one. */
-  initialSequence: number;
-  /** TCP: what each end expects next, for resets of our own. */
+  readonly initialSequence: number;
+  /** The SYN came more than once: the server may not be there. */
+  repeated = false;
+  /** The SYN offered Multipath TCP; cleared when the server's answer is seen not to accept it. */
+  multipath = false;
+  /** The server's first sequence number after its SYN, when its answer to this very SYN was seen. */
+  serverFirst: number | null = null;
+  /** What each end expects next, for resets of our own; the client's last acknowledgement is null before the first. */
   clientNext: number;
-  clientAcknowledged: number;
-  /** TCP: RFC 7323 timestamp of the SYN, null when the option was absent. */
-  timestamp: number | null;
-  head: StreamHead | null;
-  quic: QuicInitial | null;
+  clientAcknowledged: number | null = null;
+
+  head: StreamHead | null = null;
+  quic: QuicInitial | null = null;
+  follow: HttpFollow | null = null;
   /** Packets waiting in the kernel's queue, in order of arrival. */
-  held: number[];
-  segments: number;
-  /** Bytes of payload kept for this flow. */
-  bytes: number;
-  deadline: number;
-  /** When its last packet came, ms. */
+  held: Held[] = [];
+  segments = 0;
+
+  /** When it began, and when its last packet came: steady ms. */
+  readonly since: number;
   touched: number;
+  deadline = 0;
+  slot: number | null = null;
   /** The client has closed its half. */
-  closing: boolean;
-  /** Follows an allowed plain-HTTP connection request by request (threat N4). */
-  follow: HttpFollow | null;
-  /** Settled without a packet in hand; the next packet carries it out. */
-  settled: Decision | null;
+  closing = false;
+  /** Bytes of memory charged to its sender. */
+  charged = 0;
+  share: Share | null = null;
+
+  constructor(
+    key: string,
+    packet: Packet,
+    local: boolean,
+    hold: boolean,
+    names: { held: readonly string[]; trusted: boolean },
+    now: number,
+  ) {
+    this.key = key;
+    this.source = packet.source;
+    this.sourcePort = packet.sourcePort;
+    this.destination = packet.destination;
+    this.destinationPort = packet.destinationPort;
+    this.local = local;
+    this.transport = packet.transport;
+    this.protocol = packet.protocol;
+    this.hold = hold;
+    this.names = names.held;
+    this.trusted = names.trusted;
+    this.initialSequence = packet.seq;
+    this.clientNext = (packet.seq + 1) >>> 0;
+    this.since = now;
+    this.touched = now;
+  }
 }
 
-const tick = 250;
-
 export class PendingTable {
-  /** Keys of flows that left the table allowed. */
-  readonly allowed = new RecentlyAllowed();
   readonly #flows = new Map<string, Pending>();
-  readonly #perSource = new Map<Address, { flows: number; held: number }>();
-  /** Deadline wheel: bucket number → flows that may be due in it. */
-  readonly #wheel = new Map<number, Set<Pending>>();
-  #bytes = 0;
-  #checked = 0;
+  readonly #shares = new Shares();
+  readonly #deadlines = new Deadlines<Pending>();
 
   get size(): number {
     return this.#flows.size;
   }
 
   get bytes(): number {
-    return this.#bytes;
+    return this.#shares.used.bytes;
   }
 
   get(key: string): Pending | undefined {
@@ -76,90 +128,61 @@ export class PendingTable {
     return this.#flows.values();
   }
 
-  /** False when the table or the source's share is full. */
-  add(flow: Pending): boolean {
-    const share = this.#perSource.get(flow.source);
-    if (this.#flows.size >= limits.flows || (share !== undefined && share.flows >= limits.flowsPerSource)) return false;
-    if (share === undefined) this.#perSource.set(flow.source, { flows: 1, held: 0 });
-    else share.flows++;
+  /** False when the source may not have another undecided flow. */
+  add(flow: Pending, deadline: number): boolean {
+    const share = this.#shares.of(flow.source);
+    if (!this.#shares.take(share, "flows", 1)) {
+      this.#shares.give(share, "flows", 0);
+      return false;
+    }
+    flow.share = share;
     this.#flows.set(flow.key, flow);
-    this.#schedule(flow);
+    this.#deadlines.set(flow, deadline);
     return true;
   }
 
+  /** Forgets the flow. Its held packets must have been released before. */
   remove(flow: Pending): void {
-    if (!this.#flows.delete(flow.key)) return;
-    this.#bytes -= flow.bytes;
-    this.#wheel.get(bucket(flow.deadline))?.delete(flow);
-    const share = this.#perSource.get(flow.source)!;
-    share.flows--;
-    share.held -= flow.held.length;
-    if (share.flows === 0) this.#perSource.delete(flow.source);
+    if (flow.share === null) return;
+    this.#flows.delete(flow.key);
+    this.#deadlines.clear(flow);
+    this.#shares.give(flow.share, "held", flow.held.length);
+    this.#shares.give(flow.share, "bytes", flow.charged);
+    this.#shares.give(flow.share, "flows", 1);
+    flow.share = null;
   }
 
-  /** Removes a flow that the kernel forwards from now on. */
-  removeAllowed(flow: Pending, now: number): void {
-    this.remove(flow);
-    this.allowed.add(flow.key, now);
-  }
-
-  /** Keeps the packet waiting; false when a bound is reached. */
-  hold(flow: Pending, packet: number): boolean {
-    const share = this.#perSource.get(flow.source)!;
-    if (flow.held.length >= limits.heldPerFlow || share.held >= limits.heldPerSource) return false;
-    flow.held.push(packet);
-    share.held++;
+  /** Keeps a packet waiting; false when a bound is reached. */
+  hold(flow: Pending, id: number, sequence: number, unread: Uint8Array | null = null): boolean {
+    if (flow.held.length >= limits.heldPerFlow || !this.#shares.take(flow.share!, "held", 1)) return false;
+    flow.held.push({ id, sequence, unread });
     return true;
   }
 
-  /** The held packets, which are no longer held. */
-  release(flow: Pending): number[] {
-    const held = flow.held;
-    this.#perSource.get(flow.source)!.held -= held.length;
-    flow.held = [];
-    return held;
+  /** Takes the waiting packets that `which` picks, or all of them: they are no longer held, and each must get a verdict now. */
+  release(flow: Pending, which?: (held: Held) => boolean): Held[] {
+    if (flow.held.length === 0) return flow.held;
+    const released = which === undefined ? flow.held : flow.held.filter(which);
+    flow.held = which === undefined ? [] : flow.held.filter((held) => !released.includes(held));
+    this.#shares.give(flow.share!, "held", released.length);
+    return released;
   }
 
-  /** Counts payload kept for the flow; false when the bound on all of them is reached. */
-  keep(flow: Pending, bytes: number): boolean {
-    if (this.#bytes + bytes > limits.bytes) return false;
-    flow.bytes += bytes;
-    this.#bytes += bytes;
+  /** Sets what the flow is charged for, in bytes of memory; false, and nothing changed, when that is more than it may have. */
+  charge(flow: Pending, bytes: number): boolean {
+    const more = bytes - flow.charged;
+    if (more > 0 && !this.#shares.take(flow.share!, "bytes", more)) return false;
+    if (more < 0) this.#shares.give(flow.share!, "bytes", -more);
+    flow.charged = bytes;
     return true;
   }
 
   setDeadline(flow: Pending, deadline: number): void {
-    this.#wheel.get(bucket(flow.deadline))?.delete(flow);
-    flow.deadline = deadline;
-    this.#schedule(flow);
+    this.#deadlines.set(flow, deadline);
   }
 
-  /** Flows whose deadline is at or before `now`, taken off the wheel (not out of the table). */
-  *due(now: number): Generator<Pending> {
-    const last = bucket(now);
-    if (this.#checked === 0) this.#checked = last - 1;
-    for (let b = this.#checked; b <= last; b++) {
-      const flows = this.#wheel.get(b);
-      if (flows === undefined) continue;
-      for (const flow of flows) {
-        if (flow.deadline > now) continue;
-        flows.delete(flow);
-        yield flow;
-      }
-      if (flows.size === 0) this.#wheel.delete(b);
-    }
-    this.#checked = last;
+  /** Flows whose deadline is at or before `now`. Each must be removed or given another deadline. */
+  due(now: number): Pending[] {
+    return this.#deadlines.due(now);
   }
-
-  #schedule(flow: Pending): void {
-    const b = bucket(flow.deadline);
-    if (this.#checked === 0) this.#checked = b - Math.ceil(limits.silentMs / tick) - 1;
-    let flows = this.#wheel.get(b);
-    if (flows === undefined) this.#wheel.set(b, (flows = new Set()));
-    flows.add(flow);
-  }
-}
-
-function bucket(deadline: number): number {
-  return Math.floor(deadline / tick);
 }

@@ -1,38 +1,46 @@
 /**
- * Flows allowed a moment ago. Packets of theirs may still stand in the queue from before the verdict (a tail loss probe,
- * RFC 8985; a window update): they belong to an allowed flow and must neither be refused as strangers nor put the
- * connection's mark back. Bounded: two generations, of which the older is forgotten as a whole.
+ * What was said a moment ago, by key: memory that forgets by itself. Two generations, of which the older one is forgotten as a
+ * whole; over the bound that happens early. Holds nothing that anything is decided by, only what tells a repeat from news.
  */
-
-/** A generation's life, ms: much longer than a packet waits in the queue. */
-const generationMs = 5_000;
-/** Over it the older generation goes early; its late packets are then refused, and their sender sees a reset. */
 const mostKeys = 65_536;
 
-export class RecentlyAllowed {
-  #young = new Set<string>();
-  #old = new Set<string>();
-  #turned = 0;
+export class Recent<T> {
+  readonly #generationMs: number;
+  #young = new Map<string, T>();
+  #old = new Map<string, T>();
+  #turned = Number.NEGATIVE_INFINITY;
 
-  add(key: string, now: number): void {
-    if (this.#young.size >= mostKeys || now - this.#turned >= generationMs) this.#turn(now);
-    this.#young.add(key);
+  /** @param generationMs what is added is kept for one to three of these, ms */
+  constructor(generationMs: number) {
+    this.#generationMs = generationMs;
   }
 
-  has(key: string, now: number): boolean {
-    if (now - this.#turned >= generationMs) this.#turn(now);
-    return this.#young.has(key) || this.#old.has(key);
+  set(key: string, value: T, now: number): void {
+    this.#turn(now);
+    if (this.#young.size >= mostKeys) this.#forgetOlder(now);
+    this.#young.set(key, value);
   }
 
-  /** The tuple begins a new connection: what it was allowed counts for nothing (threat T7). */
+  get(key: string, now: number): T | undefined {
+    this.#turn(now);
+    return this.#young.get(key) ?? this.#old.get(key);
+  }
+
   forget(key: string): void {
     this.#young.delete(key);
     this.#old.delete(key);
   }
 
   #turn(now: number): void {
-    this.#old = now - this.#turned >= 2 * generationMs ? new Set() : this.#young;
-    this.#young = new Set();
+    const age = now - this.#turned;
+    if (age < this.#generationMs) return;
+    if (age >= 2 * this.#generationMs) this.#young = new Map();
+    this.#forgetOlder(now);
+  }
+
+  #forgetOlder(now: number): void {
+    this.#old = this.#young;
+    this.#young = new Map();
     this.#turned = now;
   }
 }

@@ -11,18 +11,23 @@ export function resetServer(effects: Effects, flow: Pending): void {
     sourcePort: flow.sourcePort,
     destinationPort: flow.destinationPort,
     sequence: flow.clientNext,
-    acknowledgement: flow.clientAcknowledged,
+    acknowledgement: acknowledged(flow) ?? 0,
   });
 }
 
-/** Ends the client's half, where no packet is in hand that the kernel could answer. */
+/**
+ * Ends the client's half, where no packet is in hand that the kernel could answer. Not possible before anything of the client's
+ * has told what it expects next; its next packet is refused then.
+ */
 export function resetClient(effects: Effects, flow: Pending): void {
+  const sequence = acknowledged(flow);
+  if (sequence === null) return;
   effects.reset({
     source: flow.destination,
     destination: flow.source,
     sourcePort: flow.destinationPort,
     destinationPort: flow.sourcePort,
-    sequence: flow.clientAcknowledged,
+    sequence,
     acknowledgement: flow.clientNext,
   });
 }
@@ -37,4 +42,8 @@ export function resetReceiver(effects: Effects, packet: Packet): void {
     sequence: packet.seq,
     acknowledgement: packet.ack,
   });
+}
+
+function acknowledged(flow: Pending): number | null {
+  return flow.clientAcknowledged ?? flow.serverFirst;
 }

@@ -6,16 +6,21 @@
 import type { Decision } from "../policy/decision.ts";
 import type { Reason } from "../policy/reason.ts";
 import type { Packet } from "../wire/ip/packet.ts";
-import { QuicInitial } from "../wire/quic/initial.ts";
+import { QuicInitial, quicLimits } from "../wire/quic/initial.ts";
 import { serverName } from "../wire/first-bytes.ts";
-import type { Effects, HelloFacts } from "./effects.ts";
+import { nothingShown, type Effects, type Shown } from "./effects.ts";
 import type { KernelFacts } from "./engine.ts";
 import { couldMiss } from "./insertion.ts";
 import { flowKey } from "./key.ts";
 import { limits } from "./limits.ts";
 import type { Pending, PendingTable } from "./pending.ts";
-import { defaultRefusal, strictRefusal } from "./refusal.ts";
+import { strictRefusal } from "./refusal.ts";
 import type { Verdicts } from "./verdicts.ts";
+
+/** What a flow that waits for more datagrams may take: its CRYPTO stream, and another one after a Retry. */
+const waitingBytes = 2 * quicLimits.bytes;
+
+const other: Shown = { ...nothingShown, application: "other" };
 
 export class UdpFlows {
   readonly #verdicts: Verdicts;
@@ -31,130 +36,133 @@ export class UdpFlows {
   packet(id: number, bytes: Uint8Array, start: number, packet: Packet, kernel: KernelFacts): void {
     const key = flowKey(packet);
     const known = this.#pending.get(key);
-    if (known !== undefined) return this.#datagram(id, known, bytes, start, packet);
-    // Refused before and still sending on a connection the kernel keeps: no second event.
-    if (kernel.state === "deny") return this.#effects.refuse(id);
+    if (known !== undefined && kernel.state !== "deny") return this.#datagram(id, known, bytes, start, packet);
+    // Ended from outside, by its mark.
+    if (known !== undefined) this.#refuseHeld(known);
     const decision = this.#verdicts.connect(packet, kernel.local);
+    // Refused before and still sending on a connection that the kernel keeps: no second event.
+    if (kernel.state === "deny" && (decision.answer === "not_yet" ? decision.hold : !decision.passes)) {
+      return this.#effects.refuse(id);
+    }
     if (decision.answer !== "not_yet") return this.#verdicts.settle(id, packet, kernel, decision);
-    const flow: Pending = {
-      key,
-      source: packet.source,
-      sourcePort: packet.sourcePort,
-      destination: packet.destination,
-      destinationPort: packet.destinationPort,
-      local: kernel.local,
-      transport: "udp",
-      protocol: packet.protocol,
-      hold: decision.hold,
-      leaked: false,
-      initialSequence: 0,
-      clientNext: 0,
-      clientAcknowledged: 0,
-      timestamp: null,
-      head: null,
-      quic: new QuicInitial(),
-      held: [],
-      segments: 0,
-      bytes: 0,
-      deadline: this.#verdicts.now + (decision.hold ? limits.helloMs : limits.observeMs),
-      touched: this.#verdicts.now,
-      closing: false,
-      follow: null,
-      settled: null,
-    };
-    if (!this.#pending.add(flow)) {
-      const over = decision.hold
+    const flow = this.#verdicts.begin(key, packet, kernel.local, decision.hold);
+    flow.quic = new QuicInitial();
+    if (!this.#pending.add(flow, this.#verdicts.now + (decision.hold ? limits.helloMs : limits.observeMs))) {
+      const judged = decision.hold
         ? strictRefusal(this.#verdicts.engine, "over_limit", "connect")
-        : defaultRefusal(this.#verdicts.engine, packet.source, "over_limit", "connect");
-      return this.#verdicts.settle(id, packet, kernel, over);
+        : this.#verdicts.name(flow, "other", null);
+      return this.#verdicts.settle(id, packet, kernel, withReason(judged, "over_limit"));
     }
     this.#datagram(id, flow, bytes, start, packet);
   }
 
   overdue(flow: Pending): void {
+    if (flow.stage === "settled") return this.#pending.remove(flow);
+    if (flow.hold) return this.#refuse(flow, strictRefusal(this.#verdicts.engine, "timeout", "name"), other);
     const judged = this.#verdicts.name(flow, "other", null);
-    const decision: Decision = judged.passes ? judged : { ...judged, reason: "timeout" };
-    this.#verdicts.reportFlow(flow, decision, "other", null, null, decision.passes);
-    for (const id of this.#pending.release(flow)) {
-      if (decision.passes) this.#effects.accept(id, "allow");
-      else this.#effects.refuse(id);
-    }
-    this.#pending.remove(flow);
+    if (judged.passes) this.#allowNext(flow, judged);
+    else this.#refuse(flow, judged, other);
   }
 
   policyChanged(flow: Pending): void {
     const decision = this.#verdicts.reconnect(flow);
-    if (decision.answer === "not_yet") {
-      if (decision.hold && flow.leaked)
-        return this.#refuse(flow, strictRefusal(this.#verdicts.engine, "policy_changed", "connect"), null, null);
-      flow.hold = decision.hold;
-      return;
+    const isHeld = decision.answer === "not_yet" && decision.hold;
+    // Reported as live; its keeper decides about it.
+    if (flow.stage === "settled") {
+      if (decision.answer === "deny" && !decision.passes) this.#pending.remove(flow);
+    } else if (decision.answer !== "not_yet") {
+      if (decision.passes) this.#allowNext(flow, decision);
+      else this.#refuse(flow, { ...decision, reason: "policy_changed" }, nothingShown);
+    } else if (isHeld && flow.leaked) {
+      this.#refuse(flow, strictRefusal(this.#verdicts.engine, "policy_changed", "connect"), nothingShown);
+    } else {
+      flow.hold = isHeld;
+      if (isHeld) return;
+      if (flow.held.length > 0) flow.leaked = true;
+      for (const held of this.#pending.release(flow)) this.#effects.accept(held.id, "pending");
     }
-    if (!decision.passes) this.#refuse(flow, { ...decision, reason: "policy_changed" }, null, null);
   }
 
   #datagram(id: number, flow: Pending, bytes: Uint8Array, start: number, packet: Packet): void {
-    if (flow.hold && couldMiss(bytes, start, packet, null)) return this.#defect(id, flow, "malformed");
-    const payload = bytes.subarray(packet.payloadOffset, packet.payloadOffset + packet.payloadLength);
-    if (!this.#pending.keep(flow, payload.length)) return this.#defect(id, flow, "over_limit");
+    if (flow.stage === "settled") {
+      this.#effects.accept(id, "allow");
+      return this.#pending.remove(flow);
+    }
     flow.segments++;
+    if (flow.hold && couldMiss(bytes, start, packet)) return this.#defect(id, flow, "malformed");
+    const payload = bytes.subarray(packet.payloadOffset, packet.payloadOffset + packet.payloadLength);
     const read = flow.quic!.add(payload);
-    if (read.state === "need_more") {
-      if (!flow.hold) {
-        flow.leaked = true;
-        return this.#effects.accept(id, "pending");
+    switch (read.state) {
+      case "need_more":
+        return this.#wait(id, flow);
+      case "not_quic":
+        return this.#settle(id, flow, this.#verdicts.name(flow, "other", null), other);
+      case "hello": {
+        const name = serverName(read.hello);
+        const { alpn, ech, bytes: size } = read.hello;
+        const hello = { version: "QUIC", alpn, ech, bytes: size, segments: flow.segments };
+        const shown: Shown = { application: "quic", name: name.kind === "name" ? name.name : null, hello };
+        const decision = this.#verdicts.name(flow, "quic", shown.name);
+        return this.#settle(id, flow, name.kind === "invalid" ? withReason(decision, "invalid_name") : decision, shown);
       }
-      if (!this.#pending.hold(flow, id)) this.#defect(id, flow, "over_limit");
-      return;
+      case "malformed":
+      case "overlap":
+      case "too_large":
+        return this.#defect(id, flow, read.state);
     }
-    if (read.state === "not_quic") {
-      const decision = this.#verdicts.name(flow, "other", null);
-      return this.#settle(id, flow, decision, "other", null, null);
-    }
-    if (read.state !== "hello") return this.#defect(id, flow, read.state);
-    const shown = serverName(read.hello);
-    const name = shown.kind === "name" ? shown.name : null;
-    const judged = this.#verdicts.name(flow, "quic", name);
-    const decision: Decision =
-      shown.kind === "invalid" && judged.verdict !== "allow" ? { ...judged, reason: "invalid_name" } : judged;
-    const hello: HelloFacts = {
-      version: "QUIC",
-      alpn: read.hello.alpn,
-      ech: read.hello.ech,
-      bytes: flow.bytes,
-      segments: flow.segments,
-    };
-    this.#settle(id, flow, decision, "quic", name, hello);
+  }
+
+  #wait(id: number, flow: Pending): void {
+    if (!this.#pending.charge(flow, waitingBytes)) return this.#defect(id, flow, "over_limit");
+    if (!flow.hold) {
+      flow.leaked = true;
+      this.#effects.accept(id, "pending");
+    } else if (!this.#pending.hold(flow, id, 0)) this.#defect(id, flow, "over_limit");
   }
 
   #defect(id: number, flow: Pending, reason: Reason): void {
     const decision = flow.hold
       ? strictRefusal(this.#verdicts.engine, reason, "name")
-      : { ...this.#verdicts.name(flow, "other", null), reason };
-    this.#settle(id, flow, decision, "other", null, null);
+      : withReason(this.#verdicts.name(flow, "other", null), reason);
+    this.#settle(id, flow, decision, other);
   }
 
-  #settle(
-    id: number,
-    flow: Pending,
-    decision: Decision,
-    application: "quic" | "other",
-    name: string | null,
-    hello: HelloFacts | null,
-  ): void {
+  #settle(id: number, flow: Pending, decision: Decision, shown: Shown): void {
     if (!decision.passes) {
-      this.#refuse(flow, decision, name, hello);
+      this.#refuse(flow, decision, shown);
       return this.#effects.refuse(id);
     }
-    this.#verdicts.reportFlow(flow, decision, application, name, hello, true);
-    for (const held of this.#pending.release(flow)) this.#effects.accept(held, "allow");
+    this.#verdicts.reportFlow(flow, decision, shown, true);
+    for (const held of this.#pending.release(flow)) this.#effects.accept(held.id, "allow");
     this.#effects.accept(id, "allow");
     this.#pending.remove(flow);
   }
 
-  #refuse(flow: Pending, decision: Decision, name: string | null, hello: HelloFacts | null): void {
-    this.#verdicts.reportFlow(flow, decision, hello === null ? "other" : "quic", name, hello, false);
-    for (const held of this.#pending.release(flow)) this.#effects.refuse(held);
+  /** Allowed without a datagram in hand: the held ones carry it out, or the next one will. */
+  #allowNext(flow: Pending, decision: Decision): void {
+    this.#verdicts.reportFlow(flow, decision, decision.stage === "connect" ? nothingShown : other, true);
+    flow.stage = "settled";
+    flow.hold = false;
+    flow.quic = null;
+    this.#pending.charge(flow, 0);
+    const held = this.#pending.release(flow);
+    for (const { id } of held) this.#effects.accept(id, "allow");
+    if (held.length > 0) this.#pending.remove(flow);
+    else this.#pending.setDeadline(flow, this.#verdicts.now + limits.closingMs);
+  }
+
+  #refuse(flow: Pending, decision: Decision, shown: Shown): void {
+    this.#verdicts.reportFlow(flow, decision, shown, false);
+    this.#refuseHeld(flow);
+  }
+
+  #refuseHeld(flow: Pending): void {
+    for (const held of this.#pending.release(flow)) this.#effects.refuse(held.id);
     this.#pending.remove(flow);
   }
+}
+
+/** What was wrong, where no rule allows it anyway. */
+function withReason(decision: Decision, reason: Reason): Decision {
+  return decision.verdict === "allow" ? decision : { ...decision, reason };
 }

@@ -3,19 +3,26 @@
  * Shared by the TCP and UDP halves of the engine.
  */
 import type { Address } from "../address/ip.ts";
-import type { Application, ConnectFacts, Decision, Engine, NotYet } from "../policy/decision.ts";
+import type { Application, ConnectFacts, Decision, Engine, NotYet, Transport } from "../policy/decision.ts";
+import type { Reason } from "../policy/reason.ts";
 import type { Packet } from "../wire/ip/packet.ts";
 import type { AddressBook } from "./book.ts";
-import type { Effects, HelloFacts } from "./effects.ts";
+import { SteadyClock } from "./clock.ts";
+import { nothingShown, type Effects, type FlowReport, type Shown } from "./effects.ts";
 import type { KernelFacts } from "./engine.ts";
-import type { Pending } from "./pending.ts";
+import { Pending } from "./pending.ts";
+import { defaultRefusal, strictRefusal } from "./refusal.ts";
+
+/** Where a flow whose ports cannot be read might go: asked about the services that rules speak of without saying a port. */
+const likelyPorts = [443, 80, 22];
 
 export class Verdicts {
   engine: Engine;
-  /** The clock of the packet in hand, ms since the epoch; set by the flow engine. */
-  now = 0;
   readonly #book: AddressBook;
   readonly #effects: Effects;
+  readonly #clock = new SteadyClock();
+  #wall = 0;
+  #steady = 0;
 
   constructor(engine: Engine, book: AddressBook, effects: Effects) {
     this.engine = engine;
@@ -23,24 +30,24 @@ export class Verdicts {
     this.#effects = effects;
   }
 
+  /** Steady time, ms: what deadlines go by. */
+  get now(): number {
+    return this.#steady;
+  }
+
+  /** Sets the clock of the packet in hand, ms since the epoch. */
+  setTime(wall: number): void {
+    this.#wall = wall;
+    this.#steady = this.#clock.at(wall);
+  }
+
   /** The names that hold for the address as this source may use them. */
   names(source: Address, destination: Address): readonly string[] {
-    return this.#book.names(destination, this.engine.enforcedFor(source) ? null : source, this.now);
+    return this.#book.names(destination, this.engine.enforcedFor(source) ? null : source, this.#wall);
   }
 
   connect(packet: Packet, local: boolean): Decision | NotYet {
-    return this.engine.connect(this.facts(packet, local));
-  }
-
-  facts(packet: Packet, local: boolean): ConnectFacts {
-    return {
-      source: packet.source,
-      destination: packet.destination,
-      local,
-      transport: packet.transport,
-      port: packet.destinationPort,
-      names: this.names(packet.source, packet.destination),
-    };
+    return this.engine.connect(this.#facts(packet, local, packet.transport, packet.destinationPort));
   }
 
   /** Decides a packet whose flow shows no name in its bytes (ICMP and the other protocols). */
@@ -59,30 +66,52 @@ export class Verdicts {
     else this.#effects.refuse(id);
   }
 
-  /** The flow's final decision, now that its first bytes are known. */
-  name(flow: Pending, application: Application, name: string | null): Decision {
-    return this.engine.name({
-      source: flow.source,
-      destination: flow.destination,
-      local: flow.local,
-      transport: flow.transport,
-      port: flow.destinationPort,
-      names: this.names(flow.source, flow.destination),
-      application,
-      name,
-    });
+  /**
+   * Decides a packet that belongs to no flow we know or whose headers cannot be believed. It must not be a way around a rule
+   * that is in force while the default only monitors: where some flow to its destination would be refused or held, it is
+   * refused.
+   */
+  unread(packet: Packet, local: boolean, reason: Reason): Decision {
+    const { transport, destinationPort } = packet;
+    const known = transport === "icmp" || (destinationPort !== 0 && (transport === "tcp" || transport === "udp"));
+    const transports = known ? [transport] : (["tcp", "udp"] as const);
+    for (const each of transports) {
+      for (const port of known ? [destinationPort] : likelyPorts) {
+        const decision = this.engine.connect(this.#facts(packet, local, each, port));
+        if (decision.answer === "not_yet" ? decision.hold : !decision.passes) {
+          return strictRefusal(this.engine, reason, "connect");
+        }
+      }
+    }
+    return defaultRefusal(this.engine, packet.source, reason, "connect");
   }
 
-  /** The connect stage again, for a flow already begun (a new policy). */
+  /** A flow that its first packet does not decide. */
+  begin(key: string, packet: Packet, local: boolean, hold: boolean): Pending {
+    const names = {
+      held: this.names(packet.source, packet.destination),
+      trusted: this.engine.enforcedFor(packet.source),
+    };
+    return new Pending(key, packet, local, hold, names, this.#steady);
+  }
+
+  /** The flow's final decision, now that its first bytes are known. */
+  name(flow: Pending, application: Application, name: string | null): Decision {
+    return this.engine.name({ ...this.#factsOf(flow), names: this.#namesOf(flow), application, name });
+  }
+
+  /** The connect stage again, for a flow already begun (a new policy). An enforced source is not believed its own names. */
   reconnect(flow: Pending): Decision | NotYet {
-    return this.engine.connect({
-      source: flow.source,
-      destination: flow.destination,
-      local: flow.local,
-      transport: flow.transport,
-      port: flow.destinationPort,
-      names: this.names(flow.source, flow.destination),
-    });
+    if (!flow.trusted && this.engine.enforcedFor(flow.source)) {
+      flow.names = this.names(flow.source, flow.destination);
+      flow.trusted = true;
+    }
+    return this.engine.connect({ ...this.#factsOf(flow), names: this.#namesOf(flow) });
+  }
+
+  /** Whether a flow reported as live still passes: the question its keeper asks when the policy changes. */
+  stillPasses(report: FlowReport): boolean {
+    return this.engine.name({ ...report, port: report.destinationPort, application: report.application ?? "other" }).passes;
   }
 
   report(packet: Packet, local: boolean, decision: Decision, live: boolean): void {
@@ -95,23 +124,14 @@ export class Verdicts {
       local,
       transport: packet.transport,
       protocol: packet.protocol,
-      application: null,
-      name: null,
-      names: this.#book.names(packet.destination, packet.source, this.now),
-      hello: null,
+      ...nothingShown,
+      names: this.names(packet.source, packet.destination),
       live,
     });
   }
 
-  reportFlow(
-    flow: Pending,
-    decision: Decision,
-    application: Application | null,
-    name: string | null,
-    hello: HelloFacts | null,
-    live: boolean,
-  ): void {
-    this.#effects.report({
+  reportFlow(flow: Pending, decision: Decision, shown: Shown, live: boolean): void {
+    const report: FlowReport = {
       decision,
       source: flow.source,
       sourcePort: flow.sourcePort,
@@ -120,11 +140,33 @@ export class Verdicts {
       local: flow.local,
       transport: flow.transport,
       protocol: flow.protocol,
-      application,
-      name,
-      names: this.#book.names(flow.destination, flow.source, this.now),
-      hello,
+      ...shown,
+      names: this.#namesOf(flow),
       live,
-    });
+    };
+    if (live) flow.reported = report;
+    this.#effects.report(report);
+  }
+
+  #facts(packet: Packet, local: boolean, transport: Transport, port: number): ConnectFacts {
+    const names = this.names(packet.source, packet.destination);
+    return { source: packet.source, destination: packet.destination, local, transport, port, names };
+  }
+
+  #factsOf(flow: Pending): Omit<ConnectFacts, "names"> {
+    return {
+      source: flow.source,
+      destination: flow.destination,
+      local: flow.local,
+      transport: flow.transport,
+      port: flow.destinationPort,
+    };
+  }
+
+  /** Names that held when the flow began, or hold now: the client may have looked up another one meanwhile. */
+  #namesOf(flow: Pending): readonly string[] {
+    const now = this.names(flow.source, flow.destination);
+    if (now === flow.names || now.length === 0) return flow.names;
+    return flow.names.length === 0 ? now : [...new Set([...flow.names, ...now])];
   }
 }
