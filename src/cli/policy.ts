@@ -1,4 +1,198 @@
-/** `sallyport policy check`. */
-import type { Command } from "commander";
+/** `sallyport policy check`, `test`, `explain` and `diff`: a policy before it is in force. Files and the clock come in here. */
+import { readFileSync } from "node:fs";
+import { styleText } from "node:util";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { SallyportError } from "../errors.ts";
+import { casesText, readCases, runCases } from "../policy/cases.ts";
+import { checkReport, checkText, problemsText } from "../policy/check.ts";
+import type { Protocol } from "../policy/decision.ts";
+import { diffPolicies } from "../policy/diff.ts";
+import { diffText } from "../policy/diff-text.ts";
+import { explain } from "../policy/explain.ts";
+import { explainText } from "../policy/explain-text.ts";
+import { isPolicyProblems, type LoadedPolicy, loadPolicy, type PolicyProblems } from "../policy/load.ts";
+import { isQuestionDefect, readQuestion, setScene } from "../policy/question.ts";
+import { parseTime } from "../policy/resolve.ts";
 
-export function addPolicyCommands(_program: Command): void {}
+const protocols = ["tls", "http", "ssh", "tcp", "udp", "quic", "icmp"] as const satisfies Protocol[];
+
+interface Shared {
+  json?: true;
+  at: Date;
+}
+
+export function addPolicyCommands(program: Command): void {
+  const policy = program
+    .command("policy")
+    .description("Look at a policy before it is in force: check, test, explain, diff.")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  sallyport policy check sallyport.yaml                          errors and warnings, with line, column and fix
+  sallyport policy test sallyport.yaml                           the cases in sallyport.test.yaml
+  sallyport policy explain sallyport.yaml pypi.org               what happens to any source, and why
+  sallyport policy explain sallyport.yaml 10.20.1.7 pypi.org:443
+  sallyport policy diff old.yaml new.yaml                        what becomes reachable, what stops
+
+Exit codes: 0 fine, 1 a case failed (test), warnings (check --strict), a difference (diff --exit-code), 2 a file does not load`,
+    );
+  addCheck(policy);
+  addTest(policy);
+  addExplain(policy);
+  addDiff(policy);
+}
+
+function addCheck(policy: Command): void {
+  policy
+    .command("check")
+    .description("Load policies and say what is wrong or worth a look. Exit 2 when one does not load.")
+    .argument("<file...>", "policy files")
+    .option("--strict", "exit 1 when there are warnings")
+    .addOption(atOption())
+    .option("--json", "as JSON, one object a file")
+    .action((files: string[], options: Shared & { strict?: true }) => {
+      const exits = files.map((file) => check(file, options));
+      process.exitCode = Math.max(...exits);
+    });
+}
+
+function check(file: string, { json, strict, at }: Shared & { strict?: true }): number {
+  const text = read(file);
+  const report = checkReport(file, loadPolicy(text, file, at));
+  say(json === true ? JSON.stringify(report) : checkText(report, text));
+  if (!report.loads) return 2;
+  return strict === true && report.warnings.length > 0 ? 1 : 0;
+}
+
+function addTest(policy: Command): void {
+  policy
+    .command("test")
+    .description("Run the cases beside a policy: who, where to, and what must come of it. Exit 1 when one fails.")
+    .argument("<policy>", "policy file")
+    .option("-c, --cases <file>", "file of cases; default: sallyport.test.yaml beside sallyport.yaml")
+    .addOption(atOption())
+    .option("--json", "as JSON")
+    .addHelpText(
+      "after",
+      `
+A file of cases is a list:
+  - { endpoint: pypi.org, source: python-runners, expect: allow, rule: python packages }
+  - { endpoint: gist.github.com, expect: deny }                  any source; expect: allow, deny or would_deny
+  - { endpoint: 203.0.113.7:5432, protocol: tcp, expect: deny, rule: (default), reason: no_name }
+  - { endpoint: "pypi.org/10.0.0.7", expect: deny }              the name, at that address`,
+    )
+    .action((file: string, options: Shared & { cases?: string }) => {
+      const { loaded } = load(file, options) ?? {};
+      if (loaded === undefined) return;
+      const casesFile = options.cases ?? file.replace(/(\.ya?ml)?$/, (ending) => `.test${ending || ".yaml"}`);
+      const text = read(casesFile);
+      const scene = setScene(loaded.policy, loaded.engine);
+      const cases = readCases(scene, text, casesFile);
+      if (isPolicyProblems(cases)) return showProblems(cases, text, options);
+      const report = runCases(scene, cases, casesFile);
+      say(options.json === true ? JSON.stringify(report) : casesText(report));
+      if (report.failed > 0) process.exitCode = 1;
+    });
+}
+
+function addExplain(policy: Command): void {
+  policy
+    .command("explain")
+    .usage("[options] <policy> [source] <endpoint>")
+    .description("What would happen to a connection at every stage, why, and the line that would allow it.")
+    .argument("<policy>", "policy file")
+    .argument("<source>", "an address, a declared source, or any (also when left out)")
+    .argument("[endpoint]", "host[:port], address[:port], or host/address[:port] for a name at an address")
+    .addOption(new Option("--protocol <protocol>", "what is spoken; default: by port").choices(protocols))
+    .addOption(atOption())
+    .option("--json", "as JSON")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  sallyport policy explain sallyport.yaml pypi.org
+  sallyport policy explain sallyport.yaml python-runners pypi.org:8443 --protocol tls
+  sallyport policy explain sallyport.yaml 10.20.1.7 203.0.113.7:5432
+  sallyport policy explain sallyport.yaml any pypi.org/10.0.0.7 --at 2027-01-31`,
+    )
+    .action((file: string, first: string, second: string | undefined, options: Shared & { protocol?: Protocol }) => {
+      const { loaded } = load(file, options) ?? {};
+      if (loaded === undefined) return;
+      const [source, endpoint] = second === undefined ? ["any", first] : [first, second];
+      const scene = setScene(loaded.policy, loaded.engine);
+      const question = readQuestion(scene, { source, endpoint, protocol: options.protocol ?? null });
+      if (isQuestionDefect(question)) throw new SallyportError("USAGE", `${question.message}. ${question.fix}`);
+      const explanation = explain(scene, question, options.at.getTime());
+      say(options.json === true ? JSON.stringify(explanation) : explainText(explanation));
+    });
+}
+
+function addDiff(policy: Command): void {
+  policy
+    .command("diff")
+    .description(
+      "What another policy decides differently: what becomes reachable, what stops, what only changes its rule.",
+    )
+    .argument("<before>", "policy file")
+    .argument("<after>", "policy file")
+    .option("--exit-code", "exit 1 when something differs")
+    .addOption(atOption())
+    .option("--json", "as JSON")
+    .action((before: string, after: string, options: Shared & { exitCode?: true }) => {
+      const [a, b] = [load(before, options), load(after, options)];
+      if (a === null || b === null) return;
+      const report = diffPolicies(a.loaded.policy, b.loaded.policy, options.at.getTime());
+      say(options.json === true ? JSON.stringify(report) : diffText(report));
+      if (report.differs && options.exitCode === true) process.exitCode = 1;
+    });
+}
+
+function atOption(): Option {
+  return new Option("--at <time>", "as of this date or RFC 3339 time, for rules that expire or start to enforce")
+    .argParser((text: string) => {
+      const time = parseTime(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text);
+      if (time === null) throw new InvalidArgumentError("Write 2027-01-31 or 2027-01-31T12:00:00Z.");
+      return new Date(time);
+    })
+    .default(new Date(), "now");
+}
+
+/** Null where the policy does not load; then its problems are shown and the exit code is set. */
+function load(file: string, options: Shared): { loaded: LoadedPolicy } | null {
+  const text = read(file);
+  const loaded = loadPolicy(text, file, options.at);
+  if (!isPolicyProblems(loaded)) return { loaded };
+  showProblems(loaded, text, options);
+  return null;
+}
+
+function showProblems({ problems }: PolicyProblems, text: string, { json }: Shared): void {
+  if (json === true) console.log(JSON.stringify({ schema: "sallyport.problems/1", problems }));
+  else console.error(problemsText(problems, text, "error"));
+  process.exitCode = 2;
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw new SallyportError("POLICY_UNREADABLE", `${file}: ${(error as Error).message}`, { file }, error);
+  }
+}
+
+const colours = [
+  [/^(?:ALLOW|ok {4})/gm, "green"],
+  [/^(?:DENY|FAIL)|\berror(?=:)/gm, "red"],
+  [/^WOULD DENY|\bwarning(?=:)/gm, "yellow"],
+  [/^ {4}\+ .*$/gm, "green"],
+  [/^ {4}- .*$/gm, "red"],
+] as const;
+
+/** Prints a report; colour only on a terminal, and not where NO_COLOR says so. */
+function say(text: string): void {
+  const isPlain = text.startsWith("{") || !process.stdout.isTTY;
+  const paint = (text: string): string =>
+    colours.reduce((painted, [what, colour]) => painted.replaceAll(what, (found) => styleText(colour, found)), text);
+  console.log(isPlain ? text : paint(text));
+}

@@ -10,7 +10,7 @@ import type { Address } from "../address/ip.ts";
 import { isNameDefect, nameDefectTexts, toAscii } from "../address/name.ts";
 import { specialClass } from "../address/special.ts";
 import type { Application, Decision, Engine, NameFacts, NotYet, Protocol, Stage } from "./decision.ts";
-import type { Policy, Source } from "./model.ts";
+import type { Policy, Source, Target } from "./model.ts";
 import { nearest } from "./problem.ts";
 import type { ProblemCode } from "./problem.ts";
 import { showsName, transportOf } from "./protocol.ts";
@@ -83,27 +83,38 @@ const documentation = ["203.0.113.1", "198.51.100.1", "192.0.2.1"].map((text) =>
 
 /** Prepares a policy for questions. */
 export function setScene(policy: Policy, engine: Engine): Scene {
-  const sources = subnetsOf(policy);
-  const cidrs = policy.rules.flatMap(({ targets }) =>
-    targets.flatMap(({ endpoint }) => (endpoint.kind === "cidr" ? [endpoint.cidr] : [])),
-  );
-  const stranger = addressOutside(sources, documentation.toReversed());
-  const free = addressOutside([...cidrs, ...specialPrefixes], documentation);
-  return { policy, engine, stranger, anywhere: free ?? leastCovered(cidrs) };
+  const cidrs = policy.rules.flatMap(({ targets }) => cidrsOf(targets));
+  return { policy, engine, stranger: strangerTo(subnetsOf(policy)), anywhere: ordinaryAddress(cidrs) };
 }
 
-/** Where CIDR endpoints cover every ordinary address: one in the widest of them alone. */
-function leastCovered(cidrs: readonly Cidr[]): Address {
+/** The prefixes among endpoints. */
+export function cidrsOf(targets: readonly Target[]): Cidr[] {
+  return targets.flatMap(({ endpoint }) => (endpoint.kind === "cidr" ? [endpoint.cidr] : []));
+}
+
+/** An address in none of the subnets, or null. */
+export function strangerTo(subnets: readonly Cidr[]): Address | null {
+  return addressOutside(subnets, documentation.toReversed());
+}
+
+/** An ordinary address in none of the prefixes; where they cover every one, one in the widest of them alone. */
+export function ordinaryAddress(cidrs: readonly Cidr[]): Address {
+  const free = addressOutside([...cidrs, ...specialPrefixes], documentation);
+  if (free !== null) return free;
   const regions = regionsOf([...cidrs, ...specialPrefixes]).filter(({ address }) => specialClass(address) === null);
-  const widest = regions.reduce((a, b) => (b.cidr.length < a.cidr.length ? b : a));
-  return widest.address;
+  return regions.reduce((a, b) => (b.cidr.length < a.cidr.length ? b : a)).address;
 }
 
 /** Every prefix that is a source somewhere in the policy. */
 export function subnetsOf(policy: Policy): Cidr[] {
+  return sourcesOf(policy).flatMap((source) => [...source.subnets]);
+}
+
+/** The declared sources and the inline ones of rules. */
+export function sourcesOf(policy: Policy): Source[] {
   const sources = new Set(policy.sources);
   for (const { from } of policy.rules) for (const source of from ?? []) sources.add(source);
-  return [...sources].flatMap((source) => [...source.subnets]);
+  return [...sources];
 }
 
 /** Reads a question; the defect names the part that is wrong. */
@@ -126,7 +137,8 @@ export function readQuestion(scene: Scene, asked: Asked): Question | QuestionDef
   return { ...base, port, protocol: guess ?? "tcp", assumed: true };
 }
 
-const guesses: readonly Protocol[] = ["tls", "http", "ssh", "tcp", "quic", "udp"];
+/** Opaque before what it holds, so that a rule is told by its own protocol. */
+const guesses: readonly Protocol[] = ["tcp", "tls", "http", "ssh", "udp", "quic"];
 const usualPort: Partial<Record<Protocol, number>> = { http: 80, ssh: 22 };
 
 /** The protocol that goes without saying on a port, as in rules. */
@@ -178,7 +190,12 @@ interface AskedEndpoint {
 }
 
 function readEndpoint(text: string): AskedEndpoint | QuestionDefect {
-  const bad = (message: string, fix: string): QuestionDefect => ({ part: "endpoint", code: "bad_endpoint", message, fix });
+  const bad = (message: string, fix: string): QuestionDefect => ({
+    part: "endpoint",
+    code: "bad_endpoint",
+    message,
+    fix,
+  });
   const forms = "Write host[:port], address[:port] or host/address[:port].";
   if (text.includes("://")) return bad(`“${text}” is a URL`, "Write the host alone, with a port if it is not 443.");
   const slash = text.indexOf("/");
@@ -194,7 +211,8 @@ function readEndpoint(text: string): AskedEndpoint | QuestionDefect {
     return bad(`“${split.host}” is not an address`, forms);
   }
   const host = slash < 0 ? split.host : text.slice(0, slash);
-  if (/[*{}]/.test(host)) return bad(`“${host}” is a pattern; a question is about one name`, "Write one name it matches.");
+  if (/[*{}]/.test(host))
+    return bad(`“${host}” is a pattern; a question is about one name`, "Write one name it matches.");
   const name = toAscii(host);
   if (isNameDefect(name)) return bad(`“${host}” is not a host name: ${nameDefectTexts[name.defect]}`, forms);
   return { name, address, port: split.port };

@@ -51,16 +51,13 @@ function gapIn(outer: Cidr, sorted: readonly Cidr[], from: number): Address | nu
   for (let i = from; i < sorted.length && free !== null; i++) {
     const inner = sorted[i]!;
     if (inner.address.length !== outer.address.length) continue;
-    if (cidrCovers(inner, outer)) return null;
-    if (!cidrCovers(outer, inner)) {
-      if (from > 0) break;
-      continue;
-    }
+    if (!cidrCovers(outer, inner)) break;
     if (inner.address > free) {
       end = inner.address;
       break;
     }
-    if (inner.address < free && !cidrContains(inner, free)) continue;
+    // Inside a prefix that was passed already.
+    if (inner.address < free) continue;
     free = after(inner);
     if (free !== null && !cidrContains(outer, free)) return null;
   }

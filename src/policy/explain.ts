@@ -1,0 +1,168 @@
+/**
+ * What would happen to one flow and why, at every stage; the rules that came close; and the rule that would allow it.
+ * `sallyport policy explain` prints it (`explain-text.ts`). Pure: it asks the same engine that decides packets.
+ */
+import { formatAddress } from "../address/ip.ts";
+import type { Decision, NotYet, RuleRef, Stage } from "./decision.ts";
+import type { Rule } from "./model.ts";
+import { nearRules } from "./near.ts";
+import type { Miss } from "./near.ts";
+import { patchFor } from "./patch.ts";
+import type { Patch } from "./patch.ts";
+import { answer, flowOf } from "./question.ts";
+import type { Answer, Question, Scene } from "./question.ts";
+import { reasonTexts } from "./reason.ts";
+import type { Reason } from "./reason.ts";
+
+/** A rule in a report. */
+export interface RuleView {
+  name: string;
+  tier: number;
+  action: "allow" | "deny";
+  mode: "monitor" | "enforce";
+  /** Why the rule is there, in its owner's words. */
+  reason: string | null;
+  file: string;
+  line: number;
+}
+
+/** One stage. `not_yet`: it waits for the next; `hold` says that no payload leaves meanwhile. */
+export interface StageView {
+  stage: Stage;
+  /** False: settled before, so this is only what it would have said. */
+  reached: boolean;
+  verdict: Decision["verdict"] | "not_yet";
+  hold: boolean;
+  reason: Reason | null;
+  rule: RuleView | null;
+  monitored: RuleView[];
+}
+
+/** The whole answer; the JSON of `sallyport policy explain --json`. */
+export interface Explanation {
+  schema: "sallyport.explain/1";
+  policy: { file: string; hash: string };
+  at: string;
+  source: { asked: string; address: string; group: string | null };
+  destination: {
+    asked: string;
+    name: string | null;
+    /** Null: wherever the name is. */
+    address: string | null;
+    /** Null: icmp. */
+    port: number | null;
+    protocol: string;
+    protocol_assumed: boolean;
+  };
+  verdict: Decision["verdict"];
+  /** The stage that settles it. */
+  stage: Stage;
+  reason: Reason;
+  reason_text: string;
+  rule: RuleView | null;
+  stages: StageView[];
+  near: { rule: RuleView; misses: Miss[] }[];
+  /** How many more rules came close than `near` lists. */
+  more: number;
+  patch: {
+    remove: RuleView[];
+    /** A section that has no entry left then: its key must go, too. */
+    empties: "permits" | "rules" | null;
+    insert: { section: "permits" | "rules"; before: RuleView | null; is_first: boolean; yaml: string } | null;
+  } | null;
+}
+
+/** How many rules that came close are told. */
+const maxNear = 5;
+
+/** Explains a question at a time (milliseconds since the epoch) that is the one the scene's engine was made for. */
+export function explain(scene: Scene, question: Question, now: number): Explanation {
+  const { policy, engine } = scene;
+  const given = answer(scene, question);
+  const { outcome } = given;
+  const { asked, source, name, address, port, protocol, assumed } = question;
+  const view = (rule: RuleRef | Rule | null): RuleView | null => (rule === null ? null : ruleView(rule, policy.file));
+  const near = nearTo(scene, question, given, now);
+  const patch = outcome.answer === "allow" ? null : patchFor(scene, now, question, given);
+  return {
+    schema: "sallyport.explain/1",
+    policy: { file: policy.file, hash: policy.hash },
+    at: new Date(now).toISOString(),
+    source: { asked: asked.source, address: formatAddress(source), group: engine.group(source) },
+    destination: {
+      asked: asked.endpoint,
+      name,
+      address: address === null ? null : formatAddress(address),
+      port: port === 0 ? null : port,
+      protocol,
+      protocol_assumed: assumed,
+    },
+    verdict: outcome.verdict,
+    stage: outcome.stage,
+    reason: outcome.reason,
+    reason_text: reasonTexts[outcome.reason],
+    rule: view(outcome.rule),
+    stages: given.stages.map(({ stage, reached, decision }) => ({
+      stage,
+      reached,
+      ...(isNotYet(decision)
+        ? { verdict: "not_yet" as const, hold: decision.hold, reason: null, rule: null, monitored: [] }
+        : {
+            verdict: decision.verdict,
+            hold: false,
+            reason: decision.reason,
+            rule: view(decision.rule),
+            monitored: decision.monitored.map((rule) => ruleView(rule, policy.file)),
+          }),
+    })),
+    near: near
+      .slice(0, maxNear)
+      .map(({ rule, misses }) => ({ rule: ruleView(rule, policy.file), misses: [...misses] })),
+    more: Math.max(0, near.length - maxNear),
+    patch: patch === null ? null : patchView(patch, policy.file),
+  };
+}
+
+function isNotYet(decision: Decision | NotYet): decision is NotYet {
+  return decision.answer === "not_yet";
+}
+
+/** Allow rules that could have allowed it; for an allowed flow, deny rules that only come too late or only watch. */
+function nearTo(scene: Scene, question: Question, { outcome, flow }: Answer, now: number) {
+  const { policy, engine } = scene;
+  const group = engine.group(question.source);
+  const known = policy.sources.some((source) => source.name === question.asked.source);
+  const about = {
+    facts: flowOf(scene, question),
+    protocol: question.protocol,
+    isAssumed: question.assumed,
+    name: question.name,
+    isAt: question.address !== null,
+    source: question.asked.source === "any" || known ? question.asked.source : (group ?? question.asked.source),
+  };
+  const decider = flow.rule === null ? null : (policy.rules.find((rule) => rule.name === flow.rule!.name) ?? null);
+  if (outcome.answer === "deny") return nearRules(policy, now, about, "allow", decider);
+  const isOnlyLate = ({ what }: Miss) => what === "order" || what === "monitor" || what === "expired";
+  return nearRules(policy, now, about, "deny", decider).filter(({ misses }) => misses.every(isOnlyLate));
+}
+
+function ruleView(rule: RuleRef | Rule, file: string): RuleView {
+  const { name, tier, action, mode, reason, line } = rule;
+  return { name, tier, action, mode, reason, file, line };
+}
+
+function patchView({ remove, empties, insert }: Patch, file: string): Explanation["patch"] {
+  return {
+    remove: remove.map((rule) => ruleView(rule, file)),
+    empties,
+    insert:
+      insert === null
+        ? null
+        : {
+            section: insert.section,
+            before: insert.before === null ? null : ruleView(insert.before, file),
+            is_first: insert.isFirst,
+            yaml: insert.yaml,
+          },
+  };
+}

@@ -1,0 +1,141 @@
+/**
+ * What people read, word for word: each file of `golden/` is a policy (and a second policy, or cases), a line `----`, and what
+ * the command in its first line prints. Adding a case is adding a file; `SALLYPORT_GOLDEN=write` writes the expected part of
+ * every file anew, for a person to read in the diff. Files are called policy.yaml, new.yaml and policy.test.yaml; the time is
+ * the start of 2030 unless the command says `--at`.
+ */
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { describe, test } from "node:test";
+import { casesText, readCases, runCases } from "./cases.ts";
+import { checkReport, checkText, problemsText } from "./check.ts";
+import type { Protocol } from "./decision.ts";
+import { diffPolicies } from "./diff.ts";
+import { diffText } from "./diff-text.ts";
+import { explain } from "./explain.ts";
+import type { Explanation } from "./explain.ts";
+import { explainText } from "./explain-text.ts";
+import { isPolicyProblems, loadPolicy } from "./load.ts";
+import type { LoadedPolicy } from "./load.ts";
+import { problemTitles } from "./problem.ts";
+import { isQuestionDefect, readQuestion, setScene } from "./question.ts";
+
+const folder = new URL("golden/", import.meta.url);
+const files = readdirSync(folder).filter((file) => file.endsWith(".txt"));
+const divider = "----\n";
+
+interface Golden {
+  command: string;
+  args: string[];
+  now: Date;
+  protocol: Protocol | null;
+  inputs: string[];
+  expected: string;
+}
+
+function readGolden(file: string): Golden {
+  const parts = readFileSync(new URL(file, folder), "utf8").split(new RegExp(`^${divider}`, "m"));
+  const words = [
+    ...parts[0]!
+      .split("\n")[0]!
+      .slice(1)
+      .matchAll(/"([^"]*)"|(\S+)/g),
+  ].map((m) => m[1] ?? m[2]!);
+  const option = (name: string): string | null => {
+    const at = words.indexOf(name);
+    return at < 0 ? null : words.splice(at, 2)[1]!;
+  };
+  const now = new Date(option("--at") ?? "2030-01-01T00:00:00Z");
+  const protocol = option("--protocol") as Protocol | null;
+  const [command, ...args] = words;
+  return { command: command!, args, now, protocol, inputs: parts.slice(0, -1), expected: parts.at(-1)! };
+}
+
+function output({ command, args, now, protocol, inputs }: Golden): string {
+  const [text, second] = inputs;
+  const load = (text: string, file: string): LoadedPolicy => {
+    const loaded = loadPolicy(text, file, now);
+    if (!isPolicyProblems(loaded)) return loaded;
+    throw new assert.AssertionError({ message: problemsText(loaded.problems, text, "error") });
+  };
+  if (command === "check") {
+    const report = checkReport("policy.yaml", loadPolicy(text!, "policy.yaml", now));
+    return checkText(report, text!);
+  }
+  const loaded = load(text!, "policy.yaml");
+  const scene = setScene(loaded.policy, loaded.engine);
+  if (command === "explain") {
+    const [source, endpoint] = args.length > 1 ? [args[0]!, args[1]!] : ["any", args[0]!];
+    const asked = { source, endpoint, protocol };
+    const question = readQuestion(scene, asked);
+    if (isQuestionDefect(question)) return `${question.message}. ${question.fix}`;
+    const explanation = explain(scene, question, now.getTime());
+    assertPatchHolds(explanation, asked, text!, now);
+    return explainText(explanation);
+  }
+  if (command === "test") {
+    const cases = readCases(scene, second!, "policy.test.yaml");
+    if (isPolicyProblems(cases)) return problemsText(cases.problems, second!, "error");
+    return casesText(runCases(scene, cases, "policy.test.yaml"));
+  }
+  assert.equal(command, "diff");
+  return diffText(diffPolicies(loaded.policy, load(second!, "new.yaml").policy, now.getTime()));
+}
+
+/** Pasting what an explanation offers into the file, where it says, allows what was asked. Rules here are one line each. */
+function assertPatchHolds(
+  { verdict, patch }: Explanation,
+  asked: Parameters<typeof readQuestion>[1],
+  text: string,
+  now: Date,
+): void {
+  if (verdict === "allow") return;
+  assert.notEqual(patch, null);
+  const lines = text.split("\n");
+  const { remove, empties, insert } = patch!;
+  if (insert !== null) {
+    const item = `  ${insert.yaml}`;
+    const key = lines.indexOf(`${insert.section}:`);
+    const end = lines.findIndex((line, i) => i > key && !line.startsWith(" "));
+    if (insert.before !== null) lines[insert.before.line - 1] = `${item}\n${lines[insert.before.line - 1]}`;
+    else if (key < 0) lines.push(`${insert.section}:`, item);
+    else lines[end] = `${item}\n${lines[end]}`;
+  }
+  for (const rule of remove) lines[rule.line - 1] = lines[rule.line - 1]!.split("\n").slice(0, -1).join("\n");
+  const changed = lines.filter((line) => line !== `${empties}:`).join("\n");
+  const loaded = loadPolicy(changed, "policy.yaml", now);
+  assert.ok(!isPolicyProblems(loaded), isPolicyProblems(loaded) ? problemsText(loaded.problems, changed, "error") : "");
+  const scene = setScene(loaded.policy, loaded.engine);
+  const question = readQuestion(scene, asked);
+  assert.ok(!isQuestionDefect(question));
+  assert.equal(explain(scene, question, now.getTime()).verdict, "allow", changed);
+}
+
+describe("golden files", () => {
+  for (const file of files) {
+    test(file.replace(".txt", ""), () => {
+      const golden = readGolden(file);
+      const got = `${output(golden)}\n`;
+      if (process.env["SALLYPORT_GOLDEN"] === "write") {
+        writeFileSync(new URL(file, folder), [...golden.inputs, got].join(divider));
+      } else assert.equal(got, golden.expected);
+    });
+  }
+
+  test("show every kind of problem with its place and its fix", () => {
+    const shown = new Set<string>();
+    for (const file of files) {
+      const { command, expected } = readGolden(file);
+      const pattern =
+        /^policy\.yaml:\d+:\d+: (?:error|warning): .*\((\w+)\)\n +\d+ \| .*\n +\| +\^+\n +(?:\|)? ?= fix: \S/gm;
+      if (command === "check") for (const match of expected.matchAll(pattern)) shown.add(match[1]!);
+    }
+    assert.deepEqual([...shown].toSorted(), Object.keys(problemTitles).toSorted());
+  });
+
+  test("show each command", () => {
+    const commands = files.map((file) => readGolden(file).command);
+    assert.deepEqual([...new Set(commands)].toSorted(), ["check", "diff", "explain", "test"]);
+    assert.ok(files.length >= 40);
+  });
+});

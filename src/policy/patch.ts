@@ -1,0 +1,158 @@
+/**
+ * The least change to a policy that allows one flow: a rule to copy, and where it goes. Nothing is offered on trust: the
+ * changed policy is loaded as far as rules go, compiled and asked again, and an offer that does not hold is not made.
+ */
+import { formatAddress } from "../address/ip.ts";
+import { specialClass } from "../address/special.ts";
+import { compile } from "./compile.ts";
+import type { Document } from "./document.ts";
+import { isEndpointDefect, parseEndpoint } from "./endpoint.ts";
+import type { Policy, Rule, Source } from "./model.ts";
+import { Problems } from "./problem.ts";
+import { answer, setScene, usualProtocol } from "./question.ts";
+import type { Answer, Question, Scene } from "./question.ts";
+import { isServiceDefect, servicesFor } from "./services.ts";
+import { findUnreachable } from "./shadow.ts";
+import { addressText, yamlText } from "./wording.ts";
+
+/** A change to a policy file. */
+export interface Patch {
+  /** Rules to take out first, because the new one would leave them nothing to decide or they come in every place before. */
+  readonly remove: readonly Rule[];
+  /** The section that has no entry left then; its key must go, too. */
+  readonly empties: "permits" | "rules" | null;
+  /** Null: taking out is enough. */
+  readonly insert: {
+    readonly section: "permits" | "rules";
+    /** The rule it must come before; null: anywhere after the rules that are there. */
+    readonly before: Rule | null;
+    /** One YAML list item, without indent. */
+    readonly yaml: string;
+    /** The section has no entry yet, so its key may be missing from the file. */
+    readonly isFirst: boolean;
+  } | null;
+}
+
+/** A rule as a patch writes it. */
+interface NewRule {
+  name: string;
+  from: string | null;
+  to: string;
+  protocol: string | null;
+}
+
+/** The patch for a question that is not allowed; null where no rule could allow it. */
+export function patchFor(scene: Scene, now: number, question: Question, { flow }: Answer): Patch | null {
+  const { policy } = scene;
+  const decider = flow.rule === null ? null : (policy.rules.find((rule) => rule.name === flow.rule!.name) ?? null);
+  const fresh = newRule(policy, scene, question);
+  const candidates: Patch[] = [];
+  const insert = (before: Rule | null): Patch["insert"] => {
+    const section = before?.tier === 1 ? "permits" : "rules";
+    const isFirst = !policy.rules.some((rule) => rule.tier === (section === "permits" ? 1 : 2));
+    return { section, before, yaml: yamlOf(fresh), isFirst };
+  };
+  candidates.push({ remove: [], empties: null, insert: insert(decider) });
+  if (decider !== null) {
+    const remove = [decider];
+    const isOnly = policy.rules.every((rule) => rule === decider || rule.tier !== decider.tier);
+    const empties = isOnly ? (decider.tier === 1 ? "permits" : "rules") : null;
+    candidates.push({ remove, empties, insert: null });
+    candidates.push({ remove, empties: null, insert: insert(nextOf(policy, decider)) });
+  }
+  return candidates.find((patch) => holds(scene, now, question, patch, fresh)) ?? null;
+}
+
+/** The rule after `rule` in its tier, so that a new one takes its place. */
+function nextOf({ rules }: Policy, rule: Rule): Rule | null {
+  const next = rules[rules.indexOf(rule) + 1];
+  return next !== undefined && next.tier === rule.tier ? next : null;
+}
+
+function newRule(policy: Policy, { engine }: Scene, question: Question): NewRule {
+  const { asked, source, name, address, port, protocol } = question;
+  // A name rule never reaches a special address, so there the address itself has to be written.
+  const host = name !== null && (address === null || specialClass(address) === null) ? name : addressText(address!);
+  const isUsual = usualProtocol(port) === protocol;
+  const taken = new Set(policy.rules.map((rule) => rule.name));
+  const isPlain = port === 0 || port === 443;
+  const wanted = `allow ${host}${isUsual && isPlain ? "" : isPlain ? ` ${protocol}` : ` port ${port}`}`;
+  let unique = wanted;
+  for (let i = 2; taken.has(unique); i++) unique = `${wanted} (${i})`;
+  // Whoever asks about an address that belongs to nobody means that one, not everybody.
+  const own = policy.sources.length === 0 ? null : (engine.group(source) ?? formatAddress(source));
+  const isDeclared = policy.sources.some((s) => s.name === asked.source);
+  return {
+    name: unique,
+    from: isDeclared ? asked.source : asked.source === "any" ? null : own,
+    to: isPlain ? host : `${host}:${port}`,
+    protocol: isUsual ? null : protocol,
+  };
+}
+
+function yamlOf({ name, from, to, protocol }: NewRule): string {
+  const parts = [
+    `name: ${yamlText(name)}`,
+    ...(from === null ? [] : [`from: ${yamlText(from)}`]),
+    `to: [${yamlText(to)}]`,
+    ...(protocol === null ? [] : [`protocol: ${protocol}`]),
+  ];
+  return `- { ${parts.join(", ")} }`;
+}
+
+/** True where the policy with the patch loads and allows what was asked. */
+function holds(scene: Scene, now: number, question: Question, patch: Patch, fresh: NewRule): boolean {
+  const policy = applyPatch(scene.policy, question, patch, fresh);
+  if (policy === null) return false;
+  const problems = new Problems(policy.file);
+  findUnreachable(policy, noDocument, problems);
+  if (problems.count > 0) return false;
+  const changed = setScene(policy, compile(policy, now));
+  return answer(changed, question).outcome.answer === "allow";
+}
+
+function applyPatch(policy: Policy, question: Question, patch: Patch, fresh: NewRule): Policy | null {
+  const rules = policy.rules.filter((rule) => !patch.remove.includes(rule));
+  if (patch.insert !== null) {
+    const rule = modelOf(policy, question, fresh, patch.insert.section === "permits" ? 1 : 2);
+    if (rule === null) return null;
+    const { before } = patch.insert;
+    const last = rule.tier === 1 ? rules.filter((r) => r.tier === 1).length : rules.length;
+    rules.splice(before === null ? last : rules.indexOf(before), 0, rule);
+  }
+  return { ...policy, rules };
+}
+
+function modelOf(policy: Policy, question: Question, fresh: NewRule, tier: 1 | 2): Rule | null {
+  const parsed = parseEndpoint(fresh.to);
+  if (isEndpointDefect(parsed)) return null;
+  const services = servicesFor(parsed.ports, question.protocol);
+  if (isServiceDefect(services)) return null;
+  const source = policy.sources.find((s) => s.name === fresh.from) ?? alone(question);
+  return {
+    name: fresh.name,
+    tier,
+    action: "allow",
+    mode: "enforce",
+    monitorUntil: null,
+    expires: null,
+    reason: null,
+    owner: null,
+    from: fresh.from === null ? null : [source],
+    targets: [{ endpoint: parsed.endpoint, services }],
+    line: 0,
+    column: 0,
+  };
+}
+
+function alone({ source }: Question): Source {
+  const subnets = [{ address: source, length: source.length * 8 }];
+  return { name: formatAddress(source), declared: false, subnets, line: 0, column: 0 };
+}
+
+/** Places do not matter here: whether there is a problem does. */
+const noDocument: Document = {
+  value: null,
+  place: () => ({ line: 0, column: 0, text: "" }),
+  itemPositions: () => [],
+};
