@@ -23,7 +23,7 @@ export const reasonTexts = {
   mid_stream: "A packet of a connection whose start was not seen.",
   invalid_packet: "The kernel's connection tracking calls the packet invalid.",
   fragment: "An IP fragment that was not reassembled.",
-  protocol_denied: "No rule can allow this IP protocol.",
+  protocol_denied: "No rule allows this IP protocol here; the default denies it.",
   over_limit: "Too many undecided flows or held bytes for this source.",
   policy_changed: "A live connection was ended because the policy no longer allows it.",
   query_type: "This DNS query type is not answered for policed sources.",
