@@ -95,7 +95,6 @@ function isNumber(text: string, start: number, end: number): boolean {
  * the URL standard's host parser). For policy files only, never for packets.
  */
 export function toAscii(text: string): string | NameDefect {
-  // eslint-disable-next-line no-control-regex -- the question is exactly "is it ASCII"
   if (/^[\0-\x7f]*$/.test(text)) return canonicalName(text);
   // ASCII that a URL's host would give another meaning (port, userinfo, percent-encoding) must not reach the parser.
   if (/[\0-\x20:/?#@[\]\\%<>^|]/.test(text)) return defects.bad_character;
