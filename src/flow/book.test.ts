@@ -8,7 +8,11 @@ import fc from "fast-check";
 import { AddressBook, type Binding } from "./book.ts";
 import { address } from "./testing/scene.ts";
 
-const [a, b, c] = ["198.51.100.1", "2001:db8::1", "198.51.100.2"].map(address) as [Binding["address"], Binding["address"], Binding["address"]];
+const [a, b, c] = ["198.51.100.1", "2001:db8::1", "198.51.100.2"].map(address) as [
+  Binding["address"],
+  Binding["address"],
+  Binding["address"],
+];
 const [one, two] = ["10.0.0.1", "2001:db8:1::1"].map(address) as [Binding["address"], Binding["address"]];
 
 const bound = (name: string, at = a, expires = 1_000, source: Binding["source"] = null): Binding => ({
@@ -114,7 +118,9 @@ test("a snapshot brings back every binding that holds, with its source", () => {
         for (const source of [null, one, two]) {
           const sorted = (from: AddressBook) => [...from.names(at, source, now)].toSorted();
           const holding = bindings.filter((each) => each.address === at && each.expires > now);
-          const expected = holding.filter((each) => each.source === null || each.source === source).map(({ name }) => name);
+          const expected = holding
+            .filter((each) => each.source === null || each.source === source)
+            .map(({ name }) => name);
           assert.deepEqual(sorted(book), [...new Set(expected)].toSorted());
           assert.deepEqual(sorted(restored), sorted(book));
         }

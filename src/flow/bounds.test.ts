@@ -158,7 +158,8 @@ test("the wheel gives every item once, at its deadline, however deadlines move",
       const check = () => {
         const due = wheel.due(now).map(({ id }) => id);
         const wanted = [...expected].filter(([, at]) => at <= now).map(([id]) => id);
-        assert.deepEqual(due.toSorted(), wanted.toSorted());
+        assert.deepEqual(new Set(due), new Set(wanted));
+        assert.equal(due.length, wanted.length);
         for (const id of due) expected.delete(id);
       };
       for (const each of steps) {

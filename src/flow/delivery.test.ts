@@ -168,6 +168,8 @@ test("late packets of a flow just taken over pass; a new SYN on its ports ends t
   on.marks.clear();
   assert.equal(on.judge(queued, { state: "pending" }), "allow");
   on.marks.clear();
+  assert.equal(on.judge(queued, { state: "none" }), "allow");
+  on.marks.clear();
   assert.equal(on.judge(client.packet(0, new Uint8Array(0), { flags: SYN, seq: 77 })), "pending");
   assert.equal(client.segment(0, denied, { seq: 78 }), "refuse");
 });

@@ -32,10 +32,12 @@ export class Deliveries {
   }
 
   /** Lets the judged bytes of an allowed flow go on; `id` completed them. */
-  begin(id: number, flow: Pending, decision: Decision, shown: Shown): void {
+  begin(id: number, flow: Pending, judged: Uint8Array, decision: Decision, shown: Shown): void {
     this.#verdicts.reportFlow(flow, decision, shown, true);
     flow.stage = "delivering";
-    flow.clientNext = (flow.clientNext + flow.head!.contiguous().length) >>> 0;
+    flow.judged = judged.slice();
+    flow.head = null;
+    flow.clientNext = (flow.clientNext + judged.length) >>> 0;
     this.#endings.release(flow, "pending", id);
     this.#pending.setDeadline(flow, this.#verdicts.now + patience(flow));
   }
@@ -44,7 +46,7 @@ export class Deliveries {
   segment(id: number, flow: Pending, bytes: Uint8Array, start: number, packet: Packet, answered: boolean): void {
     if (packet.payloadLength > 0) {
       const offset = (packet.seq - flow.initialSequence - 1) | 0;
-      const judged = flow.head!.contiguous();
+      const judged = flow.judged!;
       // Bytes before the stream (the garbage of a keep-alive probe) are for nobody.
       if (offset < 0) return this.#effects.drop(id);
       if (offset < judged.length) {

@@ -54,6 +54,7 @@ export class Endings {
     flow.stage = "settled";
     flow.hold = false;
     flow.head = null;
+    flow.judged = null;
     flow.follow = null;
     this.#pending.charge(flow, 0);
     if (flow.held.length > 0) this.allow(flow, null);

@@ -28,7 +28,8 @@ test("agrees with a plain copy of the stream, whatever the pieces and however it
         if (flip !== null && flip < bytes.length) bytes[flip]! ^= 1;
         const found = history.compare(bytes, back);
         if (from < 0 || back > history.capacity) assert.equal(found, "unknown");
-        else if (from >= kept) assert.equal(found, flip !== null && flip < Math.min(bytes.length, back) ? "different" : "same");
+        else if (from >= kept)
+          assert.equal(found, flip !== null && flip < Math.min(bytes.length, back) ? "different" : "same");
         // Bytes from before there was room for them: anything but a lie.
         else if (found === "same") assert.ok(flip === null || flip >= Math.min(bytes.length, back));
       }

@@ -63,7 +63,7 @@ export class HttpFlows {
       const isProbe = payload.length === 1 && ((packet.seq + 1) | 0) === (follow.next | 0);
       return isProbe ? this.#effects.drop(id) : this.#refuse(id, flow, "overlap");
     }
-    // A repeat of bytes that still wait must not overtake them.
+    // A repeat of bytes that wait already: they go on without it.
     if (placed.fresh.length === 0 && follow.midHead) return this.#effects.drop(id);
     const refused = this.#judge(flow, this.#take(flow, placed.fresh)) ?? this.#takeWaiting(flow);
     if (refused !== null) return this.#refuse(id, flow, refused);
@@ -103,7 +103,9 @@ export class HttpFlows {
 
   /** Holds a segment that leaves a gap, or lets the client send it again. */
   #keepAhead(id: number, flow: Pending, packet: Packet, payload: Uint8Array): void {
-    const isKept = flow.held.some(({ sequence, unread }) => sequence === packet.seq && unread?.length === payload.length);
+    const isKept = flow.held.some(
+      ({ sequence, unread }) => sequence === packet.seq && unread?.length === payload.length,
+    );
     if (isKept || (packet.flags & FIN) !== 0) return this.#effects.drop(id);
     if (!this.#pending.charge(flow, flow.charged + payload.length)) return this.#effects.drop(id);
     if (flow.held.length === 0) this.#pending.setDeadline(flow, this.#verdicts.now + limits.helloMs);

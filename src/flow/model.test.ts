@@ -58,7 +58,10 @@ const step = fc.oneof(
       lost: fc.boolean(),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("pass" as const), ms: fc.constantFrom(100, 3_000, 11_000, 40_000) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant("pass" as const), ms: fc.constantFrom(100, 3_000, 11_000, 40_000) }),
+  },
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
@@ -101,7 +104,8 @@ class World {
       return this.#deliver(step.lost);
     }
     const ack = own + 1 + (step.ack === "low" ? -60_000 : spoken);
-    const payload = step.kind === "bare" ? new Uint8Array(0) : sources[step.of].subarray(step.from, step.from + step.size);
+    const payload =
+      step.kind === "bare" ? new Uint8Array(0) : sources[step.of].subarray(step.from, step.from + step.size);
     const at = step.kind === "bare" ? step.shift : step.from + step.shift;
     this.client.segment(at, payload, { flags: step.flags, ack });
     if ((step.flags & RST) !== 0) this.#closed = true;
@@ -160,7 +164,9 @@ describe("an attacker", () => {
           world.take(each);
           const shown = shownIn(world.read);
           assert.ok(shown === null || shown === "allowed.example", `the server reads ${shown}`);
-          const isAllowed = scene.reports.some(({ decision }) => decision.verdict === "allow" && decision.reason === "rule");
+          const isAllowed = scene.reports.some(
+            ({ decision }) => decision.verdict === "allow" && decision.reason === "rule",
+          );
           if (!isAllowed) assert.equal(scene.payloadLeft, 0, "payload left before any verdict");
         }
         scene.pass(12_000);
@@ -188,22 +194,26 @@ describe("an attacker", () => {
   test("whatever the policy does meanwhile, each packet gets one verdict, and no flow is kept for ever", () => {
     const change = fc.constantFrom("enforced" as const, "monitored" as const, "onlyDenied" as const);
     fc.assert(
-      fc.property(fc.array(fc.oneof({ weight: 4, arbitrary: step }, change), { maxLength: 25 }), fc.boolean(), (steps, answersSeen) => {
-        const scene = new Scene(engines.enforced, { answersSeen }).bind("allowed.example");
-        const world = new World(scene);
-        for (const each of [...handshake, ...steps]) {
-          if (typeof each === "string") {
-            scene.flows.setPolicy(engines[each], scene.now);
-            if (each === "monitored") assert.deepEqual(scene.held, []);
-          } else world.take(each);
-        }
-        scene.pass(12_000);
-        assert.deepEqual(scene.held, []);
-        for (let i = 0; i < 8_000; i++) scene.pass(1_000);
-        assert.deepEqual(scene.flows.load, { flows: 0, bytes: 0 });
-        const unsaid = [...scene.verdicts.values()].filter((verdict) => verdict === "refuse").length;
-        assert.ok(unsaid === 0 || scene.reports.length > 0, "refused without an event");
-      }),
+      fc.property(
+        fc.array(fc.oneof({ weight: 4, arbitrary: step }, change), { maxLength: 25 }),
+        fc.boolean(),
+        (steps, answersSeen) => {
+          const scene = new Scene(engines.enforced, { answersSeen }).bind("allowed.example");
+          const world = new World(scene);
+          for (const each of [...handshake, ...steps]) {
+            if (typeof each === "string") {
+              scene.flows.setPolicy(engines[each], scene.now);
+              if (each === "monitored") assert.deepEqual(scene.held, []);
+            } else world.take(each);
+          }
+          scene.pass(12_000);
+          assert.deepEqual(scene.held, []);
+          for (let i = 0; i < 8_000; i++) scene.pass(1_000);
+          assert.deepEqual(scene.flows.load, { flows: 0, bytes: 0 });
+          const unsaid = [...scene.verdicts.values()].filter((verdict) => verdict === "refuse").length;
+          assert.ok(unsaid === 0 || scene.reports.length > 0, "refused without an event");
+        },
+      ),
       { ...fuzzing, numRuns: 300 },
     );
   });
@@ -211,16 +221,22 @@ describe("an attacker", () => {
 
 describe("an honest client", () => {
   test("gets through: cut, reordered, doubled, delayed within reason; each byte once, one event", () => {
-    const piece = fc.record({ cut: fc.integer({ min: 1, max: allowed.length - 1 }), repeat: fc.boolean(), rank: fc.nat() });
+    const piece = fc.record({
+      cut: fc.integer({ min: 1, max: allowed.length - 1 }),
+      repeat: fc.boolean(),
+      rank: fc.nat(),
+    });
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 12 }), fc.nat(5_000), fc.boolean(), (pieces, delay, answersSeen) => {
         const scene = new Scene(engines.enforced, { answersSeen }).bind("allowed.example");
         const client = new Client(scene);
         client.syn();
         if (answersSeen) client.answer();
-        const cuts = [...new Set([0, ...pieces.map(({ cut }) => cut), allowed.length])].sort((a, b) => a - b);
+        const cuts = [...new Set([0, ...pieces.map(({ cut }) => cut), allowed.length])].toSorted((a, b) => a - b);
         const segments = cuts.slice(0, -1).map((from, i) => ({ from, to: cuts[i + 1]!, rank: pieces[i]?.rank ?? 0 }));
-        const order = [...segments, ...segments.filter((_, i) => pieces[i]?.repeat)].toSorted((a, b) => a.rank - b.rank);
+        const order = [...segments, ...segments.filter((_, i) => pieces[i]?.repeat)].toSorted(
+          (a, b) => a.rank - b.rank,
+        );
         const ids = new Map<number, number>();
         order.forEach(({ from, to }, i) => {
           if (i === order.length - 1) scene.pass(delay);
@@ -251,7 +267,8 @@ test("a monitored client sees every packet go on at once and in order, whatever 
       let sent = 0;
       for (const each of steps) {
         if (each.kind === "pass") scene.pass(each.ms);
-        else if (each.kind === "syn") client.syn({ seq: client.initial + each.shift, ...(each.data ? { payload: denied } : {}) });
+        else if (each.kind === "syn")
+          client.syn({ seq: client.initial + each.shift, ...(each.data ? { payload: denied } : {}) });
         else if (each.kind === "bare") client.bare({ flags: each.flags, seq: client.initial + 1 + each.shift });
         else {
           const payload = sources[each.of].subarray(each.from, each.from + each.size);
@@ -271,10 +288,15 @@ describe("plain HTTP", () => {
   const request = fc.oneof(
     fc.constant("GET / HTTP/1.1\r\nHost: web.example\r\n\r\n"),
     fc.constant("GET / HTTP/1.1\r\nHost: web.example\r\nUpgrade: h2c\r\n\r\n"),
-    fc.nat(40).map((size) => `POST / HTTP/1.1\r\nHost: web.example\r\nContent-Length: ${size}\r\n\r\n${"G".repeat(size)}`),
+    fc
+      .nat(40)
+      .map((size) => `POST / HTTP/1.1\r\nHost: web.example\r\nContent-Length: ${size}\r\n\r\n${"G".repeat(size)}`),
     fc
       .nat(20)
-      .map((size) => `PUT / HTTP/1.1\r\nHost: web.example\r\nTransfer-Encoding: chunked\r\n\r\n${(size + 1).toString(16)}\r\n${"x".repeat(size + 1)}\r\n0\r\n\r\n`),
+      .map(
+        (size) =>
+          `PUT / HTTP/1.1\r\nHost: web.example\r\nTransfer-Encoding: chunked\r\n\r\n${(size + 1).toString(16)}\r\n${"x".repeat(size + 1)}\r\n0\r\n\r\n`,
+      ),
   );
   const evil = "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n";
 
@@ -303,20 +325,28 @@ describe("plain HTTP", () => {
       lost: fc.integer({ min: 0, max: 3 }),
     });
     fc.assert(
-      fc.property(fc.array(request, { minLength: 1, maxLength: 4 }), fc.array(move, { maxLength: 30, size: "max" }), (requests, moves) => {
-        const good = ascii(requests.join(""));
-        const streams = [joined(good, ascii(evil + evil)), ascii(requests[0] + evil.repeat(6)), ascii(evil.repeat(8))];
-        const scene = new Scene(engines.enforced).bind("web.example");
-        const client = new Client(scene, { destinationPort: 80 }).open();
-        for (const { from, size, instead, lost } of moves) {
-          const before = scene.left.length;
-          client.segment(from, streams[instead]!.subarray(from, from + size));
-          if (lost === 0) scene.left.length = before;
-          for (const host of hostsIn(client.read)) assert.equal(host, "web.example");
-        }
-        scene.pass(12_000);
-        assert.deepEqual(scene.held, []);
-      }),
+      fc.property(
+        fc.array(request, { minLength: 1, maxLength: 4 }),
+        fc.array(move, { maxLength: 30, size: "max" }),
+        (requests, moves) => {
+          const good = ascii(requests.join(""));
+          const streams = [
+            joined(good, ascii(evil + evil)),
+            ascii(requests[0] + evil.repeat(6)),
+            ascii(evil.repeat(8)),
+          ];
+          const scene = new Scene(engines.enforced).bind("web.example");
+          const client = new Client(scene, { destinationPort: 80 }).open();
+          for (const { from, size, instead, lost } of moves) {
+            const before = scene.left.length;
+            client.segment(from, streams[instead]!.subarray(from, from + size));
+            if (lost === 0) scene.left.length = before;
+            for (const host of hostsIn(client.read)) assert.equal(host, "web.example");
+          }
+          scene.pass(12_000);
+          assert.deepEqual(scene.held, []);
+        },
+      ),
       fuzzing,
     );
   });
@@ -324,23 +354,32 @@ describe("plain HTTP", () => {
   test("an honest client's requests all get through, cut, reordered, doubled, lost before us and sent again", () => {
     const cut = fc.record({ at: fc.nat(400), rank: fc.nat(3), lost: fc.boolean() });
     fc.assert(
-      fc.property(fc.array(request, { minLength: 1, maxLength: 4 }), fc.array(cut, { maxLength: 12 }), (requests, cuts) => {
-        const plain = requests.map((each) => each.replace("Upgrade", "X-Upgrade")).join("");
-        const bytes = ascii(plain);
-        const scene = new Scene(engines.enforced).bind("web.example");
-        const client = new Client(scene, { destinationPort: 80 }).open();
-        const places = [...new Set([0, ...cuts.map(({ at }) => at % bytes.length), bytes.length])].sort((a, b) => a - b);
-        const segments = places.slice(0, -1).map((from, i) => ({ from, to: places[i + 1]!, ...cuts[i] }));
-        const order = segments.map((each, i) => ({ ...each, rank: i + (each.rank ?? 0) })).toSorted((a, b) => a.rank - b.rank);
-        for (const { from, to, lost } of order) if (lost !== true) client.segment(from, bytes.subarray(from, to));
-        // Retransmission: everything from the first byte that did not get through, in order, until it has.
-        for (let round = 0; round < 3; round++) {
-          for (const { from, to } of segments) if (to > client.read.length) client.segment(from, bytes.subarray(from, to));
-        }
-        assert.equal(client.read, plain);
-        assert.deepEqual(scene.held, []);
-        assert.equal(scene.reports.length, 1);
-      }),
+      fc.property(
+        fc.array(request, { minLength: 1, maxLength: 4 }),
+        fc.array(cut, { maxLength: 12 }),
+        (requests, cuts) => {
+          const plain = requests.map((each) => each.replace("Upgrade", "X-Upgrade")).join("");
+          const bytes = ascii(plain);
+          const scene = new Scene(engines.enforced).bind("web.example");
+          const client = new Client(scene, { destinationPort: 80 }).open();
+          const places = [...new Set([0, ...cuts.map(({ at }) => at % bytes.length), bytes.length])].toSorted(
+            (a, b) => a - b,
+          );
+          const segments = places.slice(0, -1).map((from, i) => ({ from, to: places[i + 1]!, ...cuts[i] }));
+          const order = segments
+            .map((each, i) => ({ ...each, rank: i + (each.rank ?? 0) }))
+            .toSorted((a, b) => a.rank - b.rank);
+          for (const { from, to, lost } of order) if (lost !== true) client.segment(from, bytes.subarray(from, to));
+          // Retransmission: everything from the first byte that did not get through, in order, until it has.
+          for (let round = 0; round < 3; round++) {
+            for (const { from, to } of segments)
+              if (to > client.read.length) client.segment(from, bytes.subarray(from, to));
+          }
+          assert.equal(client.read, plain);
+          assert.deepEqual(scene.held, []);
+          assert.equal(scene.reports.length, 1);
+        },
+      ),
       fuzzing,
     );
   });

@@ -165,7 +165,11 @@ describe("N6: a hello in many pieces", () => {
 
 describe("N7: what is not the protocol, or says nothing", () => {
   test("SSH, HTTP or noise where the rule says tls", () => {
-    for (const bytes of [ascii("SSH-2.0-x\r\n"), ascii("GET / HTTP/1.1\r\nHost: allowed.example\r\n\r\n"), ascii("\0\0noise")]) {
+    for (const bytes of [
+      ascii("SSH-2.0-x\r\n"),
+      ascii("GET / HTTP/1.1\r\nHost: allowed.example\r\n\r\n"),
+      ascii("\0\0noise"),
+    ]) {
       const on = scene();
       assert.equal(new Client(on).open().segment(0, bytes), "refuse");
       assertRefused(on, "not_protocol");
@@ -270,7 +274,7 @@ describe("a denied name under a monitored default", () => {
 });
 
 describe("insertion: bytes that we would read and the server would not", () => {
-  const signed = Uint8Array.from([19, 18, ...new Array<number>(16).fill(7), 1, 1]);
+  const signed = joined(Uint8Array.of(19, 18), new Uint8Array(16).fill(7), Uint8Array.of(1, 1));
   const refused: [string, Parameters<Client["segment"]>[2]][] = [
     ["a TTL that does not arrive", { ttl: 9 }],
     ["IPv4 options", { between: Uint8Array.from([7, 4, 4, 0]) }],
@@ -319,7 +323,11 @@ describe("insertion: bytes that we would read and the server would not", () => {
     assert.equal(client.segment(0, allowed, { options: mapping }), "refuse");
     assertRefused(offered, "malformed");
     const unanswered = scene();
-    assert.equal(new Client(unanswered).open({ options: capable }).segment(0, allowed), "pending", "the server has none");
+    assert.equal(
+      new Client(unanswered).open({ options: capable }).segment(0, allowed),
+      "pending",
+      "the server has none",
+    );
   });
 });
 

@@ -60,13 +60,20 @@ export class Openings {
         return this.#defect(id, flow, "mid_stream", nothingShown);
       }
     }
+    const payload = bytes.subarray(packet.payloadOffset, packet.payloadOffset + packet.payloadLength);
     if (flow.head === null) {
+      // Nearly every hello is one segment, or several that the kernel has joined: it is read where it lies.
+      if (sequence === (flow.initialSequence + 1) >>> 0) {
+        const first = classify(payload);
+        flow.segments = 1;
+        if (first.state === "done") return this.#judge(id, flow, first, payload);
+        flow.segments = 0;
+      }
       flow.head = new StreamHead(flow.initialSequence);
       if (flow.hold) this.#pending.setDeadline(flow, this.#verdicts.now + limits.helloMs);
     }
     const { head } = flow;
     const before = head.contiguous().length;
-    const payload = bytes.subarray(packet.payloadOffset, packet.payloadOffset + packet.payloadLength);
     const added = head.add(sequence, payload);
     if (added === "out_of_window") return this.#outside(id, flow);
     if (added !== "ok") return this.#defect(id, flow, added, nothingShown);
@@ -163,14 +170,16 @@ export class Openings {
     };
     let decision = this.#verdicts.name(flow, first.application, shown.name);
     // A name that is none (an IP literal, two names, NUL) never matches; the record says what was wrong with it.
-    if (first.name.kind === "invalid" && decision.verdict !== "allow") decision = { ...decision, reason: "invalid_name" };
+    if (first.name.kind === "invalid" && decision.verdict !== "allow")
+      decision = { ...decision, reason: "invalid_name" };
     if (!decision.passes) return this.#endings.refuse(flow, decision, shown, id);
     if (!flow.hold) {
       this.#verdicts.reportFlow(flow, decision, shown, true);
       return this.#endings.allow(flow, id);
     }
     if (first.application === "http") this.#http.begin(id, flow, prefix, decision, shown);
-    else this.#deliveries.begin(id, flow, decision, shown);
+    else if (!this.#pending.charge(flow, prefix.length)) this.#defect(id, flow, "over_limit", shown);
+    else this.#deliveries.begin(id, flow, prefix, decision, shown);
   }
 
   #wait(id: number, flow: Pending, packet: Packet, sequence: number, contiguous: number): void {

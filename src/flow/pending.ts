@@ -63,7 +63,9 @@ export class Pending implements Timed {
   clientNext: number;
   clientAcknowledged: number | null = null;
 
+  /** The first bytes so far, while they are not whole; and those that were judged, until they have arrived. */
   head: StreamHead | null = null;
+  judged: Uint8Array | null = null;
   quic: QuicInitial | null = null;
   follow: HttpFollow | null = null;
   /** Packets waiting in the kernel's queue, in order of arrival. */

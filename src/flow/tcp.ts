@@ -107,7 +107,8 @@ export class TcpFlows {
     const isHeld = connect.answer === "not_yet" && connect.hold;
     const passes = connect.answer === "not_yet" || connect.passes;
     // Who keeps the live flows asks the same question of each and reports its end; ours is only to stop at once.
-    if (flow.stage === "settled" ? !passes : !this.#verdicts.stillPasses(flow.reported!)) return this.#endings.abort(flow);
+    if (flow.stage === "settled" ? !passes : !this.#verdicts.stillPasses(flow.reported!))
+      return this.#endings.abort(flow);
     if (flow.stage !== "settled") {
       // Where nothing can be refused any more (monitor mode), what waits goes on.
       if (passes && !isHeld) return this.#endings.handOver(flow);
@@ -129,9 +130,8 @@ export class TcpFlows {
       resetReceiver(this.#effects, packet);
       return this.#effects.refuse(id);
     }
-    if (kernel.state === "pending" && this.#endings.allowed.get(key, this.#verdicts.now) !== undefined) {
-      return this.#effects.accept(id, "allow");
-    }
+    // Queued while the connection's mark was still pending, or was becoming another between two of the kernel's rules.
+    if (this.#endings.allowed.get(key, this.#verdicts.now) !== undefined) return this.#effects.accept(id, "allow");
     if (isReset && isEmpty) return this.#effects.accept(id, "pending");
     // The tail of a handshake or of a close: no payload, nothing to judge.
     if (kernel.state === "pending" && isEmpty) return this.#effects.accept(id, "pending");

@@ -29,7 +29,10 @@ describe("T3: UDP", () => {
     const on = scene();
     const tuple = { ...shared, destination: address("192.0.2.1"), destinationPort: 9999 };
     assert.equal(datagram(on, ascii("data"), tuple), "refuse");
-    assert.equal(on.judge(udp({ ...shared, destination: address("255.255.255.255") }, ascii("x")), { broadcast: true }), "drop");
+    assert.equal(
+      on.judge(udp({ ...shared, destination: address("255.255.255.255") }, ascii("x")), { broadcast: true }),
+      "drop",
+    );
     assert.equal(on.payloadLeft, 0);
   });
 
@@ -56,7 +59,11 @@ describe("T3: UDP", () => {
 
 describe("N9: QUIC", () => {
   test("an allowed name goes on with its first datagram, or when all of them have come, in any order", () => {
-    for (const datagrams of [initials("quic.example"), initials("quic.example", 20, 50), initials("quic.example", 30).reverse()]) {
+    for (const datagrams of [
+      initials("quic.example"),
+      initials("quic.example", 20, 50),
+      initials("quic.example", 30).toReversed(),
+    ]) {
       const on = scene();
       const verdicts = datagrams.map((each) => datagram(on, each));
       assert.deepEqual(new Set(verdicts.slice(0, -1)), new Set(verdicts.length > 1 ? ["held"] : []));
@@ -82,7 +89,7 @@ describe("N9: QUIC", () => {
   test("what is no QUIC, or breaks its rules, or never ends", () => {
     for (const [bytes, reason] of [
       [[ascii("anything")], "not_protocol"],
-      [[new Uint8Array([0x40, ...new Array<number>(1300).fill(7)])], "not_protocol"],
+      [[new Uint8Array(1300).fill(0x47)], "not_protocol"],
       [[initials("quic.example")[0]!.subarray(0, 900)], "malformed"],
       [Array.from({ length: 17 }, () => initials("quic.example", 40)[0]!), "too_large"],
       [[initials("quic.example", 40)[0]!], "timeout"],
@@ -99,7 +106,7 @@ describe("N9: QUIC", () => {
   test("migration to another port, or a datagram that does not arrive, shows no name", () => {
     const on = scene();
     assert.equal(datagram(on, initials("quic.example")[0]!), "allow");
-    const moved = new Uint8Array([0x41, ...new Array<number>(60).fill(7)]);
+    const moved = new Uint8Array(60).fill(0x41);
     assert.equal(datagram(on, moved, { ...shared, sourcePort: 41_000 }), "refuse");
     assert.equal(datagram(on, initials("quic.example")[0]!, { ...shared, sourcePort: 4 }, { ttl: 3 }), "refuse");
   });

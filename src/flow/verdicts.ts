@@ -111,7 +111,8 @@ export class Verdicts {
 
   /** Whether a flow reported as live still passes: the question its keeper asks when the policy changes. */
   stillPasses(report: FlowReport): boolean {
-    return this.engine.name({ ...report, port: report.destinationPort, application: report.application ?? "other" }).passes;
+    return this.engine.name({ ...report, port: report.destinationPort, application: report.application ?? "other" })
+      .passes;
   }
 
   report(packet: Packet, local: boolean, decision: Decision, live: boolean): void {

@@ -153,7 +153,8 @@ export class Scene implements Effects {
     const packet = new Packet();
     const bytes = this.#packets[id]!;
     parsePacket(bytes, 0, bytes.length, packet);
-    if (verdict !== "drop" && !this.#unmarking.has(id)) this.marks.set(tupleOf(packet), verdict === "refuse" ? "deny" : verdict);
+    if (verdict !== "drop" && !this.#unmarking.has(id))
+      this.marks.set(tupleOf(packet), verdict === "refuse" ? "deny" : verdict);
   }
 }
 
