@@ -1,13 +1,18 @@
 /** `sallyport status`, `reload` and `flows`: questions to a running enforcer. */
 import { styleText } from "node:util";
 import type { Command } from "commander";
-import { ask } from "../enforcer/control.ts";
 import type { FlowView, Status } from "../enforcer/status.ts";
 import { bytes } from "../run/report.ts";
 
 interface ControlArguments {
   state: string;
   json?: true;
+}
+
+/** Loaded when it is needed: no other command speaks HTTP. */
+async function ask<T>(state: string, method: "GET" | "POST", path: string): Promise<T> {
+  const control = await import("../enforcer/control.ts");
+  return control.ask<T>(state, method, path);
 }
 
 export function addControlCommands(program: Command): void {

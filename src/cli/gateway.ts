@@ -1,7 +1,6 @@
 /** `sallyport gateway`: the arguments, and how long it runs. */
 import { availableParallelism } from "node:os";
 import { type Command, Option } from "commander";
-import { startGateway } from "../gateway/gateway.ts";
 import { denyOption, dnsOption, integer } from "./options.ts";
 
 interface GatewayArguments {
@@ -41,6 +40,7 @@ export function addGatewayCommand(program: Command): void {
         .default("closed"),
     )
     .action(async (options: GatewayArguments) => {
+      const { startGateway } = await import("../gateway/gateway.ts");
       const gateway = await startGateway({
         ...options,
         outside: options.outside ?? null,

@@ -9,24 +9,34 @@ import { addPolicyCommands } from "./policy.ts";
 import { addRunCommand } from "./run.ts";
 
 const program = new Command("sallyport")
-  .description(
-    "A guarded way out for CI jobs: watch what they connect to, allow what was reviewed, refuse everything else.",
-  )
+  .description("A guarded way out for CI jobs: watch, allow what was reviewed, refuse the rest.")
   .version(version)
   .exitOverride()
   .enablePositionalOptions()
   .showHelpAfterError("(sallyport --help shows the commands)")
+  .helpCommand("help", "the help of one of these")
+  .configureHelp({ subcommandTerm: (command) => command.name() })
   .addHelpText(
     "after",
     `
 Examples:
-  sudo sallyport run -- npm ci                                   watch a command, end with a ready policy
-  sudo sallyport run --allow pypi.org -- pip download requests   enforce
-  sudo sallyport gateway --policy p.yaml --inside br0 --state /var/lib/sallyport
-  sallyport logs --state /var/lib/sallyport --verdict deny --follow
+  sudo sallyport run -- npm ci                      watch; ends with a policy
+  sudo sallyport run --allow pypi.org -- pip download requests        enforce
 
-Exit codes: 0 fine, 1 our failure, 2 usage or invalid policy, 3 denied under --fail-on deny, 4 enforcement could not be set up`,
+Exit codes: 0 fine, 1 our failure, 2 usage or invalid policy, 3 denied under
+--fail-on deny, 4 enforcement could not be set up and nothing was run`,
   );
+
+/** One line each in the list of commands; each command's own help says more. */
+const summaries: Record<string, string> = {
+  run: "run a command behind the firewall, in its own network namespace",
+  gateway: "police everything that arrives on some interfaces",
+  status: "what is enforced, since when, and how it goes",
+  reload: "read the policy file again",
+  flows: "live connections, with their rule and bytes",
+  logs: "events, one JSON object a line; logs verify checks the chain",
+  policy: "check, test, explain, diff: a policy before it is in force",
+};
 
 addRunCommand(program);
 addGatewayCommand(program);
@@ -34,6 +44,7 @@ addControlCommands(program);
 addLogsCommand(program);
 addPolicyCommands(program);
 inherit(program);
+for (const command of program.commands) command.summary(summaries[command.name()] ?? "");
 
 // A closed pipe (`… | head`) is the reader's choice, not a failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {

@@ -1,12 +1,12 @@
-/** `sallyport run`: the arguments, the progress, the table and the exit code. */
-import { writeFileSync } from "node:fs";
+/** `sallyport run`: the arguments, and what people see of a run. */
+import { closeSync } from "node:fs";
 import { type Command, Option } from "commander";
-import { SallyportError } from "../errors.ts";
 import type { Mode } from "../policy/decision.ts";
-import { choosePolicy } from "../run/policy-text.ts";
+import type { Destination } from "../run/destinations.ts";
+import { openReport } from "../run/folder.ts";
 import { liveLine, table } from "../run/report.ts";
-import { runCommand } from "../run/run.ts";
 import { suggestPolicy } from "../run/suggest.ts";
+import { invokingUser } from "../run/user.ts";
 import { collect, denyOption, dnsOption } from "./options.ts";
 
 interface RunArguments {
@@ -49,6 +49,11 @@ export function addRunCommand(program: Command): void {
 }
 
 async function run(argv: string[], options: RunArguments): Promise<number> {
+  // The enforcer takes a while to load, and the other commands do without it.
+  const [{ choosePolicy }, { runCommand }] = await Promise.all([
+    import("../run/policy-text.ts"),
+    import("../run/run.ts"),
+  ]);
   const policy = choosePolicy({
     file: options.policy ?? null,
     allow: options.allow,
@@ -57,42 +62,49 @@ async function run(argv: string[], options: RunArguments): Promise<number> {
   const say = (text: string) => {
     if (options.quiet !== true) process.stderr.write(`${text}\n`);
   };
+  const warn = (text: string) => void process.stderr.write(`sallyport: warning: ${text}\n`);
   const colour = process.stderr.isTTY && process.env["NO_COLOR"] === undefined;
   const mode = policy.loaded.policy.default.mode;
+  const user = invokingUser(process.env);
+  const report = options.report === undefined ? null : openReport(options.report, user);
   for (const warning of policy.loaded.warnings) say(`sallyport: warning: ${warning.message} (line ${warning.line})`);
   say(`sallyport: ${mode === "enforce" ? "enforcing" : "monitoring"}: ${argv.join(" ")}`);
-  const report = await runCommand({
+  const { report: done, lost } = await runCommand({
     argv,
     policy,
+    user,
     state: options.state ?? null,
+    report,
     dns: options.dns,
     dnsDeny: options.dnsDeny,
-    onDestination: (row) => {
-      // Refusals are always worth a line where they happen; the rest is progress, for somebody who watches.
-      if (process.stderr.isTTY || row.verdict === "deny") say(liveLine(row, colour));
-    },
+    onDestination: progress(say, colour),
+    onWarning: warn,
   });
-  say(`\n${table(report.destinations, colour)}`);
-  if (options.report !== undefined) writeReport(options.report, `${JSON.stringify(report, null, 2)}\n`);
+  if (report !== null) closeSync(report);
+  say(`\n${table(done.destinations, colour)}`);
   const isWatching = options.policy === undefined && options.allow.length === 0 && mode === "monitor";
-  if (isWatching) {
+  if (isWatching && done.destinations.length > 0) {
     say("\nA policy that allows what was seen (save it as sallyport.yaml, read it, then run with --policy):\n");
-    say(suggestPolicy(report.destinations));
+    say(suggestPolicy(done.destinations));
   }
-  const wasDenied = report.destinations.some((row) => row.verdict === "deny");
+  const wasDenied = done.destinations.some((row) => row.verdict === "deny");
   if (wasDenied && mode === "enforce") say("Why was it denied? sallyport policy explain, docs/reason-codes.md");
-  return wasDenied && options.failOn === "deny" ? 3 : report.exit_code;
+  if (lost !== null) {
+    warn(lost);
+    return 1;
+  }
+  return wasDenied && options.failOn === "deny" ? 3 : done.exit_code;
 }
 
-function writeReport(file: string, text: string): void {
-  try {
-    writeFileSync(file, text);
-  } catch (error) {
-    throw new SallyportError(
-      "USAGE",
-      `The report cannot be written to ${file}: ${(error as Error).message}.`,
-      { file },
-      error,
-    );
-  }
+const mostLines = 50;
+
+/** Refusals are always worth a line where they happen; the rest is progress, for somebody who watches. */
+function progress(say: (text: string) => void, colour: boolean): (row: Destination) => void {
+  let lines = 0;
+  return (row) => {
+    if (!process.stderr.isTTY && row.verdict !== "deny") return;
+    lines++;
+    if (lines <= mostLines) say(liveLine(row, colour));
+    if (lines === mostLines) say("sallyport: and more; the table at the end has them");
+  };
 }

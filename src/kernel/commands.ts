@@ -46,16 +46,22 @@ export class CommandError extends Error {
 
 /** Runs `tool` to its end, whatever its exit code. Throws SallyportError MISSING_TOOL where there is no such tool. */
 export function attempt(tool: string, args: readonly string[], options: RunOptions = {}): Finished {
-  const spawn = () =>
-    spawnSync(tool, args, {
-      input: options.input ?? "",
-      encoding: "utf8",
-      timeout: options.timeout ?? 30_000,
-      killSignal: "SIGKILL",
-      maxBuffer: MAX_OUTPUT,
-      env: { PATH: SEARCH, LC_ALL: "C" },
-    });
-  const result = options.namespace === undefined ? spawn() : inNamespace(options.namespace, spawn);
+  const how = {
+    input: options.input ?? "",
+    encoding: "utf8",
+    timeout: options.timeout ?? 30_000,
+    killSignal: "SIGKILL",
+    // A session of its own: Ctrl-C is for whoever runs us, and must not cut off a tool that takes rules away again.
+    // (Node takes this for the synchronous call too; its types do not say so.)
+    detached: true,
+    maxBuffer: MAX_OUTPUT,
+    env: { PATH: SEARCH, LC_ALL: "C" },
+  } as const;
+  const spawn = () => spawnSync(tool, args, how);
+  const once = () => (options.namespace === undefined ? spawn() : inNamespace(options.namespace, spawn));
+  let result = once();
+  // Between fork and setsid the child is still in our group: a Ctrl-C in that moment ends it before it has begun.
+  for (let again = 0; again < 3 && result.signal !== null && result.signal !== "SIGKILL"; again++) result = once();
   if (result.error !== undefined) {
     const code = (result.error as NodeJS.ErrnoException).code;
     if (code === "ENOENT") throw new SallyportError("MISSING_TOOL", `The tool ${tool} is not installed.`, { tool });

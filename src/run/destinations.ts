@@ -6,6 +6,7 @@ import type { EventBody } from "../audit/event.ts";
 
 export interface Destination {
   name: string | null;
+  /** The first address seen. Null where a name was refused before it had one; name and address null: all the rest. */
   ip: string | null;
   port: number | null;
   protocol: string;
@@ -19,6 +20,9 @@ export interface Destination {
   bytes_up: number;
   bytes_down: number;
 }
+
+/** A job that tries a new address every millisecond must not fill our memory; the record has each of them. */
+const mostRows = 5_000;
 
 export class Destinations {
   readonly #rows = new Map<string, Destination>();
@@ -44,11 +48,12 @@ export class Destinations {
       event.rule?.name,
       event.reason,
     ].join("\0");
-    const known = this.#rows.get(key);
+    const isOther = this.#rows.size >= mostRows && !this.#rows.has(key);
+    const known = this.#rows.get(isOther ? `others ${event.verdict}` : key);
     const row: Destination = known ?? {
-      name: destination.name,
-      ip: isName ? null : (destination.ip ?? null),
-      port: isName ? null : (destination.port ?? null),
+      name: isOther ? null : destination.name,
+      ip: isName || isOther ? null : (destination.ip ?? null),
+      port: isName || isOther ? null : (destination.port ?? null),
       protocol: destination.protocol,
       verdict: event.verdict,
       enforced: event.enforced ?? true,
@@ -60,9 +65,9 @@ export class Destinations {
       bytes_down: 0,
     };
     row.connections += event.count ?? 1;
-    this.#open.set(flowOf(event), row);
+    if (!isName && event.verdict !== "deny") this.#open.set(flowOf(event), row);
     if (known !== undefined) return null;
-    this.#rows.set(key, row);
+    this.#rows.set(isOther ? `others ${event.verdict}` : key, row);
     return row;
   }
 

@@ -5,20 +5,22 @@
  */
 import { join } from "node:path";
 import { cidrCovers, isCidrDefect, parseCidr } from "../address/cidr.ts";
+import type { Address } from "../address/ip.ts";
 import { interfaces, routes } from "../kernel/interfaces.ts";
 import { listNamespaces } from "../kernel/namespace.ts";
 import type { TableRules } from "../kernel/rules.ts";
 import { Ruleset, type OwnedRules } from "../kernel/ruleset.ts";
 import { enableForwarding, Settings } from "../kernel/settings.ts";
-import { readSysctl } from "../kernel/sysctl.ts";
-import { removeNetwork } from "./network.ts";
+import { listSysctl, readSysctl } from "../kernel/sysctl.ts";
+import { hasV6, removeNetwork, type V6 } from "./network.ts";
 import { type Place, placeOf } from "./place.ts";
-import { listSlots, releaseSlot } from "./slot.ts";
+import { listSlots, type Registry, releaseSlot } from "./slot.ts";
 
 /** What the host offers. */
 export interface HostPaths {
-  /** It has a way to the IPv6 internet. */
-  v6: boolean;
+  v6: V6;
+  /** It has a global IPv6 address of its own (2000::/3), not only unique local ones. */
+  globalV6: boolean;
   /** Smallest MTU of the interfaces with a default route, so that nothing needs fragmenting on the way. */
   mtu: number;
   /** No route or namespace of the host collides with the place. */
@@ -27,16 +29,18 @@ export interface HostPaths {
 
 const linkPattern = "sallyport+";
 const marker = "SALLYRUN-MADE";
-const guardPrefix = "SALLYGUARD-";
 
 export function hostPaths(): HostPaths {
   const known = routes();
+  const links = interfaces();
   const outward = new Set(known.filter((route) => route.destination === "default").map((route) => route.device));
-  const mtus = interfaces().flatMap((each) => (outward.has(each.name) ? [each.mtu] : []));
+  const mtus = links.flatMap((each) => (outward.has(each.name) ? [each.mtu] : []));
   const taken = known.map((route) => route.destination).filter((destination) => destination !== "default");
   const namespaces = listNamespaces();
+  const routed = known.some((route) => route.family === 6 && route.destination === "default");
   return {
-    v6: known.some((route) => route.family === 6 && route.destination === "default"),
+    v6: !hasV6() ? "absent" : routed ? "routed" : "local",
+    globalV6: routed && links.some((link) => link.addresses.some(({ address }) => isGlobalV6(address))),
     mtu: Math.min(1500, ...mtus),
     isFree: (place) =>
       !namespaces.includes(place.command) &&
@@ -45,79 +49,81 @@ export function hostPaths(): HostPaths {
   };
 }
 
-/** Lets the place's link out. Call inside the registry's lock; `folder` is the registry. */
-export function attachToHost(folder: string, place: Place, paths: HostPaths): void {
-  const wasForwarding = readSysctl("net/ipv4/ip_forward") === "1";
-  runRules(place).apply();
+/** Lets the place's link out. Call inside the registry's lock. */
+export function attachToHost({ folder }: Registry, place: Place, v6: V6): void {
+  const settings = settingsOf(folder);
+  const families: (4 | 6)[] = v6 === "routed" ? [4, 6] : [4];
   // Rules first: while forwarding is on only for us, nothing else may be forwarded.
-  if (!wasForwarding) guard().apply();
-  enableForwarding(settingsOf(folder), paths.v6 ? [4, 6] : [4]);
+  const guarded = families.filter((family) => !isRouter(settings, family));
+  runRules(place, families, guarded).apply();
+  enableForwarding(settings, families);
 }
 
 /** Takes the place's rules away, and with the last run the settings too. */
-export function detachFromHost(folder: string, place: Place): void {
+export function detachFromHost({ folder }: Registry, place: Place): void {
   const others = listSlots(folder).some((each) => each.slot !== place.slot);
   if (!others) settingsOf(folder).restore();
-  runRules(place).remove(others);
-  if (!others) guard().remove();
+  runRules(place, [], []).remove(others);
 }
 
 /** Takes away what killed runs left behind. */
-export function sweepStale(folder: string): void {
-  for (const { slot, alive } of listSlots(folder)) {
+export function sweepStale(registry: Registry): void {
+  for (const { slot, alive } of listSlots(registry.folder)) {
     if (alive) continue;
-    const place = placeOf(slot, false);
-    detachFromHost(folder, place);
+    const place = placeOf(registry.host, slot, false);
     removeNetwork(place);
-    releaseSlot(folder, slot);
+    detachFromHost(registry, place);
+    releaseSlot(registry, slot);
   }
 }
 
-function runRules(place: Place): Ruleset {
+/** Whether this host forwarded for others before the first run came: then it stays as it is. */
+function isRouter(settings: Settings, family: 4 | 6): boolean {
+  const folder = `net/ipv${family}/conf`;
+  return listSysctl(folder).some((each) => {
+    if (each === "lo" || each.startsWith("sallyport")) return false;
+    const name = `${folder}/${each}/forwarding`;
+    return (settings.former(name) ?? readSysctl(name)) === "1";
+  });
+}
+
+/**
+ * `guarded` are the families in which this host is no router but for runs: there nothing is forwarded but what comes from
+ * a run or goes to one. Each run brings that rule, so that it stays as long as any of them does.
+ */
+function runRules(place: Place, families: readonly (4 | 6)[], guarded: readonly (4 | 6)[]): Ruleset {
   const prefix = `SALLYRUN${place.slot}-`;
   const { hostLink } = place;
+  const chain = (table: TableRules["table"], name: string, hook: string, rules: string[]): TableRules => ({
+    table,
+    chains: new Map([[`${prefix}${name}`, rules]]),
+    jumps: new Map([[hook, [`-j ${prefix}${name}`]]]),
+  });
   const rules = (family: 4 | 6): TableRules[] => {
+    if (!families.includes(family)) return [];
     const plan = family === 4 ? place.v4 : place.v6;
+    const isGuarded = guarded.includes(family);
     return [
-      {
-        table: "filter",
-        chains: new Map([
-          [
-            `${prefix}FORWARD`,
-            [
-              `-i ${hostLink} -j ACCEPT`,
-              `-o ${hostLink} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT`,
-              `-o ${hostLink} -j DROP`,
-            ],
-          ],
-        ]),
-        jumps: new Map([["FORWARD", [`-j ${prefix}FORWARD`]]]),
-      },
-      {
-        table: "nat",
-        chains: new Map([[`${prefix}OUT`, [`-s ${plan.outside} ! -o ${hostLink} -j MASQUERADE`]]]),
-        jumps: new Map([["POSTROUTING", [`-j ${prefix}OUT`]]]),
-      },
+      chain("filter", "FORWARD", "FORWARD", [
+        // Only what the gateway sends as its own has been judged: had it lost its rules, this one would still hold.
+        `-i ${hostLink} -s ${plan.outside} -j ACCEPT`,
+        `-i ${hostLink} -j DROP`,
+        `-o ${hostLink} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT`,
+        `-o ${hostLink} -j DROP`,
+        ...(isGuarded ? [`-i ${linkPattern} -j RETURN`, `-o ${linkPattern} -j RETURN`, "-j DROP"] : []),
+      ]),
+      chain("nat", "OUT", "POSTROUTING", [`-s ${plan.outside} ! -o ${hostLink} -j MASQUERADE`]),
     ];
   };
   return new Ruleset({ prefix, marker, rules } satisfies OwnedRules);
 }
 
-/** While forwarding is on for our sake alone, the host stays no router for anybody else. */
-function guard(): Ruleset {
-  const chain = `${guardPrefix}FORWARD`;
-  const rules = (): TableRules[] => [
-    {
-      table: "mangle",
-      chains: new Map([[chain, [`-i ${linkPattern} -j RETURN`, `-o ${linkPattern} -j RETURN`, "-j DROP"]]]),
-      jumps: new Map([["FORWARD", [`-j ${chain}`]]]),
-    },
-  ];
-  return new Ruleset({ prefix: guardPrefix, marker: `${guardPrefix}MADE`, rules });
-}
-
 function settingsOf(folder: string): Settings {
   return new Settings(join(folder, "settings.json"));
+}
+
+function isGlobalV6(address: Address): boolean {
+  return address.length === 16 && (address.charCodeAt(0) & 0xe0) === 0x20;
 }
 
 /** Whether two CIDR texts share an address. A text that is none shares nothing. */

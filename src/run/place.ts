@@ -28,19 +28,22 @@ export interface Plan {
 }
 
 /**
- * IPv4 from 198.18.0.0/15 (RFC 2544): never on the internet and rare in networks. IPv6 is unique local (RFC 4193) where the
- * host has no IPv6 internet, so that address selection (RFC 6724) prefers IPv4 just as on the host. Where it has, it is from
- * the documentation prefix (RFC 3849), which selection treats like a global address: a job sees the same order of addresses
- * with us and without us.
+ * `host` is the number of the network namespace that the run stands in. Names of namespaces are shared by all of them, so
+ * it is part of ours: runs in two containers' networks never meet.
+ *
+ * IPv4 from 198.18.0.0/15 (RFC 2544): never on the internet and rare in networks. IPv6 is unique local (RFC 4193) unless
+ * the host itself has a global address, so that address selection (RFC 6724) prefers IPv4 just as on the host. Where it
+ * has one, ours is from the documentation prefix (RFC 3849), which selection treats like a global address: a job sees the
+ * same order of addresses with us and without us.
  */
-export function placeOf(slot: number, hostHasV6: boolean): Place {
+export function placeOf(host: number, slot: number, hostHasGlobalV6: boolean): Place {
   const hex = slot.toString(16);
   const v4 = `198.18.${slot}`;
-  const v6 = hostHasV6 ? `2001:db8:5a11:${hex}` : `fd5a:1174:bd0c:${hex}`;
+  const v6 = hostHasGlobalV6 ? `2001:db8:5a11:${hex}` : `fd5a:1174:bd0c:${hex}`;
   return {
     slot,
-    command: `sallyport-run${slot}-command`,
-    gateway: `sallyport-run${slot}-gateway`,
+    command: `sallyport-${host}-run${slot}-command`,
+    gateway: `sallyport-${host}-run${slot}-gateway`,
     commandLink: "eth0",
     insideLink: "inside",
     outsideLink: "outside",

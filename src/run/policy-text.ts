@@ -41,7 +41,12 @@ export function choosePolicy(choice: PolicyChoice): PolicyInForce {
 function ruleFor(endpoint: string): Record<string, unknown> {
   const ports = /:([\d,*]+)$/.exec(endpoint)?.[1] ?? "443";
   const isOpaque = ports.split(",").some((port) => !spoken.has(port));
-  return { name: `allow ${endpoint}`, to: [endpoint], ...(isOpaque ? { protocol: "tcp" } : {}), reason: "command line" };
+  return {
+    name: `allow ${endpoint}`,
+    to: [endpoint],
+    ...(isOpaque ? { protocol: "tcp" } : {}),
+    reason: "command line",
+  };
 }
 
 function read(file: string): string {

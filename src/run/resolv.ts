@@ -16,7 +16,7 @@ export function resolvConfFor(text: string, gateway: string): string | null {
     const server = /^\s*nameserver\s+(\S+)/.exec(line)?.[1];
     if (server === undefined) return line;
     servers++;
-    if (!/^127\./.test(server) && server !== "::1" && server !== "0.0.0.0" && server !== "::") return line;
+    if (!server.startsWith("127.") && server !== "::1" && server !== "0.0.0.0" && server !== "::") return line;
     changed = true;
     return `nameserver ${gateway}`;
   });

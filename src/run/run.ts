@@ -2,51 +2,100 @@
  * `sallyport run`: any command in its own network namespace behind the data path. Builds a place, starts an enforcer in it,
  * runs the command, and takes everything away again, whatever happens on the way.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { constants, tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import type { EventBody } from "../audit/event.ts";
+import { writeFileSync } from "node:fs";
+import { constants } from "node:os";
+import { join } from "node:path";
+import type { Event } from "../audit/event.ts";
+import { readEvents } from "../audit/read.ts";
+import { SpareThreads } from "../datapath/pool.ts";
 import { Enforcer } from "../enforcer/enforcer.ts";
 import type { PolicyInForce } from "../enforcer/policy-source.ts";
 import { parseResolver, systemResolvers } from "../enforcer/resolvers.ts";
+import { SallyportError } from "../errors.ts";
 import { checkHost } from "../kernel/features.ts";
-import { startCommand } from "./command.ts";
+import { helpersOutside, isResolvConfCovered, startCommand } from "./command.ts";
 import { Destinations, type Destination } from "./destinations.ts";
+import { StateFolder } from "./folder.ts";
 import { attachToHost, detachFromHost, hostPaths, sweepStale } from "./host.ts";
-import { buildNetwork, removeNetwork, withoutV6 } from "./network.ts";
+import { buildNetwork, removeNetwork } from "./network.ts";
 import { type Place, placeOf } from "./place.ts";
-import type { RunReport } from "./report.ts";
+import { type RunSummary, writeReport } from "./report.ts";
 import { bindingsFromHosts, resolvConfFor, textOf } from "./resolv.ts";
-import { claimSlot, exclusively, releaseSlot } from "./slot.ts";
+import { Signals } from "./signals.ts";
+import { claimSlot, exclusively, releaseSlot, slotFolder } from "./slot.ts";
+import type { User } from "./user.ts";
 
 export interface RunOptions {
   argv: string[];
   policy: PolicyInForce;
-  /** Where the record is kept; null: a temporary directory, removed at the end. */
+  /** Who the command runs as; null: root. */
+  user: User | null;
+  /** Where the record is kept; null: nowhere once the run is over. */
   state: string | null;
+  /** An open file for the report; null: none. Closed by the caller. */
+  report: number | null;
   dns: string[];
   dnsDeny: "nxdomain" | "refused";
   /** Called for each destination when it is first seen. */
   onDestination?: (destination: Destination) => void;
-  onEvent?: (event: EventBody) => void;
+  /** Something the user should know, in words. */
+  onWarning?: (message: string) => void;
+}
+
+export interface RunResult {
+  report: RunSummary;
+  /** What of the promise was not kept, in words: enforcement was lost on the way, or events were. Null: nothing. */
+  lost: string | null;
 }
 
 const queue = 0;
 const dnsPort = 1053;
 
 /** Runs the command to its end. Rejects with a SallyportError when enforcement could not be set up; then nothing was run. */
-export async function runCommand(options: RunOptions): Promise<RunReport> {
+export async function runCommand(options: RunOptions): Promise<RunResult> {
   checkHost();
-  const upstreams = options.dns.length > 0 ? options.dns.map(parseResolver) : systemResolvers();
-  const temporary = mkdtempSync(join(tmpdir(), "sallyport-"));
-  const state = options.state === null ? join(temporary, "state") : resolve(options.state);
   const signals = new Signals();
-  const destinations = new Destinations();
-  const events: EventBody[] = [];
-  let place: Place | null = null;
+  const spare = new SpareThreads(1);
+  let kept: StateFolder | null = null;
+  let claim: Claim | null = null;
   try {
-    place = await claimPlace();
-    const enforcer = await Enforcer.start({
+    const upstreams = options.dns.length > 0 ? options.dns.map(parseResolver) : systemResolvers();
+    kept = options.state === null ? null : StateFolder.open(options.state, options.user);
+    for (const path of helpersOutside(options.user)) {
+      options.onWarning?.(`the command can reach ${path}: what it has started there is outside of this firewall`);
+    }
+    claim = await setUp(claimPlace);
+    const state = kept?.path ?? join(claim.folder, "state");
+    return await enforced(options, { ...claim, state, upstreams, spare, signals, kept });
+  } finally {
+    await spare.stop();
+    if (claim !== null) await leavePlace(claim.place);
+    kept?.close();
+    signals.release();
+  }
+}
+
+interface Claim {
+  place: Place;
+  /** Root's own, gone with the run. */
+  folder: string;
+}
+
+interface Stand extends Claim {
+  state: string;
+  upstreams: ReturnType<typeof systemResolvers>;
+  spare: SpareThreads;
+  signals: Signals;
+  kept: StateFolder | null;
+}
+
+async function enforced(options: RunOptions, stand: Stand): Promise<RunResult> {
+  const { place, state } = stand;
+  const destinations = new Destinations();
+  let seen = 0;
+  let lost: string | null = null;
+  const enforcer = await setUp(() =>
+    Enforcer.start({
       namespace: place.gateway,
       inside: [place.insideLink],
       outside: place.outsideLink,
@@ -55,104 +104,98 @@ export async function runCommand(options: RunOptions): Promise<RunReport> {
       queues: 1,
       dnsPort,
       dnsDeny: options.dnsDeny,
-      upstreams,
+      upstreams: stand.upstreams,
       policy: options.policy,
       state,
+      spare: stand.spare,
       fixed: bindingsFromHosts(textOf("/etc/hosts")),
       onEvent: (event) => {
-        events.push(event);
-        options.onEvent?.(event);
+        seen++;
         const begun = destinations.add(event);
         if (begun !== null) options.onDestination?.(begun);
       },
-    });
-    const started = new Date();
-    let exitCode: number;
-    try {
-      exitCode = await execute(options.argv, place, temporary, signals);
-    } finally {
-      await enforcer.endFlows();
-      await enforcer.stop("clean");
-    }
-    return {
-      schema: "sallyport.run/1",
-      command: options.argv,
-      exit_code: exitCode,
-      mode: options.policy.loaded.policy.default.mode,
-      policy: options.policy.loaded.engine.hash,
-      started: started.toISOString(),
-      ended: new Date().toISOString(),
-      destinations: destinations.rows(),
-      events,
-    };
+      onFatal: (message) => {
+        lost = `enforcement was lost: ${message}; new connections were refused`;
+        options.onWarning?.(lost);
+      },
+    }),
+  );
+  const first = enforcer.spool.status().seq - seen + 1;
+  const started = new Date();
+  let exitCode: number;
+  try {
+    exitCode = await execute(options, stand);
   } finally {
-    if (place !== null) await leavePlace(place);
-    rmSync(temporary, { recursive: true, force: true });
-    signals.release();
+    await enforcer.stop("gone");
+  }
+  const { degraded, fault, lost: events } = enforcer.spool.status();
+  if (degraded || events > 0) lost ??= `the record is incomplete: ${fault ?? `${events} events were lost`}`;
+  if (stand.kept?.isInPlace() === false) lost ??= `the record was moved away from ${options.state} during the run`;
+  const report: RunSummary = {
+    schema: "sallyport.run/1",
+    command: options.argv,
+    exit_code: exitCode,
+    mode: options.policy.loaded.policy.default.mode,
+    policy: options.policy.loaded.engine.hash,
+    started: started.toISOString(),
+    ended: new Date().toISOString(),
+    destinations: destinations.rows(),
+  };
+  if (options.report !== null) await writeReport(options.report, report, eventsSince(state, first));
+  return { report, lost };
+}
+
+/** A folder may hold the record of earlier runs. */
+async function* eventsSince(state: string, first: number): AsyncGenerator<Event> {
+  for await (const event of readEvents(state)) if (event.seq >= first) yield event;
+}
+
+/** Whatever fails before the command runs is a failure to enforce. */
+async function setUp<T>(step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    if (error instanceof SallyportError) throw error;
+    throw new SallyportError("PLACE", `Enforcement could not be set up: ${(error as Error).message}`, {}, error);
   }
 }
 
-async function claimPlace(): Promise<Place> {
-  return exclusively((folder) => {
-    sweepStale(folder);
+function claimPlace(): Promise<Claim> {
+  return exclusively((registry) => {
+    sweepStale(registry);
     const paths = hostPaths();
-    const slot = claimSlot(folder, (each) => paths.isFree(placeOf(each, paths.v6)));
-    const place = placeOf(slot, paths.v6);
+    const at = (slot: number) => placeOf(registry.host, slot, paths.globalV6);
+    const slot = claimSlot(registry, (each) => paths.isFree(at(each)));
+    const place = at(slot);
     try {
-      buildNetwork(place, paths.mtu);
-      if (!paths.v6) withoutV6(place);
-      attachToHost(folder, place, paths);
+      buildNetwork(place, paths.mtu, paths.v6);
+      attachToHost(registry, place, paths.v6);
     } catch (error) {
-      detachFromHost(folder, place);
       removeNetwork(place);
-      releaseSlot(folder, slot);
+      detachFromHost(registry, place);
+      releaseSlot(registry, slot);
       throw error;
     }
-    return place;
+    return { place, folder: slotFolder(registry.folder, slot) };
   });
 }
 
 async function leavePlace(place: Place): Promise<void> {
-  await exclusively((folder) => {
-    detachFromHost(folder, place);
+  await exclusively((registry) => {
     removeNetwork(place);
-    releaseSlot(folder, place.slot);
+    detachFromHost(registry, place);
+    releaseSlot(registry, place.slot);
   });
 }
 
-/** The command's exit code, or 128 plus the signal's number that ended it, as shells say it. */
-async function execute(argv: string[], place: Place, folder: string, signals: Signals): Promise<number> {
+/** The command's exit code; that of the signal which came before it could be started. */
+async function execute(options: RunOptions, { place, folder, signals }: Stand): Promise<number> {
   if (signals.received !== null) return 128 + (constants.signals[signals.received] ?? 0);
-  const text = resolvConfFor(textOf("/etc/resolv.conf"), place.v4.inside);
-  const resolvConf = text === null ? null : join(folder, "resolv.conf");
-  if (resolvConf !== null) writeFileSync(resolvConf, text!, { mode: 0o644 });
-  const child = startCommand({ namespace: place.command, argv, resolvConf });
-  signals.forward = (signal) => child.kill(signal);
-  return new Promise<number>((done, reject) => {
-    child.once("error", reject);
-    child.once("exit", (code, signal) => done(signal === null ? (code ?? 1) : 128 + (constants.signals[signal] ?? 0)));
-  });
-}
-
-/**
- * Signals meant for the command. Before it runs they are remembered, so that what is half built is taken away first. On a
- * terminal Ctrl-C reaches the command by itself.
- */
-class Signals {
-  received: NodeJS.Signals | null = null;
-  forward: ((signal: NodeJS.Signals) => void) | null = null;
-  readonly #handled: NodeJS.Signals[] = ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"];
-  readonly #handle = (signal: NodeJS.Signals) => {
-    this.received = signal;
-    const fromTerminal = process.stdin.isTTY && (signal === "SIGINT" || signal === "SIGQUIT");
-    if (!fromTerminal) this.forward?.(signal);
-  };
-
-  constructor() {
-    for (const signal of this.#handled) process.on(signal, this.#handle);
-  }
-
-  release(): void {
-    for (const signal of this.#handled) process.off(signal, this.#handle);
-  }
+  const text = textOf("/etc/resolv.conf");
+  const shown = resolvConfFor(text, place.v4.inside) ?? (isResolvConfCovered() ? text : null);
+  const resolvConf = shown === null ? null : join(folder, "resolv.conf");
+  if (resolvConf !== null) writeFileSync(resolvConf, shown!, { mode: 0o644 });
+  const running = startCommand({ namespace: place.command, argv: options.argv, user: options.user, resolvConf });
+  signals.forward = (signal) => running.signal(signal);
+  return running.exited;
 }

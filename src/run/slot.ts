@@ -1,7 +1,7 @@
 /**
  * A place for one run on this host: a number that its interfaces, namespaces and addresses derive from. Slots live under
- * /run/sallyport, per network namespace of the host part, and name the process that owns them, so that what a killed run
- * left behind is found and taken away by the next one.
+ * /run/sallyport, per network namespace of the host part, and name the process that owns them and its temporary folder, so
+ * that what a killed run left behind is found and taken away by the next one.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,19 +12,27 @@ const root = "/run/sallyport/run";
 const slots = 256;
 const lockWaitMs = 10_000;
 
-/** The folder shared by all runs that stand in this network namespace. */
-export function registry(): string {
-  const { ino } = statSync("/proc/thread-self/ns/net");
-  const folder = join(root, String(ino));
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  return folder;
+/** All runs that stand in one network namespace. */
+export interface Registry {
+  folder: string;
+  /** The namespace's number. */
+  host: number;
+}
+
+/** A slot found in a registry. */
+export interface Claimed {
+  slot: number;
+  /** The process that claimed it still runs. */
+  alive: boolean;
 }
 
 /** Runs `fn` while no other run on this host claims, releases or changes host settings. Throws STATE_IN_USE after 10 s. */
-export async function exclusively<T>(fn: (folder: string) => T | Promise<T>): Promise<T> {
-  const folder = registry();
+export async function exclusively<T>(fn: (registry: Registry) => T | Promise<T>): Promise<T> {
+  const { ino: host } = statSync("/proc/thread-self/ns/net");
+  const folder = join(root, String(host));
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
   let lock: StateLock | null = null;
-  for (const start = Date.now(); lock === null; ) {
+  for (const start = Date.now(); lock === null;) {
     try {
       lock = lockState(folder);
     } catch (error) {
@@ -34,29 +42,43 @@ export async function exclusively<T>(fn: (folder: string) => T | Promise<T>): Pr
     }
   }
   try {
-    return await fn(folder);
+    return await fn({ folder, host });
   } finally {
     lock.release();
   }
 }
 
-/** Takes the lowest free slot that `usable` accepts. Call inside {@link exclusively}. */
-export function claimSlot(folder: string, usable: (slot: number) => boolean): number {
+/**
+ * Takes the lowest free slot that `usable` accepts, and makes its folder for what the run keeps while it lasts. Call
+ * inside {@link exclusively}. Throws STATE_IN_USE when all are taken.
+ */
+export function claimSlot({ folder }: Registry, usable: (slot: number) => boolean): number {
   const taken = new Set(listSlots(folder).map((each) => each.slot));
   for (let slot = 0; slot < slots; slot++) {
     if (taken.has(slot) || !usable(slot)) continue;
-    writeFileSync(slotFile(folder, slot), JSON.stringify({ pid: process.pid, started: startOf(process.pid) }));
+    writeFileSync(slotFile(folder, slot), JSON.stringify({ pid: process.pid, started: startOf(process.pid) }), {
+      mode: 0o600,
+    });
+    rmSync(slotFolder(folder, slot), { recursive: true, force: true });
+    mkdirSync(slotFolder(folder, slot), { mode: 0o700 });
     return slot;
   }
-  throw new SallyportError("STATE_IN_USE", `All ${slots} places for runs on this host are taken or their addresses in use.`);
+  const text = `All ${slots} places for runs on this host are taken or their addresses in use.`;
+  throw new SallyportError("STATE_IN_USE", text);
 }
 
-export function releaseSlot(folder: string, slot: number): void {
+/** Where a run keeps what nobody asked to keep. Root's alone, and away from folders that others can write to. */
+export function slotFolder(folder: string, slot: number): string {
+  return join(folder, `slot-${slot}`);
+}
+
+export function releaseSlot({ folder }: Registry, slot: number): void {
+  rmSync(slotFolder(folder, slot), { recursive: true, force: true });
   rmSync(slotFile(folder, slot), { force: true });
 }
 
-/** Every claimed slot, and whether the process that claimed it still lives. */
-export function listSlots(folder: string): { slot: number; alive: boolean }[] {
+/** Every claimed slot. */
+export function listSlots(folder: string): Claimed[] {
   return readdirSync(folder).flatMap((name) => {
     const number = /^slot-(\d+)\.json$/.exec(name)?.[1];
     if (number === undefined) return [];
@@ -78,11 +100,15 @@ function isAlive(file: string): boolean {
   }
 }
 
-/** When a process started, in clock ticks since boot (proc(5), field 22): with the pid it names a process for good. */
+/**
+ * When a process started, in clock ticks since boot (proc(5), field 22): with the pid it names a process for good. Null
+ * where there is none, or one that is dead and only not yet waited for.
+ */
 function startOf(pid: number): string | null {
   try {
-    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return text.slice(text.lastIndexOf(")") + 2).split(" ")[19] ?? null;
+    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return fields[0] === "Z" || fields[0] === "X" ? null : (fields[19] ?? null);
   } catch {
     return null;
   }

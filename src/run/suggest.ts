@@ -17,16 +17,16 @@ export function suggestPolicy(rows: readonly Destination[]): string {
     const to = usual && row.port === 443 && isNamed ? host : `${host}:${row.port}`;
     endpoints.set(`${to} ${protocol}`, { to, protocol: usual ? null : protocol });
   }
-  const lines = ["version: 1", ""];
+  const lines = ["version: 1"];
   const sorted = [...endpoints.values()].toSorted((a, b) => a.to.localeCompare(b.to));
   const plain = sorted.filter((each) => each.protocol === null);
-  if (endpoints.size > 0) lines.push("rules:");
+  if (endpoints.size > 0) lines.push("", "rules:");
   if (plain.length > 0) {
     lines.push("  - name: seen while monitoring", "    to:");
     for (const { to } of plain) lines.push(`      - ${quoted(to)}`);
   }
-  for (const protocol of [...new Set(sorted.map((each) => each.protocol))].toSorted()) {
-    if (protocol === null) continue;
+  const others = new Set(sorted.flatMap((each) => (each.protocol === null ? [] : [each.protocol])));
+  for (const protocol of [...others].toSorted((a, b) => a.localeCompare(b))) {
     lines.push(`  - name: seen while monitoring (${protocol})`, `    protocol: ${protocol}`, "    to:");
     for (const each of sorted) if (each.protocol === protocol) lines.push(`      - ${quoted(each.to)}`);
   }
