@@ -13,8 +13,15 @@ export const errorTable = {
   UNKNOWN_INTERFACE: { exit: 4, help: "List the interfaces with `ip link` and name one of them." },
   QUEUE_IN_USE: { exit: 4, help: "Another program reads this NFQUEUE number; choose another with --queue." },
   PORT_IN_USE: { exit: 4, help: "Another program listens there; choose another port." },
-  STATE_IN_USE: { exit: 4, help: "Another Sallyport uses this state directory; stop it or choose another with --state." },
+  STATE_IN_USE: {
+    exit: 4,
+    help: "Another Sallyport uses this state directory; stop it or choose another with --state.",
+  },
   STATE_UNWRITABLE: { exit: 4, help: "The state directory must exist on a writable file system with free space." },
+  PLACE: {
+    exit: 4,
+    help: "The network or the namespaces for the command could not be made; the text says which step.",
+  },
   RULESET: { exit: 4, help: "The kernel refused the ruleset; the text says which rule." },
   ENFORCEMENT_LOST: { exit: 1, help: "The data path stopped; new connections are refused until it runs again." },
   NOT_RUNNING: { exit: 1, help: "No Sallyport answers in this state directory; start one or check --state." },

@@ -2,7 +2,7 @@
  * Hears from the kernel that connections have ended, with their byte counts, and passes it on in batches. A thread of its
  * own, so that a busy main thread does not overrun the kernel's event buffer.
  */
-import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { type MessagePort, parentPort, receiveMessageOnPort } from "node:worker_threads";
 import { ConntrackEvents, type Flow } from "../kernel/conntrack.ts";
 import { ALLOW, DENY, PENDING, stateOf } from "../kernel/mark.ts";
 import { inNamespace } from "../kernel/namespace.ts";
@@ -50,4 +50,6 @@ function collect(flow: Flow, ended: EndedFlow[]): void {
   });
 }
 
-run(parentPort!, workerData as ConntrackWorkerData);
+parentPort!.once("message", (data: ConntrackWorkerData | null) => {
+  if (data !== null) run(parentPort!, data);
+});

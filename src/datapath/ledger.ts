@@ -10,6 +10,8 @@ import type { EndedFlow, LiveFlow } from "./messages.ts";
 const reorderMs = 2_000;
 
 export class Ledger {
+  /** Grows with every change. */
+  revision = 0;
   readonly #live = new Map<string, LiveFlow>();
   /** Ends that came before their beginnings. */
   readonly #early = new Map<string, { ended: EndedFlow; at: number }>();
@@ -35,6 +37,7 @@ export class Ledger {
       if (now - early.at <= reorderMs) return early.ended;
     }
     this.#live.set(key, flow);
+    this.revision++;
     return null;
   }
 
@@ -44,6 +47,7 @@ export class Ledger {
     const live = this.#live.get(key);
     if (live !== undefined) {
       this.#live.delete(key);
+      this.revision++;
       return live;
     }
     for (const [old, { at }] of this.#early) {
@@ -52,11 +56,6 @@ export class Ledger {
     }
     this.#early.set(key, { ended, at: now });
     return null;
-  }
-
-  /** The flows that `engine` would not let through any more. */
-  *refusedBy(engine: Engine): Generator<LiveFlow> {
-    for (const flow of this.#live.values()) if (!stillPasses(engine, flow)) yield flow;
   }
 }
 

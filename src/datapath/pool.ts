@@ -30,6 +30,8 @@ export interface DataPathOptions {
   onSettled: (settled: Settled[]) => void;
   /** Connections that ended; `lost` when the kernel had to drop some of these notices. */
   onEnded: (ended: EndedFlow[], lost: boolean) => void;
+  /** Threads begun earlier; the data path sees to them from then on. */
+  spare?: SpareThreads;
   /** Something of ours failed: a thread died (and starts again, unless it dies over and over: then `fatal`), or a packet made it fail. */
   onFailure: (message: string, fatal: boolean) => void;
 }
@@ -45,6 +47,46 @@ interface Thread {
 type Command = ToWorker extends infer T ? (T extends ToWorker ? Omit<T, "sequence"> : never) : never;
 
 const restartsPerMinute = 5;
+
+const queueFile = new URL("./queue-worker.ts", import.meta.url);
+const conntrackFile = new URL("./conntrack-worker.ts", import.meta.url);
+
+/**
+ * Threads that load their modules while their owner still prepares the place, which takes as long. Give them to
+ * {@link DataPath.start}, or stop them.
+ */
+export class SpareThreads {
+  readonly #spare: { file: URL; worker: Worker; failure: Error | null }[] = [];
+
+  /** For so many queues. */
+  constructor(queues: number) {
+    for (const file of [conntrackFile, ...Array.from({ length: queues }, () => queueFile)]) {
+      const each = { file, worker: new Worker(file), failure: null as Error | null };
+      each.worker.once("error", (error: Error) => (each.failure = error));
+      this.#spare.push(each);
+    }
+  }
+
+  /** One of these, or a new one where none is left. Throws what ended it meanwhile. */
+  take(file: URL): Worker {
+    const i = this.#spare.findIndex((each) => each.file === file);
+    if (i < 0) return new Worker(file);
+    const { worker, failure } = this.#spare.splice(i, 1)[0]!;
+    if (failure !== null) throw failure;
+    return worker;
+  }
+
+  /** Ends those that nobody took. By word, not by force: koffi aborts the process when it is interrupted while it loads. */
+  async stop(): Promise<void> {
+    const ended = this.#spare.splice(0).map(async ({ worker, failure }) => {
+      if (failure !== null) return;
+      const exit = new Promise((resolve) => worker.once("exit", resolve));
+      worker.postMessage(null);
+      await exit;
+    });
+    await Promise.all(ended);
+  }
+}
 
 export class DataPath {
   readonly #options: DataPathOptions;
@@ -66,8 +108,11 @@ export class DataPath {
   static async start(options: DataPathOptions): Promise<DataPath> {
     const path = new DataPath(options);
     try {
-      path.#conntrack = await path.#startConntrack();
-      await Promise.all(Array.from({ length: options.queues }, (_, i) => path.#startQueue(i)));
+      const queues = Array.from({ length: options.queues }, (_, i) => path.#startQueue(i));
+      // Each to its end: a thread that is still starting while the rest is undone would stay.
+      const [conntrack, ...others] = await Promise.allSettled([path.#startConntrack(), ...queues]);
+      if (conntrack.status === "fulfilled") path.#conntrack = conntrack.value;
+      for (const each of [conntrack, ...others]) if (each.status === "rejected") throw each.reason;
     } catch (error) {
       await path.stop();
       throw error;
@@ -143,7 +188,7 @@ export class DataPath {
       policy: this.#policy,
       bindings: this.#options.bindings(),
     };
-    const worker = new Worker(new URL("./queue-worker.ts", import.meta.url), { workerData: data });
+    const worker = this.#newWorker(queueFile, data);
     const thread: Thread = { worker, wake: -1, statistics: null, waiting: new Map() };
     thread.wake = await ready(worker);
     // Between the snapshot and now the policy or the bindings may have changed.
@@ -162,7 +207,7 @@ export class DataPath {
 
   async #startConntrack(): Promise<Thread> {
     const data: ConntrackWorkerData = { namespace: this.#options.namespace };
-    const worker = new Worker(new URL("./conntrack-worker.ts", import.meta.url), { workerData: data });
+    const worker = this.#newWorker(conntrackFile, data);
     const thread: Thread = { worker, wake: await ready(worker), statistics: null, waiting: new Map() };
     worker.on("message", (message: FromConntrack) => {
       if (message.kind === "ended") this.#options.onEnded(message.ended, message.lost);
@@ -171,6 +216,12 @@ export class DataPath {
       if (!this.#stopping) this.#options.onFailure(`the connection watcher failed: ${String(error)}`, true);
     });
     return thread;
+  }
+
+  #newWorker(file: URL, data: QueueWorkerData | ConntrackWorkerData): Worker {
+    const worker = this.#options.spare?.take(file) ?? new Worker(file);
+    worker.postMessage(data);
+    return worker;
   }
 
   #received(thread: Thread, message: FromWorker): void {

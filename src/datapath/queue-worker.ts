@@ -5,7 +5,7 @@
  *
  * If this thread dies its queue has no listener and the kernel drops: fail closed. `pool.ts` starts it again.
  */
-import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { type MessagePort, parentPort, receiveMessageOnPort } from "node:worker_threads";
 import { Aggregator } from "../audit/aggregate.ts";
 import { AddressBook } from "../flow/book.ts";
 import type { Effects, FlowMark, FlowReport, Reset } from "../flow/effects.ts";
@@ -243,4 +243,7 @@ function liveFlow(report: FlowReport, now: number): LiveFlow {
   };
 }
 
-new QueueWorker(parentPort!, workerData as QueueWorkerData).run();
+// Not `workerData`: a thread is started before it is known what for, so that its modules are loaded by then.
+parentPort!.once("message", (data: QueueWorkerData | null) => {
+  if (data !== null) new QueueWorker(parentPort!, data).run();
+});

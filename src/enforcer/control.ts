@@ -15,6 +15,13 @@ export function controlSocket(state: string): string {
   return join(state, "control.sock");
 }
 
+/** Throws STATE_UNWRITABLE where the socket of this state directory could not be made, whatever else is right. */
+export function checkControlPath(state: string): void {
+  const path = controlSocket(state);
+  if (Buffer.byteLength(path) <= longestPath) return;
+  throw new SallyportError("STATE_UNWRITABLE", `${path} is longer than a unix socket's name may be (${longestPath}).`);
+}
+
 export interface ControlHandlers {
   /** Loads the policy file again and puts it in force; rejects with a SallyportError. */
   reload: () => Promise<unknown>;
@@ -32,12 +39,7 @@ export class ControlServer {
   /** The caller holds the state directory's lock, so a socket file found there is a dead one. */
   static async start(enforcer: Enforcer, handlers: ControlHandlers): Promise<ControlServer> {
     const path = controlSocket(enforcer.options.state);
-    if (Buffer.byteLength(path) > longestPath) {
-      throw new SallyportError(
-        "STATE_UNWRITABLE",
-        `${path} is longer than a unix socket's name may be (${longestPath}).`,
-      );
-    }
+    checkControlPath(enforcer.options.state);
     rmSync(path, { force: true });
     const server = http.createServer((request, response) => void answer(enforcer, handlers, request, response));
     await new Promise<void>((resolve, reject) => {

@@ -10,17 +10,17 @@ import type { EventBody } from "../audit/event.ts";
 import { lockState, type StateLock } from "../audit/lock.ts";
 import { Spool } from "../audit/spool.ts";
 import type { EndedFlow } from "../datapath/messages.ts";
-import { DataPath } from "../datapath/pool.ts";
+import { DataPath, type SpareThreads } from "../datapath/pool.ts";
 import { SallyportError } from "../errors.ts";
 import { DnsFirewall } from "../dns/firewall.ts";
 import { AddressBook, type Binding } from "../flow/book.ts";
 import { inNamespace } from "../kernel/namespace.ts";
 import { Ruleset, type RulesetOptions, type RulesetState } from "../kernel/ruleset.ts";
-import { readBindings, writeBindings } from "./bindings.ts";
 import { HostSettings } from "./host.ts";
+import { Keeper } from "./keeper.ts";
 import { adopt, type Listeners, openSockets } from "./listeners.ts";
 import { LiveFlows } from "./live-flows.ts";
-import { loadText, type PolicyInForce } from "./policy-source.ts";
+import { loadFile, loadText, type PolicyInForce } from "./policy-source.ts";
 import type { Resolver } from "./resolvers.ts";
 import { type FlowView, type Status, statusOf, viewFlows } from "./status.ts";
 
@@ -40,6 +40,8 @@ export interface EnforcerOptions {
   policy: PolicyInForce;
   /** State directory: record, bindings, lock. */
   state: string;
+  /** Data-path threads begun earlier. */
+  spare?: SpareThreads;
   /** Names that need no DNS (the host's /etc/hosts). */
   fixed: readonly Binding[];
   /** Every event as it is recorded, for whoever shows it. */
@@ -49,6 +51,7 @@ export interface EnforcerOptions {
 }
 
 const housekeepingMs = 1_000;
+const notKept = "what a restart needs cannot be written to the state directory";
 
 export class Enforcer {
   readonly options: EnforcerOptions;
@@ -67,8 +70,8 @@ export class Enforcer {
   #lock: StateLock | null = null;
   #listeners: Listeners | null = null;
   #host: HostSettings;
+  readonly #keeper: Keeper;
   #housekeeping: NodeJS.Timeout | null = null;
-  #bindingsDirty = false;
   #change: Promise<unknown> = Promise.resolve();
   #stopped = false;
   /** The ruleset as this process found it; null before it was touched. */
@@ -78,6 +81,7 @@ export class Enforcer {
     this.options = options;
     this.policy = options.policy;
     this.#host = new HostSettings(options.state, options.namespace);
+    this.#keeper = new Keeper(options.state);
     this.#rules = {
       inside: [...options.inside],
       outside: options.outside,
@@ -117,9 +121,18 @@ export class Enforcer {
    * the new one refuses are ended. Rejects with POLICY_INVALID and changes nothing when the text does not load.
    */
   async setPolicy(text: string, file: string): Promise<{ ended: number }> {
-    const change = this.#change.then(() => this.#setPolicy(text, file));
-    this.#change = change.catch(() => {});
-    return change;
+    return this.#inTurn(() => this.#setPolicy(() => loadText(text, file), file));
+  }
+
+  /** Reads a policy file and does the same; rejects with POLICY_UNREADABLE too. */
+  async reloadPolicy(file: string): Promise<{ ended: number }> {
+    return this.#inTurn(() => this.#setPolicy(() => loadFile(file), file));
+  }
+
+  #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const changed = this.#change.then(change);
+    this.#change = changed.catch(() => {});
+    return changed;
   }
 
   status(): Status {
@@ -127,28 +140,33 @@ export class Enforcer {
   }
 
   flows(): FlowView[] {
-    return viewFlows(this.live.ledger, this.live.conntrack);
+    return viewFlows(this.live);
   }
 
-  /** Records the end of every live flow with its counts so far, for an enforcer whose connections end with it. */
-  endFlows(): void {
-    this.live.endAll(Date.now());
-  }
-
-  /** Stops. `closed` leaves the ruleset in place without a listener: established connections go on, new ones are refused. */
-  async stop(leave: "closed" | "clean"): Promise<void> {
+  /**
+   * Stops. `closed` leaves the ruleset in place without a listener: established connections go on, new ones are refused.
+   * `clean` leaves the host as it was. `gone` is for interfaces that are about to be taken away with all that is on them:
+   * closed until then, and each live connection is recorded as ended with its counts so far.
+   */
+  async stop(leave: "closed" | "clean" | "gone"): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
     if (this.#housekeeping !== null) clearInterval(this.#housekeeping);
     this.record({ kind: "lifecycle", message: "stopped", data: { leave } });
     if (leave === "clean") {
-      this.within(() => this.ruleset.remove());
+      // Forwarding first: between the two nobody is policed.
       this.#host.restore();
+      this.within(() => this.ruleset.remove());
     }
     this.#listeners?.close();
     await this.dns.close();
     await this.dataPath.stop();
-    await writeBindings(this.options.state, this.book, Date.now()).catch(() => {});
+    if (leave === "gone") {
+      // After the threads have told the last they settled.
+      this.live.endAll(Date.now());
+      this.#host.forget();
+    }
+    await this.#keeper.keep(this.book, this.live.ledger, Date.now(), true).catch(() => {});
     this.live?.close();
     await this.spool.close();
     this.#lock?.release();
@@ -159,7 +177,7 @@ export class Enforcer {
     const now = Date.now();
     this.#lock = lockState(options.state);
     this.spool = await Spool.open({ directory: options.state });
-    for (const binding of [...options.fixed, ...readBindings(options.state, now)]) this.book.bind(binding);
+    for (const binding of [...options.fixed, ...this.#keeper.bindings(now)]) this.book.bind(binding);
     const sockets = this.within(() => {
       this.live = new LiveFlows({
         book: this.book,
@@ -175,6 +193,7 @@ export class Enforcer {
       queues: options.queues,
       policy: { policy: this.policy.loaded.policy, at: this.policy.at },
       bindings: () => [...this.book.entries(Date.now())],
+      ...(options.spare === undefined ? {} : { spare: options.spare }),
       onSettled: (settled) => this.live.settled(settled, Date.now()),
       onEnded: (ended, lost) => this.#ended(ended, lost),
       onFailure: (message, fatal) => this.#failed(message, fatal),
@@ -226,7 +245,7 @@ export class Enforcer {
 
   /** Binds names in this book and in every data-path thread. */
   async bind(bindings: Binding[]): Promise<void> {
-    this.#bindingsDirty = true;
+    this.#keeper.bindingsChanged();
     for (const binding of bindings) this.book.bind(binding);
     await this.dataPath.bind(bindings);
   }
@@ -248,21 +267,22 @@ export class Enforcer {
     return this.#listeners!.addresses.has(address) ? null : { address, port: flow.original.destinationPort };
   }
 
-  async #setPolicy(text: string, file: string): Promise<{ ended: number }> {
+  async #setPolicy(load: () => PolicyInForce, file: string): Promise<{ ended: number }> {
     let next: PolicyInForce;
     try {
-      next = loadText(text, file);
+      next = load();
     } catch (error) {
       this.rejected = { at: new Date().toISOString(), message: (error as Error).message };
       this.record({ kind: "policy", message: "rejected", data: { file, error: (error as Error).message } });
       throw error;
     }
     const before = this.policy.loaded.engine.hash;
+    const closed = this.live.closed();
     await this.dataPath.setPolicy({ policy: next.loaded.policy, at: next.at });
     this.policy = next;
     this.policySince = new Date();
     this.rejected = null;
-    const ended = this.live.endRefused();
+    const ended = this.live.endRefused(closed, Date.now());
     this.record({
       kind: "policy",
       message: "in force",
@@ -278,7 +298,8 @@ export class Enforcer {
 
   /** Connections from before this process (threat T8). */
   #adoptFlows(): void {
-    const { kept, ended } = this.live.adopt(Date.now());
+    const now = Date.now();
+    const { kept, ended } = this.live.adopt(this.#keeper.flows(now), now);
     if (kept + ended > 0) this.record({ kind: "lifecycle", message: "took over", data: { kept, ended } });
   }
 
@@ -293,11 +314,9 @@ export class Enforcer {
   #housekeep(): void {
     const now = Date.now();
     this.book.sweep(now);
-    if (!this.#bindingsDirty) return;
-    this.#bindingsDirty = false;
-    writeBindings(this.options.state, this.book, now).then(
-      () => this.problems.delete("bindings cannot be written"),
-      () => this.problems.add("bindings cannot be written"),
+    this.#keeper.keep(this.book, this.live.ledger, now).then(
+      () => this.problems.delete(notKept),
+      () => this.problems.add(notKept),
     );
   }
 
@@ -306,8 +325,9 @@ export class Enforcer {
     this.#stopped = true;
     // A ruleset that was there before belongs to an enforcer that ran here: it stays, closed.
     if (this.#found === "absent") {
-      this.within(() => this.ruleset.remove());
+      // Forwarding first: between the two nobody is policed.
       this.#host.restore();
+      this.within(() => this.ruleset.remove());
     }
     this.#listeners?.close();
     await this.dns?.close();

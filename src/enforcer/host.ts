@@ -1,4 +1,5 @@
 /** The kernel settings that the data path relies on, with their former values kept in the state directory. */
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { inNamespace } from "../kernel/namespace.ts";
 import { enableForwarding, Settings } from "../kernel/settings.ts";
@@ -20,11 +21,13 @@ const tracking: readonly (readonly [string, string])[] = [
 ];
 
 export class HostSettings {
+  readonly #file: string;
   readonly #settings: Settings;
   readonly #namespace: string | null;
 
   constructor(state: string, namespace: string | null) {
-    this.#settings = new Settings(join(state, "host.json"));
+    this.#file = join(state, "host.json");
+    this.#settings = new Settings(this.#file);
     this.#namespace = namespace;
   }
 
@@ -39,6 +42,11 @@ export class HostSettings {
   /** Puts back what was there before. */
   restore(): void {
     this.#within(() => this.#settings.restore());
+  }
+
+  /** The place is gone, and its settings with it: what is kept of them must not be put back anywhere else. */
+  forget(): void {
+    rmSync(this.#file, { force: true });
   }
 
   #within(fn: () => void): void {

@@ -3,13 +3,14 @@
  * of those that the policy no longer allows (threat T8).
  */
 import type { EventBody } from "../audit/event.ts";
-import { Ledger } from "../datapath/ledger.ts";
+import { Ledger, stillPasses } from "../datapath/ledger.ts";
 import type { EndedFlow, LiveFlow, Settled } from "../datapath/messages.ts";
 import type { AddressBook } from "../flow/book.ts";
 import { Conntrack, type Flow } from "../kernel/conntrack.ts";
+import { ALLOW, PENDING, STATE_MASK, stateOf } from "../kernel/mark.ts";
 import { RawSender } from "../kernel/raw.ts";
 import type { Engine } from "../policy/decision.ts";
-import { adoptFlows } from "./adopt-flows.ts";
+import { describeFlow } from "./adopt-flows.ts";
 import { endFlow } from "./end-flows.ts";
 import { flowEndEvent, policyChangedEvent } from "./events.ts";
 
@@ -70,19 +71,59 @@ export class LiveFlows {
     );
   }
 
-  /** Ends every live connection that the policy now in force refuses; returns how many. */
-  endRefused(): number {
-    const refused = [...this.ledger.refusedBy(this.#options.engine())];
-    for (const flow of refused) this.#end(flow);
-    return refused.length;
+  /** Connections that both sides have closed and the kernel still remembers. Ask before a policy changes. */
+  closed(): ReadonlySet<LiveFlow> {
+    const closed = new Set<LiveFlow>();
+    for (const flow of this.conntrack.dump()) {
+      const live = isAlive(flow) ? undefined : this.ledger.get({ ...flow.original, protocol: flow.protocol });
+      if (live !== undefined) closed.add(live);
+    }
+    return closed;
   }
 
-  /** Connections from before this process: judged by what is still known of them. */
-  adopt(now: number): { kept: number; ended: number } {
-    const { kept, refused } = adoptFlows(this.conntrack, this.#options.book, this.#options.engine(), now);
-    for (const flow of kept) this.ledger.begin(flow, now);
-    for (const flow of refused) this.#end(flow);
-    return { kept: kept.length, ended: refused.length };
+  /**
+   * Ends every connection that the kernel forwards and the policy now in force refuses; returns how many of them lived. The
+   * kernel's table says which there are: one that this process knows nothing of is judged by its addresses. The data path may
+   * have reset some already and leaves it to us to tell; those in `closed` ended before and nobody would notice.
+   */
+  endRefused(closed: ReadonlySet<LiveFlow>, now: number): number {
+    const { book, engine } = this.#options;
+    let ended = 0;
+    for (const flow of this.conntrack.dump()) {
+      const live = this.ledger.get({ ...flow.original, protocol: flow.protocol });
+      const known = live ?? (stateOf(flow.mark) === ALLOW ? describeFlow(flow, book, engine(), now) : null);
+      if (known === null || !isForwarded(flow) || stillPasses(engine(), known)) continue;
+      endFlow(known, this.conntrack, this.#raw);
+      if (live === undefined ? !isAlive(flow) : closed.has(live)) continue;
+      this.#options.record(policyChangedEvent(known, engine()));
+      ended++;
+    }
+    return ended;
+  }
+
+  /**
+   * Connections from before this process: ends those that are refused, keeps the others. `before` is what the last process
+   * wrote down of them.
+   */
+  adopt(before: Ledger, now: number): { kept: number; ended: number } {
+    const { book, engine } = this.#options;
+    let found = 0;
+    for (const flow of this.conntrack.dump({ mark: ALLOW, mask: STATE_MASK })) {
+      if (!isAlive(flow)) continue;
+      const known = before.get({ ...flow.original, protocol: flow.protocol });
+      this.ledger.begin(known ?? describeFlow(flow, book, engine(), now), now);
+      found++;
+    }
+    const ended = this.endRefused(new Set(), now);
+    return { kept: found - ended, ended };
+  }
+
+  /** The live connections as the kernel counts them now. */
+  *views(): Generator<{ live: LiveFlow; flow: Flow }> {
+    for (const flow of this.conntrack.dump()) {
+      const live = this.ledger.get({ ...flow.original, protocol: flow.protocol });
+      if (live !== undefined && isForwarded(flow) && isAlive(flow)) yield { live, flow };
+    }
   }
 
   close(): void {
@@ -90,14 +131,20 @@ export class LiveFlows {
     this.#raw.close();
   }
 
-  #end(flow: LiveFlow): void {
-    endFlow(flow, this.conntrack, this.#raw);
-    this.#options.record(policyChangedEvent(flow, this.#options.engine()));
-  }
-
   #recordEnd(live: LiveFlow, ended: EndedFlow, now: number): void {
     this.#options.record(flowEndEvent(live, ended, now, this.#options.engine()));
   }
+}
+
+/** The kernel lets its packets through: those of pending flows are still read, request by request (plain HTTP). */
+function isForwarded(flow: Flow): boolean {
+  const state = stateOf(flow.mark);
+  return state === ALLOW || state === PENDING;
+}
+
+/** The kernel remembers closed connections for a while; late packets of theirs are not a connection any more. */
+function isAlive(flow: Flow): boolean {
+  return flow.tcpState !== "TIME_WAIT" && flow.tcpState !== "CLOSE";
 }
 
 function countsOf(flow: Flow): EndedFlow {

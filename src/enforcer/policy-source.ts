@@ -49,26 +49,32 @@ function invalid(problems: readonly Problem[]): SallyportError {
   return new SallyportError("POLICY_INVALID", `The policy does not load.\n${text}`, { problems });
 }
 
-/** Watches a policy file and the dates in it; calls `changed` when the text or what a date means is different. */
+/** What a {@link PolicyWatch} calls: when the file's content may be another, and when a date set with `at` has passed. */
+export interface PolicyWatcher {
+  replaced: () => void;
+  due: () => void;
+}
+
+/** Watches a policy file and the dates in it. */
 export class PolicyWatch {
   readonly #file: string;
-  readonly #changed: () => void;
-  #watcher: FSWatcher | null = null;
+  readonly #watcher: PolicyWatcher;
+  #watch: FSWatcher | null = null;
   #poll: NodeJS.Timeout | null = null;
   #settle: NodeJS.Timeout | null = null;
   #date: NodeJS.Timeout | null = null;
   #seen: string;
 
-  constructor(file: string, changed: () => void) {
+  constructor(file: string, watcher: PolicyWatcher) {
     this.#file = file;
-    this.#changed = changed;
+    this.#watcher = watcher;
     this.#seen = fingerprint(file);
     try {
       // The directory, not the file: a replaced file is another inode.
-      this.#watcher = watch(dirname(file), (_, name) => {
+      this.#watch = watch(dirname(file), (_, name) => {
         if (name === null || name === basename(file)) this.#look();
       });
-      this.#watcher.on("error", () => this.#watcher?.close());
+      this.#watch.on("error", () => this.#watch?.close());
     } catch {
       // No inotify (limits, odd file systems): the poll below is enough, only slower.
     }
@@ -82,11 +88,11 @@ export class PolicyWatch {
     if (date === null) return;
     const wait = Math.max(0, date.getTime() - Date.now());
     const due = wait <= longestTimer;
-    this.#date = setTimeout(() => (due ? this.#changed() : this.at(date)), Math.min(wait, longestTimer)).unref();
+    this.#date = setTimeout(() => (due ? this.#watcher.due() : this.at(date)), Math.min(wait, longestTimer)).unref();
   }
 
   close(): void {
-    this.#watcher?.close();
+    this.#watch?.close();
     for (const timer of [this.#poll, this.#settle, this.#date]) if (timer !== null) clearTimeout(timer);
   }
 
@@ -95,7 +101,7 @@ export class PolicyWatch {
     if (seen === this.#seen) return;
     this.#seen = seen;
     if (this.#settle !== null) clearTimeout(this.#settle);
-    this.#settle = setTimeout(this.#changed, settleMs);
+    this.#settle = setTimeout(this.#watcher.replaced, settleMs);
   }
 }
 

@@ -1,15 +1,14 @@
 /** What `status` tells, on the control socket and in `--json`. */
 import { formatAddress } from "../address/ip.ts";
 import type { SpoolStatus } from "../audit/spool.ts";
-import type { Ledger } from "../datapath/ledger.ts";
 import type { WorkerStatistics } from "../datapath/messages.ts";
 import type { DnsStats } from "../dns/types.ts";
-import type { Conntrack } from "../kernel/conntrack.ts";
 import { queueStatistics } from "../kernel/nfqueue.ts";
 import type { RulesetState } from "../kernel/ruleset.ts";
 import { version } from "../version.ts";
 import type { Enforcer } from "./enforcer.ts";
 import { protocolOf } from "./events.ts";
+import type { LiveFlows } from "./live-flows.ts";
 
 export interface Status {
   schema: "sallyport.status/1";
@@ -89,7 +88,7 @@ export function statusOf(enforcer: Enforcer): Status {
     outside: options.outside,
     ruleset,
     threads: { running: dataPath.running, wanted: options.queues },
-    flows: { live: enforcer.live.ledger.size, undecided: work.pending },
+    flows: { live: [...enforcer.live.views()].length, undecided: work.pending },
     decisions: {
       packets: work.packets,
       allowed: work.allowed,
@@ -110,11 +109,9 @@ export function statusOf(enforcer: Enforcer): Status {
 }
 
 /** The live flows with the kernel's counts so far, longest-lived first. */
-export function viewFlows(ledger: Ledger, conntrack: Conntrack): FlowView[] {
+export function viewFlows(flows: LiveFlows): FlowView[] {
   const views: FlowView[] = [];
-  for (const flow of conntrack.dump()) {
-    const live = ledger.get({ ...flow.original, protocol: flow.protocol });
-    if (live === undefined) continue;
+  for (const { live, flow } of flows.views()) {
     views.push({
       since: new Date(live.since).toISOString(),
       source: formatAddress(live.source),

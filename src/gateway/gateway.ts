@@ -2,14 +2,12 @@
  * The network gateway: an enforcer for everything that arrives on the inside interfaces of this host, with its policy file
  * watched, a control socket, and word to systemd. Runs until it is told to stop.
  */
-import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { EventBody } from "../audit/event.ts";
-import { ControlServer } from "../enforcer/control.ts";
+import { checkControlPath, ControlServer } from "../enforcer/control.ts";
 import { Enforcer } from "../enforcer/enforcer.ts";
 import { loadFile, PolicyWatch } from "../enforcer/policy-source.ts";
 import { parseResolver, systemResolvers } from "../enforcer/resolvers.ts";
-import { SallyportError } from "../errors.ts";
 import { checkHost } from "../kernel/features.ts";
 import { requireInterfaces } from "../kernel/interfaces.ts";
 import { notifySystemd } from "../kernel/notify.ts";
@@ -45,6 +43,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const file = resolve(options.policy);
   const policy = loadFile(file);
   const upstreams = options.dns.length > 0 ? options.dns.map(parseResolver) : systemResolvers();
+  const state = resolve(options.state);
+  checkControlPath(state);
   checkHost();
   requireInterfaces([...options.inside, ...(options.outside === null ? [] : [options.outside])]);
   let end: (code: number) => void = () => {};
@@ -60,7 +60,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     dnsDeny: options.dnsDeny,
     upstreams,
     policy,
-    state: resolve(options.state),
+    state,
     fixed: [],
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
     onFatal: (message) => {
@@ -68,24 +68,33 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       void shutdown(1);
     },
   });
-  const reload = () => enforcer.setPolicy(readPolicy(file), file);
-  const announce = () => {
-    reload().then(
-      ({ ended }) => {
-        watch.at(enforcer.policy.loaded.nextChange);
-        options.say(`policy ${shortHash(enforcer)} in force, ${ended} connections ended`);
-      },
+  const reload = async () => {
+    const { ended } = await enforcer.reloadPolicy(file);
+    watch.at(enforcer.policy.loaded.nextChange);
+    return ended;
+  };
+  const announce = (change: Promise<number>) => {
+    change.then(
+      (ended) => options.say(`policy ${shortHash(enforcer)} in force, ${ended} connections ended`),
       (error: Error) => options.say(`policy not changed: ${error.message}`),
     );
   };
-  const watch = new PolicyWatch(file, announce);
+  const watch = new PolicyWatch(file, {
+    replaced: () => announce(reload()),
+    // The text in force, not the file's: a broken file must not keep a rule alive beyond its date.
+    due: () => announce(renew()),
+  });
+  const renew = async () => {
+    const { ended } = await enforcer.setPolicy(enforcer.policy.text, file);
+    watch.at(enforcer.policy.loaded.nextChange);
+    return ended;
+  };
   watch.at(policy.loaded.nextChange);
   let control: ControlServer;
   try {
     control = await ControlServer.start(enforcer, {
       reload: async () => {
-        const { ended } = await reload();
-        watch.at(enforcer.policy.loaded.nextChange);
+        const ended = await reload();
         return { policy: enforcer.policy.loaded.engine.hash, ended };
       },
     });
@@ -108,15 +117,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   options.say(
     `ready: enforcing policy ${shortHash(enforcer)} on ${options.inside.join(", ")} (default ${policy.loaded.policy.default.mode})`,
   );
-  return { enforcer, stopped, stop: () => void shutdown(0), reload: announce };
-}
-
-function readPolicy(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    throw new SallyportError("POLICY_UNREADABLE", `${file}: ${(error as Error).message}`, { file }, error);
-  }
+  return { enforcer, stopped, stop: () => void shutdown(0), reload: () => announce(reload()) };
 }
 
 function shortHash(enforcer: Enforcer): string {

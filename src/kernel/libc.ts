@@ -31,6 +31,7 @@ const native = {
   setns: library.func("int setns(int, int)"),
   unshare: library.func("int unshare(int)"),
   close: library.func("int close(int)"),
+  fcntl: library.func("int fcntl(int, int, int)"),
 };
 
 if (endianness() !== "LE" || (process.arch !== "x64" && process.arch !== "arm64")) {
@@ -64,6 +65,8 @@ export const POLLIN = 0x1;
 export const POLLERR = 0x8;
 export const POLLHUP = 0x10;
 export const POLLNVAL = 0x20;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
 export const CLONE_NEWNET = 0x40000000;
 
 /** errno values that callers of the `-errno` functions compare with. */
@@ -114,6 +117,11 @@ export function addressOf(bytes: Uint8Array): bigint {
 /** A new close-on-exec socket's descriptor. */
 export function socket(domain: number, type: number, protocol: number): number {
   return checked(native.socket(domain, type | SOCK_CLOEXEC, protocol), "socket");
+}
+
+/** No program started from now on gets this descriptor. One that is not open is no error. */
+export function closeOnExec(fd: number): void {
+  native.fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
 export function bind(fd: number, socketAddress: Uint8Array): void {

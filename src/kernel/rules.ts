@@ -8,14 +8,15 @@
  *    for nothing. Neighbour discovery to this link is allowed (SALLYPORT-ND, IPv6), port 53 gets state DNS. A SYN goes to
  *    SALLYPORT-ASK whatever its flow's mark says, so that a reused port pair never inherits a verdict. Packets of allowed
  *    flows get state ALLOW and leave; ICMP errors are not packets of their flow and do not, except for the small ones
- *    that path MTU discovery needs. Bare ACKs of pending flows stay pending (where the kernel has the bpf match). Answers to connections this host itself opened are allowed. All else goes to
- *    SALLYPORT-ASK, which tells user space what it cannot see (LOCAL, BROADCAST, INVALID, and the flow's state so far,
- *    never ALLOW) and queues the packet. No `--queue-bypass`: without a listener the packet is dropped.
+ *    that path MTU discovery needs. Bare ACKs of pending flows stay pending (where the kernel has the bpf match). Answers
+ *    to connections this host itself opened are allowed. All else goes to SALLYPORT-ASK, which tells user space what it
+ *    cannot see (LOCAL, BROADCAST, INVALID, and the flow's state so far, never ALLOW) and queues the packet. No
+ *    `--queue-bypass`: without a listener the packet is dropped.
  *    User space accepts with a mark of state PENDING, ALLOW or DENY; the packet goes on with the next *hook*.
  * 2. nat PREROUTING, SALLYPORT-DNS. State DNS is redirected to our DNS firewall, whatever server it was sent to.
  * 3. mangle FORWARD, SALLYPORT-SAVE, or mangle INPUT, SALLYPORT-LOCAL. The state is saved as the flow's connmark
- *    (SALLYPORT-KEEP). A packet without a state is dropped here, wherever a later rule would accept it; so is DNS that is
- *    about to be forwarded.
+ *    (SALLYPORT-KEEP), unless the flow got its verdict meanwhile. A packet without a state is dropped here, wherever a
+ *    later rule would accept it; so is DNS that is about to be forwarded.
  * 4. filter FORWARD, SALLYPORT-FORWARD, or filter INPUT, SALLYPORT-INPUT. ALLOW and PENDING are accepted, DENY is
  *    answered (RST, or ICMP administratively prohibited) and the rest dropped: no later rule sees it.
  * 5. mangle POSTROUTING, SALLYPORT-POST. DENY is dropped, should anything before have accepted it.
@@ -139,11 +140,13 @@ function mangleRules(family: 4 | 6, options: RulesetOptions): TableRules {
   ]);
   chains.set("SALLYPORT-SAVE", [
     `${marked(ALLOW)} ${connmarked(ALLOW)} -j RETURN`,
+    ...overtaken(),
     ...[ALLOW, PENDING, DENY].map((state) => `${marked(state)} -g SALLYPORT-KEEP`),
     "-j DROP",
   ]);
   chains.set("SALLYPORT-LOCAL", [
     `${marked(ALLOW)} ${connmarked(ALLOW)} -j RETURN`,
+    ...overtaken(),
     ...[ALLOW, PENDING, DENY, DNS].map((state) => `${marked(state)} -g SALLYPORT-KEEP`),
     "-j DROP",
   ]);
@@ -166,6 +169,20 @@ function mangleRules(family: 4 | 6, options: RulesetOptions): TableRules {
     ["POSTROUTING", ["-j SALLYPORT-POST"]],
   ]);
   return { table: "mangle", chains, jumps };
+}
+
+/**
+ * Packets whose flow got its verdict while they were on their way from the queue, on another processor: they must not put
+ * the mark back. A pending one goes on and writes nothing, and one let through of a connection that was ended since is
+ * dropped. A SYN begins anew, so its state always counts; datagrams of a refused flow may be allowed by a later policy.
+ */
+function overtaken(): string[] {
+  const later = "-p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN";
+  return [
+    `${marked(PENDING)} ${connmarked(PENDING)} -j RETURN`,
+    `${later} ${marked(PENDING)} ${connmarked(ALLOW)} -j RETURN`,
+    `${later} ${marked(ALLOW)} ${connmarked(DENY)} -j DROP`,
+  ];
 }
 
 /**

@@ -19,7 +19,7 @@ import {
   type TableRules,
   tables,
 } from "./rules.ts";
-import { deleteEmptyTable } from "./tables.ts";
+import { deleteEmptyTables, type EmptyTable } from "./tables.ts";
 
 export type { RulesetOptions } from "./rules.ts";
 
@@ -52,7 +52,7 @@ interface SavedTable {
   jumps: string[];
   /** Everything of ours, and of each built-in chain the leading rules that are ours. */
   lines: string[];
-  /** Whether the table holds anything at all but empty built-in chains with policy ACCEPT. */
+  /** Whether the table holds anything of others: a rule, a chain, or a built-in chain's policy that is not ACCEPT. */
   inUse: boolean;
 }
 
@@ -79,9 +79,10 @@ export class Ruleset {
 
   /** Makes the kernel's rules ours, whatever of ours is there already. Throws SallyportError RULESET, MISSING_TOOL. */
   apply(): void {
-    const wasAbsent = this.state() === "absent";
+    const found = new Map(families().map((family) => [family, readSaved(family, this.#owned)]));
+    const wasAbsent = textOf(found) === "";
     try {
-      for (const family of families()) applyFamily(family, this.#owned);
+      for (const [family, saved] of found) applyFamily(family, this.#owned, saved);
       this.#applied = fingerprint(this.#owned);
     } catch (error) {
       // Half a ruleset would cut off the inside for good with nobody to serve it.
@@ -119,31 +120,33 @@ const tool = (family: 4 | 6, action: "save" | "restore") => `${family === 4 ? "i
 /** Takes out every rule and chain of ours, from whatever process, and the tables that we made and nobody else uses. */
 export function removeRuleset(owned: Owner, keepMarker = false): void {
   const { marker } = owned;
+  const unused: EmptyTable[] = [];
   for (const family of families()) {
+    const ours = new Map<Table, EmptyTable>();
     restore(family, owned, (saved) => {
       const text: string[] = [];
+      ours.clear();
       // The filter table goes last: until then what comes from the inside is dropped for want of a mark.
       for (const table of tables.toReversed()) {
         const found = saved.get(table);
         if (found === undefined || found.chains.length === 0) continue;
         text.push(`*${table}`, ...found.jumps.map((rule) => rule.replace(/^-A/, "-D")));
         text.push(...found.chains.map((chain) => `-F ${chain}`));
-        text.push(...found.chains.filter((chain) => chain !== marker).map((chain) => `-X ${chain}`), "COMMIT");
+        const leaving = found.chains.filter((chain) => !keepMarker || chain !== marker);
+        text.push(...leaving.map((chain) => `-X ${chain}`), "COMMIT");
+        if (leaving.includes(marker) && !found.inUse) ours.set(table, { family, table });
       }
       return text;
     });
-    for (const [table, found] of readSaved(family, owned)) {
-      if (keepMarker || !found.chains.includes(marker)) continue;
-      restore(family, owned, () => [`*${table}`, `-X ${marker}`, "COMMIT"]);
-      if (readSaved(family, owned).get(table)?.inUse === false) deleteEmptyTable(family, table);
-    }
+    unused.push(...ours.values());
   }
+  deleteEmptyTables(unused);
 }
 
-function applyFamily(family: 4 | 6, owned: OwnedRules): void {
+function applyFamily(family: 4 | 6, owned: OwnedRules, found: Saved): void {
   const rules = owned.rules(family);
   const { marker } = owned;
-  restore(family, owned, (saved) => {
+  const render = (saved: Saved) => {
     const text: string[] = [];
     for (const { table, chains, jumps } of rules) {
       const found = saved.get(table);
@@ -158,16 +161,18 @@ function applyFamily(family: 4 | 6, owned: OwnedRules): void {
       text.push(...stale.map((chain) => `-X ${chain}`), "COMMIT");
     }
     return text;
-  });
+  };
+  restore(family, owned, render, found);
 }
 
 /**
  * Feeds the lines that `render` makes from what is there now. Another program may change rules between our reading and
  * our writing, so that a rule to delete is gone: then once more from the start.
+ * `found` is such a reading, just made.
  */
-function restore(family: 4 | 6, owned: Owner, render: (saved: Saved) => string[]): void {
+function restore(family: 4 | 6, owned: Owner, render: (saved: Saved) => string[], found?: Saved): void {
   for (let i = 1; ; i++) {
-    const lines = render(readSaved(family, owned));
+    const lines = render(i === 1 && found !== undefined ? found : readSaved(family, owned));
     if (lines.length === 0) return;
     try {
       return feed(family, lines);
@@ -193,11 +198,13 @@ function refusal(family: 4 | 6, lines: readonly string[], stderr: string): Sally
 }
 
 function fingerprint(owned: Owner): string {
+  return textOf(new Map(families().map((family) => [family, readSaved(family, owned)])));
+}
+
+function textOf(found: ReadonlyMap<4 | 6, Saved>): string {
   const lines: string[] = [];
-  for (const family of families()) {
-    for (const [table, found] of readSaved(family, owned)) {
-      if (found.lines.length > 0) lines.push(`*${table} ${family}`, ...found.lines);
-    }
+  for (const [family, saved] of found) {
+    for (const [table, each] of saved) if (each.lines.length > 0) lines.push(`*${table} ${family}`, ...each.lines);
   }
   return lines.join("\n");
 }
@@ -221,17 +228,20 @@ export function parseSaved(text: string, { prefix, marker }: Owner = enforcerOwn
     } else if (current === null) continue;
     else if (line.startsWith(":")) {
       const [chain, policy] = line.slice(1).split(" ") as [string, string];
-      if (chain === marker || chain.startsWith(prefix)) current.chains.push(chain);
+      const isOurs = chain === marker || chain.startsWith(prefix);
+      if (isOurs) current.chains.push(chain);
       if (chain.startsWith(prefix)) current.lines.push(`:${chain}`);
-      if (policy !== "ACCEPT") current.inUse = true;
+      if (!isOurs && policy !== "ACCEPT") current.inUse = true;
     } else if (line.startsWith("-A ")) {
       const chain = line.split(" ")[1]!;
-      current.inUse = true;
       const ours = chain.startsWith(prefix);
       const jump = !ours && new RegExp(` -[jg] ${prefix}\\S+$`).test(line);
       if (jump) current.jumps.push(line);
       if (ours || (jump && !passed.has(chain))) current.lines.push(line);
-      if (!ours && !jump) passed.add(chain);
+      if (!ours && !jump) {
+        passed.add(chain);
+        current.inUse = true;
+      }
     }
   }
   return saved;

@@ -33,6 +33,11 @@ export class Settings {
     renameSync(`${this.#file}.new`, this.#file);
   }
 
+  /** The value that was there before it was changed; undefined where it was not. */
+  former(name: string): string | undefined {
+    return this.#saved[name];
+  }
+
   /** Puts everything back. What is gone meanwhile (an interface) is passed over. */
   restore(): void {
     // `all` overwrites the interfaces' own values, so it goes first.
