@@ -27,7 +27,9 @@ const levels = [
 const pureRooms = ["errors.ts", "address", "wire", "policy", "flow"];
 
 /** Files over the limit, each with the reason why it has no wall to move. */
-const excused: Record<string, string> = {};
+const excused: Record<string, string> = {
+  "test/gateway/attempts.ts": "a table: a row for every way out, read against the threat list",
+};
 const longest = 350;
 /** A suite for one promise reads from top to bottom; cutting it would part cases from what they share. */
 const longestTest = 500;
@@ -274,7 +276,9 @@ describe("every file", () => {
     const lengths = all.map((module) => [module.path, module.text.split("\n").length - 1] as const);
     const long = lengths.filter(([path, lines]) => lines > limit(path) && !(path in excused));
     assert.deepEqual(long, []);
-    const idle = Object.keys(excused).filter((path) => !lengths.some(([at, lines]) => at === path && lines > limit(path)));
+    const idle = Object.keys(excused).filter(
+      (path) => !lengths.some(([at, lines]) => at === path && lines > limit(path)),
+    );
     assert.deepEqual(idle, [], "excused, but short or gone");
   });
 });
