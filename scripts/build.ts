@@ -17,7 +17,8 @@ const dist = fileURLToPath(new URL("../dist", import.meta.url));
 /** `new URL("./worker.ts", import.meta.url)`: how worker threads and data files are named. */
 const urlReference = /new URL\(\s*"(\.{1,2}\/[^"]+)\.ts",\s*import\.meta\.url\s*,?\s*\)/g;
 
-const isTest = (file: string) => /(\.test|[./]arbitrary)\.ts$|(^|\/)(testing|fixtures|testdata|corpus|golden)\//.test(file);
+const isTest = (file: string) =>
+  /(\.test|[./]arbitrary)\.ts$|(^|\/)(testing|fixtures|testdata|corpus|golden)\//.test(file);
 
 /** Keeps every import an import, with the ending its target has in `dist/`. */
 const importsStay: Plugin = {

@@ -69,14 +69,19 @@ export function judge(output: string, events: readonly Event[], target: string):
   });
 }
 
-/** A documentation address (RFC 5737) outside the host's own networks, which labs use themselves; null where there is none. */
-export function documentationAddress(): string | null {
+/**
+ * A documentation address (RFC 5737) outside the host's own networks and not one of `contacted`, for labs use these ranges
+ * themselves; null where there is none.
+ */
+export function documentationAddress(contacted: readonly string[]): string | null {
   const own = routes().flatMap(({ destination }) => {
     const cidr = parseCidr(destination);
     return isCidrDefect(cidr) ? [] : [cidr];
   });
   const candidates = ["198.51.100.66", "203.0.113.166", "192.0.2.166"];
-  return candidates.find((text) => !own.some((cidr) => cidrContains(cidr, parseAddress(text)!))) ?? null;
+  const isFree = (text: string) =>
+    !contacted.includes(text) && !own.some((cidr) => cidrContains(cidr, parseAddress(text)!));
+  return candidates.find(isFree) ?? null;
 }
 
 function shown({ kind, destination }: Event): Shown {

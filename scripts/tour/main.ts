@@ -3,13 +3,14 @@
  * then tries to get out, and shows for each try which rule refused it and why. Ends by comparing the host with what it was.
  * Every line it prints comes from what just happened; it fails when a step did not do what it says.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Event } from "../../src/audit/event.ts";
 import { reasonTexts } from "../../src/policy/reason.ts";
 import { table, type RunReport } from "../../src/run/report.ts";
 import { suggestPolicy } from "../../src/run/suggest.ts";
+import { invokingUser } from "../../src/run/user.ts";
 import { documentationAddress, judge } from "./escapes.ts";
 import { block, columns, command, paint, say, step } from "./print.ts";
 import { differences, takeSnapshot } from "./snapshot.ts";
@@ -22,6 +23,9 @@ const before = takeSnapshot();
 const begun = performance.now();
 const folder = mkdtempSync(join(tmpdir(), "sallyport-tour-"));
 const file = (name: string) => join(folder, name);
+// Under sudo the command is the user's, and a report is written with his rights.
+const user = invokingUser(process.env);
+if (user !== null) chownSync(folder, user.uid, user.gid);
 const sallyport = join(home, "sallyport");
 let interrupted = false;
 process.on("SIGINT", () => (interrupted = true));
@@ -55,7 +59,7 @@ async function tour(): Promise<void> {
   const seen = await watch();
   const allowed = writePolicy(seen);
   await enforce();
-  await tryAll(allowed);
+  await tryAll(allowed, seen);
   await verify();
 }
 
@@ -114,10 +118,10 @@ async function enforce(): Promise<void> {
   block(table(report.destinations, process.stdout.isTTY));
 }
 
-async function tryAll(allowed: string): Promise<void> {
+async function tryAll(allowed: string, seen: RunReport): Promise<void> {
   step("Try to get out, from inside the enforced run.");
   say("Only documentation addresses and reserved names are tried: nobody is there.");
-  const target = documentationAddress();
+  const target = documentationAddress(seen.destinations.flatMap(({ ip }) => (ip === null ? [] : [ip])));
   must(target !== null, "every documentation network is one of this host's own; there is no safe address to try");
   const inside = [process.execPath, join(home, "scripts/tour/attempts.ts"), allowed, target!];
   const args = ["run", "--policy", file("sallyport.yaml"), "--state", file("state"), "--report", file("tried.json")];
