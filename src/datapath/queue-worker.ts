@@ -70,7 +70,7 @@ class QueueWorker implements Effects {
     this.#queue = queue;
     this.#raw = raw;
     this.#waiter = new Waiter([queue.fd]);
-    this.#flows = new FlowEngine(this.#engine, this.#book, this);
+    this.#flows = new FlowEngine(this.#engine, this.#book, this, { answersSeen: true });
     this.#post({ kind: "ready", wake: this.#waiter.wakeDescriptor });
   }
 
@@ -126,7 +126,10 @@ class QueueWorker implements Effects {
     }
     if (report.decision.verdict === "allow") this.#statistics.allowed++;
     else this.#statistics.wouldDeny++;
-    this.#settle({ event, live: report.live ? liveFlow(report, this.#now) : null });
+    this.#settle({
+      event,
+      live: report.live ? liveFlow(report, this.#engine.enforcedFor(report.source), this.#now) : null,
+    });
   }
 
   #verdict(id: number, state: number): void {
@@ -224,7 +227,7 @@ class QueueWorker implements Effects {
   }
 }
 
-function liveFlow(report: FlowReport, now: number): LiveFlow {
+function liveFlow(report: FlowReport, enforced: boolean, now: number): LiveFlow {
   return {
     source: report.source,
     sourcePort: report.sourcePort,
@@ -236,6 +239,7 @@ function liveFlow(report: FlowReport, now: number): LiveFlow {
     application: report.application,
     name: report.name,
     names: report.names,
+    begunEnforced: enforced,
     verdict: report.decision.verdict === "allow" ? "allow" : "would_deny",
     rule: report.decision.rule?.name ?? null,
     tier: report.decision.tier,

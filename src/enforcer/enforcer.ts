@@ -90,6 +90,7 @@ export class Enforcer {
       dnsPort: options.dnsPort,
       masquerade: options.masquerade,
       passBareAcks: true,
+      askAnswers: true,
     };
     this.ruleset = new Ruleset(this.#rules);
   }

@@ -55,6 +55,7 @@ export const SO_RCVTIMEO = 20;
 export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
 export const SO_MARK = 36;
+const SO_NETNS_COOKIE = 71;
 export const SOL_IP = 0;
 export const SOL_IPV6 = 41;
 export const IP_HDRINCL = 3;
@@ -191,6 +192,20 @@ export function getsockopt(fd: number, level: number, option: number): number {
   size.writeUInt32LE(4);
   checked(native.getsockopt(fd, level, option, bytes, size), `getsockopt ${level}/${option}`);
   return bytes.readInt32LE();
+}
+
+/**
+ * A number that no other network namespace of this boot has or had (its inode number may come again): of the calling
+ * thread's namespace, or null on kernels before 5.14.
+ */
+export function networkCookie(): bigint | null {
+  const fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+  const bytes = Buffer.alloc(8);
+  const size = Buffer.alloc(4);
+  size.writeUInt32LE(8);
+  const result = native.getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, bytes, size);
+  native.close(fd);
+  return result < 0 ? null : bytes.readBigUInt64LE();
 }
 
 /** A non-blocking, close-on-exec event counter. */

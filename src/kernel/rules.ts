@@ -22,8 +22,8 @@
  * 5. mangle POSTROUTING, SALLYPORT-POST. DENY is dropped, should anything before have accepted it.
  * 6. nat POSTROUTING, SALLYPORT-OUT (with `masquerade`). The source becomes this host's.
  *
- * A packet from elsewhere to the inside: mangle FORWARD, SALLYPORT-BACK clears our-bits and queues TCP of denied flows,
- * so that user space can reset both ends; filter FORWARD, SALLYPORT-RETURN accepts what belongs to an allowed or pending
+ * A packet from elsewhere to the inside: mangle FORWARD, SALLYPORT-BACK clears our-bits and queues TCP of denied flows, so that
+ * user space can reset both ends, and the SYN+ACK of pending ones, whose number user space needs; filter FORWARD, SALLYPORT-RETURN accepts what belongs to an allowed or pending
  * flow and drops the rest. Packets this host itself sends are not touched. ICMP errors never change their flow's mark.
  *
  * The ruleset owns the top eight bits of the packet mark and the top four of the connection mark on this host.
@@ -45,6 +45,8 @@ export interface RulesetOptions {
   masquerade: boolean;
   /** Let the kernel pass bare ACKs of pending flows (it needs the bpf match); else each goes to user space. */
   passBareAcks?: boolean;
+  /** Show user space the SYN+ACK of each pending flow; the flow engine must then be told that it sees them. */
+  askAnswers?: boolean;
 }
 
 export type Table = "filter" | "nat" | "mangle";
@@ -70,6 +72,7 @@ const connmarked = (state: number) => `-m connmark --mark ${hex(state)}/${hex(ST
 const setState = (state: number) => `-j MARK --set-xmark ${hex(state)}/${hex(STATE_MASK)}`;
 const setFlag = (flag: number) => `-j MARK --set-xmark ${hex(flag)}/${hex(flag)}`;
 const SYN = "-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN";
+const SYN_ACK = "-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN,ACK";
 const CLEAR = `-j MARK --set-xmark 0x0/${hex(OUR_BITS)}`;
 
 /** Throws SallyportError USAGE where the options make no ruleset. */
@@ -157,6 +160,7 @@ function mangleRules(family: 4 | 6, options: RulesetOptions): TableRules {
   chains.set("SALLYPORT-BACK", [
     ...options.inside.map((name) => `-i ${name} -j RETURN`),
     CLEAR,
+    ...(options.askAnswers === true ? answers(queue) : []),
     `-p tcp ${connmarked(DENY)} ${setFlag(BACK)}`,
     `-p tcp ${connmarked(DENY)} ${queue}`,
   ]);
@@ -182,6 +186,17 @@ function overtaken(): string[] {
     `${marked(PENDING)} ${connmarked(PENDING)} -j RETURN`,
     `${later} ${marked(PENDING)} ${connmarked(ALLOW)} -j RETURN`,
     `${later} ${marked(ALLOW)} ${connmarked(DENY)} -j DROP`,
+  ];
+}
+
+/**
+ * The server's answer to a pending flow's SYN. The number it begins with is what a client must acknowledge beyond, to prove
+ * that the server has read the bytes that were judged; a raw socket could otherwise make that number up.
+ */
+function answers(queue: string): string[] {
+  return [
+    `${SYN_ACK} ${connmarked(PENDING)} -j MARK --set-xmark ${hex(PENDING | BACK)}/${hex(OUR_BITS)}`,
+    `${SYN_ACK} ${connmarked(PENDING)} ${queue}`,
   ];
 }
 
