@@ -59,16 +59,30 @@ export class Ledger {
   }
 }
 
-/** Whether a live flow passes under `engine`, by what was known when it was let through. */
-export function stillPasses(engine: Engine, flow: LiveFlow): boolean {
+/** The names that resolvers of ours handed an address out for. */
+export type TrustedNames = (address: Address) => readonly string[];
+
+/**
+ * Whether a live flow passes under `engine`, by what was known when it was let through. A flow that began while its source
+ * was only watched may owe its names to a resolver of the client's own choice (threat D5): under enforcement those count
+ * no more than they would for a new flow.
+ */
+export function stillPasses(engine: Engine, flow: LiveFlow, names: TrustedNames): boolean {
+  const isPromoted = !flow.begunEnforced && engine.enforcedFor(flow.source);
+  const known = isPromoted ? names(flow.destination) : flow.names;
   const facts = {
     source: flow.source,
     destination: flow.destination,
     local: flow.local,
     transport: flow.transport,
     port: flow.destinationPort,
-    names: flow.names,
+    names: known,
   };
+  if (isPromoted && flow.application === "http") {
+    // Its later requests are not followed (threat N4), so it goes on only where no request could be refused.
+    const decision = engine.connect(facts);
+    return decision.answer === "not_yet" ? !decision.hold : decision.passes;
+  }
   if (flow.application !== null) {
     return engine.name({ ...facts, application: flow.application, name: flow.name }).passes;
   }
@@ -79,7 +93,7 @@ export function stillPasses(engine: Engine, flow: LiveFlow): boolean {
   const applications =
     flow.transport === "tcp" ? (["tls", "http", "ssh", "other"] as const) : (["quic", "other"] as const);
   return applications.some((application) =>
-    [null, ...flow.names].some((name) => engine.name({ ...facts, application, name }).passes),
+    [null, ...known].some((name) => engine.name({ ...facts, application, name }).passes),
   );
 }
 

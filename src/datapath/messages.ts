@@ -55,6 +55,8 @@ export interface LiveFlow {
   application: Application | null;
   name: string | null;
   names: readonly string[];
+  /** Its source was enforced when it began: its names are from resolvers of ours, its requests are followed. */
+  begunEnforced: boolean;
   verdict: "allow" | "would_deny";
   rule: string | null;
   tier: 1 | 2 | 3;

@@ -21,6 +21,7 @@ export function describeFlow(flow: Flow, book: AddressBook, engine: Engine, now:
     application: null,
     name: null,
     names,
+    begunEnforced: engine.enforcedFor(source),
     verdict: engine.enforcedFor(source) ? "allow" : "would_deny",
     rule: null,
     tier: 3,

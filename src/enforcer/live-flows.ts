@@ -2,6 +2,7 @@
  * The connections the kernel forwards by itself: their beginnings and ends as events, what they look like now, and the end
  * of those that the policy no longer allows (threat T8).
  */
+import type { Address } from "../address/ip.ts";
 import type { EventBody } from "../audit/event.ts";
 import { Ledger, stillPasses } from "../datapath/ledger.ts";
 import type { EndedFlow, LiveFlow, Settled } from "../datapath/messages.ts";
@@ -88,11 +89,12 @@ export class LiveFlows {
    */
   endRefused(closed: ReadonlySet<LiveFlow>, now: number): number {
     const { book, engine } = this.#options;
+    const trusted = (address: Address) => book.names(address, null, now);
     let ended = 0;
     for (const flow of this.conntrack.dump()) {
       const live = this.ledger.get({ ...flow.original, protocol: flow.protocol });
       const known = live ?? (stateOf(flow.mark) === ALLOW ? describeFlow(flow, book, engine(), now) : null);
-      if (known === null || !isForwarded(flow) || stillPasses(engine(), known)) continue;
+      if (known === null || !isForwarded(flow) || stillPasses(engine(), known, trusted)) continue;
       endFlow(known, this.conntrack, this.#raw);
       if (live === undefined ? !isAlive(flow) : closed.has(live)) continue;
       this.#options.record(policyChangedEvent(known, engine()));
