@@ -4,10 +4,10 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { ACK, FIN, PSH, RST, URG } from "../wire/ip/packet.ts";
+import { ACK, FIN, PSH, RST } from "../wire/ip/packet.ts";
 import { captureHello } from "./testing/hellos.ts";
 import { ascii, joined, tcp } from "./testing/packets.ts";
-import { enforced, onlyDenied } from "./testing/policies.ts";
+import { enforced } from "./testing/policies.ts";
 import { address, Client, Scene, shared } from "./testing/scene.ts";
 
 const allowed = await captureHello("allowed.example");
@@ -211,123 +211,6 @@ describe("N7: what is not the protocol, or says nothing", () => {
     on.pass(80_000);
     assert.deepEqual(reasons(on), ["allow closed"]);
     assert.equal(on.flows.load.flows, 0);
-  });
-});
-
-describe("a denied name under a monitored default", () => {
-  // The client found the address without us, so that only the bytes can show the name.
-  const scene = () => new Scene(onlyDenied);
-
-  test("it is refused; every other name goes on", () => {
-    assert.equal(new Client(scene()).open().segment(0, denied), "refuse");
-    assert.equal(new Client(scene()).open().segment(0, allowed), "pending");
-  });
-
-  test("a hello that dawdles is not waved through as something without a name", () => {
-    const on = scene();
-    const client = new Client(on).open();
-    client.segment(0, denied.subarray(0, 60));
-    on.pass(12_000);
-    assert.deepEqual(reasons(on), ["deny timeout"]);
-    assert.equal(client.segment(60, denied.subarray(60)), "refuse");
-    assert.equal(on.payloadLeft, 0);
-  });
-
-  test("nor is a client that is silent for longer than the time allowed", () => {
-    const on = scene();
-    const client = new Client(on).open();
-    on.pass(120_000);
-    assert.deepEqual(on.reports, []);
-    assert.equal(client.segment(0, denied), "refuse");
-    assert.equal(on.payloadLeft, 0);
-  });
-
-  test("a server-first protocol passes when its client speaks, however late", () => {
-    const on = scene();
-    const client = new Client(on).open();
-    on.pass(60_000);
-    client.ack += 90;
-    assert.equal(client.segment(0, ascii("\u0005\0\0\u0001login")), "pending");
-    client.ack += 11;
-    assert.equal(client.segment(9, ascii("query")), "allow");
-    assert.equal(client.read, "\u0005\0\0\u0001loginquery");
-  });
-
-  test("a reset that the server ignores does not make its connection a stranger that may pass", () => {
-    const on = scene();
-    const client = new Client(on).open();
-    client.bare({ flags: RST, seq: client.initial + 500 });
-    assert.equal(client.segment(0, denied), "refuse");
-    assert.equal(on.payloadLeft, 0);
-  });
-
-  test("nor do packets that cannot be read, or that the kernel finds no connection for", () => {
-    const on = scene();
-    const client = new Client(on).open();
-    const routed = client.packet(0, denied, { between: Uint8Array.from([0x83, 7, 4, 1, 2, 3, 4, 0]) });
-    assert.equal(on.judge(routed), "drop");
-    assert.equal(client.segment(0, denied, {}, { invalid: true }), "refuse");
-    // Neither may its verdict become the connection's.
-    assert.equal(client.segment(0, denied), "refuse");
-    assert.equal(on.payloadLeft, 0);
-  });
-});
-
-describe("insertion: bytes that we would read and the server would not", () => {
-  const signed = joined(Uint8Array.of(19, 18), new Uint8Array(16).fill(7), Uint8Array.of(1, 1));
-  const refused: [string, Parameters<Client["segment"]>[2]][] = [
-    ["a TTL that does not arrive", { ttl: 9 }],
-    ["IPv4 options", { between: Uint8Array.from([7, 4, 4, 0]) }],
-    ["urgent bytes", { flags: ACK | PSH | URG }],
-    ["no ACK", { flags: PSH }],
-    ["a signature", { options: signed }],
-    ["broken options", { options: Uint8Array.from([8, 1, 0, 0]) }],
-  ];
-  for (const [what, parts] of refused) {
-    test(what, () => {
-      const on = scene();
-      assert.equal(new Client(on).open().segment(0, allowed, parts), "refuse");
-      assertRefused(on, "malformed");
-    });
-  }
-
-  test("an IPv6 extension header", () => {
-    const destination = address("2001:db8::7");
-    const on = new Scene(enforced).bind("allowed.example", destination);
-    const client = new Client(on, { source: address("2001:db8:1::2"), destination }).open();
-    const extension = Uint8Array.from([6, 0, 0x80, 4, 0, 0, 0, 0]);
-    assert.equal(client.bare({ between: extension }), "drop", "nothing to judge, and a letter all the same");
-    assert.equal(client.segment(0, allowed, { between: extension }), "refuse");
-    assertRefused(on, "malformed");
-  });
-
-  test("what real clients send is none of it: timestamps or not, SACK, a container's TTL, options unknown to us", () => {
-    const timestamps = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0];
-    const sack = [1, 1, 5, 10, 0, 0, 20, 0, 0, 0, 30, 0];
-    const fastOpen = [34, 4, 1, 2];
-    for (const options of [[], timestamps, [...timestamps, ...sack], fastOpen, [254, 4, 0xf9, 0x89], [1, 0, 0, 0]]) {
-      const on = scene();
-      const client = new Client(on).open();
-      assert.equal(client.segment(0, allowed, { options: Uint8Array.from(options), ttl: 63 }), "pending");
-    }
-  });
-
-  test("Multipath TCP: refused where it may be in use, ignored where the handshake has none", () => {
-    const capable = Uint8Array.from([30, 4, 0x01, 0x81]);
-    const mapping = Uint8Array.from([30, 8, 0x20, 0x04, 0, 0, 0, 0]);
-    const on = scene();
-    assert.equal(new Client(on).open().segment(0, allowed, { options: mapping }), "pending");
-    const offered = scene();
-    const client = new Client(offered).open({ options: capable });
-    assert.equal(client.bare({ options: mapping }), "drop");
-    assert.equal(client.segment(0, allowed, { options: mapping }), "refuse");
-    assertRefused(offered, "malformed");
-    const unanswered = scene();
-    assert.equal(
-      new Client(unanswered).open({ options: capable }).segment(0, allowed),
-      "pending",
-      "the server has none",
-    );
   });
 });
 

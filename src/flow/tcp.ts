@@ -6,7 +6,7 @@
  */
 import { ACK, FIN, RST, SYN, type Packet } from "../wire/ip/packet.ts";
 import { acknowledges, Deliveries } from "./delivery.ts";
-import type { Effects } from "./effects.ts";
+import { nothingShown, type Effects } from "./effects.ts";
 import { Endings } from "./endings.ts";
 import type { KernelFacts } from "./engine.ts";
 import { HttpFlows } from "./http.ts";
@@ -14,7 +14,6 @@ import { hasNetworkOptions, MULTIPATH, tcpOptions } from "./insertion.ts";
 import { flowKey, reverseKey } from "./key.ts";
 import { Openings, type OpeningOptions } from "./opening.ts";
 import type { Pending, PendingTable } from "./pending.ts";
-import { nothingShown } from "./effects.ts";
 import { strictRefusal } from "./refusal.ts";
 import { resetReceiver } from "./resets.ts";
 import { Syns } from "./syn.ts";

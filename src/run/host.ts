@@ -14,7 +14,7 @@ import { enableForwarding, Settings } from "../kernel/settings.ts";
 import { listSysctl, readSysctl } from "../kernel/sysctl.ts";
 import { hasV6, removeNetwork, type V6 } from "./network.ts";
 import { type Place, placeOf } from "./place.ts";
-import { listSlots, type Registry, releaseSlot } from "./slot.ts";
+import { listSlots, type Registry, releaseSlot, settingsFile } from "./slot.ts";
 
 /** What the host offers. */
 export interface HostPaths {
@@ -119,7 +119,7 @@ function runRules(place: Place, families: readonly (4 | 6)[], guarded: readonly 
 }
 
 function settingsOf(folder: string): Settings {
-  return new Settings(join(folder, "settings.json"));
+  return new Settings(join(folder, settingsFile));
 }
 
 function isGlobalV6(address: Address): boolean {

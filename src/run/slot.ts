@@ -3,10 +3,11 @@
  * /run/sallyport, per network namespace of the host part, and name the process that owns them and its temporary folder, so
  * that what a killed run left behind is found and taken away by the next one.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { lockState, type StateLock } from "../audit/lock.ts";
 import { SallyportError } from "../errors.ts";
+import { networkCookie } from "../kernel/libc.ts";
 
 const root = "/run/sallyport/run";
 const slots = 256;
@@ -42,11 +43,29 @@ export async function exclusively<T>(fn: (registry: Registry) => T | Promise<T>)
     }
   }
   try {
+    forgetFormer(folder);
     return await fn({ folder, host });
   } finally {
     lock.release();
   }
 }
+
+/**
+ * What another boot or another namespace of the same number left behind is gone with it: to put its settings back here
+ * would be wrong.
+ */
+function forgetFormer(folder: string): void {
+  const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  const identity = `${boot} ${networkCookie() ?? ""}`;
+  const file = join(folder, "host");
+  if (existsSync(file) && readFileSync(file, "utf8") === identity) return;
+  for (const { slot } of listSlots(folder)) releaseSlot({ folder }, slot);
+  rmSync(join(folder, settingsFile), { force: true });
+  writeFileSync(file, identity, { mode: 0o600 });
+}
+
+/** In a registry's folder: the host's former settings, kept by `host.ts`. */
+export const settingsFile = "settings.json";
 
 /**
  * Takes the lowest free slot that `usable` accepts, and makes its folder for what the run keeps while it lasts. Call
@@ -72,7 +91,7 @@ export function slotFolder(folder: string, slot: number): string {
   return join(folder, `slot-${slot}`);
 }
 
-export function releaseSlot({ folder }: Registry, slot: number): void {
+export function releaseSlot({ folder }: Pick<Registry, "folder">, slot: number): void {
   rmSync(slotFolder(folder, slot), { recursive: true, force: true });
   rmSync(slotFile(folder, slot), { force: true });
 }

@@ -9,6 +9,7 @@ import { Lab } from "../lab/lab.ts";
 import type { LabProcess, Outcome } from "../lab/process.ts";
 import { requireTools } from "../lab/tools.ts";
 import { attempts, attemptsPolicy, dribble, prepare } from "./attempts.ts";
+import { flags, ip, protocols, send, tcp } from "./raw.ts";
 import { RunningGateway } from "./start.ts";
 
 requireTools(["ip", "curl", "dig", "ncat", "socat", "openssl", "ping"]);
@@ -44,6 +45,51 @@ for (const { v } of families) {
         assert.deepEqual(await lab.sink.find(marker), []);
       });
     }
+  });
+}
+
+for (const { v, address } of families) {
+  test(`T7: the ports of an allowed connection give nothing to a SYN with data, IPv${v}`, async () => {
+    const runner = lab.runner(1);
+    const source = v === 4 ? lab.inside(1).runner.v4 : lab.inside(1).runner.v6;
+    const [first, last] = [40_000 + v * 100, 40_099 + v * 100];
+    const args = ["-sSN", `-${v}`, "--local-port", `${first}-${last}`, "https://allowed.example/slow?seconds=60"];
+    const open = runner.spawn("curl", args);
+    await open.waitFor(/^\./);
+    const { mark } = gateway;
+    const flow = (await gateway.flows()).find((each) => each.source_port >= first && each.source_port <= last);
+    assert.ok(flow !== undefined);
+    const marker = lab.marker();
+    const tuple = { source, destination: address, sourcePort: flow.source_port, destinationPort: 443 };
+    const syn = tcp({ ...tuple, flags: flags.syn, payload: Buffer.from(marker.toLowerCase()) });
+    send(runner, address, ip(source, address, protocols.tcp, syn));
+    await gateway.expect({ verdict: "deny", source: { port: flow.source_port }, destination: { ip: address } }, mark);
+    assert.deepEqual(await lab.sink.find(marker), []);
+    await open.kill("SIGKILL");
+  });
+
+  test(`T7: nor to a new connection with another name, IPv${v}`, async () => {
+    const marker = lab.marker();
+    const { mark } = gateway;
+    const script = `
+      const [, host, name] = process.argv;
+      const { connect } = require("net"), tls = require("tls");
+      const hello = (socket, servername, then) => tls.connect({ socket, servername, rejectUnauthorized: false })
+        .on("error", (error) => { console.log(error.code); process.exit(); }).on("secureConnect", then);
+      const first = connect({ host, port: 443 });
+      hello(first, "allowed.example", () => {
+        const { localPort } = first;
+        console.log("allowed", localPort);
+        first.on("close", () => hello(connect({ host, port: 443, localPort }), name, () => { console.log("through"); }));
+        first.resetAndDestroy();
+      });
+      setTimeout(() => process.exit(), 5000);`;
+    const { stdout } = await lab.runner(1).exec(process.execPath, ["-e", script, address, `${marker}.evil.example`]);
+    assert.match(stdout, /^allowed \d+\n/);
+    assert.doesNotMatch(stdout, /through/);
+    const port = Number(/\d+/.exec(stdout)?.[0]);
+    await gateway.expect({ verdict: "deny", source: { port }, destination: { name: /evil\.example$/ } }, mark);
+    assert.deepEqual(await lab.sink.find(marker), []);
   });
 }
 

@@ -126,7 +126,7 @@ export class RunningGateway {
     return performance.now() - start;
   }
 
-  /** Resolves when a file that a restart reads holds this name. */
+  /** Resolves when a file that a restart reads holds this name or address. */
   async keeps(file: "bindings.json" | "flows.json", name: string): Promise<void> {
     const path = join(this.state, file);
     const kept = await this.#until(() => existsSync(path) && readFileSync(path, "utf8").includes(`"${name}"`), 10_000);

@@ -96,6 +96,18 @@ describe("the host", () => {
     await shell.kill("SIGKILL");
   });
 
+  test("what another boot left is not put back into this one", async () => {
+    const before = host.snapshot();
+    const folder = `/run/sallyport/run/${statSync(`/run/netns/${host.lab.gateway.namespace}`).ino}`;
+    const stale = { "net/ipv4/conf/all/forwarding": "1", [`net/ipv4/conf/${host.lab.gateway.outside}/rp_filter`]: "1" };
+    writeFileSync(join(folder, "host"), "another boot");
+    writeFileSync(join(folder, "settings.json"), JSON.stringify(stale));
+    writeFileSync(join(folder, "slot-0.json"), JSON.stringify({ pid: 1, started: "1" }));
+    const ran = await host.run([...allowed, ...curl("https://allowed.example/")]);
+    assert.equal(ran.code, 0, ran.stderr);
+    assert.deepEqual(host.changes(before), []);
+  });
+
   test("two runs at once have each their own place, policy and end", async () => {
     const before = host.snapshot();
     const script = (name: string) =>

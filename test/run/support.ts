@@ -4,7 +4,7 @@
  */
 import { readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { inNamespace } from "../../src/kernel/namespace.ts";
+import { deleteNamespace, inNamespace, listNamespaces } from "../../src/kernel/namespace.ts";
 import { differences, takeSnapshot, type Snapshot } from "../../scripts/tour/snapshot.ts";
 import type { RunReport } from "../../src/run/report.ts";
 import { Lab, type LabOptions } from "../lab/lab.ts";
@@ -64,10 +64,11 @@ export class Host {
     return differences(before, this.snapshot()).filter((line) => !line.includes("sallyport-tour-"));
   }
 
-  /** Ends the lab, and removes the registry of runs that stood in a namespace which is then no more. */
+  /** Ends the lab, and removes what a failed test's runs left on this machine: no run will ever stand there again. */
   async close(): Promise<void> {
     const { ino } = statSync(`/run/netns/${this.lab.gateway.namespace}`);
     await this.lab.close();
+    for (const name of listNamespaces(`sallyport-${ino}-`)) deleteNamespace(name);
     rmSync(`/run/sallyport/run/${ino}`, { recursive: true, force: true });
   }
 }
