@@ -2,7 +2,7 @@
  * New connections through the gateway against plain forwarding, in one run, A B A B: how many a second, and how long from
  * connect to the first answered byte. Then packets that reached user space per connection, memory at 10 000 live
  * connections, and the gateway's start-up time. Ratios are what to compare; run it on a quiet machine as root.
- * `node bench/gateway.ts [rounds]`
+ * `node bench/gateway.ts [rounds [concurrency,…]]`
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -13,6 +13,7 @@ import tls from "node:tls";
 import { Lab } from "../test/lab/lab.ts";
 
 const rounds = Number(process.argv[2] ?? 3);
+const concurrencies = (process.argv[3] ?? "1,32").split(",").map(Number);
 const seconds = 3;
 const port = 18443;
 const name = "only.example";
@@ -73,7 +74,7 @@ try {
   await guarded.runner(1).exec("dig", ["+short", name]);
   const results: Record<string, Record<string, Figures[]>> = {};
   for (let round = 0; round < rounds; round++) {
-    for (const concurrency of [1, 32]) {
+    for (const concurrency of concurrencies) {
       for (const [contender, lab] of [
         ["plain", plain],
         ["gateway", guarded],
@@ -85,7 +86,7 @@ try {
       }
     }
   }
-  for (const concurrency of [1, 32]) {
+  for (const concurrency of concurrencies) {
     const a = results["plain"]![concurrency]!;
     const b = results["gateway"]![concurrency]!;
     const line = (key: "perSecond" | "p50" | "p99") =>

@@ -7,6 +7,7 @@ const to = address(ip, Number(port));
 const hello = readFileSync(file);
 const poller = new Poller();
 const buffer = Buffer.alloc(64);
+const finished = Buffer.from("f");
 const wanted = Number(count);
 let begun = 0;
 let open = 0;
@@ -28,6 +29,8 @@ for (;;) {
       return;
     }
     recv(fd, buffer);
+    // As a TLS client's Finished does: it acknowledges the answer, and the kernel forwards alone from here on.
+    send(fd, finished);
     poller.change(fd, 0);
     open++;
     begin();
