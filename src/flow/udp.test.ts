@@ -103,6 +103,19 @@ describe("N9: QUIC", () => {
     }
   });
 
+  test("a datagram that stood in the queue while its flow was allowed goes on; one that comes much later is judged", () => {
+    const on = scene();
+    assert.equal(datagram(on, initials("quic.example")[0]!), "allow");
+    const late = udp(shared, new Uint8Array(60).fill(0x41));
+    // It was queued before the kernel knew the mark.
+    on.marks.clear();
+    assert.equal(on.judge(late), "allow");
+    assert.equal(on.reports.length, 1);
+    on.pass(5_000);
+    on.marks.clear();
+    assert.equal(on.judge(late), "refuse");
+  });
+
   test("migration to another port, or a datagram that does not arrive, shows no name", () => {
     const on = scene();
     assert.equal(datagram(on, initials("quic.example")[0]!), "allow");

@@ -14,6 +14,7 @@ import { couldMiss } from "./insertion.ts";
 import { flowKey } from "./key.ts";
 import { limits } from "./limits.ts";
 import type { Pending, PendingTable } from "./pending.ts";
+import { Recent } from "./recent.ts";
 import { strictRefusal } from "./refusal.ts";
 import type { Verdicts } from "./verdicts.ts";
 
@@ -22,10 +23,16 @@ const waitingBytes = 2 * quicLimits.bytes;
 
 const other: Shown = { ...nothingShown, application: "other" };
 
+/** How long datagrams of an allowed flow may stand in the queue since before its verdict, ms. */
+const lateMs = 1_000;
+
 export class UdpFlows {
   readonly #verdicts: Verdicts;
   readonly #pending: PendingTable;
   readonly #effects: Effects;
+
+  /** Flows allowed a moment ago, by the policy that allowed them. */
+  readonly #allowed = new Recent<string>(lateMs);
 
   constructor(verdicts: Verdicts, pending: PendingTable, effects: Effects) {
     this.#verdicts = verdicts;
@@ -39,6 +46,9 @@ export class UdpFlows {
     if (known !== undefined && kernel.state !== "deny") return this.#datagram(id, known, bytes, start, packet);
     // Ended from outside, by its mark.
     if (known !== undefined) this.#refuseHeld(known);
+    // It stood in the queue while its flow was allowed: a first flight is several datagrams.
+    const isLate = this.#allowed.get(key, this.#verdicts.now) === this.#verdicts.engine.hash;
+    if (isLate && kernel.state !== "deny") return this.#effects.accept(id, "allow");
     const decision = this.#verdicts.connect(packet, kernel.local);
     // Refused before and still sending on a connection that the kernel keeps: no second event.
     if (kernel.state === "deny" && (decision.answer === "not_yet" ? decision.hold : !decision.passes)) {
@@ -136,6 +146,7 @@ export class UdpFlows {
     for (const held of this.#pending.release(flow)) this.#effects.accept(held.id, "allow");
     this.#effects.accept(id, "allow");
     this.#pending.remove(flow);
+    this.#allowed.set(flow.key, this.#verdicts.engine.hash, this.#verdicts.now);
   }
 
   /** Allowed without a datagram in hand: the held ones carry it out, or the next one will. */
