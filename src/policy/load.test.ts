@@ -8,7 +8,6 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { parseAddress } from "../address/ip.ts";
 import type { Engine } from "./decision.ts";
-import { emptyPolicy, policyFromAllow } from "./generate.ts";
 import { isPolicyProblems, loadPolicy } from "./load.ts";
 import type { LoadedPolicy } from "./load.ts";
 import { presets } from "./presets.ts";
@@ -315,22 +314,6 @@ test("presets load without a warning about what strangers register", () => {
     const { warnings } = load(`version: 1\ndestinations: { d: { preset: ${name} } }\nrules: [{ name: a, to: d }]\n`);
     assert.deepEqual(warnings, [], name);
   }
-});
-
-test("a list of endpoints becomes a policy through the same loader", () => {
-  const { engine } = load(
-    policyFromAllow(["pypi.org", "*.example.com:443", "203.0.113.0/24", "db.example:5432/tcp"], "enforce"),
-  );
-  assert.equal(dns(engine, "pypi.org").verdict, "allow");
-  assert.equal(dns(engine, "db.example").rule?.name, "allowed endpoints (tcp)");
-  assert.equal(dns(engine, "other.example").verdict, "deny");
-  assert.ok(engine.cidrAllows(address("192.0.2.1"), address("203.0.113.1")));
-  for (const text of ['a"], default: {mode: monitor}', "x\n  - { name: b, to: '**' }", "*.example.*", "h:99"]) {
-    assert.ok(problems(policyFromAllow([text], "enforce")).length > 0, text);
-  }
-  assert.equal(dns(load(emptyPolicy("enforce")).engine, "a.example").verdict, "deny");
-  assert.equal(dns(load(emptyPolicy("monitor")).engine, "a.example").verdict, "would_deny");
-  assert.equal(dns(load(policyFromAllow([], "monitor")).engine, "a.example").verdict, "would_deny");
 });
 
 test("no text makes the loader throw", () => {

@@ -1,8 +1,7 @@
 /** How reports name rules, verdicts and places, so that they all say it alike. */
 import { formatAddress } from "../address/ip.ts";
 import type { Address } from "../address/ip.ts";
-import type { Decision, RuleRef, Transport } from "./decision.ts";
-import type { Protocol } from "./decision.ts";
+import type { Decision, RuleRef } from "./decision.ts";
 
 /** `“pypi” (sallyport.yaml:12)`, or `the default`. */
 export function ruleText(rule: Pick<RuleRef, "name" | "line"> | null, file: string): string {
@@ -62,9 +61,4 @@ export function columns(rows: readonly (readonly string[])[], indent = ""): stri
         .join("  ")
         .trimEnd(),
   );
-}
-
-/** The protocols whose flows are of a transport, as `other` names are not for people. */
-export function applicationText(application: string, transport: Transport): Protocol | "other" {
-  return application === "other" ? (transport === "other" ? "other" : transport) : (application as Protocol);
 }

@@ -8,15 +8,29 @@ import { after, before, describe, test } from "node:test";
 import type { WebReport } from "./internet/web.ts";
 import { Lab } from "./lab.ts";
 import type { Outcome } from "./process.ts";
-import { hasTool, requireTools } from "./tools.ts";
+import { requireTools } from "./tools.ts";
 
 let lab: Lab;
 let createMs: number;
 
 before(async () => {
-  requireTools(["ip", "iptables", "curl", "dig", "ping", "git", "socat", "ncat", "openssl", "tcpdump"]);
+  requireTools([
+    "ip",
+    "iptables",
+    "curl",
+    "dig",
+    "ping",
+    "git",
+    "socat",
+    "ncat",
+    "openssl",
+    "tcpdump",
+
+    "gtlsclient",
+    "gtlsserver",
+  ]);
   const start = performance.now();
-  lab = await Lab.create({ forwarding: true, quic: hasTool("gtlsserver") });
+  lab = await Lab.create({ forwarding: true, quic: true });
   createMs = performance.now() - start;
   for (const iptables of ["iptables", "ip6tables"]) {
     const { gateway } = lab;
@@ -244,16 +258,12 @@ describe("other services", () => {
     );
   });
 
-  test(
-    "npm installs a package and its dependency from the registry in the box",
-    { skip: !hasTool("npm") },
-    async () => {
-      const registry = "--registry=https://registry.npm.example/";
-      assert.equal((await run("npm", "view", registry, "lab-greeting", "version")).stdout, "1.0.0\n");
-      await run("npm", "install", "--no-audit", registry, "lab-greeting");
-      assert.equal((await run("node", "-p", "require('lab-greeting')()")).stdout, "  hello from the lab  \n");
-    },
-  );
+  test("npm installs a package and its dependency from the registry in the box", async () => {
+    const registry = "--registry=https://registry.npm.example/";
+    assert.equal((await run("npm", "view", registry, "lab-greeting", "version")).stdout, "1.0.0\n");
+    await run("npm", "install", "--no-audit", registry, "lab-greeting");
+    assert.equal((await run("node", "-p", "require('lab-greeting')()")).stdout, "  hello from the lab  \n");
+  });
 
   test("git clones and pushes over HTTPS", async () => {
     await run("git", "clone", "--quiet", "https://git.example/repo.git", "work");
@@ -264,7 +274,7 @@ describe("other services", () => {
     assert.match((await run("git", "ls-remote", "https://git.example/repo.git")).stdout, /refs\/heads\/taken/);
   });
 
-  test("QUIC answers over IPv4 and IPv6", { skip: !hasTool("gtlsclient") || !hasTool("gtlsserver") }, async () => {
+  test("QUIC answers over IPv4 and IPv6", async () => {
     for (const address of ["203.0.113.92", "2001:db8:200::92"]) {
       const args = ["--exit-on-all-streams-close", address, "443", "https://quic.example/"];
       const { stderr } = await run("gtlsclient", ...args);
