@@ -32,7 +32,14 @@ function event(i: number): EventBody {
       protocol: "tls",
       names_of_ip: [`host${i % 100}.example`],
     },
-    tls: { version: "1.3", alpn: ["h2", "http/1.1"], ech: false, hello_bytes: 1684, hello_segments: 2 },
+    tls: {
+      version: "1.3",
+      alpn: ["h2", "http/1.1"],
+      ech: false,
+      ja4: "t13d1516h2_8daaf6152771_e5627efa2ab1",
+      hello_bytes: 1684,
+      hello_segments: 2,
+    },
   };
 }
 

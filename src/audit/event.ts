@@ -24,7 +24,14 @@ export interface EventBody {
     protocol: Application | Transport | "dns";
     names_of_ip?: string[];
   };
-  tls?: { version: string | null; alpn: string[]; ech: boolean; hello_bytes: number; hello_segments: number };
+  tls?: {
+    version: string | null;
+    alpn: string[];
+    ech: boolean;
+    ja4: string;
+    hello_bytes: number;
+    hello_segments: number;
+  };
   dns?: { qtype: string; server?: string; rcode?: string; answers?: string[]; ttl?: number };
   bytes?: { up: number; down: number };
   packets?: { up: number; down: number };

@@ -45,6 +45,7 @@ export function connectionEvent(report: FlowReport, engine: Engine): EventBody {
       version: hello.version,
       alpn: [...hello.alpn],
       ech: hello.ech,
+      ja4: hello.ja4,
       hello_bytes: hello.bytes,
       hello_segments: hello.segments,
     };

@@ -36,6 +36,7 @@ export interface HelloFacts {
   version: string | null;
   alpn: readonly string[];
   ech: boolean;
+  ja4: string;
   bytes: number;
   segments: number;
 }

@@ -7,6 +7,7 @@ import type { Decision } from "../policy/decision.ts";
 import type { Reason } from "../policy/reason.ts";
 import type { Packet } from "../wire/ip/packet.ts";
 import { QuicInitial, quicLimits } from "../wire/quic/initial.ts";
+import { ja4 } from "../wire/tls/ja4.ts";
 import { serverName } from "../wire/first-bytes.ts";
 import { nothingShown, type Effects, type Shown } from "./effects.ts";
 import type { KernelFacts } from "./engine.ts";
@@ -110,7 +111,14 @@ export class UdpFlows {
       case "hello": {
         const name = serverName(read.hello);
         const { alpn, ech, bytes: size } = read.hello;
-        const hello = { version: "QUIC", alpn, ech, bytes: size, segments: flow.segments };
+        const hello = {
+          version: "QUIC",
+          alpn,
+          ech,
+          ja4: ja4(read.hello, "quic"),
+          bytes: size,
+          segments: flow.segments,
+        };
         const shown: Shown = { application: "quic", name: name.kind === "name" ? name.name : null, hello };
         const decision = this.#verdicts.name(flow, "quic", shown.name);
         return this.#settle(id, flow, name.kind === "invalid" ? withReason(decision, "invalid_name") : decision, shown);

@@ -17,6 +17,7 @@ import {
   supportedVersions,
 } from "../../test/wire/hello.ts";
 import { canonicalName } from "../address/name.ts";
+import { ja4 } from "./tls/ja4.ts";
 import { classify } from "./first-bytes.ts";
 
 const tls = (...names: string[]) =>
@@ -118,7 +119,9 @@ test("an event's words for a hello", () => {
   });
   const first = classify(records(message, 9));
   assert.ok(first.state === "done");
-  assert.deepEqual(first.tls, { version: "TLS 1.3", alpn: ["h2", "http/1.1"], ech: true, bytes: message.length });
+  assert.ok(first.hello !== null);
+  const words = { version: "TLS 1.3", alpn: ["h2", "http/1.1"], ech: true, bytes: message.length };
+  assert.deepEqual(first.tls, { ...words, ja4: ja4(first.hello, "tcp") });
 });
 
 test("any bytes: never throws, every name is canonical, and once it has answered more bytes change nothing", () => {

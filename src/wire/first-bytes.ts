@@ -7,6 +7,7 @@
 import { parseRequest, type Request } from "./http/request.ts";
 import { serverName, type ShownName } from "./shown-name.ts";
 import { parseBanner } from "./ssh/banner.ts";
+import { ja4 } from "./tls/ja4.ts";
 import { parseTls, type ClientHello } from "./tls/client-hello.ts";
 
 export { serverName, type ShownName } from "./shown-name.ts";
@@ -17,6 +18,8 @@ export interface HelloSummary {
   version: string | null;
   alpn: string[];
   ech: boolean;
+  /** The client's fingerprint (JA4). */
+  ja4: string;
   /** Bytes of the hello message, record headers not counted. */
   bytes: number;
 }
@@ -59,7 +62,7 @@ export function classify(prefix: Uint8Array): FirstBytes {
 
 /** What an event says of this hello. */
 export function summarise(hello: ClientHello): HelloSummary {
-  return { version: hello.version, alpn: hello.alpn, ech: hello.ech, bytes: hello.bytes };
+  return { version: hello.version, alpn: hello.alpn, ech: hello.ech, ja4: ja4(hello, "tcp"), bytes: hello.bytes };
 }
 
 function readTls(prefix: Uint8Array): FirstBytes {

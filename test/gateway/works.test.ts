@@ -84,6 +84,7 @@ for (const { v, dot, mirror } of families) {
       assert.equal((JSON.parse(stdout) as WebReport).server, "allowed.example");
       const event = await allowed("web", { ip: dot(10), protocol: "tls" }, mark);
       assert.ok(event.tls !== undefined && event.tls.hello_bytes > 1400, JSON.stringify(event.tls));
+      assert.match(event.tls.ja4, /^t13d\d{4}[0-9a-z]{2}_[0-9a-f]{12}_[0-9a-f]{12}$/);
     });
 
     test("a large download and a large upload, byte for byte", async () => {
