@@ -8,8 +8,8 @@ import { after, before, describe, test } from "node:test";
 import { Lab } from "../lab/lab.ts";
 import type { LabProcess, Outcome } from "../lab/process.ts";
 import { requireTools } from "../lab/tools.ts";
-import { attempts, attemptsPolicy, dribble, prepare } from "./attempts.ts";
-import { flags, ip, protocols, send, tcp } from "./raw.ts";
+import { attempts, attemptsPolicy, dribble, prepare } from "../battery/attempts.ts";
+import { flags, ip, protocols, send, tcp } from "../battery/tcp/raw.ts";
 import { RunningGateway } from "./start.ts";
 
 requireTools(["ip", "curl", "dig", "ncat", "socat", "openssl", "ping"]);

@@ -9,8 +9,8 @@ import { connect } from "node:tls";
 import { Duplex } from "node:stream";
 import { Lab } from "../lab/lab.ts";
 import { requireTools } from "../lab/tools.ts";
-import { attemptsPolicy } from "./attempts.ts";
-import { flags, ip, protocols, send, tcp } from "./raw.ts";
+import { attemptsPolicy } from "../battery/attempts.ts";
+import { flags, ip, protocols, send, tcp } from "../battery/tcp/raw.ts";
 import { RunningGateway } from "./start.ts";
 
 let lab: Lab;

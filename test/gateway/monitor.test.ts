@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Lab } from "../lab/lab.ts";
 import { requireTools } from "../lab/tools.ts";
-import { attempts, attemptsPolicy, prepare } from "./attempts.ts";
+import { attempts, attemptsPolicy, prepare } from "../battery/attempts.ts";
 import { brief, RunningGateway } from "./start.ts";
 import type { Expected } from "./start.ts";
 

@@ -6,8 +6,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Lab } from "../lab/lab.ts";
 import { requireTools } from "../lab/tools.ts";
-import { attemptsPolicy, prepare } from "./attempts.ts";
-import { flags, ip, protocols, send, tcp } from "./raw.ts";
+import { attemptsPolicy, prepare } from "../battery/attempts.ts";
+import { flags, ip, protocols, send, tcp } from "../battery/tcp/raw.ts";
 import { RunningGateway } from "./start.ts";
 
 let lab: Lab;

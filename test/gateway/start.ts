@@ -4,15 +4,18 @@
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import type { Event } from "../../src/audit/event.ts";
 import type { FlowView, Status } from "../../src/enforcer/status.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { LabProcess, Outcome } from "../lab/process.ts";
+import { launcher } from "../support/launcher.ts";
+import { Record } from "../support/record.ts";
+import type { Expected } from "../support/record.ts";
+import { until } from "../support/until.ts";
 
-/** The program under test. */
-export const launcher = fileURLToPath(new URL("../../sallyport", import.meta.url));
+export { launcher } from "../support/launcher.ts";
+export { brief } from "../support/record.ts";
+export type { Expected } from "../support/record.ts";
 
 /** The provider's resolver of the lab, which the gateway asks. */
 export const upstream = "203.0.113.53";
@@ -25,9 +28,6 @@ export type GatewayOptions = {
   /** More arguments. */
   args?: string[];
 };
-
-/** What an event must hold; a nested object is compared member by member, a pattern by match. */
-export type Expected = { [key: string]: unknown };
 
 let gateways = 0;
 
@@ -52,16 +52,14 @@ export class RunningGateway {
   readonly state: string;
   readonly policyFile: string;
   static readonly #running = new Set<RunningGateway>();
-  readonly #follow: LabProcess;
-  readonly #events: Event[] = [];
-  #read = 0;
+  readonly record: Record;
 
   private constructor(lab: Lab, process: LabProcess, state: string, policyFile: string) {
     this.lab = lab;
     this.process = process;
     this.state = state;
     this.policyFile = policyFile;
-    this.#follow = lab.gateway.spawn(launcher, ["logs", "--follow", "--state", state]);
+    this.record = new Record(lab.gateway, state);
     RunningGateway.#running.add(this);
   }
 
@@ -83,34 +81,20 @@ export class RunningGateway {
 
   /** Every event of the record that was told so far. */
   get events(): readonly Event[] {
-    const end = this.#follow.stdout.lastIndexOf("\n") + 1;
-    if (end > this.#read) {
-      const lines = this.#follow.stdout.slice(this.#read, end - 1).split("\n");
-      this.#events.push(...lines.map((line) => JSON.parse(line) as Event));
-      this.#read = end;
-    }
-    return this.#events;
+    return this.record.events;
   }
 
   /** This moment, comparable with the `time` of events. */
   get mark(): string {
-    return new Date().toISOString().replace("Z", "");
+    return this.record.mark;
   }
 
-  /** The events told so far that were recorded after a moment and hold `expected`. */
   recorded(expected: Expected, after = ""): Event[] {
-    return this.events.filter((event) => event.time > after && holds(event, expected));
+    return this.record.recorded(expected, after);
   }
 
-  /** The first of them, now or soon; rejects with what was recorded instead. */
-  async expect(expected: Expected, after = "", timeoutMs = 5_000): Promise<Event> {
-    const found = await this.#until(() => this.recorded(expected, after)[0], timeoutMs);
-    if (found !== undefined) return found;
-    const others = this.recorded({}, after).map(brief);
-    const shown = [...others.slice(0, 20), ...(others.length > 20 ? [`and ${others.length - 20} more`] : [])];
-    throw new Error(
-      `no event ${JSON.stringify(expected, showPattern)} in ${timeoutMs} ms; recorded:\n${shown.join("\n")}`,
-    );
+  expect(expected: Expected, after = "", timeoutMs = 5_000): Promise<Event> {
+    return this.record.expect(expected, after, timeoutMs);
   }
 
   /** Replaces the policy file; resolves with the milliseconds until the gateway said that the new one is in force. */
@@ -118,7 +102,7 @@ export class RunningGateway {
     const before = this.process.stderr.length;
     const start = performance.now();
     writePolicy(this.policyFile, text);
-    const said = await this.#until(
+    const said = await until(
       () => /policy \w+ in force|policy not changed/.exec(this.process.stderr.slice(before)),
       15_000,
     );
@@ -129,7 +113,7 @@ export class RunningGateway {
   /** Resolves when a file that a restart reads holds this name or address. */
   async keeps(file: "bindings.json" | "flows.json", name: string): Promise<void> {
     const path = join(this.state, file);
-    const kept = await this.#until(() => existsSync(path) && readFileSync(path, "utf8").includes(`"${name}"`), 10_000);
+    const kept = await until(() => existsSync(path) && readFileSync(path, "utf8").includes(`"${name}"`), 10_000);
     if (kept === undefined) throw new Error(`${name} is not in ${file}`);
   }
 
@@ -163,36 +147,7 @@ export class RunningGateway {
   async #end(signal: NodeJS.Signals): Promise<Outcome> {
     RunningGateway.#running.delete(this);
     const outcome = await this.process.kill(signal);
-    await this.#follow.kill("SIGKILL");
+    await this.record.close();
     return outcome;
   }
-
-  /** What `look` finds within this time; undefined where it finds nothing. */
-  async #until<T>(look: () => T | null | undefined | false, timeoutMs: number): Promise<T | undefined> {
-    const end = performance.now() + timeoutMs;
-    for (;;) {
-      const found = look();
-      if (found !== undefined && found !== null && found !== false) return found;
-      if (performance.now() > end) return undefined;
-      await sleep(5);
-    }
-  }
-}
-
-/** True when `actual` has every member of `expected`. */
-function holds(actual: unknown, expected: unknown): boolean {
-  if (expected instanceof RegExp) return typeof actual === "string" && expected.test(actual);
-  if (typeof expected !== "object" || expected === null) return actual === expected;
-  if (typeof actual !== "object" || actual === null) return false;
-  return Object.entries(expected).every(([key, value]) => holds((actual as Record<string, unknown>)[key], value));
-}
-
-function showPattern(_: string, value: unknown): unknown {
-  return value instanceof RegExp ? String(value) : value;
-}
-
-/** One line about an event, for failures. */
-export function brief(event: Event): string {
-  const { seq, kind, verdict, reason, rule, source, destination, dns, message } = event;
-  return JSON.stringify({ seq, kind, verdict, reason, rule: rule?.name, source, destination, dns, message });
 }

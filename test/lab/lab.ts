@@ -40,22 +40,30 @@ export type LabOptions = {
 /** The gateway: a machine, and the names of its interfaces. */
 export type Gateway = Machine & { readonly outside: string; readonly inside: readonly string[] };
 
+type LabParts = Pick<Lab, "id" | "caFile" | "gateway" | "runners" | "world" | "internet" | "sink" | "machine">;
+
 export class Lab {
   readonly id: string;
   /** Of the lab's own certificate authority, PEM. */
   readonly caFile: string;
   readonly gateway: Gateway;
   readonly runners: readonly Machine[];
+  /** A machine of the internet, for servers that only one test needs. Every address is its own. */
+  readonly world: Machine;
   readonly internet: Internet;
   readonly sink: Sink;
+  /** A machine for a network namespace that is not the lab's own: the product's, behind one of the lab's machines. */
+  readonly machine: (namespace: string) => Machine;
   readonly #closeable: { close(): Promise<void> }[];
   #closed: Promise<void> | undefined;
 
-  private constructor(parts: Pick<Lab, "id" | "caFile" | "gateway" | "runners" | "internet" | "sink">, quic?: Quic) {
+  private constructor(parts: LabParts, quic?: Quic) {
     this.id = parts.id;
     this.caFile = parts.caFile;
     this.gateway = parts.gateway;
     this.runners = parts.runners;
+    this.world = parts.world;
+    this.machine = parts.machine;
     this.internet = parts.internet;
     this.sink = parts.sink;
     this.#closeable = [parts.sink, parts.internet, ...(quic === undefined ? [] : [quic])];
@@ -103,7 +111,9 @@ export class Lab {
       inside: numbers.map(names.inside),
     });
     const machines = numbers.map((i) => machine(names.runner(i), resolver));
-    return new Lab({ id, caFile, gateway, runners: machines, internet, sink }, quic);
+    const world = machine(names.internet, [resolverAddresses.provider[0]]);
+    const other = (namespace: string): Machine => machine(namespace, resolver);
+    return new Lab({ id, caFile, gateway, runners: machines, world, internet, sink, machine: other }, quic);
   }
 
   /** Runner `i`, counted from 1 as its subnet is. */

@@ -6,8 +6,8 @@
 import type { Lab } from "../lab/lab.ts";
 import type { Outcome } from "../lab/process.ts";
 import type { ExecOptions } from "../lab/machine.ts";
-import { flags, fragments, ip, protocols, send, tcp } from "./raw.ts";
-import type { Expected } from "./start.ts";
+import { flags, fragments, ip, protocols, send, tcp } from "./tcp/raw.ts";
+import type { Expected } from "../gateway/start.ts";
 
 export type Attempt = {
   /** What is tried, after the threat it belongs to. */

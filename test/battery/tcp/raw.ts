@@ -2,12 +2,12 @@
  * Packets that no socket sends: made byte by byte and put on a machine's wire through a raw socket in its namespace, as a
  * job with root in its container does.
  */
-import { addressToBytes, parseAddress } from "../../src/address/ip.ts";
-import type { Address } from "../../src/address/ip.ts";
-import { inNamespace } from "../../src/kernel/namespace.ts";
-import { RawSender } from "../../src/kernel/raw.ts";
-import { addWords, finish, pseudoHeader } from "../../src/wire/ip/checksum.ts";
-import type { Machine } from "../lab/machine.ts";
+import { addressToBytes, parseAddress } from "../../../src/address/ip.ts";
+import type { Address } from "../../../src/address/ip.ts";
+import { inNamespace } from "../../../src/kernel/namespace.ts";
+import { RawSender } from "../../../src/kernel/raw.ts";
+import { addWords, finish, pseudoHeader } from "../../../src/wire/ip/checksum.ts";
+import type { Machine } from "../../lab/machine.ts";
 
 export const protocols = { tcp: 6, udp: 17, gre: 47, esp: 50, sctp: 132, experiment: 253 } as const;
 export const flags = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16 } as const;

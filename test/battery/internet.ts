@@ -1,0 +1,46 @@
+/**
+ * The battery's internet and its one policy. Names that are allowed stand at addresses that others share, and the attacker
+ * has addresses, names and servers of his own, on every port that an attempt needs. `test/lab/README.md` has the rest.
+ */
+import type { Lab, LabOptions } from "../lab/lab.ts";
+import type { Mode } from "./case.ts";
+
+export const labOptions: LabOptions = {
+  quic: true,
+  zone: {
+    // The client ngtcp2 takes a name's first address: a name for each family.
+    "quic4.example": { records: [{ type: "A", data: "203.0.113.92" }] },
+    "quic6.example": { records: [{ type: "AAAA", data: "2001:db8:200::92" }] },
+  },
+};
+
+/** Servers besides the lab's own. */
+export async function furnish(lab: Lab): Promise<void> {
+  await lab.internet.listen({ kind: "banner", port: 2525 });
+  for (const address of ["203.0.113.66", "2001:db8:200::66"]) {
+    await lab.internet.listen({ kind: "udp-echo", port: 443, address });
+  }
+}
+
+/** `mode` is the default's; rules in front of `extra` are what the attempts and works of the battery need. */
+export function batteryPolicy(mode: Mode, extra = ""): string {
+  return `version: 1
+permits:
+  - { name: mirror by address, to: [192.0.2.0/24, "[2001:db8:300::/48]:443"] }
+rules:
+  - name: web
+    to: [allowed.example, private.example, metadata.example, loopback.example, mapped.example, cdn.example,
+      rotating.example, v4only.example, v6only.example, big.example, short.example, https.example, mail.example,
+      forged.example, moving.example, loop.example, "*.wild.example"]
+  - { name: plain web, to: [plain.example], ports: [80] }
+  - { name: mail, to: ["allowed.example:2525"], protocol: tls }
+  - { name: proxy, to: ["proxy.example:3128"], protocol: http }
+  - { name: packages, to: [registry.npm.example] }
+  - { name: source, to: [git.example] }
+  - { name: shell, to: [ssh.example], ports: [22] }
+  - { name: streams, to: ["tcp.example:9000,9001"], protocol: tcp }
+  - { name: datagrams, to: ["udp.example:9100"], protocol: udp }
+  - { name: http/3, to: [quic4.example, quic6.example], protocol: quic }
+${extra}default: { mode: ${mode} }
+`;
+}
