@@ -12,6 +12,7 @@ import type { Deliveries } from "./delivery.ts";
 import { nothingShown, type Effects, type Shown } from "./effects.ts";
 import type { Endings } from "./endings.ts";
 import type { HttpFlows } from "./http.ts";
+import type { HttpWatch } from "./http-watch.ts";
 import { couldMiss } from "./insertion.ts";
 import { limits } from "./limits.ts";
 import type { Pending, PendingTable } from "./pending.ts";
@@ -33,13 +34,14 @@ export class Openings {
   readonly #endings: Endings;
   readonly #deliveries: Deliveries;
   readonly #http: HttpFlows;
+  readonly #watch: HttpWatch;
   readonly #options: OpeningOptions;
 
   constructor(
     verdicts: Verdicts,
     pending: PendingTable,
     effects: Effects,
-    parts: { endings: Endings; deliveries: Deliveries; http: HttpFlows },
+    parts: { endings: Endings; deliveries: Deliveries; http: HttpFlows; watch: HttpWatch },
     options: OpeningOptions,
   ) {
     this.#verdicts = verdicts;
@@ -48,6 +50,7 @@ export class Openings {
     this.#endings = parts.endings;
     this.#deliveries = parts.deliveries;
     this.#http = parts.http;
+    this.#watch = parts.watch;
     this.#options = options;
   }
 
@@ -174,6 +177,9 @@ export class Openings {
       decision = { ...decision, reason: "invalid_name" };
     if (!decision.passes) return this.#endings.refuse(flow, decision, shown, id);
     if (!flow.hold) {
+      // What enforcement would follow request by request is read along.
+      const follows = first.application === "http" && this.#verdicts.name(flow, "other", null).verdict === "would_deny";
+      if (follows) return this.#watch.begin(id, flow, prefix, decision, shown);
       this.#verdicts.reportFlow(flow, decision, shown, true);
       return this.#endings.allow(flow, id);
     }

@@ -10,6 +10,7 @@ import { nothingShown, type Effects } from "./effects.ts";
 import { Endings } from "./endings.ts";
 import type { KernelFacts } from "./engine.ts";
 import { HttpFlows } from "./http.ts";
+import { HttpWatch } from "./http-watch.ts";
 import { hasNetworkOptions, MULTIPATH, tcpOptions } from "./insertion.ts";
 import { flowKey, reverseKey } from "./key.ts";
 import { Openings, type OpeningOptions } from "./opening.ts";
@@ -28,6 +29,7 @@ export class TcpFlows {
   readonly #openings: Openings;
   readonly #deliveries: Deliveries;
   readonly #http: HttpFlows;
+  readonly #watch: HttpWatch;
 
   constructor(verdicts: Verdicts, pending: PendingTable, effects: Effects, options: OpeningOptions) {
     this.#verdicts = verdicts;
@@ -36,7 +38,8 @@ export class TcpFlows {
     const endings = (this.#endings = new Endings(verdicts, pending, effects));
     const deliveries = (this.#deliveries = new Deliveries(verdicts, pending, effects, endings));
     const http = (this.#http = new HttpFlows(verdicts, pending, effects, endings));
-    this.#openings = new Openings(verdicts, pending, effects, { endings, deliveries, http }, options);
+    const watch = (this.#watch = new HttpWatch(verdicts, pending, effects, endings));
+    this.#openings = new Openings(verdicts, pending, effects, { endings, deliveries, http, watch }, options);
     this.#syns = new Syns(verdicts, pending, effects, endings, this.#openings);
   }
 
@@ -69,6 +72,7 @@ export class TcpFlows {
       case "delivering":
         return this.#deliveries.segment(id, flow, bytes, start, packet, answered);
       case "http":
+        if (!flow.hold) return this.#watch.segment(id, flow, bytes, packet);
         return this.#http.segment(id, flow, bytes, start, packet);
       case "opening":
         if (packet.payloadLength > 0) return this.#openings.segment(id, flow, bytes, start, packet, packet.seq);
@@ -94,7 +98,7 @@ export class TcpFlows {
       case "delivering":
         return this.#deliveries.overdue(flow);
       case "http":
-        return this.#http.overdue(flow);
+        return flow.hold ? this.#http.overdue(flow) : this.#watch.overdue(flow);
       case "opening":
         return this.#openings.overdue(flow);
     }
@@ -108,6 +112,15 @@ export class TcpFlows {
     // Who keeps the live flows asks the same question of each and reports its end; ours is only to stop at once.
     if (flow.stage === "settled" ? !passes : !this.#verdicts.stillPasses(flow.reported!))
       return this.#endings.abort(flow);
+    if (flow.stage === "http" && !flow.hold) {
+      if (!isHeld) return;
+      // Every byte was read as enforcement reads them, unless a head has begun that is already under way.
+      if (flow.follow!.midHead) {
+        return this.#endings.end(flow, strictRefusal(this.#verdicts.engine, "policy_changed", "connect"));
+      }
+      flow.hold = true;
+      return this.#http.policyChanged(flow);
+    }
     if (flow.stage !== "settled") {
       // Where nothing can be refused any more (monitor mode), what waits goes on.
       if (passes && !isHeld) return this.#endings.handOver(flow);
