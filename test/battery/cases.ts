@@ -1,9 +1,13 @@
 /** Every case of the battery, in the order of the threat list. A name that is used twice is a mistake. */
 import { caseName, type Case } from "./case.ts";
 import { addressCases } from "./names/address.ts";
+import { hostCases } from "./names/host.ts";
+import { insertionCases } from "./names/insertion.ts";
+import { pieceCases } from "./names/pieces.ts";
+import { shownCases } from "./names/shown.ts";
 
 export function allCases(): Case[] {
-  const cases: Case[] = [...addressCases];
+  const cases: Case[] = [...addressCases, ...hostCases, ...shownCases, ...pieceCases, ...insertionCases];
   const names = cases.map(caseName);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) throw new Error(`two cases are called ${twice}`);

@@ -52,6 +52,8 @@ async function attack(each: Attack, job: Job, marker: string, after: string): Pr
     const expected = typeof refusal === "function" ? refusal(job, marker) : refusal;
     const verdict = isMonitor ? { verdict: "would_deny", enforced: false } : { verdict: "deny", enforced: true };
     happening.expected = { ...verdict, ...expected };
+    // What is let go on purpose (an option is stripped, a name is read) is recorded as allowed, not as an enforced refusal.
+    if (expected["verdict"] === "allow") delete happening.expected["enforced"];
     const found = await record.find(happening.expected, after, each.slow === true ? 60_000 : recordMs);
     if (found === undefined) happening.instead = record.recorded({ verdict: verdict.verdict }, after).slice(0, 8);
     else happening.event = found;

@@ -46,14 +46,20 @@ export class Tcpdump {
     child.on("exit", () => this.#fail(new Error(`tcpdump ended: ${this.#stderr.trim()}`)));
   }
 
-  /** Resolves when packets are being captured. */
-  static async start(namespace: string, receive: (packet: Packet) => void): Promise<Tcpdump> {
+  /** Resolves when packets are being captured. `immediate`: each at once, where few are expected and soon. */
+  static async start(
+    namespace: string,
+    receive: (packet: Packet) => void,
+    { filter = "inbound", immediate = false }: { filter?: string; immediate?: boolean } = {},
+  ): Promise<Tcpdump> {
     const child = spawn(
       "setpriv",
       [
         ...["--pdeathsig", "KILL", "ip", "netns", "exec", namespace, "tcpdump", "-i", "any", "-y", "LINUX_SLL2"],
         // As a filter and not as `-Q in`: the kernel then drops what leaves before it takes room in the ring.
-        ...["-n", "-U", "-s", String(snapLength), "-B", "32768", "-Z", "root", "-w", "-", "inbound"],
+        ...["-n", "-U", "-s", String(snapLength), "-B", "32768", "-Z", "root", "-w", "-"],
+        ...(immediate ? ["--immediate-mode"] : []),
+        filter,
       ],
       { stdio: ["ignore", "pipe", "pipe"] },
     );
