@@ -1,0 +1,84 @@
+/**
+ * The battery as part of the tests (`README.md`): nothing gets out, what must work works, monitor mode changes nothing, and the
+ * record has an event for every attempt. The whole of it while that fits in twenty minutes; `npm run battery` always runs all.
+ */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { describe, test } from "node:test";
+import { root } from "../support/modules.ts";
+import { runBattery } from "./battery.ts";
+import { caseName, type CaseResult } from "./case.ts";
+import { allCases } from "./cases.ts";
+import { matrix, summary, troubles } from "./matrix.ts";
+import { score } from "./score.ts";
+
+/** Into how many parts the cases are dealt; a commit runs one of them, the next commit the next. */
+const parts = 1;
+
+/** The number of this commit: how many came before it. */
+function commitNumber(): number {
+  try {
+    return Number(execFileSync("git", ["rev-list", "--count", "HEAD"], { cwd: root, encoding: "utf8" }));
+  } catch {
+    // Not a clone: an unpacked archive runs the first part.
+    return 0;
+  }
+}
+
+test("every case is held, works, and is told", { timeout: 1_500_000 }, async (t) => {
+  const turn = commitNumber() % parts;
+  const cases = allCases().filter((_, i) => i % parts === turn);
+  const { cases: results, problems } = await runBattery({ cases });
+  t.diagnostic(`${cases.length} cases, part ${turn + 1} of ${parts}: ${summary(results)}`);
+  assert.equal(troubles(results), "", matrix(results, false));
+  assert.deepEqual(problems, []);
+});
+
+describe("the rows of names, DNS and transport", () => {
+  test("each have a case, in every front, mode and family that it has a form in", () => {
+    const rows = new Set(allCases().map(({ row }) => row));
+    const expected = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((n) => `N${n}`);
+    expected.push(...[1, 2, 3, 4, 5, 6, 7, 8].map((n) => `D${n}`));
+    expected.push(...[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12].map((n) => `T${n}`), "tool", "works");
+    assert.deepEqual(
+      expected.filter((row) => !rows.has(row)),
+      [],
+    );
+  });
+
+  test("have cases with names of their own", () => {
+    const names = allCases().map(caseName);
+    assert.equal(new Set(names).size, names.length);
+  });
+});
+
+describe("scoring", () => {
+  const attack = { kind: "attack", row: "N1", variant: "x", run: async () => {}, refusal: {} } as const;
+  const nothing = { marker: "m", ms: 1, arrived: [], instead: [] };
+  const arrived = { ...nothing, arrived: ["wire"] };
+  const event = { reason: "default" } as never;
+  const result = (mode: "enforce" | "monitor", here: object, open: object = arrived): CaseResult["result"] =>
+    score(attack, { front: "gateway", mode, family: 4 }, { ...nothing, ...here }, { ...nothing, ...open }).result;
+
+  test("what arrives under enforcement is a leak, whatever the record says", () => {
+    assert.equal(result("enforce", { arrived: ["wire"], event }), "leak");
+    assert.equal(result("enforce", { arrived: ["wire"] }, nothing), "leak");
+  });
+
+  test("an attempt that gets nowhere by itself proves nothing", () => {
+    assert.equal(result("enforce", { event }, nothing), "inconclusive");
+    assert.equal(result("monitor", { event }, nothing), "inconclusive");
+  });
+
+  test("a denial without its event, or with another's, is not held", () => {
+    assert.equal(result("enforce", {}), "no-event");
+    assert.equal(result("enforce", { instead: [event] }), "wrong-reason");
+    assert.equal(result("enforce", { event }), "held");
+  });
+
+  test("monitor mode lets it arrive and tells", () => {
+    assert.equal(result("monitor", { event }), "broken");
+    assert.equal(result("monitor", { event, arrived: ["wire"] }), "works");
+    assert.equal(result("monitor", { arrived: ["wire"] }), "no-event");
+  });
+});
