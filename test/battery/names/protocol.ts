@@ -64,7 +64,7 @@ export const protocolCases: Attack[] = [
   raw(
     "a handshake message that is no hello",
     (marker) => bytes(22, 3, 3, 0, 20, 16, 0, 0, 16, text(marker)),
-    because("not_protocol"),
+    because("malformed"),
   ),
   raw(
     "a DNS message over TCP",
