@@ -240,8 +240,10 @@ export class Enforcer {
       deny: options.dnsDeny,
       now: () => Date.now(),
     });
-    for (const socket of this.#listeners!.udp) this.dns.listenUdp(socket);
-    for (const server of this.#listeners!.tcp) this.dns.listenTcp(server);
+    for (const { link, udp, tcp } of this.#listeners!.pairs) {
+      this.dns.listenUdp(udp, link);
+      this.dns.listenTcp(tcp, link);
+    }
   }
 
   /** Binds names in this book and in every data-path thread. */

@@ -28,7 +28,8 @@ export const reasonTexts = {
   policy_changed: "A live connection was ended because the policy no longer allows it.",
   query_type: "This DNS query type is not answered for policed sources.",
   query_malformed: "The DNS message is malformed or not a plain query.",
-  query_budget: "Too many distinct names under one wildcard rule.",
+  query_budget:
+    "Too many distinct names under one domain, or too many questions about them, from this source or its link.",
   upstream_failed: "No upstream DNS server gave a usable answer.",
 } as const;
 
