@@ -29,6 +29,7 @@ const bodyMembers = [
   "destination",
   "tls",
   "dns",
+  "detection",
   "bytes",
   "packets",
   "duration_ms",

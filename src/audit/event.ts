@@ -2,7 +2,9 @@
 import type { Application, Mode, Stage, Tier, Transport } from "../policy/decision.ts";
 import type { Reason } from "../policy/reason.ts";
 
-export type EventKind = "connection" | "dns" | "flow_end" | "policy" | "lifecycle";
+export type EventKind = "connection" | "dns" | "flow_end" | "detection" | "policy" | "lifecycle";
+
+export type DetectionType = "denied_names" | "name_entropy" | "name_budget" | "upload_limit";
 
 /** What a producer hands to the record. `time`, `id`, `seq`, `prev` and `hash` are the recorder's. */
 export interface EventBody {
@@ -40,7 +42,9 @@ export interface EventBody {
   count?: number;
   first?: string;
   last?: string;
-  /** `policy` and `lifecycle`: what happened, in words, and its data. */
+  /** What was noticed over many decisions, and the evidence (`docs/detections.md`). */
+  detection?: { type: DetectionType; [evidence: string]: unknown };
+  /** `policy`, `lifecycle` and `detection`: what happened, in words, and its data. */
   message?: string;
   data?: Record<string, unknown>;
 }
