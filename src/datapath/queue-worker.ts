@@ -11,7 +11,19 @@ import type { JudgedName } from "../detect/names.ts";
 import { AddressBook } from "../flow/book.ts";
 import type { Effects, FlowMark, FlowReport, Reset } from "../flow/effects.ts";
 import { FlowEngine } from "../flow/engine.ts";
-import { ALLOW, BACK, BROADCAST, DENY, INVALID, LOCAL, OUR_BITS, PENDING, stateOf, withState } from "../kernel/mark.ts";
+import {
+  ALLOW,
+  BACK,
+  BROADCAST,
+  DENY,
+  FORGED,
+  INVALID,
+  LOCAL,
+  OUR_BITS,
+  PENDING,
+  stateOf,
+  withState,
+} from "../kernel/mark.ts";
 import { inNamespace } from "../kernel/namespace.ts";
 import { QueueSocket } from "../kernel/nfqueue.ts";
 import { RawSender } from "../kernel/raw.ts";
@@ -123,8 +135,10 @@ class QueueWorker implements Effects {
   report(report: FlowReport): void {
     const event = connectionEvent(report, this.#engine);
     if (report.name !== null) this.#named(judgedName(report));
-    if (report.decision.verdict === "deny") {
-      this.#statistics.denied++;
+    // Each packet of a forged source is a report of its own, also where it is let pass.
+    if (report.decision.verdict === "deny" || report.decision.reason === "forged_source") {
+      if (report.decision.verdict === "deny") this.#statistics.denied++;
+      else this.#statistics.wouldDeny++;
       return this.#aggregated(this.#aggregator.push(event, this.#now));
     }
     if (report.decision.verdict === "allow") this.#statistics.allowed++;
@@ -153,6 +167,7 @@ class QueueWorker implements Effects {
       const start = queue.payloadOffset(i);
       parsePacket(queue.bytes, start, queue.payloadLength(i), this.#packet);
       const state = stateOf(mark);
+      const forged = (mark & FORGED) === FORGED;
       this.#statistics.packets++;
       try {
         this.#flows.packet(
@@ -165,7 +180,8 @@ class QueueWorker implements Effects {
             local: (mark & LOCAL) !== 0,
             invalid: (mark & INVALID) !== 0,
             broadcast: (mark & BROADCAST) !== 0,
-            back: (mark & BACK) !== 0,
+            back: (mark & BACK) !== 0 && !forged,
+            forged,
           },
           this.#now,
         );

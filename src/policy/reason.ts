@@ -22,6 +22,8 @@ export const reasonTexts = {
   host_changed: "A later request on the same connection asked for another host.",
   mid_stream: "A packet of a connection whose start was not seen.",
   invalid_packet: "The kernel's connection tracking calls the packet invalid.",
+  forged_source:
+    "The packet came by an interface that no route leads back to its source by: the source is not the sender's.",
   fragment: "An IP fragment that was not reassembled.",
   protocol_denied: "No rule allows this IP protocol here; the default denies it.",
   over_limit: "Too many undecided flows or held bytes for this source.",

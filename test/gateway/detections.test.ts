@@ -77,6 +77,7 @@ const distinct = async (under: string): Promise<number> =>
 
 describe("in enforce mode", async () => {
   const gateway = await RunningGateway.start(lab, { policy: policy("enforce") });
+  await gateway.expect({ kind: "lifecycle", message: "started" }, "", 60_000);
   after(() => gateway.stop());
 
   test("D1: questions that carry data in the labels of a denied zone", async () => {
@@ -218,6 +219,7 @@ describe("in enforce mode", async () => {
 describe("in monitor mode", () => {
   test("the same floods pass, and are told", async () => {
     const gateway = await RunningGateway.start(lab, { policy: policy("monitor") });
+    await gateway.expect({ kind: "lifecycle", message: "started" }, "", 60_000);
     await lab.sink.clear();
     await script(
       1,
