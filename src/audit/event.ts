@@ -38,12 +38,12 @@ export interface EventBody {
   bytes?: { up: number; down: number };
   packets?: { up: number; down: number };
   duration_ms?: number;
+  /** What was noticed over many decisions, and the evidence (`docs/detections.md`). */
+  detection?: { type: DetectionType; [evidence: string]: unknown };
   /** Aggregated repeats: how many, first and last (RFC 3339). Absent means one. */
   count?: number;
   first?: string;
   last?: string;
-  /** What was noticed over many decisions, and the evidence (`docs/detections.md`). */
-  detection?: { type: DetectionType; [evidence: string]: unknown };
   /** `policy`, `lifecycle` and `detection`: what happened, in words, and its data. */
   message?: string;
   data?: Record<string, unknown>;
