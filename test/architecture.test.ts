@@ -15,6 +15,7 @@ const levels = [
   ["wire"],
   ["policy"],
   ["flow"],
+  ["detect"],
   ["version.ts"],
   ["audit"],
   ["kernel"],
@@ -24,7 +25,7 @@ const levels = [
   ["gateway", "run"],
   ["cli"],
 ];
-const pureRooms = ["errors.ts", "address", "wire", "policy", "flow"];
+const pureRooms = ["errors.ts", "address", "wire", "policy", "flow", "detect"];
 
 /** Files over the limit, each with the reason why it has no wall to move. */
 const excused: Record<string, string> = {

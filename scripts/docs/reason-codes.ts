@@ -28,6 +28,8 @@ const advice: Record<Reason, string> = {
   mid_stream:
     "The connection was open before Sallyport, or its state expired after a long silence. The client's reconnect is decided normally.",
   invalid_packet: "Stray packets of finished connections are common and harmless; many of them are a scan.",
+  forged_source:
+    "A machine that claims another's address, or a network behind the gateway that the gateway has no route to: give it one (`ip route get ADDRESS` must name the inside interface).",
   fragment:
     "Fragments of allowed flows are put together before they get here. What is left over is damaged or hostile.",
   protocol_denied:

@@ -2,7 +2,9 @@
 import type { Application, Mode, Stage, Tier, Transport } from "../policy/decision.ts";
 import type { Reason } from "../policy/reason.ts";
 
-export type EventKind = "connection" | "dns" | "flow_end" | "policy" | "lifecycle";
+export type EventKind = "connection" | "dns" | "flow_end" | "detection" | "policy" | "lifecycle";
+
+export type DetectionType = "denied_names" | "name_entropy" | "name_budget" | "upload_limit";
 
 /** What a producer hands to the record. `time`, `id`, `seq`, `prev` and `hash` are the recorder's. */
 export interface EventBody {
@@ -36,11 +38,13 @@ export interface EventBody {
   bytes?: { up: number; down: number };
   packets?: { up: number; down: number };
   duration_ms?: number;
+  /** What was noticed over many decisions, and the evidence (`docs/detections.md`). */
+  detection?: { type: DetectionType; [evidence: string]: unknown };
   /** Aggregated repeats: how many, first and last (RFC 3339). Absent means one. */
   count?: number;
   first?: string;
   last?: string;
-  /** `policy` and `lifecycle`: what happened, in words, and its data. */
+  /** `policy`, `lifecycle` and `detection`: what happened, in words, and its data. */
   message?: string;
   data?: Record<string, unknown>;
 }

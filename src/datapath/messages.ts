@@ -1,6 +1,7 @@
 /** What crosses between the main thread and the data path's threads. Plain data only. */
 import type { Address } from "../address/ip.ts";
 import type { EventBody } from "../audit/event.ts";
+import type { JudgedName } from "../detect/names.ts";
 import type { Binding } from "../flow/book.ts";
 import type { Application, Transport } from "../policy/decision.ts";
 import type { Policy } from "../policy/model.ts";
@@ -34,7 +35,7 @@ export type FromWorker =
   | { kind: "done"; sequence: number }
   /** A packet made our own code fail and was dropped. */
   | { kind: "failure"; message: string }
-  | { kind: "settled"; settled: Settled[]; statistics: WorkerStatistics };
+  | { kind: "settled"; settled: Settled[]; names: JudgedName[]; statistics: WorkerStatistics };
 
 /** An event for the record, and the flow behind it where it goes on. */
 export interface Settled {

@@ -4,6 +4,7 @@
  * and the bindings in force.
  */
 import { Worker } from "node:worker_threads";
+import type { JudgedName } from "../detect/names.ts";
 import { SallyportError } from "../errors.ts";
 import type { Binding } from "../flow/book.ts";
 import { wake } from "../kernel/wait.ts";
@@ -28,6 +29,8 @@ export interface DataPathOptions {
   /** The bindings in force, for a thread that starts. */
   bindings: () => Binding[];
   onSettled: (settled: Settled[]) => void;
+  /** Names that connections showed, each with what became of it: all of them, where events of a flood are aggregated. */
+  onNames: (names: JudgedName[]) => void;
   /** Connections that ended; `lost` when the kernel had to drop some of these notices. */
   onEnded: (ended: EndedFlow[], lost: boolean) => void;
   /** Threads begun earlier; the data path sees to them from then on. */
@@ -228,6 +231,7 @@ export class DataPath {
     if (message.kind === "settled") {
       thread.statistics = message.statistics;
       this.#options.onSettled(message.settled);
+      this.#options.onNames(message.names);
     } else if (message.kind === "failure") {
       this.#options.onFailure(`a packet was dropped by a defect: ${message.message}`, false);
     } else if (message.kind === "done") {

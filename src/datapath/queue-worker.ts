@@ -7,10 +7,23 @@
  */
 import { type MessagePort, parentPort, receiveMessageOnPort } from "node:worker_threads";
 import { Aggregator } from "../audit/aggregate.ts";
+import type { JudgedName } from "../detect/names.ts";
 import { AddressBook } from "../flow/book.ts";
 import type { Effects, FlowMark, FlowReport, Reset } from "../flow/effects.ts";
 import { FlowEngine } from "../flow/engine.ts";
-import { ALLOW, BACK, BROADCAST, DENY, INVALID, LOCAL, OUR_BITS, PENDING, stateOf, withState } from "../kernel/mark.ts";
+import {
+  ALLOW,
+  BACK,
+  BROADCAST,
+  DENY,
+  FORGED,
+  INVALID,
+  LOCAL,
+  OUR_BITS,
+  PENDING,
+  stateOf,
+  withState,
+} from "../kernel/mark.ts";
 import { inNamespace } from "../kernel/namespace.ts";
 import { QueueSocket } from "../kernel/nfqueue.ts";
 import { RawSender } from "../kernel/raw.ts";
@@ -56,6 +69,7 @@ class QueueWorker implements Effects {
   readonly #foreign = new Map<number, number>();
   #engine: Engine;
   #settled: Settled[] = [];
+  #names: JudgedName[] = [];
   #now = Date.now();
   /** When to tell what was settled. */
   #tellAt = Number.POSITIVE_INFINITY;
@@ -78,7 +92,7 @@ class QueueWorker implements Effects {
     let nextTick = 0;
     let nextSweep = this.#now + sweepMs;
     while (this.#stop === null) {
-      this.#waiter.wait(this.#settled.length === 0 ? tickMs : tellMs);
+      this.#waiter.wait(this.#untold === 0 ? tickMs : tellMs);
       this.#now = Date.now();
       this.#messages();
       for (let batch = 0; batch < batchesPerTurn && this.#batch(); batch++);
@@ -92,7 +106,7 @@ class QueueWorker implements Effects {
         nextSweep = this.#now + sweepMs;
         this.#book.sweep(this.#now);
       }
-      if (this.#now >= this.#tellAt || this.#settled.length >= tellCount) this.#tell();
+      if (this.#now >= this.#tellAt || this.#untold >= tellCount) this.#tell();
     }
     this.#queue.close();
     this.#raw.close();
@@ -120,8 +134,11 @@ class QueueWorker implements Effects {
 
   report(report: FlowReport): void {
     const event = connectionEvent(report, this.#engine);
-    if (report.decision.verdict === "deny") {
-      this.#statistics.denied++;
+    if (report.name !== null) this.#named(judgedName(report));
+    // Each packet of a forged source is a report of its own, also where it is let pass.
+    if (report.decision.verdict === "deny" || report.decision.reason === "forged_source") {
+      if (report.decision.verdict === "deny") this.#statistics.denied++;
+      else this.#statistics.wouldDeny++;
       return this.#aggregated(this.#aggregator.push(event, this.#now));
     }
     if (report.decision.verdict === "allow") this.#statistics.allowed++;
@@ -150,6 +167,7 @@ class QueueWorker implements Effects {
       const start = queue.payloadOffset(i);
       parsePacket(queue.bytes, start, queue.payloadLength(i), this.#packet);
       const state = stateOf(mark);
+      const forged = (mark & FORGED) === FORGED;
       this.#statistics.packets++;
       try {
         this.#flows.packet(
@@ -162,7 +180,8 @@ class QueueWorker implements Effects {
             local: (mark & LOCAL) !== 0,
             invalid: (mark & INVALID) !== 0,
             broadcast: (mark & BROADCAST) !== 0,
-            back: (mark & BACK) !== 0,
+            back: (mark & BACK) !== 0 && !forged,
+            forged,
           },
           this.#now,
         );
@@ -207,24 +226,44 @@ class QueueWorker implements Effects {
   }
 
   #settle(settled: Settled): void {
-    if (this.#settled.length === 0) this.#tellAt = this.#now + tellMs;
+    if (this.#untold === 0) this.#tellAt = this.#now + tellMs;
     this.#settled.push(settled);
+  }
+
+  #named(judged: JudgedName): void {
+    if (this.#untold === 0) this.#tellAt = this.#now + tellMs;
+    this.#names.push(judged);
+  }
+
+  get #untold(): number {
+    return this.#settled.length + this.#names.length;
   }
 
   #tell(): void {
     this.#tellAt = Number.POSITIVE_INFINITY;
-    if (this.#settled.length === 0) return;
+    if (this.#untold === 0) return;
     const { flows, bytes } = this.#flows.load;
     this.#statistics.pending = flows;
     this.#statistics.pendingBytes = bytes;
     this.#statistics.lateVerdicts = this.#queue.lateVerdicts;
-    this.#post({ kind: "settled", settled: this.#settled, statistics: { ...this.#statistics } });
+    const [settled, names] = [this.#settled, this.#names];
+    this.#post({ kind: "settled", settled, names, statistics: { ...this.#statistics } });
     this.#settled = [];
+    this.#names = [];
   }
 
   #post(message: FromWorker): void {
     this.#port.postMessage(message);
   }
+}
+
+function judgedName({ source, name, application, decision }: FlowReport): JudgedName {
+  return {
+    source,
+    name: name ?? "",
+    channel: application === "http" ? "host" : "sni",
+    outcome: decision.verdict === "allow" ? "passed" : "denied",
+  };
 }
 
 function liveFlow(report: FlowReport, enforced: boolean, now: number): LiveFlow {

@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { mutated, fuzzing } from "../../test/support/fuzz.ts";
 import { engineOf, queryBytes } from "../../test/dns/peers.ts";
 import { type Address, formatAddress, parseAddress } from "../address/ip.ts";
+import { formatSender, senderOf } from "../address/sender.ts";
 import { fromHostName, fromLabels } from "../wire/dns/name.ts";
 import { Rcode, Type } from "../wire/dns/types.ts";
 import { NameBudget } from "./budget.ts";
@@ -18,39 +19,88 @@ const address = (text: string) => parseAddress(text)!;
 const one = address("192.0.2.1");
 const two = address("192.0.2.2");
 
+const ample = { namesPerDomain: 3, namesPerSource: 100, questionsPerDomain: 1000, sourcesPerLink: 10 };
+
 test("the budget agrees with counting distinct names of the last hour by hand", () => {
   const step = fc.record({
+    link: fc.constantFrom("i1", "i2"),
     source: fc.constantFrom(one, two),
+    domain: fc.constantFrom("example", "test"),
     name: fc.constantFrom("a", "b", "c", "d", "e"),
     wait: fc.nat(2_000_000),
   });
+  type Past = { link: string; source: Address; domain: string; name: string; at: number };
+  const limits = { namesPerDomain: 2, namesPerSource: 3, questionsPerDomain: 9, sourcesPerLink: 1.5 };
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-      const budget = new NameBudget(3);
-      const admitted: { source: Address; name: string; at: number }[] = [];
+      const budget = new NameBudget(limits);
+      const admitted: Past[] = [];
       let now = 0;
-      for (const { source, name, wait } of steps) {
+      for (const { link, source, domain, name, wait } of steps) {
         now += wait;
-        const recent = new Set(
-          admitted.filter((past) => past.source === source && now - past.at < 3_600_000).map((past) => past.name),
-        );
-        const expected = recent.has(name) || recent.size < 3;
-        assert.equal(budget.admit(source, "example", name, now), expected);
-        if (expected) admitted.push({ source, name, at: now });
+        const room = (of: Past[], share: number): boolean => {
+          const recent = of.filter((past) => now - past.at < 3_600_000);
+          const all = new Set(recent.map((past) => `${past.name}.${past.domain}`));
+          const here = new Set(recent.filter((past) => past.domain === domain).map((past) => past.name));
+          if (here.has(name)) return true;
+          return here.size < limits.namesPerDomain * share && all.size < limits.namesPerSource * share;
+        };
+        const onLink = admitted.filter((past) => past.link === link);
+        const expected =
+          room(
+            onLink.filter((past) => past.source === source),
+            1,
+          ) && room(onLink, limits.sourcesPerLink);
+        assert.equal(budget.admit(link, source, domain, name, now), expected);
+        if (expected) admitted.push({ link, source, domain, name, at: now });
       }
     }),
   );
 });
 
 test("a source that walks through domains does not get its budget back", () => {
-  const budget = new NameBudget(1);
-  assert.equal(budget.admit(one, "first", "a", 0), true);
+  const budget = new NameBudget({ ...ample, namesPerDomain: 1, namesPerSource: 2000 });
+  assert.equal(budget.admit("i1", one, "first", "a", 0), true);
   let refused = 0;
-  for (let i = 0; i < 5000; i++) if (!budget.admit(one, `d${i}`, "a", 0)) refused++;
-  assert.equal(budget.admit(one, "first", "b", 0), false);
+  for (let i = 0; i < 5000; i++) if (!budget.admit("i1", one, `d${i}`, "a", 0)) refused++;
+  assert.equal(budget.admit("i1", one, "first", "b", 0), false);
   assert.equal(refused, 5000 - 1999);
-  assert.equal(budget.admit(two, "first", "b", 0), true);
-  assert.equal(budget.admit(one, "fresh", "a", 3_600_001), true);
+  assert.equal(budget.admit("i1", two, "first", "b", 0), true);
+  assert.equal(budget.admit("i1", one, "fresh", "a", 3_600_001), true);
+});
+
+test("D2: however many sources a machine claims, its link admits a bounded number of new names", () => {
+  const budget = new NameBudget({ namesPerDomain: 50, namesPerSource: 200, questionsPerDomain: 9, sourcesPerLink: 4 });
+  const claimed = (i: number) => senderOf(address(`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`));
+  let admitted = 0;
+  for (let i = 0; i < 300_000; i++) if (budget.admit("i1", claimed(i), "wild.example", `n${i}`, i)) admitted++;
+  assert.equal(admitted, 200);
+  assert.equal(budget.admit("i2", claimed(1), "wild.example", "elsewhere", 0), true, "another link is not harmed");
+  assert.equal(budget.admit("i1", claimed(7), "wild.example", "n3", 0), true, "what is known to the link still passes");
+  assert.equal(budget.admit("i1", claimed(7), "other.example", "n3", 0), true, "and other domains do");
+});
+
+test("D2: repeated questions about admitted names are bounded too, of a sender, of a link, and in an hour", () => {
+  const budget = new NameBudget({ ...ample, questionsPerDomain: 5, sourcesPerLink: 2 });
+  const sends = (sender: string, now: number) => {
+    assert.equal(budget.admit("i1", sender, "wild.example", "a", now), true);
+    let sent = 0;
+    for (let i = 0; i < 50; i++) if (budget.send("i1", sender, "wild.example", now)) sent++;
+    return sent;
+  };
+  assert.deepEqual(
+    ["s1", "s2", "s3"].map((sender) => sends(sender, 0)),
+    [5, 5, 0],
+  );
+  assert.equal(sends("s3", 3_600_000), 5);
+});
+
+test("D2: all of a /64 is one sender, two addresses of IPv4 are two", () => {
+  const of = (text: string) => formatSender(senderOf(address(text)));
+  assert.equal(of("2001:db8::1"), "2001:db8::/64");
+  assert.equal(of("2001:db8::ffff:1:2:3"), of("2001:db8::1"));
+  assert.notEqual(of("2001:db8:0:1::1"), of("2001:db8::1"));
+  assert.deepEqual(["192.0.2.1", "192.0.2.2"].map(of), ["192.0.2.1", "192.0.2.2"]);
 });
 
 test("the cache holds at most its entries and bytes, and drops what was used longest ago", () => {
@@ -71,12 +121,32 @@ test("the cache holds at most its entries and bytes, and drops what was used lon
 
 test("a gate never lets in more than it has places, overall and per source, and forgets who left", () => {
   const gate = new Gate(3, 2);
-  assert.deepEqual([gate.enter(one), gate.enter(one), gate.enter(one)], [true, true, false]);
-  assert.deepEqual([gate.enter(two), gate.enter(two)], [true, false]);
-  gate.leave(one);
-  assert.equal(gate.enter(two), true);
-  gate.leave(address("192.0.2.9"));
-  assert.equal(gate.inside, 3);
+  const [first, second] = [
+    { link: "i1", sender: one },
+    { link: "i2", sender: one },
+  ];
+  assert.deepEqual([gate.enter(first), gate.enter(first), gate.enter(second)], [true, true, true]);
+  assert.deepEqual([gate.enter(second), gate.enter(first)], [false, false]);
+  gate.leave(first);
+  assert.equal(gate.enter(first), false, "it would hold more than is free");
+  gate.leave(second);
+  assert.equal(gate.enter(first), true);
+  gate.leave({ link: "i1", sender: two });
+  assert.equal(gate.inside, 2);
+  gate.leave(first);
+  gate.leave(first);
+  gate.leave(first);
+  assert.equal(gate.inside, 0);
+});
+
+test("T10: a machine that claims many sources leaves half of the places to other links", () => {
+  const gate = new Gate(2000, 200);
+  const claim = (link: string) => {
+    let taken = 0;
+    for (let i = 0; i < 5000; i++) if (gate.enter({ link, sender: String(i) })) taken++;
+    return taken;
+  };
+  assert.deepEqual([claim("i1"), claim("i2"), claim("i3")], [1000, 500, 250]);
 });
 
 test("the ledger repeats a binding only when it would end before the answer does, and keeps sources apart", () => {

@@ -1,64 +1,146 @@
 /**
- * How many distinct names a source may ask for under one registrable domain in a sliding hour. Under an allowed wildcard
- * every label is a free choice of the asker, and each new name is a message to whoever runs the zone's servers; the
- * budget bounds that channel. Names asked before do not count again. Called for allowed names of policed sources only.
+ * How many distinct names may be asked for under one registrable domain in a sliding hour. Under an allowed wildcard every
+ * label is a free choice of the asker, and each new name is a message to whoever runs the zone's servers; the budget bounds
+ * that channel. Names asked before do not count again. Called for allowed names of policed sources only.
+ *
+ * Each name is counted twice: for its sender, and for the link it came by, which has the budgets of a few senders
+ * together. The sender's budget is what one machine gets. The link's is what makes it hold: a source address is a claim, and
+ * a job with raw sockets, or just with `ip address add`, claims as many as it likes. The answers may go astray, but the
+ * question has left by then, and the question is the leak. Which interface it came by is the one thing nobody can forge
+ * (docs/adr/0006-name-budgets.md). So senders may be forgotten and links never are.
  */
-import type { Address } from "../address/ip.ts";
+import type { Sender } from "../address/sender.ts";
 
 /** Milliseconds. */
 const windowLength = 3_600_000;
 
-/** Domains per source; a source that touches more within the hour is refused new ones (fail closed). */
-const maxDomains = 2000;
+/** Names remembered of all senders together; beyond it the least recently active sender is forgotten. */
+const maxRemembered = 200_000;
 
-/** Sources remembered; the least recently active is forgotten first, so a flood of sources only refills budgets. */
-const maxSources = 20_000;
+export interface BudgetLimits {
+  /** Distinct names of one sender in an hour: under one registrable domain, and in all. */
+  namesPerDomain: number;
+  namesPerSource: number;
+  /** Questions under one registrable domain that no cache answered, of one sender in an hour. */
+  questionsPerDomain: number;
+  /** A link's budgets, in budgets of one sender. */
+  sourcesPerLink: number;
+}
 
 export class NameBudget {
-  private readonly limit: number;
-  /** source -> domain -> name -> last asked; every level in order of last use. */
-  private readonly sources = new Map<Address, Map<string, Map<string, number>>>();
+  private readonly limits: BudgetLimits;
+  private readonly linkLimits: BudgetLimits;
+  /** In order of last use. */
+  private readonly senders = new Map<string, Names>();
+  private readonly links = new Map<string, Names>();
+  private remembered = 0;
 
-  constructor(limit: number) {
-    this.limit = limit;
+  constructor(limits: BudgetLimits) {
+    this.limits = limits;
+    const { namesPerDomain, namesPerSource, questionsPerDomain, sourcesPerLink } = limits;
+    this.linkLimits = {
+      sourcesPerLink,
+      questionsPerDomain: questionsPerDomain * sourcesPerLink,
+      namesPerDomain: namesPerDomain * sourcesPerLink,
+      namesPerSource: namesPerSource * sourcesPerLink,
+    };
   }
 
-  /** Counts `name` under `domain` for `source`; false where it is new and the budget is spent. */
-  admit(source: Address, domain: string, name: string, now: number): boolean {
-    const domains = this.sources.get(source) ?? new Map<string, Map<string, number>>();
-    touch(this.sources, source, domains);
-    if (this.sources.size > maxSources) dropOldest(this.sources);
-    const names = domains.get(domain) ?? new Map<string, number>();
-    if (!domains.has(domain) && domains.size >= maxDomains && !dropExpiredDomain(domains, now)) return false;
-    touch(domains, domain, names);
-    for (const [old, asked] of names) {
-      if (now - asked < windowLength) break;
-      names.delete(old);
+  /** Counts `name` under `domain` for a sender on a link; false where it is new to one of them and that budget is spent. */
+  admit(link: string, sender: Sender, domain: string, name: string, now: number): boolean {
+    let common = this.links.get(link);
+    if (common === undefined) this.links.set(link, (common = new Names()));
+    const key = `${link}\0${sender}`;
+    const own = this.senders.get(key) ?? new Names();
+    this.senders.delete(key);
+    this.senders.set(key, own);
+    const before = own.size;
+    const admitted = own.allows(domain, name, now, this.limits) && common.allows(domain, name, now, this.linkLimits);
+    if (admitted) {
+      own.add(domain, name, now);
+      common.add(domain, name, now);
     }
-    if (!names.has(name) && names.size >= this.limit) return false;
-    touch(names, name, now);
+    this.remembered += own.size - before;
+    if (own.size === 0) this.senders.delete(key);
+    this.forget();
+    return admitted;
+  }
+
+  /**
+   * Counts a question about an admitted name that goes upstream; false where too many did. Without this the names of one
+   * budget would be an alphabet: answers with a TTL of 0 are not cached, and the order of the questions is a message.
+   */
+  send(link: string, sender: Sender, domain: string, now: number): boolean {
+    const own = this.senders.get(`${link}\0${sender}`);
+    const common = this.links.get(link);
+    return (
+      own !== undefined &&
+      common !== undefined &&
+      own.send(domain, now, this.limits.questionsPerDomain) &&
+      common.send(domain, now, this.linkLimits.questionsPerDomain)
+    );
+  }
+
+  /** Bounded by the names, and so by the senders too: each that is remembered has one at least. */
+  private forget(): void {
+    for (const [key, names] of this.senders) {
+      if (this.remembered <= maxRemembered) return;
+      this.senders.delete(key);
+      this.remembered -= names.size;
+    }
+  }
+}
+
+interface Domain {
+  /** Each with when it was asked last, in that order. */
+  names: Map<string, number>;
+  /** Questions sent upstream in the hour that began then. */
+  sent: number;
+  since: number;
+}
+
+/** Names asked within the hour, by domain; the domain asked last comes last. */
+class Names {
+  size = 0;
+  private readonly domains = new Map<string, Domain>();
+
+  /** Drops what is over an hour old; true where the name is known or there is room for it. */
+  allows(domain: string, name: string, now: number, limits: BudgetLimits): boolean {
+    for (const [old, { names }] of this.domains) {
+      if (!this.expire(names, now)) break;
+      this.domains.delete(old);
+    }
+    const names = this.domains.get(domain)?.names;
+    if (names === undefined) return this.size < limits.namesPerSource && limits.namesPerDomain > 0;
+    this.expire(names, now);
+    return names.has(name) || (names.size < limits.namesPerDomain && this.size < limits.namesPerSource);
+  }
+
+  add(domain: string, name: string, now: number): void {
+    const known = this.domains.get(domain) ?? { names: new Map<string, number>(), sent: 0, since: now };
+    this.domains.delete(domain);
+    this.domains.set(domain, known);
+    if (!known.names.delete(name)) this.size++;
+    known.names.set(name, now);
+  }
+
+  /** Counts a question sent upstream; false where the hour's are spent. */
+  send(domain: string, now: number, most: number): boolean {
+    const known = this.domains.get(domain);
+    if (known === undefined) return false;
+    if (now - known.since >= windowLength) Object.assign(known, { sent: 0, since: now });
+    if (known.sent >= most) return false;
+    known.sent++;
     return true;
   }
-}
 
-function touch<K, V>(map: Map<K, V>, key: K, value: V): void {
-  map.delete(key);
-  map.set(key, value);
-}
-
-function dropOldest<K, V>(map: Map<K, V>): void {
-  for (const key of map.keys()) {
-    map.delete(key);
-    return;
-  }
-}
-
-/** Forgets the least recently used domain if all its names are over an hour old. */
-function dropExpiredDomain(domains: Map<string, Map<string, number>>, now: number): boolean {
-  for (const [domain, names] of domains) {
-    for (const asked of names.values()) if (now - asked < windowLength) return false;
-    domains.delete(domain);
+  /** True where none is left. */
+  private expire(names: Map<string, number>, now: number): boolean {
+    for (const [name, asked] of names) {
+      if (now - asked < windowLength) return false;
+      names.delete(name);
+      this.size--;
+    }
     return true;
   }
-  return false;
 }

@@ -8,6 +8,7 @@
  */
 import type dgram from "node:dgram";
 import type net from "node:net";
+import { senderOf } from "../address/sender.ts";
 import type { Engine } from "../policy/decision.ts";
 import { Binder } from "./binder.ts";
 import { NameBudget } from "./budget.ts";
@@ -63,7 +64,7 @@ export class DnsFirewall {
     this.upstreams = new Upstreams(options.upstreams, this.exchanges, this.limits.upstreamTimeout);
     const cache = new Cache(this.limits.cacheEntries, this.limits.cacheBytes);
     this.resolver = new Resolver(this.upstreams, cache, options.now);
-    const budget = new NameBudget(this.limits.namesPerDomain);
+    const budget = new NameBudget(this.limits);
     const { ledger, resolver } = this;
     const binder = new Binder(options.bind, ledger, options.now);
     this.policed = new Policed({ options: this.options, resolver, budget, ledger, binder });
@@ -72,22 +73,23 @@ export class DnsFirewall {
     this.connections = new Gate(this.limits.connections, this.limits.connectionsPerSource);
   }
 
-  /** Serves a bound UDP socket until {@link close}. */
-  listenUdp(socket: dgram.Socket): void {
-    const onMessage = (bytes: Uint8Array, from: dgram.RemoteInfo): void => void this.datagram(socket, bytes, from);
+  /** Serves a bound UDP socket until {@link close}. What comes to it came by `link`, whatever address it claims. */
+  listenUdp(socket: dgram.Socket, link: string): void {
+    const onMessage = (bytes: Uint8Array, from: dgram.RemoteInfo): void =>
+      void this.datagram(socket, link, bytes, from);
     socket.on("message", onMessage);
     this.detach.push(() => socket.off("message", onMessage));
   }
 
-  /** Serves a listening TCP server until {@link close}. */
-  listenTcp(server: net.Server): void {
+  /** Serves a listening TCP server until {@link close}; `link` as for UDP. */
+  listenTcp(server: net.Server, link: string): void {
     const onConnection = (socket: net.Socket): void => {
       this.sockets.add(socket);
       socket.on("close", () => this.sockets.delete(socket));
       serveConnection(socket, {
         limits: this.limits,
         gate: this.connections,
-        identify: (peer) => this.identifyStream(peer),
+        identify: (peer) => this.identifyStream(peer, link),
         handle: (connection, message) => this.streamMessage(connection, message),
         refused: () => void this.counts.overLimit++,
       });
@@ -127,8 +129,8 @@ export class DnsFirewall {
     await Promise.all([...gone, ...this.work]);
   }
 
-  private async datagram(socket: dgram.Socket, bytes: Uint8Array, from: dgram.RemoteInfo): Promise<void> {
-    const client = this.identify("udp", { address: from.address, port: from.port }, () => socket.address());
+  private async datagram(socket: dgram.Socket, link: string, bytes: Uint8Array, from: dgram.RemoteInfo): Promise<void> {
+    const client = this.identify("udp", link, { address: from.address, port: from.port }, () => socket.address());
     if (client === null) return;
     // The socket may have been closed by its owner while the answer was made; an answer that cannot be sent is lost.
     const send = (answer: Uint8Array): void => {
@@ -202,7 +204,7 @@ export class DnsFirewall {
     watch: (engine: Engine) => Promise<void>,
   ): Promise<void> {
     this.counts.queries++;
-    const entered = this.queries.enter(client.source);
+    const entered = this.queries.enter(client);
     try {
       const engine = this.options.policy();
       if (entered && !engine.enforcedFor(client.source)) return await watch(engine);
@@ -221,7 +223,7 @@ export class DnsFirewall {
       const failure = this.policed.failure(client, bytes);
       if (failure !== null) send(failure);
     } finally {
-      if (entered) this.queries.leave(client.source);
+      if (entered) this.queries.leave(client);
     }
   }
 
@@ -230,15 +232,16 @@ export class DnsFirewall {
     await work.catch(() => void this.counts.failures++);
   }
 
-  private identifyStream(socket: net.Socket): Client | null {
+  private identifyStream(socket: net.Socket, link: string): Client | null {
     const { remoteAddress, remotePort, localAddress, localPort } = socket;
     if (remoteAddress === undefined || remotePort === undefined) return null;
     const local = () => ({ address: localAddress ?? "", port: localPort ?? 0 });
-    return this.identify("tcp", { address: remoteAddress, port: remotePort }, local);
+    return this.identify("tcp", link, { address: remoteAddress, port: remotePort }, local);
   }
 
   private identify(
     transport: Client["transport"],
+    link: string,
     peer: Client["endpoint"],
     local: () => Client["endpoint"],
   ): Client | null {
@@ -246,7 +249,8 @@ export class DnsFirewall {
     if (source === null) return null;
     const endpoint = { address: peer.address, port: peer.port };
     try {
-      return { source, endpoint, transport, server: this.options.originalServer(transport, endpoint, local()) };
+      const server = this.options.originalServer(transport, endpoint, local());
+      return { source, sender: senderOf(source), link, endpoint, transport, server };
     } catch {
       // A socket that closed under us, or a lookup that failed: the query is dropped rather than sent elsewhere.
       this.counts.failures++;

@@ -103,6 +103,7 @@ test("a denial that the policy enforces for a watched source refuses it, and the
     hash: enforcing.hash,
     group: () => null,
     enforcedFor: () => false,
+    enforces: true,
     dns: (facts) => enforcing.dns(facts),
     connect: (facts) => enforcing.connect(facts),
     name: (facts) => enforcing.name(facts),

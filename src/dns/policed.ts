@@ -112,13 +112,14 @@ export class Policed {
 
   private async forward(current: Case, judgement: Forward, bytes: Uint8Array): Promise<Uint8Array | null> {
     const { asked, host } = judgement;
-    const { source } = current.client;
+    const { source, link, sender } = current.client;
     const domain = registrableDomain(host) ?? host;
     // The whole name counts, service labels included: all of it is seen by whoever runs the zone.
-    if (!this.budget.admit(source, domain, asked.name, current.started)) {
+    if (!this.budget.admit(link, sender, domain, asked.name, current.started)) {
       return this.finish(current, refusal(Rcode.REFUSED, "query_budget", null));
     }
-    const resolution = await this.resolver.resolve(asked.name, asked.question.type);
+    const maySend = () => this.budget.send(link, sender, domain, current.started);
+    const resolution = await this.resolver.resolve(asked.name, asked.question.type, maySend);
     const engine = this.options.policy();
     if (engine !== current.engine) {
       // The policy changed while the answer was on its way: the new one judges it.
@@ -130,6 +131,9 @@ export class Policed {
       if (again.kind === "forward") judgement = again;
     }
     const { decision } = judgement;
+    if ("failed" in resolution && resolution.failed === "budget") {
+      return this.finish(current, refusal(Rcode.REFUSED, "query_budget", null));
+    }
     if ("failed" in resolution) return this.finish(current, upstreamFailed(decision, resolution.failed));
     const { answer, stale } = resolution;
     const ttl = Math.min(resolution.ttl, maxTtl);

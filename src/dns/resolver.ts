@@ -21,8 +21,8 @@ const staleWait = 1800;
 const recheckWithStale = 30_000;
 const recheckWithout = 1000;
 
-/** `unusable`: the answer is well formed but its alias chain is not. */
-export type ResolutionFailure = UpstreamFailure | "unusable" | "recent";
+/** `unusable`: the answer is well formed but its alias chain is not. `budget`: the asker may send no more. */
+export type ResolutionFailure = UpstreamFailure | "unusable" | "recent" | "budget";
 
 export type Resolution =
   | { answer: UpstreamAnswer; /** seconds left */ ttl: number; stale: boolean }
@@ -45,8 +45,11 @@ export class Resolver {
     return this.cache.size;
   }
 
-  /** Resolves `name` (lower case) and `type`. Never rejects. */
-  async resolve(name: WireName, type: number): Promise<Resolution> {
+  /**
+   * Resolves `name` (lower case) and `type`. Never rejects. `maySend` is asked once when the question would go upstream for
+   * this asker.
+   */
+  async resolve(name: WireName, type: number, maySend: () => boolean): Promise<Resolution> {
     const key = Cache.key(name, type);
     const fresh = this.fresh(key);
     if (fresh !== null) {
@@ -55,7 +58,9 @@ export class Resolver {
     }
     const recent = this.now() < (this.cache.get(key)?.retryAt ?? 0);
     if (recent) return this.countStale(this.stale(key)) ?? { failed: "recent" };
-    const flight = this.flights.get(key) ?? this.start(key, name, type);
+    const under = this.flights.get(key);
+    if (under === undefined && !maySend()) return this.countStale(this.stale(key)) ?? { failed: "budget" };
+    const flight = under ?? this.start(key, name, type);
     if (this.stale(key) === null) return flight;
     const result = await withDeadline(flight, staleWait);
     if (result !== null && "answer" in result) return result;

@@ -43,11 +43,11 @@ export function serveConnection(socket: net.Socket, parts: TcpParts): void {
   socket.on("error", () => socket.destroy());
   const client = parts.identify(socket);
   if (client === null) return void socket.destroy();
-  if (!parts.gate.enter(client.source)) {
+  if (!parts.gate.enter(client)) {
     parts.refused();
     return void socket.destroy();
   }
-  socket.on("close", () => parts.gate.leave(client.source));
+  socket.on("close", () => parts.gate.leave(client));
   new ServedConnection(socket, client, parts).start();
 }
 

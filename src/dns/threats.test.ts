@@ -97,6 +97,19 @@ test("D2: distinct names under a wildcard are budgeted per source; repeats and o
   assert.equal((await ask(made.port, "chunk5.wild.example")).header.rcode, Rcode.NOERROR, "an hour later");
 });
 
+test("D2: names of a budget are no alphabet: questions that no cache answers are counted as well", async (t) => {
+  const far = await server(t, fixed("192.0.2.7", 0));
+  const { port, events } = await stand(t, [far.endpoint], { limits: { questionsPerDomain: 6, sourcesPerLink: 1 } });
+  for (let i = 0; i < 9; i++) {
+    // The last three get the last answer again.
+    assert.equal((await ask(port, `${"ab"[i % 2]}.wild.example`)).answers.length, 1);
+  }
+  assert.equal((await ask(port, "a.wild.example", Type.AAAA)).header.rcode, Rcode.REFUSED);
+  assert.equal(far.received.length, 6);
+  assert.equal(events.at(-1)?.reason, "query_budget");
+  assert.equal((await ask(port, "other.example")).header.rcode, Rcode.NOERROR);
+});
+
 test("D2: service labels before an allowed host are held to their syntax and count against the budget", async (t) => {
   const far = await server(t);
   const { port } = await stand(t, [far.endpoint], { limits: { namesPerDomain: 2, upstreamTimeout: 50 } });

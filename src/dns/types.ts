@@ -4,6 +4,7 @@
 import type { Address } from "../address/ip.ts";
 import type { EventBody } from "../audit/event.ts";
 import type { Engine } from "../policy/decision.ts";
+import type { Claimant } from "./limits.ts";
 
 /** An IP address in text and a port. */
 export interface Endpoint {
@@ -50,18 +51,24 @@ export interface DnsFirewallOptions {
 
 /** Every bound of the firewall. */
 export interface DnsLimits {
-  /** Queries being worked on, all sources together. */
+  /** Queries being worked on, all sources together; one link may hold as many as it leaves free. */
   outstanding: number;
+  /** Here and below: a source is an IPv4 address or an IPv6 /64, on one link. */
   outstandingPerSource: number;
-  /** TCP connections from clients, all sources together. */
+  /** TCP connections from clients, all sources together; for a link as above. */
   connections: number;
   connectionsPerSource: number;
   /** Queries being worked on, per TCP connection; the connection is not read further meanwhile. */
   pipeline: number;
   /** Milliseconds without a whole message before a TCP connection is closed. */
   idle: number;
-  /** Distinct names per source and registrable domain in an hour. */
+  /** Distinct names of one source in an hour: under one registrable domain, and in all. */
   namesPerDomain: number;
+  namesPerSource: number;
+  /** Questions under one registrable domain that no cache answered, of one source in an hour. */
+  questionsPerDomain: number;
+  /** What all sources of one link have together, in budgets of one source. */
+  sourcesPerLink: number;
   cacheEntries: number;
   /** Approximate bytes of cached answers. */
   cacheBytes: number;
@@ -77,13 +84,16 @@ export const defaultLimits: DnsLimits = {
   pipeline: 32,
   idle: 10_000,
   namesPerDomain: 500,
+  namesPerSource: 2000,
+  questionsPerDomain: 20_000,
+  sourcesPerLink: 4,
   cacheEntries: 50_000,
   cacheBytes: 32 * 1024 * 1024,
   upstreamTimeout: 1500,
 };
 
 /** Who sent a query, how, and where to. */
-export interface Client {
+export interface Client extends Claimant {
   source: Address;
   endpoint: Endpoint;
   transport: DnsTransport;

@@ -5,7 +5,6 @@
  * It starts closed: queues and sockets first, then the ruleset, and only then does the kernel forward. Whatever fails
  * before that leaves nothing behind. What fails later leaves the ruleset, without a listener: refused, not open.
  */
-import { formatAddress, parseAddress } from "../address/ip.ts";
 import type { EventBody } from "../audit/event.ts";
 import { lockState, type StateLock } from "../audit/lock.ts";
 import { Spool } from "../audit/spool.ts";
@@ -16,10 +15,12 @@ import { DnsFirewall } from "../dns/firewall.ts";
 import { AddressBook, type Binding } from "../flow/book.ts";
 import { inNamespace } from "../kernel/namespace.ts";
 import { Ruleset, type RulesetOptions, type RulesetState } from "../kernel/ruleset.ts";
+import { Detections } from "./detections.ts";
 import { HostSettings } from "./host.ts";
 import { Keeper } from "./keeper.ts";
 import { adopt, type Listeners, openSockets } from "./listeners.ts";
 import { LiveFlows } from "./live-flows.ts";
+import { originalServer } from "./original-server.ts";
 import { loadFile, loadText, type PolicyInForce } from "./policy-source.ts";
 import type { Resolver } from "./resolvers.ts";
 import { type FlowView, type Status, statusOf, viewFlows } from "./status.ts";
@@ -71,6 +72,10 @@ export class Enforcer {
   #listeners: Listeners | null = null;
   #host: HostSettings;
   readonly #keeper: Keeper;
+  readonly #detections = new Detections({
+    group: (source) => this.policy.loaded.engine.group(source),
+    record: (event) => this.record(event),
+  });
   #housekeeping: NodeJS.Timeout | null = null;
   #change: Promise<unknown> = Promise.resolve();
   #stopped = false;
@@ -162,6 +167,7 @@ export class Enforcer {
     this.#listeners?.close();
     await this.dns.close();
     await this.dataPath.stop();
+    this.#detections.tick(Number.POSITIVE_INFINITY);
     if (leave === "gone") {
       // After the threads have told the last they settled.
       this.live.endAll(Date.now());
@@ -196,6 +202,7 @@ export class Enforcer {
       bindings: () => [...this.book.entries(Date.now())],
       ...(options.spare === undefined ? {} : { spare: options.spare }),
       onSettled: (settled) => this.live.settled(settled, Date.now()),
+      onNames: (names) => this.#detections.names(names, Date.now()),
       onEnded: (ended, lost) => this.#ended(ended, lost),
       onFailure: (message, fatal) => this.#failed(message, fatal),
     });
@@ -235,13 +242,18 @@ export class Enforcer {
       policy: () => this.policy.loaded.engine,
       upstreams: options.upstreams,
       bind: (bindings) => this.bind(bindings),
-      originalServer: (transport, client, local) => this.#originalServer(transport, client, local),
-      record: (event) => this.record(event),
+      originalServer: (...query) => originalServer(this.live.conntrack, this.#listeners!.addresses, ...query),
+      record: (event) => {
+        this.record(event);
+        this.#detections.dns(event, Date.now());
+      },
       deny: options.dnsDeny,
       now: () => Date.now(),
     });
-    for (const socket of this.#listeners!.udp) this.dns.listenUdp(socket);
-    for (const server of this.#listeners!.tcp) this.dns.listenTcp(server);
+    for (const { link, udp, tcp } of this.#listeners!.pairs) {
+      this.dns.listenUdp(udp, link);
+      this.dns.listenTcp(tcp, link);
+    }
   }
 
   /** Binds names in this book and in every data-path thread. */
@@ -249,23 +261,6 @@ export class Enforcer {
     this.#keeper.bindingsChanged();
     for (const binding of bindings) this.book.bind(binding);
     await this.dataPath.bind(bindings);
-  }
-
-  /** Where a redirected query was going: the kernel knows, by the answer's tuple. */
-  #originalServer(
-    transport: "udp" | "tcp",
-    client: { address: string; port: number },
-    local: { address: string; port: number },
-  ): { address: string; port: number } | null {
-    const source = parseAddress(local.address.replace(/%.*$/, ""));
-    const destination = parseAddress(client.address.replace(/%.*$/, ""));
-    if (source === null || destination === null) return null;
-    const protocol = transport === "udp" ? 17 : 6;
-    const tuple = { protocol, source, sourcePort: local.port, destination, destinationPort: client.port };
-    const flow = this.live.conntrack.lookup(tuple, "reply");
-    if (flow === null) return null;
-    const address = formatAddress(flow.original.destination);
-    return this.#listeners!.addresses.has(address) ? null : { address, port: flow.original.destinationPort };
   }
 
   async #setPolicy(load: () => PolicyInForce, file: string): Promise<{ ended: number }> {
@@ -315,6 +310,7 @@ export class Enforcer {
   #housekeep(): void {
     const now = Date.now();
     this.book.sweep(now);
+    this.#detections.tick(now);
     this.#keeper.keep(this.book, this.live.ledger, now).then(
       () => this.problems.delete(notKept),
       () => this.problems.add(notKept),

@@ -11,14 +11,15 @@ import { interfaces } from "../kernel/interfaces.ts";
 import { listenTcp, listenUdp } from "../kernel/sockets.ts";
 
 export interface Listeners {
-  udp: dgram.Socket[];
-  tcp: net.Server[];
+  /** One for each address, with the interface that has it. */
+  pairs: { link: string; udp: dgram.Socket; tcp: net.Server }[];
   /** The addresses listened on, as text. */
   addresses: ReadonlySet<string>;
   close(): void;
 }
 
 interface Opened {
+  link: string;
   address: Address;
   udp: number;
   tcp: number;
@@ -32,7 +33,8 @@ export function openSockets(inside: readonly string[], port: number): Opened[] {
     for (const { address } of each.addresses) {
       const scope = isLinkLocal(address) ? each.index : 0;
       try {
-        opened.push({ address, udp: listenUdp(address, port, { scope }), tcp: listenTcp(address, port, { scope }) });
+        const [udp, tcp] = [listenUdp(address, port, { scope }), listenTcp(address, port, { scope })];
+        opened.push({ link: each.name, address, udp, tcp });
       } catch (error) {
         if (error instanceof KernelError && error.code === "EADDRINUSE") {
           throw new SallyportError(
@@ -51,8 +53,7 @@ export function openSockets(inside: readonly string[], port: number): Opened[] {
 
 /** Hands the sockets to Node. */
 export async function adopt(opened: readonly Opened[]): Promise<Listeners> {
-  const udp: dgram.Socket[] = [];
-  const tcp: net.Server[] = [];
+  const pairs: Listeners["pairs"] = [];
   for (const each of opened) {
     const socket = dgram.createSocket({ type: family(each.address) === 4 ? "udp4" : "udp6" });
     await new Promise<void>((resolve, reject) => {
@@ -61,21 +62,21 @@ export async function adopt(opened: readonly Opened[]): Promise<Listeners> {
     });
     // A client that is gone (ICMP port unreachable) is no failure of the listener.
     socket.on("error", () => {});
-    udp.push(socket);
     const server = net.createServer();
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen({ fd: each.tcp }, () => resolve());
     });
-    tcp.push(server);
+    pairs.push({ link: each.link, udp: socket, tcp: server });
   }
   return {
-    udp,
-    tcp,
+    pairs,
     addresses: new Set(opened.map((each) => formatAddress(each.address))),
     close() {
-      for (const socket of udp) socket.close();
-      for (const server of tcp) server.close();
+      for (const { udp, tcp } of pairs) {
+        udp.close();
+        tcp.close();
+      }
     },
   };
 }

@@ -15,6 +15,7 @@ import type { AddressBook } from "./book.ts";
 import type { Effects } from "./effects.ts";
 import type { OpeningOptions } from "./opening.ts";
 import { PendingTable } from "./pending.ts";
+import { strictRefusal } from "./refusal.ts";
 import { resetReceiver } from "./resets.ts";
 import { TcpFlows } from "./tcp.ts";
 import { UdpFlows } from "./udp.ts";
@@ -30,6 +31,8 @@ export interface KernelFacts {
   invalid: boolean;
   /** Sent to a broadcast or multicast address. */
   broadcast: boolean;
+  /** The source is not one that is reached by the interface it came by. Absent means no. */
+  forged?: boolean;
   /** From the outside towards the inside: the answer to the SYN of a pending connection, or any segment of a refused one. */
   back: boolean;
 }
@@ -69,6 +72,7 @@ export class FlowEngine {
     this.#verdicts.setTime(now);
     if (kernel.back) this.#back(id, bytes, packet, kernel);
     else if (packet.defect !== null) this.#defective(id, packet, kernel, packet.defect);
+    else if (kernel.forged === true) this.#forged(id, packet, kernel);
     else if (kernel.invalid) this.#invalid(id, packet, kernel);
     else if (packet.transport === "tcp") this.#tcp.packet(id, bytes, start, packet, kernel);
     else if (packet.transport === "udp") this.#udp.packet(id, bytes, start, packet, kernel);
@@ -110,6 +114,17 @@ export class FlowEngine {
     }
     if (this.#verdicts.unread(packet, kernel.local, "mid_stream").passes) this.#effects.accept(id, "pending");
     else this.#effects.drop(id);
+  }
+
+  /**
+   * A machine in a neighbour's name. It would be judged by the neighbour's rules: to be told where that is enforced for anybody,
+   * since the sender may be the one. Not answered: the neighbour has not asked.
+   */
+  #forged(id: number, packet: Packet, kernel: KernelFacts): void {
+    const { engine } = this.#verdicts;
+    if (!engine.enforces) return this.#refuseUnread(id, packet, kernel, "forged_source");
+    this.#verdicts.report(packet, kernel.local, strictRefusal(engine, "forged_source", "connect"), false);
+    this.#effects.drop(id);
   }
 
   #refuseUnread(id: number, packet: Packet, kernel: KernelFacts, reason: Reason): void {

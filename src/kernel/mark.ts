@@ -32,6 +32,12 @@ export const BROADCAST = 0x04000000;
 /** The packet comes from the outside towards the inside. */
 export const BACK = 0x08000000;
 
+/**
+ * Both at once, which no packet from the outside is: the source is not reached by the interface that the packet came by. All
+ * four flags are taken.
+ */
+export const FORGED = 0x0a000000;
+
 /** The state nibble of a mark, comparable with the constants above. */
 export function stateOf(mark: number): number {
   return (mark & STATE_MASK) >>> 0;

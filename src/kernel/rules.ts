@@ -5,7 +5,8 @@
  * A packet from the inside walks it like this (`mark` is the packet's, `connmark` its flow's; see `mark.ts`):
  *
  * 1. mangle PREROUTING, SALLYPORT-PRE. The mark's our-bits are cleared: what a sender or another rule put there counts
- *    for nothing. Neighbour discovery to this link is allowed (SALLYPORT-ND, IPv6), port 53 gets state DNS. A SYN goes to
+ *    for nothing. A packet whose source is not reached by its interface (RFC 3704) goes to SALLYPORT-ASK with that fact, DNS or
+ *    not: it would be judged by the rules of a neighbour. Neighbour discovery to this link is allowed (SALLYPORT-ND, IPv6), port 53 gets state DNS. A SYN goes to
  *    SALLYPORT-ASK whatever its flow's mark says, so that a reused port pair never inherits a verdict. Packets of allowed
  *    flows get state ALLOW and leave; ICMP errors are not packets of their flow and do not, except for the small ones
  *    that path MTU discovery needs. Bare ACKs of pending flows stay pending (where the kernel has the bpf match). Answers
@@ -29,7 +30,7 @@
  * The ruleset owns the top eight bits of the packet mark and the top four of the connection mark on this host.
  */
 import { SallyportError } from "../errors.ts";
-import { ALLOW, BACK, BROADCAST, DENY, DNS, INVALID, LOCAL, OUR_BITS, PENDING, STATE_MASK } from "./mark.ts";
+import { ALLOW, BACK, BROADCAST, DENY, DNS, FORGED, INVALID, LOCAL, OUR_BITS, PENDING, STATE_MASK } from "./mark.ts";
 
 export interface RulesetOptions {
   /** Interfaces behind which the policed machines are. */
@@ -120,6 +121,7 @@ function mangleRules(family: 4 | 6, options: RulesetOptions): TableRules {
   const chains = new Map<string, string[]>();
   chains.set("SALLYPORT-PRE", [
     CLEAR,
+    ...forgedSources(family),
     ...(family === 6 ? [`${icmp} -j SALLYPORT-ND`, `${marked(ALLOW)} -j RETURN`] : []),
     `-p udp -m udp --dport 53 ${setState(DNS)}`,
     `-p tcp -m tcp --dport 53 ${setState(DNS)}`,
@@ -186,6 +188,18 @@ function overtaken(): string[] {
     `${marked(PENDING)} ${connmarked(PENDING)} -j RETURN`,
     `${later} ${marked(PENDING)} ${connmarked(ALLOW)} -j RETURN`,
     `${later} ${marked(ALLOW)} ${connmarked(DENY)} -j DROP`,
+  ];
+}
+
+/**
+ * Strict reverse path filtering: on each inside interface, only what the routes say is behind it. A client that has no
+ * address yet (DHCP) is nobody's neighbour; IPv6's unspecified source passes the match by itself.
+ */
+function forgedSources(family: 4 | 6): string[] {
+  const source = family === 4 ? "! -s 0.0.0.0/32 " : "";
+  return [
+    `${source}-m rpfilter --invert ${setFlag(FORGED)}`,
+    `-m mark --mark ${hex(FORGED)}/${hex(FORGED)} -g SALLYPORT-ASK`,
   ];
 }
 

@@ -7,7 +7,7 @@ import { LabelTrie } from "../address/trie.ts";
 import type { Engine, RuleRef } from "./decision.ts";
 import { CompiledEngine } from "./engine.ts";
 import { ItemList, RuleNode, SourceClass, makeItem } from "./items.ts";
-import { appliesAt, modeAt } from "./model.ts";
+import { appliesAt, enforcesAt, modeAt } from "./model.ts";
 import type { Endpoint, Policy, Rule, Source } from "./model.ts";
 
 /** The reference that stands for every source. */
@@ -16,6 +16,7 @@ const everySource = 0;
 /** All that the engine looks things up in. */
 export interface Index {
   readonly hash: string;
+  readonly enforces: boolean;
   readonly names: LabelTrie<RuleNode>;
   readonly cidrs: CidrTable<RuleNode>;
   /** Deny rules on names, by source reference: which of them could a name shown later meet? */
@@ -76,7 +77,8 @@ function buildIndex(policy: Policy, now: number): Index {
       }
     }
   }
-  return { hash: policy.hash, names, cidrs, denials, ...sourceClasses(policy, sources) };
+  const enforces = enforcesAt(policy, now);
+  return { hash: policy.hash, enforces, names, cidrs, denials, ...sourceClasses(policy, sources) };
 }
 
 /** Declared sources first, in their order, then the inline ones that rules use. */

@@ -96,6 +96,8 @@ export interface Engine {
   group(source: Address): string | null;
   /** True where tier 3 refuses for this source (mode enforce, or a source listed in `enforce_for`). */
   enforcedFor(source: Address): boolean;
+  /** True where some source is treated worse than others may be: one is enforced, or an enforced rule denies to some only. */
+  readonly enforces: boolean;
   /** Never not_yet: allow means some flow to this name could pass, so the query may go on. */
   dns(facts: DnsFacts): Decision;
   connect(facts: ConnectFacts): Decision | NotYet;

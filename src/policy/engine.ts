@@ -24,6 +24,7 @@ const noRules: readonly RuleRef[] = Object.freeze([]);
 
 export class CompiledEngine implements Engine {
   readonly hash: string;
+  readonly enforces: boolean;
   readonly index: Index;
   readonly decisions: Decisions;
   readonly candidates = new Candidates();
@@ -36,6 +37,7 @@ export class CompiledEngine implements Engine {
 
   constructor(index: Index) {
     this.hash = index.hash;
+    this.enforces = index.enforces;
     this.index = index;
     this.decisions = new Decisions(index.hash);
   }

@@ -69,6 +69,15 @@ export function appliesAt(rule: Rule, now: number): boolean {
   return rule.expires === null || rule.expires > now;
 }
 
+/** Whether the policy refuses to some source what it may let pass from another. */
+export function enforcesAt(policy: Policy, now: number): boolean {
+  const { mode, enforceFor } = policy.default;
+  if (mode === "enforce" || enforceFor.length > 0) return true;
+  return policy.rules.some(
+    (rule) => rule.action === "deny" && rule.from !== null && modeAt(rule, now) === "enforce" && appliesAt(rule, now),
+  );
+}
+
 /** The next time after `now` at which some rule changes its mode or stops applying; null when never. */
 export function nextChange(policy: Policy, now: number): Date | null {
   let next = Infinity;

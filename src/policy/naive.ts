@@ -54,7 +54,7 @@ import { example, matchesPattern } from "../address/pattern.ts";
 import type { Pattern } from "../address/pattern.ts";
 import { specialClass } from "../address/special.ts";
 import type { ConnectFacts, Decision, DnsFacts, Engine, NameFacts, NotYet, RuleRef, Stage } from "./decision.ts";
-import { appliesAt, modeAt } from "./model.ts";
+import { appliesAt, enforcesAt, modeAt } from "./model.ts";
 import type { Endpoint, Policy, Rule, Service, Source } from "./model.ts";
 import { accepts, applicationsOf, showsName, transportOf } from "./protocol.ts";
 import type { Reason } from "./reason.ts";
@@ -76,11 +76,13 @@ export function naiveEngine(policy: Policy, now: number): NaiveEngine {
 /** An engine that can also name the completions a `connect` question ranges over. */
 export class NaiveEngine implements Engine {
   readonly hash: string;
+  readonly enforces: boolean;
   readonly #policy: Policy;
   readonly #rules: Live[];
 
   constructor(policy: Policy, now: number) {
     this.hash = policy.hash;
+    this.enforces = enforcesAt(policy, now);
     this.#policy = policy;
     this.#rules = policy.rules
       .filter((rule) => appliesAt(rule, now))

@@ -22,13 +22,16 @@ export const reasonTexts = {
   host_changed: "A later request on the same connection asked for another host.",
   mid_stream: "A packet of a connection whose start was not seen.",
   invalid_packet: "The kernel's connection tracking calls the packet invalid.",
+  forged_source:
+    "The packet came by an interface that no route leads back to its source by: the source is not the sender's.",
   fragment: "An IP fragment that was not reassembled.",
   protocol_denied: "No rule allows this IP protocol here; the default denies it.",
   over_limit: "Too many undecided flows or held bytes for this source.",
   policy_changed: "A live connection was ended because the policy no longer allows it.",
   query_type: "This DNS query type is not answered for policed sources.",
   query_malformed: "The DNS message is malformed or not a plain query.",
-  query_budget: "Too many distinct names under one wildcard rule.",
+  query_budget:
+    "Too many distinct names under one domain, or too many questions about them, from this source or its link.",
   upstream_failed: "No upstream DNS server gave a usable answer.",
 } as const;
 

@@ -81,8 +81,8 @@ export async function stand(
   const made: Stand = { firewall: new DnsFirewall(options), port: 0, events, bindings, options, skew: 0 };
   const { udp, tcp, port } = await listen("0.0.0.0");
   made.port = port;
-  made.firewall.listenUdp(udp);
-  made.firewall.listenTcp(tcp);
+  made.firewall.listenUdp(udp, "lo");
+  made.firewall.listenTcp(tcp, "lo");
   t.after(async () => {
     await made.firewall.close();
     udp.close();

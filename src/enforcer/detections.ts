@@ -1,0 +1,101 @@
+/**
+ * Judged names into detections of the record (`docs/detections.md`): DNS judgements as they are recorded, SNI and Host names
+ * as the data path's threads tell them. Refuses nothing.
+ */
+import { type Address, formatAddress, parseAddress } from "../address/ip.ts";
+import { formatSender, senderOf } from "../address/sender.ts";
+import { formatTime } from "../audit/clock.ts";
+import type { EventBody } from "../audit/event.ts";
+import { type JudgedName, type NameAlert, type NameAlertType, NameDetector, nameThresholds } from "../detect/names.ts";
+
+export interface DetectionsOptions {
+  /** The policy's name for a source. */
+  group: (source: Address) => string | null;
+  record: (event: EventBody) => void;
+}
+
+export class Detections {
+  readonly #options: DetectionsOptions;
+  readonly #names = new NameDetector();
+
+  constructor(options: DetectionsOptions) {
+    this.#options = options;
+  }
+
+  /** What the DNS firewall recorded of one query. */
+  dns(event: EventBody, now: number): void {
+    const judged = judgedInDns(event);
+    if (judged !== null) this.names([judged], now);
+  }
+
+  names(names: readonly JudgedName[], now: number): void {
+    for (const name of names) this.#record(this.#names.see(name, now));
+  }
+
+  /** Says what followed on alerts whose window has closed. Call it about once a second; with Infinity at the end. */
+  tick(now: number): void {
+    this.#record(this.#names.tick(now));
+  }
+
+  #record(alerts: readonly NameAlert[]): void {
+    for (const alert of alerts) this.#options.record(detectionEvent(alert, this.#options.group));
+  }
+}
+
+/** Null where nothing was said about a name: a malformed question, or one that found no place. */
+export function judgedInDns(event: EventBody): JudgedName | null {
+  const source = parseAddress(event.source?.ip ?? "");
+  const whole = event.data?.question;
+  const name = typeof whole === "string" ? whole : (event.destination?.name ?? null);
+  if (source === null || name === null || event.reason === undefined) return null;
+  const refused = event.verdict !== "allow";
+  switch (event.reason) {
+    case "query_malformed":
+    case "over_limit":
+      return null;
+    case "query_budget":
+      return { source, name, channel: "dns", outcome: "over_budget" };
+    case "rule":
+    case "default":
+    case "invalid_name":
+      return { source, name, channel: "dns", outcome: refused ? "denied" : "passed" };
+    default:
+      // The name itself is allowed; except that reverse names are asked of nobody.
+      return { source, name, channel: "dns", outcome: refused && event.dns?.qtype === "PTR" ? "denied" : "passed" };
+  }
+}
+
+const what: Readonly<Record<NameAlertType, string>> = {
+  denied_names: "many distinct names that the policy denies",
+  name_entropy: "names that look like encoded data",
+  name_budget: "the DNS budget of names is spent",
+};
+
+const protocols = { dns: "dns", sni: "tls", host: "http" } as const;
+
+function detectionEvent(alert: NameAlert, group: DetectionsOptions["group"]): EventBody {
+  const { type, source, domain, more } = alert;
+  const channel = alert.channels.at(-1) ?? "dns";
+  return {
+    kind: "detection",
+    ...(source === null ? {} : { source: { ip: formatAddress(source), group: group(source) } }),
+    destination: { name: domain, name_from: channel, protocol: protocols[channel] },
+    detection: {
+      type,
+      domain,
+      sender: source === null ? null : formatSender(senderOf(source)),
+      channels: alert.channels,
+      names: alert.names,
+      denied: alert.denied,
+      bytes: alert.bytes,
+      approximate: alert.approximate,
+      per_minute: alert.perMinute,
+      examples: alert.examples,
+      window_s: nameThresholds.window / 1000,
+    },
+    ...(more === null
+      ? {}
+      : { count: more.count, first: formatTime(more.first * 1000), last: formatTime(more.last * 1000) }),
+    message: `${what[type]}: ${domain ?? "many domains"}, from ${source === null ? "many sources" : formatAddress(source)}`,
+  };
+}
