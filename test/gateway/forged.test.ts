@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { Lab } from "../lab/lab.ts";
 import { requireTools } from "../lab/tools.ts";
 import { addWords, finish, pseudoHeader } from "../../src/wire/ip/checksum.ts";
-import { address, flags, ip, protocols, send, tcp } from "./raw.ts";
+import { address, flags, ip, protocols, send, tcp } from "../battery/tcp/raw.ts";
 import { RunningGateway } from "./start.ts";
 
 const policy = (mode: string) => `version: 1

@@ -94,7 +94,6 @@ export const quicCases: Attack[] = [
     },
     // To an address the client shows this name.
     refusal: (job) => refused("default", { name: "localhost", ip: job.dot(92), protocol: "quic" }, "name"),
-  }, "name"),
   },
   quic("the attacker's SNI at an allowed address", (marker) => [initial(evilHello, marker)], foreign),
   quic("the same in version 2", (marker) => [initial(evilHello, marker, 2)], foreign),
