@@ -10,7 +10,8 @@ import { Aggregator } from "../audit/aggregate.ts";
 import { AddressBook } from "../flow/book.ts";
 import type { Effects, FlowMark, FlowReport, Reset } from "../flow/effects.ts";
 import { FlowEngine } from "../flow/engine.ts";
-import { ALLOW, BACK, BROADCAST, DENY, INVALID, LOCAL, OUR_BITS, PENDING, stateOf, withState } from "../kernel/mark.ts";
+import { ALLOW, BACK, BROADCAST, DENY, INVALID, LOCAL, OUR_BITS, PENDING, QUIC } from "../kernel/mark.ts";
+import { stateOf, withState } from "../kernel/mark.ts";
 import { inNamespace } from "../kernel/namespace.ts";
 import { QueueSocket } from "../kernel/nfqueue.ts";
 import { RawSender } from "../kernel/raw.ts";
@@ -32,6 +33,8 @@ const tellCount = 256;
 const tellFailures = 10;
 /** Batches judged before messages are looked at again. */
 const batchesPerTurn = 8;
+
+const marks: Readonly<Record<FlowMark, number>> = { pending: PENDING, allow: ALLOW, quic: QUIC };
 
 class QueueWorker implements Effects {
   readonly #port: MessagePort;
@@ -102,7 +105,7 @@ class QueueWorker implements Effects {
   }
 
   accept(id: number, mark: FlowMark): void {
-    this.#verdict(id, mark === "allow" ? ALLOW : PENDING);
+    this.#verdict(id, marks[mark]);
   }
 
   refuse(id: number): void {
@@ -158,7 +161,7 @@ class QueueWorker implements Effects {
           start,
           this.#packet,
           {
-            state: state === DENY ? "deny" : state === PENDING ? "pending" : "none",
+            state: state === DENY ? "deny" : state === PENDING ? "pending" : state === QUIC ? "quic" : "none",
             local: (mark & LOCAL) !== 0,
             invalid: (mark & INVALID) !== 0,
             broadcast: (mark & BROADCAST) !== 0,

@@ -18,8 +18,9 @@ import { Shares, type Share } from "./shares.ts";
  * - `settled`: decided without a packet in hand; the next packet carries it out.
  * - `delivering`: judged and let go on, not yet known to have arrived (`delivery.ts`).
  * - `http`: followed request by request (`http.ts`).
+ * - `quic`: let go, and followed connection by connection (`quic.ts`).
  */
-export type Stage = "opening" | "settled" | "delivering" | "http";
+export type Stage = "opening" | "settled" | "delivering" | "http" | "quic";
 
 /** A packet that waits in the kernel's queue for its verdict. */
 export interface Held {
