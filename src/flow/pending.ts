@@ -7,6 +7,7 @@ import type { Transport } from "../policy/decision.ts";
 import type { Packet } from "../wire/ip/packet.ts";
 import type { QuicInitial } from "../wire/quic/initial.ts";
 import type { StreamHead } from "../wire/stream.ts";
+import type { AfterHello } from "./after-hello.ts";
 import { Deadlines, type Timed } from "./deadlines.ts";
 import type { FlowReport } from "./effects.ts";
 import type { HttpFollow } from "./http-follow.ts";
@@ -63,11 +64,15 @@ export class Pending implements Timed {
   /** What each end expects next, for resets of our own; the client's last acknowledgement is null before the first. */
   clientNext: number;
   clientAcknowledged: number | null = null;
+  /** Its first acknowledgement: where the server's stream begins, where its answer to the SYN was not seen. */
+  firstAcknowledged: number | null = null;
 
   /** The first bytes so far, while they are not whole; and those that were judged, until they have arrived. */
   head: StreamHead | null = null;
   judged: Uint8Array | null = null;
   quic: QuicInitial | null = null;
+  /** TLS: what follows the judged hello, until no second one can come (`delivery.ts`). */
+  after: AfterHello | null = null;
   follow: HttpFollow | null = null;
   /** Packets waiting in the kernel's queue, in order of arrival. */
   held: Held[] = [];
