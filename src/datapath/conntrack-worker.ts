@@ -4,7 +4,7 @@
  */
 import { type MessagePort, parentPort, receiveMessageOnPort } from "node:worker_threads";
 import { ConntrackEvents, type Flow } from "../kernel/conntrack.ts";
-import { ALLOW, DENY, PENDING, stateOf } from "../kernel/mark.ts";
+import { DENY, isAllowed, PENDING, stateOf } from "../kernel/mark.ts";
 import { inNamespace } from "../kernel/namespace.ts";
 import { Waiter } from "../kernel/wait.ts";
 import type { ConntrackWorkerData, EndedFlow, FromConntrack, ToWorker } from "./messages.ts";
@@ -36,7 +36,7 @@ function run(port: MessagePort, data: ConntrackWorkerData): void {
 /** Only connections that carry our mark: the rest of the host's are nobody's business here. */
 function collect(flow: Flow, ended: EndedFlow[]): void {
   const state = stateOf(flow.mark);
-  if (state !== ALLOW && state !== PENDING && state !== DENY) return;
+  if (!isAllowed(flow.mark) && state !== PENDING && state !== DENY) return;
   ended.push({
     source: flow.original.source,
     sourcePort: flow.original.sourcePort,

@@ -36,7 +36,8 @@ export class Ledger {
       this.#early.delete(key);
       if (now - early.at <= reorderMs) return early.ended;
     }
-    this.#live.set(key, flow);
+    const known = this.#live.get(key);
+    this.#live.set(key, known === undefined ? flow : joined(known, flow));
     this.revision++;
     return null;
   }
@@ -57,6 +58,17 @@ export class Ledger {
     this.#early.set(key, { ended, at: now });
     return null;
   }
+}
+
+/** Names of further connections kept of one flow: the last ones. */
+const mostAlso = 16;
+
+/** A second beginning on the ports of a flow that lives: another QUIC connection, or news of the same flow. */
+function joined(known: LiveFlow, flow: LiveFlow): LiveFlow {
+  if (known.application !== "quic" || flow.application !== "quic" || flow.name === null) return flow;
+  const names = new Set([...(known.also ?? []), flow.name]);
+  if (known.name !== null) names.delete(known.name);
+  return { ...known, also: [...names].slice(-mostAlso) };
 }
 
 /** The names that resolvers of ours handed an address out for. */
@@ -84,7 +96,8 @@ export function stillPasses(engine: Engine, flow: LiveFlow, names: TrustedNames)
     return decision.answer === "not_yet" ? !decision.hold : decision.passes;
   }
   if (flow.application !== null) {
-    return engine.name({ ...facts, application: flow.application, name: flow.name }).passes;
+    const { application } = flow;
+    return [flow.name, ...(flow.also ?? [])].every((name) => engine.name({ ...facts, application, name }).passes);
   }
   const decision = engine.connect(facts);
   if (decision.answer !== "not_yet") return decision.passes;
@@ -95,6 +108,24 @@ export function stillPasses(engine: Engine, flow: LiveFlow, names: TrustedNames)
   return applications.some((application) =>
     [null, ...known].some((name) => engine.name({ ...facts, application, name }).passes),
   );
+}
+
+/**
+ * Whether a flow that the kernel forwards unread would be read if it began now: the client can still begin QUIC connections on
+ * its ports, to names that the policy refuses (threats N2, T8).
+ */
+export function mustBeRead(engine: Engine, flow: LiveFlow, names: TrustedNames): boolean {
+  if (flow.transport !== "udp") return false;
+  const isPromoted = !flow.begunEnforced && engine.enforcedFor(flow.source);
+  const decision = engine.connect({
+    source: flow.source,
+    destination: flow.destination,
+    local: flow.local,
+    transport: flow.transport,
+    port: flow.destinationPort,
+    names: isPromoted ? names(flow.destination) : flow.names,
+  });
+  return decision.answer === "not_yet" && decision.hold;
 }
 
 interface FlowTuple {

@@ -55,6 +55,8 @@ export interface LiveFlow {
   local: boolean;
   application: Application | null;
   name: string | null;
+  /** QUIC: the names of further connections on the same ports. */
+  also?: readonly string[];
   names: readonly string[];
   /** Its source was enforced when it began: its names are from resolvers of ours, its requests are followed. */
   begunEnforced: boolean;

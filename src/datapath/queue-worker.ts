@@ -21,6 +21,7 @@ import {
   LOCAL,
   OUR_BITS,
   PENDING,
+  QUIC,
   stateOf,
   withState,
 } from "../kernel/mark.ts";
@@ -45,6 +46,8 @@ const tellCount = 256;
 const tellFailures = 10;
 /** Batches judged before messages are looked at again. */
 const batchesPerTurn = 8;
+
+const marks: Readonly<Record<FlowMark, number>> = { pending: PENDING, allow: ALLOW, quic: QUIC };
 
 class QueueWorker implements Effects {
   readonly #port: MessagePort;
@@ -116,7 +119,7 @@ class QueueWorker implements Effects {
   }
 
   accept(id: number, mark: FlowMark): void {
-    this.#verdict(id, mark === "allow" ? ALLOW : PENDING);
+    this.#verdict(id, marks[mark]);
   }
 
   refuse(id: number): void {
@@ -176,7 +179,7 @@ class QueueWorker implements Effects {
           start,
           this.#packet,
           {
-            state: state === DENY ? "deny" : state === PENDING ? "pending" : "none",
+            state: state === DENY ? "deny" : state === PENDING ? "pending" : state === QUIC ? "quic" : "none",
             local: (mark & LOCAL) !== 0,
             invalid: (mark & INVALID) !== 0,
             broadcast: (mark & BROADCAST) !== 0,

@@ -95,6 +95,7 @@ export class Enforcer {
       dnsPort: options.dnsPort,
       masquerade: options.masquerade,
       passBareAcks: true,
+      passQuicData: true,
       askAnswers: true,
     };
     this.ruleset = new Ruleset(this.#rules);
@@ -224,13 +225,13 @@ export class Enforcer {
     });
   }
 
-  /** Without the kernel's bpf match bare ACKs come to user space as well: slower, not laxer. */
+  /** Without the kernel's bpf match bare ACKs and QUIC's data come to user space as well: slower, not laxer. */
   #applyRuleset(): void {
     try {
       this.ruleset.apply();
     } catch (error) {
       if (!(error instanceof SallyportError && error.code === "RULESET" && this.#rules.passBareAcks)) throw error;
-      this.#rules.passBareAcks = false;
+      this.#rules.passBareAcks = this.#rules.passQuicData = false;
       this.ruleset = new Ruleset(this.#rules);
       this.ruleset.apply();
     }

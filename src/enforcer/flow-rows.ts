@@ -14,13 +14,13 @@ export function flowRow(flow: LiveFlow): unknown[] {
   const { source, sourcePort, destination, destinationPort, protocol, local } = flow;
   const { application, name, names, begunEnforced, verdict, rule, tier, since } = flow;
   const tuple = [formatAddress(source), sourcePort, formatAddress(destination), destinationPort, protocol, local];
-  return [...tuple, application, name, names, begunEnforced, verdict, rule, tier, since];
+  return [...tuple, application, name, names, begunEnforced, verdict, rule, tier, since, flow.also ?? []];
 }
 
 /** Null for a row that is none. */
 export function flowOf(row: readonly unknown[]): LiveFlow | null {
   const [from, sourcePort, to, destinationPort, protocol, local] = row;
-  const [application, name, names, begunEnforced, verdict, rule, tier, since] = row.slice(6);
+  const [application, name, names, begunEnforced, verdict, rule, tier, since, also = []] = row.slice(6);
   const source = addressOf(from);
   const destination = addressOf(to);
   if (source === null || destination === null || source.length !== destination.length) return null;
@@ -29,6 +29,7 @@ export function flowOf(row: readonly unknown[]): LiveFlow | null {
   if (application !== null && !applications.includes(application)) return null;
   if (name !== null && !isName(name)) return null;
   if (!Array.isArray(names) || !names.every(isName)) return null;
+  if (!Array.isArray(also) || !also.every(isName)) return null;
   if (typeof begunEnforced !== "boolean") return null;
   if (verdict !== "allow" && verdict !== "would_deny") return null;
   if (rule !== null && typeof rule !== "string") return null;
@@ -43,6 +44,7 @@ export function flowOf(row: readonly unknown[]): LiveFlow | null {
     local,
     application: application as Application | null,
     name,
+    ...(also.length === 0 ? {} : { also }),
     names,
     begunEnforced,
     verdict,

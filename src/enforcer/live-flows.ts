@@ -4,11 +4,11 @@
  */
 import type { Address } from "../address/ip.ts";
 import type { EventBody } from "../audit/event.ts";
-import { Ledger, stillPasses } from "../datapath/ledger.ts";
+import { Ledger, mustBeRead, stillPasses } from "../datapath/ledger.ts";
 import type { EndedFlow, LiveFlow, Settled } from "../datapath/messages.ts";
 import type { AddressBook } from "../flow/book.ts";
 import { Conntrack, type Flow } from "../kernel/conntrack.ts";
-import { ALLOW, PENDING, STATE_MASK, stateOf } from "../kernel/mark.ts";
+import { ALLOW, ALLOWED_MASK, isAllowed, PENDING, QUIC, STATE_MASK, stateOf } from "../kernel/mark.ts";
 import { RawSender } from "../kernel/raw.ts";
 import type { Engine } from "../policy/decision.ts";
 import { describeFlow } from "./adopt-flows.ts";
@@ -85,7 +85,8 @@ export class LiveFlows {
   /**
    * Ends every connection that the kernel forwards and the policy now in force refuses; returns how many of them lived. The
    * kernel's table says which there are: one that this process knows nothing of is judged by its addresses. The data path may
-   * have reset some already and leaves it to us to tell; those in `closed` ended before and nobody would notice.
+   * have reset some already and leaves it to us to tell; those in `closed` ended before and nobody would notice. UDP flows
+   * that go on unread and could not do so if they began now are read from now on.
    */
   endRefused(closed: ReadonlySet<LiveFlow>, now: number): number {
     const { book, engine } = this.#options;
@@ -93,8 +94,14 @@ export class LiveFlows {
     let ended = 0;
     for (const flow of this.conntrack.dump()) {
       const live = this.ledger.get({ ...flow.original, protocol: flow.protocol });
-      const known = live ?? (stateOf(flow.mark) === ALLOW ? describeFlow(flow, book, engine(), now) : null);
-      if (known === null || !isForwarded(flow) || stillPasses(engine(), known, trusted)) continue;
+      const known = live ?? (isAllowed(flow.mark) ? describeFlow(flow, book, engine(), now) : null);
+      if (known === null || !isForwarded(flow)) continue;
+      if (stillPasses(engine(), known, trusted)) {
+        if (stateOf(flow.mark) === ALLOW && mustBeRead(engine(), known, trusted)) {
+          this.conntrack.setMark(flow, QUIC, STATE_MASK);
+        }
+        continue;
+      }
       endFlow(known, this.conntrack, this.#raw);
       if (live === undefined ? !isAlive(flow) : closed.has(live)) continue;
       this.#options.record(policyChangedEvent(known, engine()));
@@ -110,7 +117,7 @@ export class LiveFlows {
   adopt(before: Ledger, now: number): { kept: number; ended: number } {
     const { book, engine } = this.#options;
     let found = 0;
-    for (const flow of this.conntrack.dump({ mark: ALLOW, mask: STATE_MASK })) {
+    for (const flow of this.conntrack.dump({ mark: ALLOW, mask: ALLOWED_MASK })) {
       if (!isAlive(flow)) continue;
       const known = before.get({ ...flow.original, protocol: flow.protocol });
       this.ledger.begin(known ?? describeFlow(flow, book, engine(), now), now);
@@ -140,8 +147,7 @@ export class LiveFlows {
 
 /** The kernel lets its packets through: those of pending flows are still read, request by request (plain HTTP). */
 function isForwarded(flow: Flow): boolean {
-  const state = stateOf(flow.mark);
-  return state === ALLOW || state === PENDING;
+  return isAllowed(flow.mark) || stateOf(flow.mark) === PENDING;
 }
 
 /** The kernel remembers closed connections for a while; late packets of theirs are not a connection any more. */

@@ -7,8 +7,8 @@
 import type { Address } from "../address/ip.ts";
 import type { Application, Decision, Transport } from "../policy/decision.ts";
 
-/** The state nibble a released packet carries into its conntrack entry. */
-export type FlowMark = "pending" | "allow";
+/** The state nibble a released packet carries into its conntrack entry. `quic`: allowed, but long headers are still read. */
+export type FlowMark = "pending" | "allow" | "quic";
 
 export interface Effects {
   /** Lets the packet go on; its connection gets the mark. */

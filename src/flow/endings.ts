@@ -56,6 +56,7 @@ export class Endings {
     flow.head = null;
     flow.judged = null;
     flow.follow = null;
+    flow.after = null;
     this.#pending.charge(flow, 0);
     if (flow.held.length > 0) this.allow(flow, null);
   }

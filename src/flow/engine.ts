@@ -23,8 +23,8 @@ import { Verdicts } from "./verdicts.ts";
 
 /** What the kernel knows about the packet's connection. */
 export interface KernelFacts {
-  /** The state the connection already carries. */
-  state: "none" | "pending" | "deny";
+  /** The state the connection already carries. `quic`: it was let go, and this datagram could begin another one. */
+  state: "none" | "pending" | "deny" | "quic";
   /** The destination is an address of this host. */
   local: boolean;
   /** Connection tracking calls the packet invalid (bad checksum, outside the window, no connection). */

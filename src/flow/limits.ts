@@ -24,6 +24,8 @@ export const limits = {
   idleMs: 3_600_000,
   /** The same once the client has closed its half. */
   closingMs: 60_000,
+  /** How long an allowed QUIC flow's hello is remembered after the last long header, ms: its client's retransmissions repeat it. */
+  quicMs: 20_000,
   /** Lowest TTL or hop limit of a packet that carries held bytes: one that dies on the way would make us judge bytes the server never sees. */
   minimumTtl: 32,
 } as const;

@@ -185,7 +185,7 @@ export class Openings {
     }
     if (first.application === "http") this.#http.begin(id, flow, prefix, decision, shown);
     else if (!this.#pending.charge(flow, prefix.length)) this.#defect(id, flow, "over_limit", shown);
-    else this.#deliveries.begin(id, flow, prefix, decision, shown);
+    else this.#deliveries.begin(id, flow, prefix, decision, shown, first);
   }
 
   #wait(id: number, flow: Pending, packet: Packet, sequence: number, contiguous: number): void {

@@ -7,6 +7,7 @@ import type { Transport } from "../policy/decision.ts";
 import type { Packet } from "../wire/ip/packet.ts";
 import type { QuicInitial } from "../wire/quic/initial.ts";
 import type { StreamHead } from "../wire/stream.ts";
+import type { AfterHello } from "./after-hello.ts";
 import { Deadlines, type Timed } from "./deadlines.ts";
 import type { FlowReport } from "./effects.ts";
 import type { HttpFollow } from "./http-follow.ts";
@@ -18,8 +19,9 @@ import { Shares, type Share } from "./shares.ts";
  * - `settled`: decided without a packet in hand; the next packet carries it out.
  * - `delivering`: judged and let go on, not yet known to have arrived (`delivery.ts`).
  * - `http`: followed request by request (`http.ts`).
+ * - `quic`: let go, and followed connection by connection (`quic.ts`).
  */
-export type Stage = "opening" | "settled" | "delivering" | "http";
+export type Stage = "opening" | "settled" | "delivering" | "http" | "quic";
 
 /** A packet that waits in the kernel's queue for its verdict. */
 export interface Held {
@@ -62,11 +64,15 @@ export class Pending implements Timed {
   /** What each end expects next, for resets of our own; the client's last acknowledgement is null before the first. */
   clientNext: number;
   clientAcknowledged: number | null = null;
+  /** Its first acknowledgement: where the server's stream begins, where its answer to the SYN was not seen. */
+  firstAcknowledged: number | null = null;
 
   /** The first bytes so far, while they are not whole; and those that were judged, until they have arrived. */
   head: StreamHead | null = null;
   judged: Uint8Array | null = null;
   quic: QuicInitial | null = null;
+  /** TLS: what follows the judged hello, until no second one can come (`delivery.ts`). */
+  after: AfterHello | null = null;
   follow: HttpFollow | null = null;
   /** Packets waiting in the kernel's queue, in order of arrival. */
   held: Held[] = [];

@@ -19,7 +19,7 @@ const database = { destination: address("203.0.113.5"), destinationPort: 5432 };
 function forwarded(on: Scene): Client {
   const client = new Client(on).open();
   client.segment(0, allowed);
-  client.ack += 100;
+  client.ack += 2000;
   assert.equal(client.segment(allowed.length, Uint8Array.of(1)), "allow");
   return client;
 }

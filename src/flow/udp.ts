@@ -1,26 +1,22 @@
 /**
  * UDP flows. Most are judged by their first datagram's address and port; where a `quic` rule could allow the flow, its first
- * datagrams wait until the Initial packets show the ClientHello's name (threat N9). In monitor mode one look at the first
- * datagrams, for the record.
+ * datagrams wait until the Initial packets show the ClientHello's name (threat N9), and what may begin another connection
+ * later is read too (`quic.ts`). In monitor mode one look at the first datagrams, for the record.
  */
 import type { Decision } from "../policy/decision.ts";
 import type { Reason } from "../policy/reason.ts";
 import type { Packet } from "../wire/ip/packet.ts";
-import { QuicInitial, quicLimits } from "../wire/quic/initial.ts";
-import { ja4 } from "../wire/tls/ja4.ts";
-import { serverName } from "../wire/first-bytes.ts";
+import { QuicInitial } from "../wire/quic/initial.ts";
 import { nothingShown, type Effects, type Shown } from "./effects.ts";
 import type { KernelFacts } from "./engine.ts";
 import { couldMiss } from "./insertion.ts";
 import { flowKey } from "./key.ts";
 import { limits } from "./limits.ts";
 import type { Pending, PendingTable } from "./pending.ts";
+import { beginsNothing, QuicFlows, showQuic, waitingBytes } from "./quic.ts";
 import { Recent } from "./recent.ts";
 import { strictRefusal } from "./refusal.ts";
 import type { Verdicts } from "./verdicts.ts";
-
-/** What a flow that waits for more datagrams may take: its CRYPTO stream, and another one after a Retry. */
-const waitingBytes = 2 * quicLimits.bytes;
 
 const other: Shown = { ...nothingShown, application: "other" };
 
@@ -32,13 +28,16 @@ export class UdpFlows {
   readonly #pending: PendingTable;
   readonly #effects: Effects;
 
-  /** Flows allowed a moment ago, by the policy that allowed them. */
+  readonly #quic: QuicFlows;
+
+  /** Flows allowed a moment ago that nobody follows, by the policy that allowed them. */
   readonly #allowed = new Recent<string>(lateMs);
 
   constructor(verdicts: Verdicts, pending: PendingTable, effects: Effects) {
     this.#verdicts = verdicts;
     this.#pending = pending;
     this.#effects = effects;
+    this.#quic = new QuicFlows(verdicts, pending, effects);
   }
 
   packet(id: number, bytes: Uint8Array, start: number, packet: Packet, kernel: KernelFacts): void {
@@ -47,7 +46,8 @@ export class UdpFlows {
     if (known !== undefined && kernel.state !== "deny") return this.#datagram(id, known, bytes, start, packet);
     // Ended from outside, by its mark.
     if (known !== undefined) this.#refuseHeld(known);
-    // It stood in the queue while its flow was allowed: a first flight is several datagrams.
+    if (kernel.state === "quic") return this.#unremembered(id, key, bytes, start, packet, kernel);
+    // It stood in the queue while its flow was allowed.
     const isLate = this.#allowed.get(key, this.#verdicts.now) === this.#verdicts.engine.hash;
     if (isLate && kernel.state !== "deny") return this.#effects.accept(id, "allow");
     const decision = this.#verdicts.connect(packet, kernel.local);
@@ -68,6 +68,7 @@ export class UdpFlows {
   }
 
   overdue(flow: Pending): void {
+    if (flow.stage === "quic") return this.#quic.overdue(flow);
     if (flow.stage === "settled") return this.#pending.remove(flow);
     if (flow.hold) return this.#refuse(flow, strictRefusal(this.#verdicts.engine, "timeout", "name"), other);
     const judged = this.#verdicts.name(flow, "other", null);
@@ -76,6 +77,7 @@ export class UdpFlows {
   }
 
   policyChanged(flow: Pending): void {
+    if (flow.stage === "quic") return this.#quic.policyChanged(flow);
     const decision = this.#verdicts.reconnect(flow);
     const isHeld = decision.answer === "not_yet" && decision.hold;
     // Reported as live; its keeper decides about it.
@@ -94,7 +96,22 @@ export class UdpFlows {
     }
   }
 
+  /** A datagram of a flow that was let go long ago, or by a former process of ours, and that could begin a connection. */
+  #unremembered(id: number, key: string, bytes: Uint8Array, start: number, packet: Packet, kernel: KernelFacts): void {
+    const payload = bytes.subarray(packet.payloadOffset, packet.payloadOffset + packet.payloadLength);
+    if (beginsNothing(payload)) return this.#effects.accept(id, "quic");
+    const decision = this.#verdicts.connect(packet, kernel.local);
+    // What the flow is does not matter any more; it has its event.
+    const passes = decision.answer === "not_yet" ? !decision.hold : decision.passes;
+    if (passes) return this.#effects.accept(id, "allow");
+    if (decision.answer !== "not_yet") return this.#verdicts.settle(id, packet, kernel, decision);
+    const flow = this.#verdicts.begin(key, packet, kernel.local, true);
+    if (this.#quic.takeUp(flow)) return this.#quic.datagram(id, flow, bytes, start, packet);
+    this.#verdicts.settle(id, packet, kernel, strictRefusal(this.#verdicts.engine, "over_limit", "connect"));
+  }
+
   #datagram(id: number, flow: Pending, bytes: Uint8Array, start: number, packet: Packet): void {
+    if (flow.stage === "quic") return this.#quic.datagram(id, flow, bytes, start, packet);
     if (flow.stage === "settled") {
       this.#effects.accept(id, "allow");
       return this.#pending.remove(flow);
@@ -109,24 +126,16 @@ export class UdpFlows {
       case "not_quic":
         return this.#settle(id, flow, this.#verdicts.name(flow, "other", null), other);
       case "hello": {
-        const name = serverName(read.hello);
-        const { alpn, ech, bytes: size } = read.hello;
-        const hello = {
-          version: "QUIC",
-          alpn,
-          ech,
-          ja4: ja4(read.hello, "quic"),
-          bytes: size,
-          segments: flow.segments,
-        };
-        const shown: Shown = { application: "quic", name: name.kind === "name" ? name.name : null, hello };
+        const { shown, isInvalid } = showQuic(read.hello, flow.segments);
         const decision = this.#verdicts.name(flow, "quic", shown.name);
-        return this.#settle(id, flow, name.kind === "invalid" ? withReason(decision, "invalid_name") : decision, shown);
+        return this.#settle(id, flow, isInvalid ? withReason(decision, "invalid_name") : decision, shown);
       }
+      // Not before something was let go.
+      case "pass":
       case "malformed":
       case "overlap":
       case "too_large":
-        return this.#defect(id, flow, read.state);
+        return this.#defect(id, flow, read.state === "pass" ? "malformed" : read.state);
     }
   }
 
@@ -151,6 +160,8 @@ export class UdpFlows {
       return this.#effects.refuse(id);
     }
     this.#verdicts.reportFlow(flow, decision, shown, true);
+    // Whatever it is so far, a datagram to come could be refused for its name.
+    if (flow.hold) return this.#quic.begin(id, flow, shown.name);
     for (const held of this.#pending.release(flow)) this.#effects.accept(held.id, "allow");
     this.#effects.accept(id, "allow");
     this.#pending.remove(flow);

@@ -22,6 +22,13 @@ export const DENY = 0x30000000;
 export const INSPECT = 0x40000000;
 /** A question to port 53, on its way to our DNS firewall. */
 export const DNS = 0x50000000;
+/**
+ * Allowed like {@link ALLOW}, but for datagrams that may begin a QUIC connection of their own: those go to user space. The two
+ * differ in one bit, so that most rules need not tell them apart.
+ */
+export const QUIC = 0x60000000;
+/** Under this mask ALLOW and QUIC, and no other state, are ALLOW. */
+export const ALLOWED_MASK = 0xb0000000;
 
 /** The destination is an address of this host. */
 export const LOCAL = 0x01000000;
@@ -41,6 +48,11 @@ export const FORGED = 0x0a000000;
 /** The state nibble of a mark, comparable with the constants above. */
 export function stateOf(mark: number): number {
   return (mark & STATE_MASK) >>> 0;
+}
+
+/** Whether the kernel forwards the flow without us (all of it, or nearly). */
+export function isAllowed(mark: number): boolean {
+  return (mark & ALLOWED_MASK) >>> 0 === ALLOW;
 }
 
 /** `mark` with its state replaced, our flags cleared and foreign bits kept: what a verdict sets. */

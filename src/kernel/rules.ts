@@ -9,16 +9,17 @@
  *    not: it would be judged by the rules of a neighbour. Neighbour discovery to this link is allowed (SALLYPORT-ND, IPv6), port 53 gets state DNS. A SYN goes to
  *    SALLYPORT-ASK whatever its flow's mark says, so that a reused port pair never inherits a verdict. Packets of allowed
  *    flows get state ALLOW and leave; ICMP errors are not packets of their flow and do not, except for the small ones
- *    that path MTU discovery needs. Bare ACKs of pending flows stay pending (where the kernel has the bpf match). Answers
- *    to connections this host itself opened are allowed. All else goes to SALLYPORT-ASK, which tells user space what it
+ *    that path MTU discovery needs. So do datagrams of flows in state QUIC that begin no connection; the others are asked
+ *    about. Bare ACKs of pending flows stay pending (where the kernel has the bpf match). Answers to connections this
+ *    host itself opened are allowed. All else goes to SALLYPORT-ASK, which tells user space what it
  *    cannot see (LOCAL, BROADCAST, INVALID, and the flow's state so far, never ALLOW) and queues the packet. No
  *    `--queue-bypass`: without a listener the packet is dropped.
- *    User space accepts with a mark of state PENDING, ALLOW or DENY; the packet goes on with the next *hook*.
+ *    User space accepts with a mark of state PENDING, ALLOW, QUIC or DENY; the packet goes on with the next *hook*.
  * 2. nat PREROUTING, SALLYPORT-DNS. State DNS is redirected to our DNS firewall, whatever server it was sent to.
  * 3. mangle FORWARD, SALLYPORT-SAVE, or mangle INPUT, SALLYPORT-LOCAL. The state is saved as the flow's connmark
- *    (SALLYPORT-KEEP), unless the flow got its verdict meanwhile. A packet without a state is dropped here, wherever a
+ *    (SALLYPORT-KEEP), unless the flow got its verdict meanwhile, or a datagram of a QUIC flow is refused by itself. A packet without a state is dropped here, wherever a
  *    later rule would accept it; so is DNS that is about to be forwarded.
- * 4. filter FORWARD, SALLYPORT-FORWARD, or filter INPUT, SALLYPORT-INPUT. ALLOW and PENDING are accepted, DENY is
+ * 4. filter FORWARD, SALLYPORT-FORWARD, or filter INPUT, SALLYPORT-INPUT. ALLOW, QUIC and PENDING are accepted, DENY is
  *    answered (RST, or ICMP administratively prohibited) and the rest dropped: no later rule sees it.
  * 5. mangle POSTROUTING, SALLYPORT-POST. DENY is dropped, should anything before have accepted it.
  * 6. nat POSTROUTING, SALLYPORT-OUT (with `masquerade`). The source becomes this host's.
@@ -30,7 +31,9 @@
  * The ruleset owns the top eight bits of the packet mark and the top four of the connection mark on this host.
  */
 import { SallyportError } from "../errors.ts";
-import { ALLOW, BACK, BROADCAST, DENY, DNS, FORGED, INVALID, LOCAL, OUR_BITS, PENDING, STATE_MASK } from "./mark.ts";
+import { bareAck, shortHeader } from "./bpf.ts";
+import { ALLOW, ALLOWED_MASK, BACK, BROADCAST, DENY, DNS, FORGED, INVALID, LOCAL, OUR_BITS, PENDING } from "./mark.ts";
+import { QUIC, STATE_MASK } from "./mark.ts";
 
 export interface RulesetOptions {
   /** Interfaces behind which the policed machines are. */
@@ -46,6 +49,8 @@ export interface RulesetOptions {
   masquerade: boolean;
   /** Let the kernel pass bare ACKs of pending flows (it needs the bpf match); else each goes to user space. */
   passBareAcks?: boolean;
+  /** The same for the datagrams of QUIC flows that begin no connection. */
+  passQuicData?: boolean;
   /** Show user space the SYN+ACK of each pending flow; the flow engine must then be told that it sees them. */
   askAnswers?: boolean;
 }
@@ -70,6 +75,9 @@ export interface TableRules {
 const hex = (value: number) => `0x${(value >>> 0).toString(16)}`;
 const marked = (state: number) => `-m mark --mark ${hex(state)}/${hex(STATE_MASK)}`;
 const connmarked = (state: number) => `-m connmark --mark ${hex(state)}/${hex(STATE_MASK)}`;
+/** ALLOW or QUIC. */
+const allowed = `-m mark --mark ${hex(ALLOW)}/${hex(ALLOWED_MASK)}`;
+const connallowed = `-m connmark --mark ${hex(ALLOW)}/${hex(ALLOWED_MASK)}`;
 const setState = (state: number) => `-j MARK --set-xmark ${hex(state)}/${hex(STATE_MASK)}`;
 const setFlag = (flag: number) => `-j MARK --set-xmark ${hex(flag)}/${hex(flag)}`;
 const SYN = "-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN";
@@ -128,9 +136,10 @@ function mangleRules(family: 4 | 6, options: RulesetOptions): TableRules {
     `${marked(DNS)} -j RETURN`,
     `${SYN} -g SALLYPORT-ASK`,
     `${connmarked(ALLOW)} -m conntrack --ctstate NEW,ESTABLISHED ${setState(ALLOW)}`,
-    `${icmp} ${tooBig} -m length --length 0:1280 -m conntrack --ctstate RELATED ${connmarked(ALLOW)} ${setState(ALLOW)}`,
+    `${icmp} ${tooBig} -m length --length 0:1280 -m conntrack --ctstate RELATED ${connallowed} ${setState(ALLOW)}`,
     `-m conntrack --ctstate ESTABLISHED --ctdir REPLY ${connmarked(0)} -m addrtype --dst-type LOCAL ${setState(ALLOW)}`,
-    `${marked(ALLOW)} -j RETURN`,
+    ...(options.passQuicData === true ? quicData(family) : []),
+    `${allowed} -j RETURN`,
     ...(options.passBareAcks === true ? bareAcks(family) : []),
     "-g SALLYPORT-ASK",
   ]);
@@ -141,18 +150,19 @@ function mangleRules(family: 4 | 6, options: RulesetOptions): TableRules {
     `-m conntrack --ctstate INVALID,UNTRACKED ${setFlag(INVALID)}`,
     `${connmarked(PENDING)} ${setState(PENDING)}`,
     `${connmarked(DENY)} ${setState(DENY)}`,
+    `${connmarked(QUIC)} ${setState(QUIC)}`,
     queue,
   ]);
   chains.set("SALLYPORT-SAVE", [
     `${marked(ALLOW)} ${connmarked(ALLOW)} -j RETURN`,
     ...overtaken(),
-    ...[ALLOW, PENDING, DENY].map((state) => `${marked(state)} -g SALLYPORT-KEEP`),
+    ...[ALLOW, QUIC, PENDING, DENY].map((state) => `${marked(state)} -g SALLYPORT-KEEP`),
     "-j DROP",
   ]);
   chains.set("SALLYPORT-LOCAL", [
     `${marked(ALLOW)} ${connmarked(ALLOW)} -j RETURN`,
     ...overtaken(),
-    ...[ALLOW, PENDING, DENY, DNS].map((state) => `${marked(state)} -g SALLYPORT-KEEP`),
+    ...[ALLOW, QUIC, PENDING, DENY, DNS].map((state) => `${marked(state)} -g SALLYPORT-KEEP`),
     "-j DROP",
   ]);
   chains.set("SALLYPORT-KEEP", [
@@ -180,7 +190,8 @@ function mangleRules(family: 4 | 6, options: RulesetOptions): TableRules {
 /**
  * Packets whose flow got its verdict while they were on their way from the queue, on another processor: they must not put
  * the mark back. A pending one goes on and writes nothing, and one let through of a connection that was ended since is
- * dropped. A SYN begins anew, so its state always counts; datagrams of a refused flow may be allowed by a later policy.
+ * dropped. A SYN begins anew, so its state always counts; datagrams of a refused flow may be allowed by a later policy. What
+ * is refused on a QUIC flow is a connection of several: it is answered, and the flow's mark stays.
  */
 function overtaken(): string[] {
   const later = "-p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN";
@@ -188,6 +199,7 @@ function overtaken(): string[] {
     `${marked(PENDING)} ${connmarked(PENDING)} -j RETURN`,
     `${later} ${marked(PENDING)} ${connmarked(ALLOW)} -j RETURN`,
     `${later} ${marked(ALLOW)} ${connmarked(DENY)} -j DROP`,
+    ...[QUIC, PENDING, DENY].map((state) => `-p udp ${marked(state)} ${connmarked(QUIC)} -j RETURN`),
   ];
 }
 
@@ -214,49 +226,19 @@ function answers(queue: string): string[] {
   ];
 }
 
-/**
- * A pending flow's segments that carry nothing but an acknowledgement: user space would pass them unread. A third of all
- * packets it would see, and nearly all of a long download over plain HTTP. "Nothing" is exact: the packet's length is that
- * of its headers (length matches cannot say it, TCP options vary). IPv6 with extension headers goes to user space.
- */
+/** A pending flow's segments that carry nothing but an acknowledgement: user space would pass them unread. */
 function bareAcks(family: 4 | 6): string[] {
-  const program = family === 4 ? bareAckV4 : bareAckV6;
-  const code = `${program.length},${program.map((step) => step.join(" ")).join(",")}`;
   return [
     `-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK,URG ACK ${connmarked(PENDING)} -m conntrack --ctstate ESTABLISHED ` +
-      `-m bpf --bytecode "${code}" ${setState(PENDING)}`,
+      `${bareAck(family)} ${setState(PENDING)}`,
     `${marked(PENDING)} -j RETURN`,
   ];
 }
 
-/** Classic BPF (linux/filter.h): operation, jump if true, jump if false, constant. A TCP data offset, in bytes, is in X. */
-type Step = readonly [number, number, number, number];
-const headerLengthToX: readonly Step[] = [
-  [0x74, 0, 0, 4], // A >>= 4
-  [0x64, 0, 0, 2], // A <<= 2
-  [0x07, 0, 0, 0], // X = A
-  [0x60, 0, 0, 0], // A = M[0]
-  [0x1d, 0, 1, 0], // A == X ?
-  [0x06, 0, 0, 0xffff],
-  [0x06, 0, 0, 0],
-];
-const bareAckV4: readonly Step[] = [
-  [0xb1, 0, 0, 0], // X = header length (IHL)
-  [0x28, 0, 0, 2], // A = total length
-  [0x1c, 0, 0, 0], // A -= X
-  [0x02, 0, 0, 0], // M[0] = A
-  [0x50, 0, 0, 12], // A = TCP data offset byte
-  ...headerLengthToX,
-];
-const bareAckV6: readonly Step[] = [
-  [0x30, 0, 0, 6], // A = next header
-  [0x15, 1, 0, 6], // TCP at once ?
-  [0x06, 0, 0, 0],
-  [0x28, 0, 0, 4], // A = payload length
-  [0x02, 0, 0, 0], // M[0] = A
-  [0x30, 0, 0, 52], // A = TCP data offset byte
-  ...headerLengthToX,
-];
+/** A QUIC flow's datagrams that begin no connection. */
+function quicData(family: 4 | 6): string[] {
+  return [`-p udp ${connmarked(QUIC)} -m conntrack --ctstate NEW,ESTABLISHED ${shortHeader(family)} ${setState(QUIC)}`];
+}
 
 /**
  * Router and neighbour solicitations and advertisements (RFC 4861) must work before any verdict. Hop limit 255 proves that
@@ -281,7 +263,7 @@ function natRules(options: RulesetOptions): TableRules {
   if (options.masquerade) {
     chains.set("SALLYPORT-OUT", [
       ...options.inside.map((name) => `-o ${name} -j RETURN`),
-      `${marked(ALLOW)} -j MASQUERADE`,
+      `${allowed} -j MASQUERADE`,
       `${marked(PENDING)} -j MASQUERADE`,
     ]);
     jumps.set("POSTROUTING", [
@@ -298,7 +280,7 @@ function filterRules(family: 4 | 6, options: RulesetOptions): TableRules {
     `${marked(DENY)} -j REJECT --reject-with ${prohibited}`,
     "-j DROP",
   ];
-  const accept = [`${marked(ALLOW)} -j ACCEPT`, `${marked(PENDING)} -j ACCEPT`];
+  const accept = [`${allowed} -j ACCEPT`, `${marked(PENDING)} -j ACCEPT`];
   const belongs = "-m conntrack --ctstate RELATED,ESTABLISHED";
   const chains = new Map([
     ["SALLYPORT-FORWARD", [...accept, ...refuse]],
@@ -308,7 +290,7 @@ function filterRules(family: 4 | 6, options: RulesetOptions): TableRules {
         ...options.inside.map((name) => `-i ${name} -j RETURN`),
         // User space's answer to a packet that SALLYPORT-BACK queued.
         `-p tcp ${marked(DENY)} -j REJECT --reject-with tcp-reset`,
-        `${connmarked(ALLOW)} ${belongs} -j ACCEPT`,
+        `${connallowed} ${belongs} -j ACCEPT`,
         `${connmarked(PENDING)} ${belongs} -j ACCEPT`,
         "-j DROP",
       ],

@@ -19,7 +19,7 @@ export const reasonTexts = {
   timeout: "The bytes that carry the name did not come in time.",
   closed: "The connection was closed before it showed a name. With verdict allow: it carried no byte at all.",
   syn_data: "The SYN carried data that does not settle the name by itself.",
-  host_changed: "A later request on the same connection asked for another host.",
+  host_changed: "A later request, or a second ClientHello, on the same connection asked for another host.",
   mid_stream: "A packet of a connection whose start was not seen.",
   invalid_packet: "The kernel's connection tracking calls the packet invalid.",
   forged_source:

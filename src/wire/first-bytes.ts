@@ -38,12 +38,14 @@ export type FirstBytes =
       name: ShownName;
       tls: HelloSummary | null;
       hello: ClientHello | null;
+      /** Offset of the first byte after the hello's last record; 0 without one. */
+      helloEnd: number;
       http: Request | null;
     };
 
 const needMore: FirstBytes = { state: "need_more" };
 const noName: ShownName = { kind: "none" };
-const bare = { state: "done", name: noName, tls: null, hello: null, http: null } as const;
+const bare = { state: "done", name: noName, tls: null, hello: null, helloEnd: 0, http: null } as const;
 const other: FirstBytes = { ...bare, application: "other" };
 const ssh: FirstBytes = { ...bare, application: "ssh" };
 
@@ -77,8 +79,8 @@ function readTls(prefix: Uint8Array): FirstBytes {
     case "too_large":
       return { state: "defect", application: "tls", reason: "too_large", detail: null };
     case "hello": {
-      const { hello } = result;
-      return { ...bare, application: "tls", name: serverName(hello), tls: summarise(hello), hello };
+      const { hello, end: helloEnd } = result;
+      return { ...bare, application: "tls", name: serverName(hello), tls: summarise(hello), hello, helloEnd };
     }
   }
 }

@@ -12,6 +12,7 @@ import { AddressBook } from "../book.ts";
 import type { Effects, FlowMark, FlowReport, Reset } from "../effects.ts";
 import { FlowEngine, type KernelFacts } from "../engine.ts";
 import type { OpeningOptions } from "../opening.ts";
+import { beginsNothing } from "../quic.ts";
 import { tcp, udp, type IpParts, type TcpParts, type Tuple } from "./packets.ts";
 
 export type Verdict = FlowMark | "refuse" | "drop";
@@ -40,7 +41,7 @@ export class Scene implements Effects {
   readonly reports: FlowReport[] = [];
   readonly resets: Reset[] = [];
   /** States of connections, by tuple, as the ruleset would keep them. */
-  readonly marks = new Map<string, "pending" | "allow" | "deny">();
+  readonly marks = new Map<string, FlowMark | "deny">();
   now = start;
   #packets: Uint8Array[] = [];
   /** Packets without a connection, which cannot mark one. */
@@ -61,7 +62,11 @@ export class Scene implements Effects {
     parsePacket(bytes, 0, bytes.length, this.#packet);
     const mark = this.marks.get(tupleOf(this.#packet));
     const isSyn = (this.#packet.flags & (SYN | ACK | RST | FIN)) === SYN;
-    if (mark === "allow" && !isSyn && facts.invalid !== true && this.#packet.defect === null) {
+    const { payloadOffset, payloadLength } = this.#packet;
+    const isFast =
+      mark === "allow" ||
+      (mark === "quic" && beginsNothing(bytes.subarray(payloadOffset, payloadOffset + payloadLength)));
+    if (isFast && !isSyn && facts.invalid !== true && this.#packet.defect === null) {
       this.left.push(bytes);
       return -1;
     }
@@ -153,8 +158,11 @@ export class Scene implements Effects {
     const packet = new Packet();
     const bytes = this.#packets[id]!;
     parsePacket(bytes, 0, bytes.length, packet);
-    if (verdict !== "drop" && !this.#unmarking.has(id))
-      this.marks.set(tupleOf(packet), verdict === "refuse" ? "deny" : verdict);
+    const key = tupleOf(packet);
+    // A refused datagram of a flow that is followed is not the flow's end.
+    const isKept = this.marks.get(key) === "quic" && (verdict === "refuse" || verdict === "pending");
+    if (verdict !== "drop" && !isKept && !this.#unmarking.has(id))
+      this.marks.set(key, verdict === "refuse" ? "deny" : verdict);
   }
 }
 

@@ -12,6 +12,8 @@ export type LongType = "initial" | "zero_rtt" | "handshake" | "retry";
 export interface LongHeader {
   version: QuicVersion;
   type: LongType;
+  /** Set by all clients but those that know of their server that it does not care (RFC 9287). */
+  fixedBit: boolean;
   dcid: Uint8Array;
   scid: Uint8Array;
   /** Offset of the first byte of the packet. */
@@ -43,8 +45,8 @@ const maxConnectionId = 20;
 export function readHeader(datagram: Uint8Array, start: number): HeaderResult {
   const first = datagram[start]!;
   if ((first & 0x80) === 0) return "short";
-  // The fixed bit: zero is another protocol on the same port (RFC 9000 section 17.2, RFC 7983).
-  if ((first & 0x40) === 0 || datagram.length - start < 7) return "not_quic";
+  const fixedBit = (first & 0x40) !== 0;
+  if (datagram.length - start < 7) return "not_quic";
   let code = 0;
   for (let i = 1; i <= 4; i++) code = code * 256 + datagram[start + i]!;
   const version = versions.get(code);
@@ -57,7 +59,9 @@ export function readHeader(datagram: Uint8Array, start: number): HeaderResult {
   if (scid === null) return "malformed";
   at += 1 + scid.length;
   const type = types[version][(first >> 4) & 3]!;
-  if (type === "retry") return { version, type, dcid, scid, start, packetNumber: at, end: datagram.length };
+  if (type === "retry") {
+    return { version, type, fixedBit, dcid, scid, start, packetNumber: at, end: datagram.length };
+  }
   const cursor: Cursor = { bytes: datagram, at, end: datagram.length };
   if (type === "initial") {
     const token = readVarint(cursor);
@@ -66,7 +70,7 @@ export function readHeader(datagram: Uint8Array, start: number): HeaderResult {
   }
   const length = readVarint(cursor);
   if (length < 0 || length > cursor.end - cursor.at) return "malformed";
-  return { version, type, dcid, scid, start, packetNumber: cursor.at, end: cursor.at + length };
+  return { version, type, fixedBit, dcid, scid, start, packetNumber: cursor.at, end: cursor.at + length };
 }
 
 function connectionId(datagram: Uint8Array, at: number): Uint8Array | null {

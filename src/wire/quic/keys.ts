@@ -40,6 +40,8 @@ function expandLabel(secret: Buffer, label: string, length: number): Buffer {
 export interface Opened {
   payload: Uint8Array;
   number: number;
+  /** The number is not the one on the wire: it was completed by those of other packets. */
+  isCompleted: boolean;
   reservedBitsClear: boolean;
 }
 
@@ -88,7 +90,7 @@ export function openInitial(
   } catch {
     return null;
   }
-  return { payload, number, reservedBitsClear: (first & 0x0c) === 0 };
+  return { payload, number, isCompleted: number !== shortened, reservedBitsClear: (first & 0x0c) === 0 };
 }
 
 /** RFC 9000 appendix A.3. */
