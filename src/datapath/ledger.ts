@@ -84,7 +84,7 @@ export function stillPasses(engine: Engine, flow: LiveFlow, names: TrustedNames)
     return decision.answer === "not_yet" ? !decision.hold : decision.passes;
   }
   if (flow.application !== null) {
-    return engine.name({ ...facts, application: flow.application, name: flow.name }).passes;
+    return engine.name({ ...facts, application: flow.application, name: flow.name, ech: flow.ech }).passes;
   }
   const decision = engine.connect(facts);
   if (decision.answer !== "not_yet") return decision.passes;
@@ -93,7 +93,7 @@ export function stillPasses(engine: Engine, flow: LiveFlow, names: TrustedNames)
   const applications =
     flow.transport === "tcp" ? (["tls", "http", "ssh", "other"] as const) : (["quic", "other"] as const);
   return applications.some((application) =>
-    [null, ...known].some((name) => engine.name({ ...facts, application, name }).passes),
+    [null, ...known].some((name) => engine.name({ ...facts, application, name, ech: false }).passes),
   );
 }
 

@@ -55,10 +55,14 @@ export interface LiveFlow {
   application: Application | null;
   name: string | null;
   names: readonly string[];
+  /** Its hello carried Encrypted Client Hello. */
+  ech: boolean;
   /** Its source was enforced when it began: its names are from resolvers of ours, its requests are followed. */
   begunEnforced: boolean;
   verdict: "allow" | "would_deny";
   rule: string | null;
+  /** Rules in monitor mode that matched before. */
+  monitored: readonly string[];
   tier: 1 | 2 | 3;
   /** When it was let through, ms since the epoch. */
   since: number;

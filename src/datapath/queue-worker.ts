@@ -239,9 +239,11 @@ function liveFlow(report: FlowReport, enforced: boolean, now: number): LiveFlow 
     application: report.application,
     name: report.name,
     names: report.names,
+    ech: report.hello?.ech ?? false,
     begunEnforced: enforced,
     verdict: report.decision.verdict === "allow" ? "allow" : "would_deny",
     rule: report.decision.rule?.name ?? null,
+    monitored: report.decision.monitored.map((rule) => rule.name),
     tier: report.decision.tier,
     since: now,
   };

@@ -168,7 +168,7 @@ export class Openings {
       name: first.name.kind === "name" ? first.name.name : null,
       hello: first.tls === null ? null : { ...first.tls, segments: flow.segments },
     };
-    let decision = this.#verdicts.name(flow, first.application, shown.name);
+    let decision = this.#verdicts.name(flow, first.application, shown.name, first.tls?.ech ?? false);
     // A name that is none (an IP literal, two names, NUL) never matches; the record says what was wrong with it.
     if (first.name.kind === "invalid" && decision.verdict !== "allow")
       decision = { ...decision, reason: "invalid_name" };

@@ -120,7 +120,7 @@ export class UdpFlows {
           segments: flow.segments,
         };
         const shown: Shown = { application: "quic", name: name.kind === "name" ? name.name : null, hello };
-        const decision = this.#verdicts.name(flow, "quic", shown.name);
+        const decision = this.#verdicts.name(flow, "quic", shown.name, ech);
         return this.#settle(id, flow, name.kind === "invalid" ? withReason(decision, "invalid_name") : decision, shown);
       }
       case "malformed":

@@ -96,8 +96,8 @@ export class Verdicts {
   }
 
   /** The flow's final decision, now that its first bytes are known. */
-  name(flow: Pending, application: Application, name: string | null): Decision {
-    return this.engine.name({ ...this.#factsOf(flow), names: this.#namesOf(flow), application, name });
+  name(flow: Pending, application: Application, name: string | null, ech = false): Decision {
+    return this.engine.name({ ...this.#factsOf(flow), names: this.#namesOf(flow), application, name, ech });
   }
 
   /** The connect stage again, for a flow already begun (a new policy). An enforced source is not believed its own names. */
@@ -111,8 +111,8 @@ export class Verdicts {
 
   /** Whether a flow reported as live still passes: the question its keeper asks when the policy changes. */
   stillPasses(report: FlowReport): boolean {
-    return this.engine.name({ ...report, port: report.destinationPort, application: report.application ?? "other" })
-      .passes;
+    const { destinationPort: port, application, hello } = report;
+    return this.engine.name({ ...report, port, application: application ?? "other", ech: hello?.ech ?? false }).passes;
   }
 
   report(packet: Packet, local: boolean, decision: Decision, live: boolean): void {
