@@ -32,6 +32,7 @@ const bodyMembers = [
   "bytes",
   "packets",
   "duration_ms",
+  "detection",
   "count",
   "first",
   "last",

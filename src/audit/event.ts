@@ -2,7 +2,7 @@
 import type { Application, Mode, Stage, Tier, Transport } from "../policy/decision.ts";
 import type { Reason } from "../policy/reason.ts";
 
-export type EventKind = "connection" | "dns" | "flow_end" | "policy" | "lifecycle";
+export type EventKind = "connection" | "dns" | "flow_end" | "detection" | "policy" | "lifecycle";
 
 /** What a producer hands to the record. `time`, `id`, `seq`, `prev` and `hash` are the recorder's. */
 export interface EventBody {
@@ -36,6 +36,8 @@ export interface EventBody {
   bytes?: { up: number; down: number };
   packets?: { up: number; down: number };
   duration_ms?: number;
+  /** Of a `detection`: what kind of thing was noticed, and what shows it. */
+  detection?: { type: string; [evidence: string]: unknown };
   /** Aggregated repeats: how many, first and last (RFC 3339). Absent means one. */
   count?: number;
   first?: string;

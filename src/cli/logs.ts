@@ -23,7 +23,14 @@ export function addLogsCommand(program: Command): void {
     .option("-f, --follow", "go on with what comes")
     .addOption(new Option("--verdict <verdict>", "only these").choices(["allow", "deny", "would_deny"]))
     .addOption(
-      new Option("--kind <kind>", "only these").choices(["connection", "dns", "flow_end", "policy", "lifecycle"]),
+      new Option("--kind <kind>", "only these").choices([
+        "connection",
+        "dns",
+        "flow_end",
+        "detection",
+        "policy",
+        "lifecycle",
+      ]),
     )
     .option("--name <name>", "destination: a name and what is below it, or a pattern with *")
     .option("--since <when>", "RFC 3339 time, or 10m, 2h, 3d ago")

@@ -2,6 +2,7 @@
 import type { Address } from "../address/ip.ts";
 import type { EventBody } from "../audit/event.ts";
 import type { Binding } from "../flow/book.ts";
+import type { OverdrawnEntry } from "../flow/overdrawn.ts";
 import type { Application, Transport } from "../policy/decision.ts";
 import type { Policy } from "../policy/model.ts";
 
@@ -12,6 +13,7 @@ export interface QueueWorkerData {
   namespace: string | null;
   policy: PolicyAt;
   bindings: Binding[];
+  overdrawn: readonly OverdrawnEntry[];
 }
 
 /**
@@ -27,6 +29,8 @@ export interface PolicyAt {
 export type ToWorker =
   | { kind: "policy"; sequence: number; policy: PolicyAt }
   | { kind: "bind"; sequence: number; bindings: Binding[] }
+  /** Everybody who has used up a rule's `upload_limit`. */
+  | { kind: "overdrawn"; sequence: number; overdrawn: readonly OverdrawnEntry[] }
   | { kind: "stop"; sequence: number };
 
 export type FromWorker =

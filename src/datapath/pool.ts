@@ -6,6 +6,7 @@
 import { Worker } from "node:worker_threads";
 import { SallyportError } from "../errors.ts";
 import type { Binding } from "../flow/book.ts";
+import type { OverdrawnEntry } from "../flow/overdrawn.ts";
 import { wake } from "../kernel/wait.ts";
 import type {
   ConntrackWorkerData,
@@ -93,6 +94,7 @@ export class DataPath {
   readonly #threads: (Thread | null)[] = [];
   #conntrack: Thread | null = null;
   #policy: PolicyAt;
+  #overdrawn: readonly OverdrawnEntry[] = [];
   #sequence = 0;
   #stopping = false;
   #deaths: number[] = [];
@@ -129,6 +131,12 @@ export class DataPath {
   async setPolicy(policy: PolicyAt): Promise<void> {
     this.#policy = policy;
     await this.#broadcast({ kind: "policy", policy });
+  }
+
+  /** Resolves when every thread refuses what these have no budget left for, and nobody else for that. */
+  async setOverdrawn(overdrawn: readonly OverdrawnEntry[]): Promise<void> {
+    this.#overdrawn = overdrawn;
+    await this.#broadcast({ kind: "overdrawn", overdrawn });
   }
 
   statistics(): WorkerStatistics {
@@ -187,6 +195,7 @@ export class DataPath {
       namespace: this.#options.namespace,
       policy: this.#policy,
       bindings: this.#options.bindings(),
+      overdrawn: this.#overdrawn,
     };
     const worker = this.#newWorker(queueFile, data);
     const thread: Thread = { worker, wake: -1, statistics: null, waiting: new Map() };
@@ -196,12 +205,10 @@ export class DataPath {
     worker.on("message", (message: FromWorker) => this.#received(thread, message));
     worker.on("error", (error) => this.#died(i, thread, String(error)));
     worker.on("exit", () => this.#died(i, thread, "exited"));
-    if (this.#policy !== data.policy) {
-      const sequence = ++this.#sequence;
-      worker.postMessage({ kind: "policy", sequence, policy: this.#policy } satisfies ToWorker);
-    }
-    const sequence = ++this.#sequence;
-    worker.postMessage({ kind: "bind", sequence, bindings: this.#options.bindings() } satisfies ToWorker);
+    const tell = (command: Command) => worker.postMessage({ ...command, sequence: ++this.#sequence });
+    if (this.#policy !== data.policy) tell({ kind: "policy", policy: this.#policy });
+    tell({ kind: "overdrawn", overdrawn: this.#overdrawn });
+    tell({ kind: "bind", bindings: this.#options.bindings() });
     wake(thread.wake);
   }
 

@@ -71,6 +71,7 @@ class QueueWorker implements Effects {
     this.#raw = raw;
     this.#waiter = new Waiter([queue.fd]);
     this.#flows = new FlowEngine(this.#engine, this.#book, this, { answersSeen: true });
+    this.#flows.setOverdrawn(data.overdrawn);
     this.#post({ kind: "ready", wake: this.#waiter.wakeDescriptor });
   }
 
@@ -193,6 +194,9 @@ class QueueWorker implements Effects {
           this.#queue.flush();
           // The main thread judges live flows again once it hears "done": it must know them all by then.
           this.#tell();
+          break;
+        case "overdrawn":
+          this.#flows.setOverdrawn(message.overdrawn);
           break;
         case "stop":
           this.#stop = message.sequence;
