@@ -136,6 +136,8 @@ export class DataPath {
   /** Resolves when every thread refuses what these have no budget left for, and nobody else for that. */
   async setOverdrawn(overdrawn: readonly OverdrawnEntry[]): Promise<void> {
     this.#overdrawn = overdrawn;
+    // Connections still end then, and budgets with them; a thread's descriptor may be another file's by now.
+    if (this.#stopping) return;
     await this.#broadcast({ kind: "overdrawn", overdrawn });
   }
 

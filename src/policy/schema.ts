@@ -4,6 +4,7 @@
  * `resolve.ts`'s concern.
  */
 import { z } from "zod";
+import { sizePattern } from "./size.ts";
 
 const protocols = ["tls", "http", "ssh", "tcp", "udp", "quic", "icmp"] as const;
 
@@ -78,7 +79,9 @@ const rule = z
       .optional()
       .describe(
         "How much one source (IPv6: its /64) may send under the rule in an hour, over all its connections: `500 kB`, `10 MB`, `1 GiB`. Past it connections are ended and new ones refused until the hour has passed.",
-      ),
+      )
+      // For editors; the loader says what is wrong in words of its own.
+      .meta({ pattern: sizePattern.source }),
     reason: z.string().max(500).optional().describe("Why the rule is there; shown with its decisions."),
     owner: z.string().max(200).optional().describe("Who answers for the rule."),
     expires: dateText
