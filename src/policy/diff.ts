@@ -65,7 +65,9 @@ class Comparer {
     this.#changed = [...changed.a, ...changed.b];
     this.#everywhere = new Places(this.#rules);
     this.#changes = new Places(this.#changed);
-    this.#denials = new Places(this.#rules.filter(({ action, mode }) => action === "deny" && mode === "enforce"));
+    // An allow rule that refuses Encrypted Client Hello is a denial of that.
+    const isDenial = ({ action, mode, ech }: Rule) => mode === "enforce" && (action === "deny" || ech === "deny");
+    this.#denials = new Places(this.#rules.filter(isDenial));
     this.#sources = sourceClasses(a, b);
     this.#ports = mentionedPorts(this.#rules);
   }
@@ -104,7 +106,7 @@ class Comparer {
     const names = nameClasses(patterns, (text) => isEvery || changed.has(text));
     this.#isCut ||= names.isCut;
     const isChanged = ({ name }: NameClass) => this.#changes.byName(name).length > 0;
-    const isDenied = ({ name }: NameClass) => this.#denials.byName(name).length > 0;
+    const isDenied = ({ name }: NameClass) => this.#denials.byName(name).length > 0 || entryFor(fronts, name) !== null;
     const { classes } = names;
     const some = classes.filter(isChanged);
     const [denied, someDenied] = [classes.filter(isDenied), some.filter(isDenied)];
