@@ -70,9 +70,19 @@ function decide(engine: Engine): void {
     const names = [name, "cdn.example.net", "other.example.org"];
     const destination = address(k % 5 === 0 ? cidrText(i) : "198.51.100.7");
     const source = address(sourceText(i));
-    flows.push({ source, destination, local: false, transport: "tcp", port: 443, names, application: "tls", name });
+    flows.push({
+      source,
+      destination,
+      local: false,
+      transport: "tcp",
+      port: 443,
+      names,
+      application: "tls",
+      name,
+      ech: false,
+    });
   }
-  const connects: ConnectFacts[] = flows.map(({ application: _a, name: _n, ...facts }) => facts);
+  const connects: ConnectFacts[] = flows.map(({ application: _a, name: _n, ech: _e, ...facts }) => facts);
   const questions = flows.map(({ source, name }) => ({ source, name: name! }));
   const report = [
     ["dns", measure(questions, (facts) => (engine.dns(facts).passes ? 1 : 0))],

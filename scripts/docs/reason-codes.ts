@@ -13,6 +13,7 @@ const advice: Record<Reason, string> = {
   missing_name:
     "An old client, or one told to send no SNI. Allow the destination by CIDR, or with `protocol: tcp` if you accept that nothing checks the name.",
   invalid_name: "Well-behaved clients do not send this. Look at the process.",
+  ech: "The name shown is the outer one; the name meant is sealed and may be any tenant's of the same front. Browsers send the extension without meaning it: for hosts that a browser must reach, `ech: allow` on their rule; for anything else, find out who gave the program its keys.",
   private_address:
     "Allow the network in a CIDR rule with its port if it is meant to be reached. A public name that answers with a private address is DNS rebinding until proven otherwise.",
   not_protocol:
@@ -36,6 +37,8 @@ const advice: Record<Reason, string> = {
     "ICMP needs a rule with `protocol: icmp`. Other IP protocols (GRE, SCTP, ESP) cannot be allowed: they would be tunnels.",
   over_limit: "One source opened too many connections that never showed a name. Other sources are not affected.",
   policy_changed: "The policy in force no longer allows what this connection does. The event names the new policy.",
+  upload_limit:
+    "Look at what was sent and why: the `detection` event has the amount, `flow_end` events each connection's. Raise the rule's `upload_limit` if the job is meant to send that much; what was refused is allowed again when the hour has passed.",
   query_type:
     "Programs that need it (mail servers, zone transfers) do not belong behind this policy. The table of types is in `docs/requirements.md`.",
   query_malformed: "A broken client or a tunnel. Nothing was forwarded.",

@@ -105,6 +105,7 @@ function addExplain(policy: Command): void {
     .argument("<source>", "an address, a declared source, or any (also when left out)")
     .argument("[endpoint]", "host[:port], address[:port], or host/address[:port] for a name at an address")
     .addOption(new Option("--protocol <protocol>", "what is spoken; default: by port").choices(protocols))
+    .option("--ech", "the hello carries Encrypted Client Hello")
     .addOption(atOption())
     .option("--json", "as JSON")
     .addHelpText(
@@ -116,16 +117,28 @@ Examples:
   sallyport policy explain sallyport.yaml 10.20.1.7 203.0.113.7:5432
   sallyport policy explain sallyport.yaml any pypi.org/10.0.0.7 --at 2027-01-31`,
     )
-    .action((file: string, first: string, second: string | undefined, options: Shared & { protocol?: Protocol }) => {
-      const { loaded } = load(file, options) ?? {};
-      if (loaded === undefined) return;
-      const [source, endpoint] = second === undefined ? ["any", first] : [first, second];
-      const scene = setScene(loaded.policy, loaded.engine);
-      const question = readQuestion(scene, { source, endpoint, protocol: options.protocol ?? null });
-      if (isQuestionDefect(question)) throw new SallyportError("USAGE", `${question.message}. ${question.fix}`);
-      const explanation = explain(scene, question, options.at.getTime());
-      say(options.json === true ? JSON.stringify(explanation) : explainText(explanation));
-    });
+    .action(
+      (
+        file: string,
+        first: string,
+        second: string | undefined,
+        options: Shared & { protocol?: Protocol; ech?: true },
+      ) => {
+        const { loaded } = load(file, options) ?? {};
+        if (loaded === undefined) return;
+        const [source, endpoint] = second === undefined ? ["any", first] : [first, second];
+        const scene = setScene(loaded.policy, loaded.engine);
+        const question = readQuestion(scene, {
+          source,
+          endpoint,
+          protocol: options.protocol ?? null,
+          ech: options.ech ?? false,
+        });
+        if (isQuestionDefect(question)) throw new SallyportError("USAGE", `${question.message}. ${question.fix}`);
+        const explanation = explain(scene, question, options.at.getTime());
+        say(options.json === true ? JSON.stringify(explanation) : explainText(explanation));
+      },
+    );
 }
 
 function addDiff(policy: Command): void {

@@ -96,8 +96,8 @@ export function stillPasses(engine: Engine, flow: LiveFlow, names: TrustedNames)
     return decision.answer === "not_yet" ? !decision.hold : decision.passes;
   }
   if (flow.application !== null) {
-    const { application } = flow;
-    return [flow.name, ...(flow.also ?? [])].every((name) => engine.name({ ...facts, application, name }).passes);
+    const { application, ech } = flow;
+    return [flow.name, ...(flow.also ?? [])].every((name) => engine.name({ ...facts, application, name, ech }).passes);
   }
   const decision = engine.connect(facts);
   if (decision.answer !== "not_yet") return decision.passes;
@@ -106,7 +106,7 @@ export function stillPasses(engine: Engine, flow: LiveFlow, names: TrustedNames)
   const applications =
     flow.transport === "tcp" ? (["tls", "http", "ssh", "other"] as const) : (["quic", "other"] as const);
   return applications.some((application) =>
-    [null, ...known].some((name) => engine.name({ ...facts, application, name }).passes),
+    [null, ...known].some((name) => engine.name({ ...facts, application, name, ech: false }).passes),
   );
 }
 

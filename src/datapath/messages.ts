@@ -3,6 +3,7 @@ import type { Address } from "../address/ip.ts";
 import type { EventBody } from "../audit/event.ts";
 import type { JudgedName } from "../detect/names.ts";
 import type { Binding } from "../flow/book.ts";
+import type { OverdrawnEntry } from "../flow/overdrawn.ts";
 import type { Application, Transport } from "../policy/decision.ts";
 import type { Policy } from "../policy/model.ts";
 
@@ -13,6 +14,7 @@ export interface QueueWorkerData {
   namespace: string | null;
   policy: PolicyAt;
   bindings: Binding[];
+  overdrawn: readonly OverdrawnEntry[];
 }
 
 /**
@@ -28,6 +30,8 @@ export interface PolicyAt {
 export type ToWorker =
   | { kind: "policy"; sequence: number; policy: PolicyAt }
   | { kind: "bind"; sequence: number; bindings: Binding[] }
+  /** Everybody who has used up a rule's `upload_limit`. */
+  | { kind: "overdrawn"; sequence: number; overdrawn: readonly OverdrawnEntry[] }
   | { kind: "stop"; sequence: number };
 
 export type FromWorker =
@@ -58,10 +62,14 @@ export interface LiveFlow {
   /** QUIC: the names of further connections on the same ports. */
   also?: readonly string[];
   names: readonly string[];
+  /** Its hello carried Encrypted Client Hello. */
+  ech: boolean;
   /** Its source was enforced when it began: its names are from resolvers of ours, its requests are followed. */
   begunEnforced: boolean;
   verdict: "allow" | "would_deny";
   rule: string | null;
+  /** Rules in monitor mode that matched before. */
+  monitored: readonly string[];
   tier: 1 | 2 | 3;
   /** When it was let through, ms since the epoch. */
   since: number;

@@ -7,6 +7,7 @@ import { Worker } from "node:worker_threads";
 import type { JudgedName } from "../detect/names.ts";
 import { SallyportError } from "../errors.ts";
 import type { Binding } from "../flow/book.ts";
+import type { OverdrawnEntry } from "../flow/overdrawn.ts";
 import { wake } from "../kernel/wait.ts";
 import type {
   ConntrackWorkerData,
@@ -96,6 +97,7 @@ export class DataPath {
   readonly #threads: (Thread | null)[] = [];
   #conntrack: Thread | null = null;
   #policy: PolicyAt;
+  #overdrawn: readonly OverdrawnEntry[] = [];
   #sequence = 0;
   #stopping = false;
   #deaths: number[] = [];
@@ -132,6 +134,14 @@ export class DataPath {
   async setPolicy(policy: PolicyAt): Promise<void> {
     this.#policy = policy;
     await this.#broadcast({ kind: "policy", policy });
+  }
+
+  /** Resolves when every thread refuses what these have no budget left for, and nobody else for that. */
+  async setOverdrawn(overdrawn: readonly OverdrawnEntry[]): Promise<void> {
+    this.#overdrawn = overdrawn;
+    // Connections still end then, and budgets with them; a thread's descriptor may be another file's by now.
+    if (this.#stopping) return;
+    await this.#broadcast({ kind: "overdrawn", overdrawn });
   }
 
   statistics(): WorkerStatistics {
@@ -190,6 +200,7 @@ export class DataPath {
       namespace: this.#options.namespace,
       policy: this.#policy,
       bindings: this.#options.bindings(),
+      overdrawn: this.#overdrawn,
     };
     const worker = this.#newWorker(queueFile, data);
     const thread: Thread = { worker, wake: -1, statistics: null, waiting: new Map() };
@@ -199,12 +210,10 @@ export class DataPath {
     worker.on("message", (message: FromWorker) => this.#received(thread, message));
     worker.on("error", (error) => this.#died(i, thread, String(error)));
     worker.on("exit", () => this.#died(i, thread, "exited"));
-    if (this.#policy !== data.policy) {
-      const sequence = ++this.#sequence;
-      worker.postMessage({ kind: "policy", sequence, policy: this.#policy } satisfies ToWorker);
-    }
-    const sequence = ++this.#sequence;
-    worker.postMessage({ kind: "bind", sequence, bindings: this.#options.bindings() } satisfies ToWorker);
+    const tell = (command: Command) => worker.postMessage({ ...command, sequence: ++this.#sequence });
+    if (this.#policy !== data.policy) tell({ kind: "policy", policy: this.#policy });
+    tell({ kind: "overdrawn", overdrawn: this.#overdrawn });
+    tell({ kind: "bind", bindings: this.#options.bindings() });
     wake(thread.wake);
   }
 

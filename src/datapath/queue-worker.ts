@@ -88,6 +88,7 @@ class QueueWorker implements Effects {
     this.#raw = raw;
     this.#waiter = new Waiter([queue.fd]);
     this.#flows = new FlowEngine(this.#engine, this.#book, this, { answersSeen: true });
+    this.#flows.setOverdrawn(data.overdrawn);
     this.#post({ kind: "ready", wake: this.#waiter.wakeDescriptor });
   }
 
@@ -216,6 +217,9 @@ class QueueWorker implements Effects {
           // The main thread judges live flows again once it hears "done": it must know them all by then.
           this.#tell();
           break;
+        case "overdrawn":
+          this.#flows.setOverdrawn(message.overdrawn);
+          break;
         case "stop":
           this.#stop = message.sequence;
           return;
@@ -281,9 +285,11 @@ function liveFlow(report: FlowReport, enforced: boolean, now: number): LiveFlow 
     application: report.application,
     name: report.name,
     names: report.names,
+    ech: report.hello?.ech ?? false,
     begunEnforced: enforced,
     verdict: report.decision.verdict === "allow" ? "allow" : "would_deny",
     rule: report.decision.rule?.name ?? null,
+    monitored: report.decision.monitored.map((rule) => rule.name),
     tier: report.decision.tier,
     since: now,
   };

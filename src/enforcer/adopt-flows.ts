@@ -21,9 +21,11 @@ export function describeFlow(flow: Flow, book: AddressBook, engine: Engine, now:
     application: null,
     name: null,
     names,
+    ech: false,
     begunEnforced: engine.enforcedFor(source),
     verdict: engine.enforcedFor(source) ? "allow" : "would_deny",
     rule: null,
+    monitored: [],
     tier: 3,
     since: now,
   };

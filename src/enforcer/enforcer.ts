@@ -190,6 +190,8 @@ export class Enforcer {
       this.live = new LiveFlows({
         book: this.book,
         engine: () => this.policy.loaded.engine,
+        policy: () => this.policy.loaded.policy,
+        overdrawn: (entries) => void this.dataPath.setOverdrawn(entries),
         record: (event) => this.record(event),
       });
       return openSockets(options.inside, options.dnsPort);

@@ -2,7 +2,21 @@
 import { formatAddress } from "../address/ip.ts";
 import type { EventBody } from "../audit/event.ts";
 import type { EndedFlow, LiveFlow } from "../datapath/messages.ts";
-import type { Engine } from "../policy/decision.ts";
+import { limits } from "../flow/limits.ts";
+import type { Engine, Mode, Tier } from "../policy/decision.ts";
+
+/** A budget that is used up. */
+export interface UploadUse {
+  rule: string;
+  tier: Tier;
+  mode: Mode;
+  enforced: boolean;
+  /** Of the rule, and what its source has sent in the window, bytes. */
+  limit: number;
+  sent: number;
+  /** The kernel's count of the connection that used it up. */
+  bytes: { up: number; down: number };
+}
 
 /** The kernel's count of a finished connection, under the rule that let it through. */
 export function flowEndEvent(flow: LiveFlow, ended: EndedFlow, now: number, engine: Engine): EventBody {
@@ -33,6 +47,37 @@ export function policyChangedEvent(flow: LiveFlow, engine: Engine): EventBody {
     stage: flow.application === null ? "connect" : "name",
     rule: { name: null, tier: 3, mode: "enforce", policy: engine.hash },
     ...endpoints(flow, engine),
+  };
+}
+
+/** A live connection under a rule whose budget its source has used up: ended, or in monitor mode only told. */
+export function uploadLimitEvent(flow: LiveFlow, use: UploadUse, engine: Engine): EventBody {
+  return {
+    kind: "connection",
+    ...overUse(use, engine),
+    stage: flow.application === null ? "connect" : "name",
+    ...endpoints(flow, engine),
+  };
+}
+
+/** A source has used up a rule's budget; `flow` is the connection that did it, `ended` how many were ended for it. */
+export function uploadDetectionEvent(flow: LiveFlow, use: UploadUse, ended: number, engine: Engine): EventBody {
+  const { limit, sent, bytes } = use;
+  return {
+    kind: "detection",
+    ...overUse(use, engine),
+    ...endpoints(flow, engine),
+    bytes,
+    detection: { type: "upload_limit", limit, sent, window_s: limits.uploadWindowMs / 1000, ended },
+  };
+}
+
+function overUse({ rule, tier, mode, enforced }: UploadUse, engine: Engine) {
+  return {
+    verdict: enforced ? ("deny" as const) : ("would_deny" as const),
+    enforced,
+    reason: "upload_limit" as const,
+    rule: { name: rule, tier, mode, policy: engine.hash },
   };
 }
 

@@ -12,15 +12,28 @@ const applications: readonly unknown[] = ["tls", "http", "ssh", "quic", "other"]
 
 export function flowRow(flow: LiveFlow): unknown[] {
   const { source, sourcePort, destination, destinationPort, protocol, local } = flow;
-  const { application, name, names, begunEnforced, verdict, rule, tier, since } = flow;
+  const { application, name, names, begunEnforced, verdict, rule, tier, since, ech, monitored } = flow;
   const tuple = [formatAddress(source), sourcePort, formatAddress(destination), destinationPort, protocol, local];
-  return [...tuple, application, name, names, begunEnforced, verdict, rule, tier, since, flow.also ?? []];
+  return [
+    ...tuple,
+    application,
+    name,
+    names,
+    begunEnforced,
+    verdict,
+    rule,
+    tier,
+    since,
+    ech,
+    monitored,
+    flow.also ?? [],
+  ];
 }
 
 /** Null for a row that is none. */
 export function flowOf(row: readonly unknown[]): LiveFlow | null {
   const [from, sourcePort, to, destinationPort, protocol, local] = row;
-  const [application, name, names, begunEnforced, verdict, rule, tier, since, also = []] = row.slice(6);
+  const [application, name, names, begunEnforced, verdict, rule, tier, since, ech, monitored, also = []] = row.slice(6);
   const source = addressOf(from);
   const destination = addressOf(to);
   if (source === null || destination === null || source.length !== destination.length) return null;
@@ -30,7 +43,8 @@ export function flowOf(row: readonly unknown[]): LiveFlow | null {
   if (name !== null && !isName(name)) return null;
   if (!Array.isArray(names) || !names.every(isName)) return null;
   if (!Array.isArray(also) || !also.every(isName)) return null;
-  if (typeof begunEnforced !== "boolean") return null;
+  if (typeof begunEnforced !== "boolean" || typeof ech !== "boolean") return null;
+  if (!Array.isArray(monitored) || !monitored.every((each) => typeof each === "string")) return null;
   if (verdict !== "allow" && verdict !== "would_deny") return null;
   if (rule !== null && typeof rule !== "string") return null;
   if (tier !== 1 && tier !== 2 && tier !== 3) return null;
@@ -46,9 +60,11 @@ export function flowOf(row: readonly unknown[]): LiveFlow | null {
     name,
     ...(also.length === 0 ? {} : { also }),
     names,
+    ech,
     begunEnforced,
     verdict,
     rule,
+    monitored,
     tier,
     since,
   };

@@ -27,9 +27,11 @@ const flow: LiveFlow = {
   application: "tls",
   name: "allowed.example",
   names: ["allowed.example", "other.example"],
+  ech: true,
   begunEnforced: true,
   verdict: "allow",
   rule: "web",
+  monitored: ["trial"],
   tier: 2,
   since: now - 5_000,
 };

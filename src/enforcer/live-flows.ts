@@ -10,14 +10,21 @@ import type { AddressBook } from "../flow/book.ts";
 import { Conntrack, type Flow } from "../kernel/conntrack.ts";
 import { ALLOW, ALLOWED_MASK, isAllowed, PENDING, QUIC, STATE_MASK, stateOf } from "../kernel/mark.ts";
 import { RawSender } from "../kernel/raw.ts";
+import type { OverdrawnEntry } from "../flow/overdrawn.ts";
 import type { Engine } from "../policy/decision.ts";
+import type { Policy } from "../policy/model.ts";
 import { describeFlow } from "./adopt-flows.ts";
 import { endFlow } from "./end-flows.ts";
 import { flowEndEvent, policyChangedEvent } from "./events.ts";
+import { uploadCounters } from "./upload-counters.ts";
+import { UploadLimits } from "./upload-limits.ts";
 
 export interface LiveFlowsOptions {
   book: AddressBook;
   engine: () => Engine;
+  policy: () => Policy;
+  /** Has the data path refuse what these have no budget left for. */
+  overdrawn: (entries: readonly OverdrawnEntry[]) => void;
   record: (event: EventBody) => void;
 }
 
@@ -26,10 +33,23 @@ export class LiveFlows {
   readonly conntrack = new Conntrack();
   readonly #raw = new RawSender();
   readonly #options: LiveFlowsOptions;
+  readonly #uploads: UploadLimits;
+  /** Ended by us; the kernel remembers them for a while. */
+  readonly #ended = new WeakSet<LiveFlow>();
 
   /** Opens sockets in the thread's network namespace: call it where the connections are. */
   constructor(options: LiveFlowsOptions) {
     this.#options = options;
+    this.#uploads = new UploadLimits({
+      policy: options.policy,
+      engine: options.engine,
+      now: () => Date.now(),
+      isLive: (flow) => this.ledger.get(flow) === flow && !this.#ended.has(flow),
+      counters: (flows) => uploadCounters(flows, this.ledger, this.conntrack),
+      end: (flow) => this.#end(flow),
+      tell: options.overdrawn,
+      record: options.record,
+    });
   }
 
   /** Records what the data path settled. */
@@ -38,6 +58,7 @@ export class LiveFlows {
       this.#options.record(event);
       if (live === null) continue;
       const ended = this.ledger.begin(live, now);
+      this.#uploads.begun(live);
       if (ended !== null) this.#recordEnd(live, ended, now);
     }
   }
@@ -102,11 +123,12 @@ export class LiveFlows {
         }
         continue;
       }
-      endFlow(known, this.conntrack, this.#raw);
+      this.#end(known);
       if (live === undefined ? !isAlive(flow) : closed.has(live)) continue;
       this.#options.record(policyChangedEvent(known, engine()));
       ended++;
     }
+    this.#uploads.policyChanged(this.ledger.values());
     return ended;
   }
 
@@ -120,7 +142,9 @@ export class LiveFlows {
     for (const flow of this.conntrack.dump({ mark: ALLOW, mask: ALLOWED_MASK })) {
       if (!isAlive(flow)) continue;
       const known = before.get({ ...flow.original, protocol: flow.protocol });
-      this.ledger.begin(known ?? describeFlow(flow, book, engine(), now), now);
+      const live = known ?? describeFlow(flow, book, engine(), now);
+      this.ledger.begin(live, now);
+      this.#uploads.adopted(live);
       found++;
     }
     const ended = this.endRefused(new Set(), now);
@@ -136,11 +160,18 @@ export class LiveFlows {
   }
 
   close(): void {
+    this.#uploads.close();
     this.conntrack.close();
     this.#raw.close();
   }
 
+  #end(flow: LiveFlow): void {
+    this.#ended.add(flow);
+    endFlow(flow, this.conntrack, this.#raw);
+  }
+
   #recordEnd(live: LiveFlow, ended: EndedFlow, now: number): void {
+    this.#uploads.ended(live, ended);
     this.#options.record(flowEndEvent(live, ended, now, this.#options.engine()));
   }
 }

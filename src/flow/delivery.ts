@@ -164,9 +164,14 @@ export class Deliveries {
     const name = serverName(hello);
     const first = flow.reported!;
     const again = name.kind === "name" ? name.name : null;
-    if (again === first.name && name.kind !== "invalid") return null;
+    const shown: Shown = { application: "tls", name: again, hello: first.hello };
+    if (again === first.name && name.kind !== "invalid") {
+      // Encrypted Client Hello that the first hello did not show is judged like any (threat N8).
+      const judged = this.#verdicts.name(flow, "tls", again, hello.ech);
+      return judged.passes ? null : { decision: judged, shown };
+    }
     const decision = this.#strictly(name.kind === "invalid" ? "invalid_name" : "host_changed");
-    return { decision, shown: { application: "tls", name: again, hello: first.hello } };
+    return { decision, shown };
   }
 
   #hold(id: number, flow: Pending, sequence: number): void {

@@ -14,6 +14,7 @@ import { RST, type Packet, type PacketDefect } from "../wire/ip/packet.ts";
 import type { AddressBook } from "./book.ts";
 import type { Effects } from "./effects.ts";
 import type { OpeningOptions } from "./opening.ts";
+import { Overdrawn, type OverdrawnEntry } from "./overdrawn.ts";
 import { PendingTable } from "./pending.ts";
 import { strictRefusal } from "./refusal.ts";
 import { resetReceiver } from "./resets.ts";
@@ -96,6 +97,11 @@ export class FlowEngine {
       if (flow.transport === "tcp") this.#tcp.policyChanged(flow);
       else this.#udp.policyChanged(flow);
     }
+  }
+
+  /** Who has used up which rules' `upload_limit`, from now on; connections that live are ended by whoever says so. */
+  setOverdrawn(entries: readonly OverdrawnEntry[]): void {
+    this.#verdicts.overdrawn = new Overdrawn(entries);
   }
 
   /** Headers that cannot be believed: nobody is answered, since the sender named may not be the sender. */

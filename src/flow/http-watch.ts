@@ -72,13 +72,13 @@ export class HttpWatch {
 
   /** Records a host that would be refused; of an allowed one nothing, the connection has its event. */
   #tellHost(flow: Pending, host: string | null): void {
-    const judged = this.#verdicts.name(flow, "http", host);
+    const judged = this.#verdicts.name(flow, "http", host, false);
     if (judged.verdict === "would_deny") this.#report(flow, { ...judged, reason: "host_changed" }, host);
   }
 
   /** Records that nobody can say what follows, where that would be refused. */
   #tellDefect(flow: Pending, reason: Reason): void {
-    const judged = this.#verdicts.name(flow, "other", null);
+    const judged = this.#verdicts.name(flow, "other", null, false);
     if (judged.verdict === "would_deny") this.#report(flow, { ...judged, reason }, flow.follow!.host);
   }
 

@@ -87,7 +87,7 @@ export class HttpFlows {
 
   /** Its first request still passes; the last one must, too. */
   policyChanged(flow: Pending): void {
-    const decision = this.#verdicts.name(flow, "http", flow.follow!.host);
+    const decision = this.#verdicts.name(flow, "http", flow.follow!.host, false);
     if (!decision.passes) this.#end(flow, { ...decision, reason: "policy_changed" });
   }
 
@@ -146,7 +146,7 @@ export class HttpFlows {
   /** Judges every request that began; the decision or reason that ends the connection, or null. */
   #judge(flow: Pending, taken: Taken): Decision | Reason | null {
     for (const host of taken.hosts) {
-      const decision = this.#verdicts.name(flow, "http", host);
+      const decision = this.#verdicts.name(flow, "http", host, false);
       if (!decision.passes) return flow.reported === null ? decision : { ...decision, reason: "host_changed" };
     }
     if (taken.defect) return "malformed";

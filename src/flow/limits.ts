@@ -28,4 +28,7 @@ export const limits = {
   quicMs: 20_000,
   /** Lowest TTL or hop limit of a packet that carries held bytes: one that dies on the way would make us judge bytes the server never sees. */
   minimumTtl: 32,
+  /** What a rule's `upload_limit` counts over, ms, and how many accounts of sources are kept for it. */
+  uploadWindowMs: 3_600_000,
+  uploadAccounts: 16_384,
 } as const;

@@ -111,7 +111,7 @@ export class Openings {
   }
 
   overdue(flow: Pending): void {
-    const judged = this.#verdicts.name(flow, "other", null);
+    const judged = this.#verdicts.name(flow, "other", null, false);
     if (!flow.hold && judged.passes) {
       return this.#endings.settle(flow, judged, { ...nothingShown, application: flow.head === null ? null : "other" });
     }
@@ -157,7 +157,7 @@ export class Openings {
     let decision: Decision = handshakeOnly(engine);
     if (flow.hold && tried) decision = strictRefusal(engine, "closed", "name");
     else if (!flow.hold) {
-      const judged = this.#verdicts.name(flow, "other", null);
+      const judged = this.#verdicts.name(flow, "other", null, false);
       if (judged.verdict === "would_deny") decision = { ...judged, reason: "closed" };
       else if (tried) decision = judged;
     }
@@ -171,14 +171,15 @@ export class Openings {
       name: first.name.kind === "name" ? first.name.name : null,
       hello: first.tls === null ? null : { ...first.tls, segments: flow.segments },
     };
-    let decision = this.#verdicts.name(flow, first.application, shown.name);
+    let decision = this.#verdicts.name(flow, first.application, shown.name, first.tls?.ech ?? false);
     // A name that is none (an IP literal, two names, NUL) never matches; the record says what was wrong with it.
     if (first.name.kind === "invalid" && decision.verdict !== "allow")
       decision = { ...decision, reason: "invalid_name" };
     if (!decision.passes) return this.#endings.refuse(flow, decision, shown, id);
     if (!flow.hold) {
       // What enforcement would follow request by request is read along.
-      const follows = first.application === "http" && this.#verdicts.name(flow, "other", null).verdict === "would_deny";
+      const follows =
+        first.application === "http" && this.#verdicts.name(flow, "other", null, false).verdict === "would_deny";
       if (follows) return this.#watch.begin(id, flow, prefix, decision, shown);
       this.#verdicts.reportFlow(flow, decision, shown, true);
       return this.#endings.allow(flow, id);
@@ -210,7 +211,7 @@ export class Openings {
   #defect(id: number, flow: Pending, reason: Reason, shown: Shown): void {
     const judged = flow.hold
       ? strictRefusal(this.#verdicts.engine, reason, "name")
-      : this.#verdicts.name(flow, "other", null);
+      : this.#verdicts.name(flow, "other", null, false);
     const decision = judged.verdict === "allow" ? judged : { ...judged, reason };
     if (!decision.passes) return this.#endings.refuse(flow, decision, shown, id);
     this.#verdicts.reportFlow(flow, decision, { ...shown, application: shown.application ?? "other" }, true);

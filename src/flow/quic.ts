@@ -68,7 +68,7 @@ export class QuicFlows {
       case "need_more":
         return this.#wait(id, flow);
       case "not_quic": {
-        const decision = this.#verdicts.name(flow, "other", null);
+        const decision = this.#verdicts.name(flow, "other", null, false);
         if (decision.passes) this.#effects.accept(id, "quic");
         else this.#refuse(id, flow, decision, other);
         return;
@@ -111,7 +111,7 @@ export class QuicFlows {
     if (before !== null && before.name !== shown.name) {
       return this.#refuse(id, flow, strictRefusal(this.#verdicts.engine, "host_changed", "name"), shown);
     }
-    const decision = this.#verdicts.name(flow, "quic", shown.name);
+    const decision = this.#verdicts.name(flow, "quic", shown.name, hello.ech);
     if (!decision.passes) {
       return this.#refuse(id, flow, isInvalid ? { ...decision, reason: "invalid_name" } : decision, shown);
     }

@@ -117,7 +117,7 @@ export class Syns {
     if (flow.hold) {
       return this.#verdicts.settle(id, packet, kernel, strictRefusal(this.#verdicts.engine, "over_limit", "connect"));
     }
-    const judged = this.#verdicts.name(flow, "other", null);
+    const judged = this.#verdicts.name(flow, "other", null, false);
     const decision: Decision = judged.verdict === "allow" ? judged : { ...judged, reason: "over_limit" };
     this.#verdicts.settle(id, packet, kernel, decision);
   }

@@ -61,7 +61,7 @@ export class UdpFlows {
     if (!this.#pending.add(flow, this.#verdicts.now + (decision.hold ? limits.helloMs : limits.observeMs))) {
       const judged = decision.hold
         ? strictRefusal(this.#verdicts.engine, "over_limit", "connect")
-        : this.#verdicts.name(flow, "other", null);
+        : this.#verdicts.name(flow, "other", null, false);
       return this.#verdicts.settle(id, packet, kernel, withReason(judged, "over_limit"));
     }
     this.#datagram(id, flow, bytes, start, packet);
@@ -71,7 +71,7 @@ export class UdpFlows {
     if (flow.stage === "quic") return this.#quic.overdue(flow);
     if (flow.stage === "settled") return this.#pending.remove(flow);
     if (flow.hold) return this.#refuse(flow, strictRefusal(this.#verdicts.engine, "timeout", "name"), other);
-    const judged = this.#verdicts.name(flow, "other", null);
+    const judged = this.#verdicts.name(flow, "other", null, false);
     if (judged.passes) this.#allowNext(flow, judged);
     else this.#refuse(flow, judged, other);
   }
@@ -124,10 +124,10 @@ export class UdpFlows {
       case "need_more":
         return this.#wait(id, flow);
       case "not_quic":
-        return this.#settle(id, flow, this.#verdicts.name(flow, "other", null), other);
+        return this.#settle(id, flow, this.#verdicts.name(flow, "other", null, false), other);
       case "hello": {
         const { shown, isInvalid } = showQuic(read.hello, flow.segments);
-        const decision = this.#verdicts.name(flow, "quic", shown.name);
+        const decision = this.#verdicts.name(flow, "quic", shown.name, read.hello.ech);
         return this.#settle(id, flow, isInvalid ? withReason(decision, "invalid_name") : decision, shown);
       }
       // Not before something was let go.
@@ -150,7 +150,7 @@ export class UdpFlows {
   #defect(id: number, flow: Pending, reason: Reason): void {
     const decision = flow.hold
       ? strictRefusal(this.#verdicts.engine, reason, "name")
-      : withReason(this.#verdicts.name(flow, "other", null), reason);
+      : withReason(this.#verdicts.name(flow, "other", null, false), reason);
     this.#settle(id, flow, decision, other);
   }
 

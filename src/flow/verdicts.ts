@@ -3,11 +3,12 @@
  * Shared by the TCP and UDP halves of the engine.
  */
 import type { Address } from "../address/ip.ts";
-import type { Application, ConnectFacts, Decision, Engine, NotYet, Transport } from "../policy/decision.ts";
+import type { Application, ConnectFacts, Decision, Engine, NameFacts, NotYet, Transport } from "../policy/decision.ts";
 import type { Reason } from "../policy/reason.ts";
 import type { Packet } from "../wire/ip/packet.ts";
 import type { AddressBook } from "./book.ts";
 import { SteadyClock } from "./clock.ts";
+import { Overdrawn } from "./overdrawn.ts";
 import { nothingShown, type Effects, type FlowReport, type Shown } from "./effects.ts";
 import type { KernelFacts } from "./engine.ts";
 import { Pending } from "./pending.ts";
@@ -18,6 +19,7 @@ const likelyPorts = [443, 80, 22];
 
 export class Verdicts {
   engine: Engine;
+  overdrawn = new Overdrawn();
   readonly #book: AddressBook;
   readonly #effects: Effects;
   readonly #clock = new SteadyClock();
@@ -47,7 +49,7 @@ export class Verdicts {
   }
 
   connect(packet: Packet, local: boolean): Decision | NotYet {
-    return this.engine.connect(this.#facts(packet, local, packet.transport, packet.destinationPort));
+    return this.#connect(this.#facts(packet, local, packet.transport, packet.destinationPort));
   }
 
   /** Decides a packet whose flow shows no name in its bytes (ICMP and the other protocols). */
@@ -77,7 +79,7 @@ export class Verdicts {
     const transports = known ? [transport] : (["tcp", "udp"] as const);
     for (const each of transports) {
       for (const port of known ? [destinationPort] : likelyPorts) {
-        const decision = this.engine.connect(this.#facts(packet, local, each, port));
+        const decision = this.#connect(this.#facts(packet, local, each, port));
         if (decision.answer === "not_yet" ? decision.hold : !decision.passes) {
           return strictRefusal(this.engine, reason, "connect");
         }
@@ -96,8 +98,8 @@ export class Verdicts {
   }
 
   /** The flow's final decision, now that its first bytes are known. */
-  name(flow: Pending, application: Application, name: string | null): Decision {
-    return this.engine.name({ ...this.#factsOf(flow), names: this.#namesOf(flow), application, name });
+  name(flow: Pending, application: Application, name: string | null, ech: boolean): Decision {
+    return this.#name({ ...this.#factsOf(flow), names: this.#namesOf(flow), application, name, ech });
   }
 
   /** The connect stage again, for a flow already begun (a new policy). An enforced source is not believed its own names. */
@@ -106,13 +108,13 @@ export class Verdicts {
       flow.names = this.names(flow.source, flow.destination);
       flow.trusted = true;
     }
-    return this.engine.connect({ ...this.#factsOf(flow), names: this.#namesOf(flow) });
+    return this.#connect({ ...this.#factsOf(flow), names: this.#namesOf(flow) });
   }
 
   /** Whether a flow reported as live still passes: the question its keeper asks when the policy changes. */
   stillPasses(report: FlowReport): boolean {
-    return this.engine.name({ ...report, port: report.destinationPort, application: report.application ?? "other" })
-      .passes;
+    const { destinationPort: port, application, hello } = report;
+    return this.#name({ ...report, port, application: application ?? "other", ech: hello?.ech ?? false }).passes;
   }
 
   report(packet: Packet, local: boolean, decision: Decision, live: boolean): void {
@@ -147,6 +149,14 @@ export class Verdicts {
     };
     if (live) flow.reported = report;
     this.#effects.report(report);
+  }
+
+  #connect(facts: ConnectFacts): Decision | NotYet {
+    return this.overdrawn.applied(this.engine.connect(facts), facts.source, this.engine);
+  }
+
+  #name(facts: NameFacts): Decision {
+    return this.overdrawn.applied(this.engine.name(facts), facts.source, this.engine);
   }
 
   #facts(packet: Packet, local: boolean, transport: Transport, port: number): ConnectFacts {

@@ -59,8 +59,8 @@ function withoutCommon({ a, b }: Changed, left: readonly string[], right: readon
 }
 
 /** Equal texts, same effect and name. Modes are those in force; dates, owners and reasons decide nothing now. */
-function fingerprint({ name, tier, action, mode, from, targets }: Rule): string {
+function fingerprint({ name, tier, action, mode, ech, from, targets }: Rule): string {
   const sources = from?.map((source) => source.subnets.map(formatCidr).toSorted()) ?? null;
   const where = targets.map(({ endpoint, services }) => [endpoint.kind, endpoint.text, services]);
-  return JSON.stringify([name, tier, action, mode, sources, where]);
+  return JSON.stringify([name, tier, action, mode, ech, sources, where]);
 }

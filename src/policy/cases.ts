@@ -24,6 +24,7 @@ const caseSchema = z.strictObject({
   source: z.string().optional().describe("An address, a declared source, or any. Left out: any."),
   endpoint: z.string().describe("host[:port], address[:port], or host/address[:port] for a name at an address."),
   protocol: z.enum(["tls", "http", "ssh", "tcp", "udp", "quic", "icmp"]).optional().describe("Left out: by port."),
+  ech: z.boolean().optional().describe("The hello carries Encrypted Client Hello. Left out: false."),
   expect: z.enum(["allow", "deny", "would_deny"]).describe("The verdict."),
   rule: z.string().optional().describe(`Name of the rule that must decide; ${defaultRule} for the default.`),
   reason: z.enum(reasons).optional().describe("The reason code."),
@@ -48,6 +49,8 @@ export interface CaseResult {
   source: string;
   endpoint: string;
   protocol: string;
+  /** The hello was asked about with Encrypted Client Hello in it. */
+  ech: boolean;
   expected: { verdict: Decision["verdict"]; rule: string | null; reason: Reason | null };
   got: { verdict: Decision["verdict"]; rule: string; reason: Reason; stage: Stage; line: number | null };
 }
@@ -80,8 +83,8 @@ export function readCases(scene: Scene, text: string, file: string): Case[] | Po
       const message = `the policy has no rule named “${raw.rule}”`;
       problems.add("unknown_reference", () => document.place([i, "rule"]), message, fix);
     }
-    const { source = "any", endpoint, protocol = null, expect, rule, reason } = raw;
-    const question = readQuestion(scene, { source, endpoint, protocol });
+    const { source = "any", endpoint, protocol = null, ech = false, expect, rule, reason } = raw;
+    const question = readQuestion(scene, { source, endpoint, protocol, ech });
     if (!isQuestionDefect(question)) return [{ question, expect, rule, reason, line: document.place([i]).line }];
     const { part, code, message, fix } = question;
     problems.add(code, () => document.place([i, part]), message, fix);
@@ -155,6 +158,7 @@ function runCase(scene: Scene, { question, expect, rule, reason, line }: Case): 
     source: question.asked.source,
     endpoint: question.asked.endpoint,
     protocol: question.protocol,
+    ech: question.asked.ech,
     expected: { verdict: expect, rule: rule ?? null, reason: reason ?? null },
     got: {
       verdict: outcome.verdict,
@@ -175,11 +179,11 @@ export function casesText(report: CasesReport): string {
 }
 
 function caseLines(
-  { passed, line, source, endpoint, protocol, expected, got }: CaseResult,
+  { passed, line, source, endpoint, protocol, ech, expected, got }: CaseResult,
   report: CasesReport,
 ): string[] {
   const { file } = report.policy;
-  const what = `${source} → ${endpoint} ${protocol}`;
+  const what = `${source} → ${endpoint} ${protocol}${ech ? " with ECH" : ""}`;
   const by = got.line === null ? "the default" : ruleText({ name: got.rule, line: got.line }, file);
   const came = `${verdictText(got.verdict)} by ${by}`;
   if (passed) return [`ok    ${what}: ${came}`];
@@ -192,7 +196,7 @@ function caseLines(
     `FAIL  ${what}  (${report.cases}:${line})`,
     `        expected ${wanted.join(", ")}`,
     `        got ${came}, reason ${got.reason}, at ${got.stage}`,
-    `        sallyport policy explain ${shell(file)} ${shell(source)} ${shell(endpoint)} --protocol ${protocol}`,
+    `        sallyport policy explain ${shell(file)} ${shell(source)} ${shell(endpoint)} --protocol ${protocol}${ech ? " --ech" : ""}`,
   ];
 }
 

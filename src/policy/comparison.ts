@@ -5,9 +5,10 @@ import type { AddressClass, NameClass, Names, SourceClass } from "./universe.ts"
 
 /**
  * How a flow carries its name. `plain`: the name is bound to the address, and shown where the protocol shows one (or
- * there is no name at all). `unnamed`: bound, not shown. `unbound`: shown, not bound.
+ * there is no name at all). `unnamed`: bound, not shown. `unbound`: shown, not bound. `ech`: plain, with Encrypted Client
+ * Hello.
  */
-export type Shape = "plain" | "unnamed" | "unbound";
+export type Shape = "plain" | "unnamed" | "unbound" | "ech";
 
 /** What one policy says of a flow, as far as a difference goes. */
 export interface Side {

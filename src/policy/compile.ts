@@ -64,7 +64,7 @@ function buildIndex(policy: Policy, now: number): Index {
         nodes.set(endpoint, node);
       }
       for (const service of services) {
-        const item = makeItem(order, ref, service);
+        const item = makeItem(order, ref, service, rule.ech);
         for (const source of from) node.add(source, item);
         if (item.allow || endpoint.kind !== "name") continue;
         const denial = { ...item, pattern: endpoint.pattern };

@@ -47,7 +47,7 @@ const firsts = new Firsts();
 
 /** Answers the connect stage for one flow. */
 export function settleConnect(engine: CompiledEngine, facts: ConnectFacts): Decision | NotYet {
-  const plain = () => engine.decide({ ...facts, application: "other", name: null }, "connect");
+  const plain = () => engine.decide({ ...facts, application: "other", name: null, ech: false }, "connect");
   engine.gather(facts, null);
   if (facts.transport !== "tcp" && facts.transport !== "udp") return plain();
   const tcp = facts.transport === "tcp";
@@ -79,9 +79,23 @@ export function settleConnect(engine: CompiledEngine, facts: ConnectFacts): Deci
   for (const name of facts.names) meetName(engine, name, aBit, bBit, meet);
   if (!some) return plain();
   if (alike && plainFirst !== nothing && isSettled(engine, facts, plainFirst)) return plain();
-  if (!every) return holdAnswer;
+  if (!every || someEchRefused(engine, facts)) return holdAnswer;
   const latest = Math.min(all, named, tcp ? Math.max(a, b) : a);
   return someNameDenied(engine, facts, latest) ? holdAnswer : passAnswer;
+}
+
+/**
+ * True where a completion with Encrypted Client Hello is refused although every one without passes. A rule that can refuse one
+ * lets the others through, so this alone needs the question. What matches a name that is not bound matches no name at all.
+ */
+function someEchRefused(engine: CompiledEngine, facts: ConnectFacts): boolean {
+  const { source, items } = engine.candidates;
+  if (!source.enforced || !items.some((item) => item.allow && item.enforce && item.ech !== "allow")) return false;
+  const application = facts.transport === "tcp" ? "tls" : "quic";
+  return [null, ...facts.names].some((name) => {
+    engine.gather(facts, name);
+    return !engine.decide({ ...facts, application, name, ech: true }, "connect").passes;
+  });
 }
 
 /** The rules that do not depend on which name is shown. */

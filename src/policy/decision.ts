@@ -45,6 +45,8 @@ export interface NameFacts extends ConnectFacts {
   application: Application;
   /** Canonical SNI or Host; null where the bytes show none. */
   name: string | null;
+  /** The hello carries Encrypted Client Hello: `name` is its outer name. False where the application is not tls or quic. */
+  ech: boolean;
 }
 
 /** The rule behind a decision, as shown everywhere. Null in a decision means the default (tier 3). */
@@ -72,6 +74,7 @@ export interface Decision {
   reason: Reason;
   stage: Stage;
   tier: Tier;
+  /** An allow rule here with answer deny: the rule decided and did not let this flow through (`reason` says why). */
   rule: RuleRef | null;
   /** Rules in monitor mode that matched before the deciding one, in order. */
   monitored: readonly RuleRef[];

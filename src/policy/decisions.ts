@@ -23,6 +23,11 @@ export class Decisions {
     return decision;
   }
 
+  /** An allow rule's answer to Encrypted Client Hello that it does not let through. */
+  byEch(rule: RuleRef, enforced: boolean, stage: Stage, monitored: readonly RuleRef[]): Decision {
+    return Object.freeze({ ...this.#default(enforced, "ech", stage, monitored), tier: rule.tier, rule });
+  }
+
   /** The answer of tier 3. */
   byDefault(enforced: boolean, reason: Reason, stage: Stage, monitored: readonly RuleRef[]): Decision {
     if (monitored.length > 0) return this.#default(enforced, reason, stage, monitored);

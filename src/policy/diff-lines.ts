@@ -6,6 +6,7 @@ import { formatAddress } from "../address/ip.ts";
 import type { Application, Transport } from "./decision.ts";
 import { keyOf } from "./comparison.ts";
 import type { Cell, Cells, Comparison, Found, Shape, Spot, Transition } from "./comparison.ts";
+import type { Policy } from "./model.ts";
 import { applicationsOf } from "./protocol.ts";
 import type { NameClass, SourceClass } from "./universe.ts";
 
@@ -31,7 +32,10 @@ export interface DiffLine {
   /** Narrower names or prefixes, or names at these addresses, for which it stays as it was. */
   except: string[];
   spoken: Spoken[];
-  /** `unnamed`: only clients that show no name. `unbound`: only addresses that were not handed out for the name. */
+  /**
+   * `unnamed`: only clients that show no name. `unbound`: only addresses that were not handed out for the name. `ech`: only
+   * hellos with Encrypted Client Hello.
+   */
   shape: Shape;
 }
 
@@ -51,6 +55,8 @@ export interface DiffReport {
   groups: DiffGroup[];
   /** What no rule decides: refused by one policy, passed by the other. Sources null: every source. */
   defaults: { kind: "opens" | "closes"; sources: DiffLine["sources"] }[];
+  /** Rules of both policies whose `upload_limit` differs, in bytes; null: none. */
+  limits: { rule: string; before: number | null; after: number | null }[];
   /** Flows looked at. */
   flows: number;
   /** The policies are too big to be compared whole: there may be more differences. */
@@ -93,20 +99,30 @@ export function collapse(comparison: Comparison): DiffReport {
   }
   const order = ["opens", "closes", "verdict", "rule"];
   const found = [...groups].map(([transition, lines]) => ({ ...transition, lines }));
+  const limits = changedLimits(before, after);
   return {
     schema: "sallyport.diff/1",
     before: { file: before.file, hash: before.hash },
     after: { file: after.file, hash: after.hash },
     at: new Date(now).toISOString(),
-    differs: found.length > 0 || defaults.length > 0,
+    differs: found.length > 0 || defaults.length > 0 || limits.length > 0,
     groups: found.toSorted((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind) || lineOf(a) - lineOf(b)),
     defaults: (["opens", "closes"] as const).flatMap((kind) => {
       const who = defaults.filter((each) => each.kind === kind).map((each) => each.source);
       return who.length === 0 ? [] : [{ kind, sources: sourcesView(who, sources) }];
     }),
+    limits,
     flows,
     cut: isCut,
   };
+}
+
+function changedLimits(before: Policy, after: Policy): DiffReport["limits"] {
+  const old = new Map(before.rules.map((rule) => [rule.name, rule.uploadLimit]));
+  return after.rules.flatMap(({ name, uploadLimit }) => {
+    const was = old.get(name);
+    return was === undefined || was === uploadLimit ? [] : [{ rule: name, before: was, after: uploadLimit }];
+  });
 }
 
 function lineOf({ before, after }: Transition): number {

@@ -2,6 +2,7 @@
 import { applicationsOf } from "./protocol.ts";
 import type { Side } from "./comparison.ts";
 import type { DiffGroup, DiffLine, DiffReport, Spoken } from "./diff-lines.ts";
+import { sizeText } from "./size.ts";
 import { columns, count, ruleText } from "./wording.ts";
 
 const titles = {
@@ -17,7 +18,7 @@ const maxLines = 60;
 
 /** The text of `sallyport policy diff`; no line break at its end. */
 export function diffText(report: DiffReport): string {
-  const { before, after, groups, defaults, differs, cut, flows } = report;
+  const { before, after, groups, defaults, limits, differs, cut, flows } = report;
   const blocks: string[] = [];
   for (const kind of ["opens", "closes", "verdict", "rule"] as const) {
     const same = groups.filter((group) => group.kind === kind);
@@ -31,6 +32,10 @@ export function diffText(report: DiffReport): string {
       ].join("\n"),
     );
   }
+  if (limits.length > 0) {
+    const rows = limits.map(({ rule, before, after }) => [`~ “${rule}”`, `${limitText(before)} → ${limitText(after)}`]);
+    blocks.push(["Upload limits, per source and hour", ...columns(rows, "  ")].join("\n"));
+  }
   const isSame = before.hash === after.hash;
   if (!differs)
     blocks.push(
@@ -41,6 +46,10 @@ export function diffText(report: DiffReport): string {
       `The policies are too big to compare whole: ${count(flows, "flow")} were looked at. There may be more differences.`,
     );
   return blocks.join("\n\n");
+}
+
+function limitText(bytes: number | null): string {
+  return bytes === null ? "none" : sizeText(bytes);
 }
 
 function defaultLines(opens: boolean, sources: DiffLine["sources"]): string[] {
@@ -71,7 +80,8 @@ function groupLines(group: DiffGroup, { before, after }: DiffReport): string[] {
 function sideText({ verdict, rule, monitored }: Side, file: string): string {
   const words = { allow: "allowed", deny: "denied", would_deny: "would be denied" } as const;
   const notes = monitored.length === 0 ? "" : `, noted by ${monitored.map((name) => `“${name}”`).join(", ")}`;
-  return `${words[verdict]} by ${ruleText(rule, file)}${notes}`;
+  const why = rule?.action === "allow" && verdict !== "allow" ? ", which lets no Encrypted Client Hello through" : "";
+  return `${words[verdict]} by ${ruleText(rule, file)}${why}${notes}`;
 }
 
 function whereOf({ name, at }: DiffLine): string {
@@ -96,6 +106,7 @@ function fromText(sources: DiffLine["sources"]): string {
 
 function shapeText({ shape }: DiffLine): string {
   if (shape === "unnamed") return " where the client shows no name";
+  if (shape === "ech") return " with Encrypted Client Hello";
   return shape === "unbound" ? " at addresses that were not handed out for it" : "";
 }
 

@@ -104,6 +104,7 @@ function flowsOf(spoken: Spoken, source: Address, destination: Address, host: st
       names: [host],
       application,
       name: showsName(application) ? host : null,
+      ech: false,
     })),
   );
 }
@@ -140,7 +141,7 @@ function isCovered(a: Policy, b: Policy, { names, name, destination }: NameFacts
 }
 
 function isTold(report: DiffReport, a: Policy, b: Policy, flow: NameFacts, was: Decision, is: Decision): boolean {
-  if (was.rule === null && is.rule === null) {
+  if (was.rule?.name === is.rule?.name && was.reason !== "rule" && is.reason !== "rule") {
     return report.defaults.some(({ sources, kind }) => (kind === "opens") === is.passes && isFrom(sources, a, b, flow));
   }
   const isLoose = isCovered(a, b, flow);

@@ -11,6 +11,7 @@ import type { Pattern } from "../address/pattern.ts";
 import { changedRules } from "./align.ts";
 import { compile } from "./compile.ts";
 import type { Application, Decision, Engine, Transport } from "./decision.ts";
+import { carriesEch } from "./ech.ts";
 import { keyOf } from "./comparison.ts";
 import type { Cell, Cells, Comparison, Found, Shape, Side, Spot, Transition } from "./comparison.ts";
 import { collapse } from "./diff-lines.ts";
@@ -18,7 +19,9 @@ import type { DiffReport } from "./diff-lines.ts";
 import type { Policy, Rule } from "./model.ts";
 import { Places } from "./places.ts";
 import { applicationsOf, showsName, transportOf } from "./protocol.ts";
-import { addressClasses, liveRules, nameClasses, sourceClasses } from "./universe.ts";
+import { overlap } from "./overlap.ts";
+import { entryFor, fronts } from "./sinks.ts";
+import { addressClasses, isWild, liveRules, nameClasses, sourceClasses } from "./universe.ts";
 import type { AddressClass, NameClass, SourceClass } from "./universe.ts";
 
 /** How many flows are looked at, unless told otherwise; some seconds. */
@@ -62,7 +65,9 @@ class Comparer {
     this.#changed = [...changed.a, ...changed.b];
     this.#everywhere = new Places(this.#rules);
     this.#changes = new Places(this.#changed);
-    this.#denials = new Places(this.#rules.filter(({ action, mode }) => action === "deny" && mode === "enforce"));
+    // An allow rule that refuses Encrypted Client Hello is a denial of that.
+    const isDenial = ({ action, mode, ech }: Rule) => mode === "enforce" && (action === "deny" || ech === "deny");
+    this.#denials = new Places(this.#rules.filter(isDenial));
     this.#sources = sourceClasses(a, b);
     this.#ports = mentionedPorts(this.#rules);
   }
@@ -97,10 +102,11 @@ class Comparer {
     if (this.#changed.length === 0) return { spots: [], names: { classes: [], wholes: new Map(), isCut: false } };
     const changed = new Set(patternsOf(this.#changed).keys());
     const isEvery = this.#changes.hasCidrs;
-    const names = nameClasses(patternsOf(this.#rules), (text) => isEvery || changed.has(text));
+    const patterns = new Map([...patternsOf(this.#rules), ...frontsIn(this.#changed)]);
+    const names = nameClasses(patterns, (text) => isEvery || changed.has(text));
     this.#isCut ||= names.isCut;
     const isChanged = ({ name }: NameClass) => this.#changes.byName(name).length > 0;
-    const isDenied = ({ name }: NameClass) => this.#denials.byName(name).length > 0;
+    const isDenied = ({ name }: NameClass) => this.#denials.byName(name).length > 0 || entryFor(fronts, name) !== null;
     const { classes } = names;
     const some = classes.filter(isChanged);
     const [denied, someDenied] = [classes.filter(isDenied), some.filter(isDenied)];
@@ -210,6 +216,7 @@ class Comparer {
       names: name === null || shape === "unbound" ? [] : [name.name],
       application,
       name: isShown ? name.name : null,
+      ech: shape === "ech",
     };
     const [before, after] = this.#engines.map((engine) => engine.name(facts));
     return { cell, transition: this.#transition(before!, after!), verdict: after!.verdict };
@@ -220,7 +227,8 @@ class Comparer {
     const [before, after] = [sideOf(a), sideOf(b)];
     const isSameRule = before.rule?.name === after.rule?.name && before.rule?.tier === after.rule?.tier;
     const isSameNotes = before.monitored.join("\n") === after.monitored.join("\n");
-    const isDefault = before.rule === null && after.rule === null;
+    // What the default's mode alone decides: nothing matched, or the same rule did and does not let the flow through.
+    const isDefault = isSameRule && a.reason !== "rule" && b.reason !== "rule";
     if (isSameRule && isSameNotes && (isDefault || before.verdict === after.verdict)) return null;
     const kind = isDefault
       ? "rule"
@@ -239,9 +247,10 @@ class Comparer {
   }
 }
 
-/** A protocol that shows names can fail to, or show one that was never resolved. */
+/** A protocol that shows names can fail to, or show one that was never resolved, or seal the one that is meant. */
 function shapesOf(name: NameClass | null, application: Application): readonly Shape[] {
-  return name !== null && showsName(application) ? ["plain", "unnamed", "unbound"] : ["plain"];
+  const named: readonly Shape[] = name !== null && showsName(application) ? ["plain", "unnamed", "unbound"] : ["plain"];
+  return application !== "other" && carriesEch(application) ? [...named, "ech"] : named;
 }
 
 function sideOf({ verdict, rule, monitored }: Decision): Side {
@@ -254,6 +263,30 @@ function patternsOf(rules: readonly Rule[]): Map<string, Pattern> {
   for (const { targets } of rules) {
     for (const { endpoint } of targets)
       if (endpoint.kind === "name") out.set(formatPattern(endpoint.pattern), endpoint.pattern);
+  }
+  return out;
+}
+
+/**
+ * Patterns of the known fronts' names that changed rules take in by wildcards: there, a rule that says nothing of Encrypted
+ * Client Hello decides otherwise than for the wildcard's other names.
+ */
+function frontsIn(changed: readonly Rule[]): Map<string, Pattern> {
+  const out = new Map<string, Pattern>();
+  if (changed.every(({ ech }) => ech === null)) return out;
+  const wild = [...patternsOf(changed).values()].filter(isWild);
+  for (const front of fronts.keys()) {
+    // One below another has nothing to add.
+    if (entryFor(fronts, front.slice(front.indexOf(".") + 1)) !== null) continue;
+    const labels = front.split(".").map((text) => ({ kind: "literal" as const, text }));
+    for (const pattern of [
+      { deep: false, labels },
+      { deep: true, labels },
+    ]) {
+      // A wildcard within the front's names is a front's as a whole.
+      if (wild.some((each) => each.labels.length < labels.length + 1 && overlap(each, pattern).length > 0))
+        out.set(formatPattern(pattern), pattern);
+    }
   }
   return out;
 }

@@ -129,6 +129,8 @@ function policyOf(...rules: Pick<Rule, "action" | "mode" | "targets">[]): Policy
     tier: 2,
     monitorUntil: null,
     expires: null,
+    ech: null,
+    uploadLimit: null,
     reason: null,
     owner: null,
     from: null,

@@ -37,8 +37,8 @@ function facts(to: string, names: string[], extra: Partial<ConnectFacts> = {}): 
   return { source, destination: address(to), local: false, transport: "tcp", port: 443, names, ...extra };
 }
 
-function shown(connect: ConnectFacts, application: Application, name: string | null): NameFacts {
-  return { ...connect, application, name };
+function shown(connect: ConnectFacts, application: Application, name: string | null, ech = false): NameFacts {
+  return { ...connect, application, name, ech };
 }
 
 /** `verdict reason` of a flow that showed a name, or of its first packet. */
@@ -250,5 +250,66 @@ test("a source's group is the first one declared that holds it", () => {
     assert.equal(engine.group(address("10.20.1.5")), "team", which);
     assert.equal(engine.group(address("10.20.2.5")), "everyone", which);
     assert.equal(engine.group(address("192.0.2.1")), null, which);
+  }
+});
+
+test("a hello with Encrypted Client Hello is refused by the rule that matches, and no later rule is asked", () => {
+  const list = engines(`
+  - { name: shop, to: [shop.example, pypi.org], ech: deny }
+  - { name: network, to: "203.0.113.0/24", protocol: tls }
+  - { name: anything, to: "**", protocol: tcp, ports: [443], reason: last }`);
+  const shop = facts("203.0.113.5", ["shop.example"]);
+  expect(list, [
+    [shown(shop, "tls", "shop.example"), "allow rule"],
+    [shown(shop, "tls", "shop.example", true), "deny ech"],
+    // Not that rule's name: what it says of the extension is not asked.
+    [shown(shop, "tls", "other.example", true), "allow rule"],
+    [shown(facts("198.51.100.7", ["other.example"]), "tls", "other.example", true), "allow rule"],
+    // Every name passes, with and without; only the hello shows which it is.
+    [shop, "not yet, hold true"],
+    [facts("198.51.100.7", ["other.example"]), "allow rule"],
+  ]);
+  for (const [which, engine] of list) {
+    const decision = engine.name(shown(shop, "tls", "shop.example", true));
+    assert.deepEqual(
+      [decision.rule?.name, decision.tier, decision.stage, decision.passes, decision.enforced],
+      ["shop", 2, "name", false, true],
+      which,
+    );
+    assert.equal(engine.dns({ source: shop.source, name: "shop.example" }).verdict, "allow", which);
+  }
+});
+
+test("without a choice, Encrypted Client Hello is refused behind known fronts and allowed elsewhere", () => {
+  const list = engines(`
+  - { name: front, to: ["*.cloudfront.net", cloudflare-ech.com, shop.example] }
+  - { name: quic, to: "*.azureedge.net", protocol: quic }
+  - { name: browsers, to: "*.fastly.net", ech: allow }`);
+  const at443 = (name: string) => facts("203.0.113.5", [name]);
+  const udp = (name: string) => facts("203.0.113.5", [name], { transport: "udp" });
+  expect(list, [
+    [shown(at443("d1.cloudfront.net"), "tls", "d1.cloudfront.net"), "allow rule"],
+    [shown(at443("d1.cloudfront.net"), "tls", "d1.cloudfront.net", true), "deny ech"],
+    [shown(at443("cloudflare-ech.com"), "tls", "cloudflare-ech.com", true), "deny ech"],
+    [shown(at443("shop.example"), "tls", "shop.example", true), "allow rule"],
+    [shown(udp("a.azureedge.net"), "quic", "a.azureedge.net", true), "deny ech"],
+    [shown(at443("a.fastly.net"), "tls", "a.fastly.net", true), "allow rule"],
+    // A name at an address that is not its own is what it was before.
+    [shown(at443("shop.example"), "tls", "d1.cloudfront.net", true), "deny name_mismatch"],
+  ]);
+});
+
+test("an allow rule refuses no Encrypted Client Hello that the monitoring default would pass", () => {
+  const rules = "  - { name: shop, to: shop.example, ech: deny }";
+  const list = engines(rules, "monitor");
+  const shop = facts("203.0.113.5", ["shop.example"]);
+  expect(list, [
+    [shop, "not yet, hold false"],
+    [shown(shop, "tls", "shop.example", true), "would_deny ech"],
+  ]);
+  const monitored = engines("  - { name: shop, to: shop.example, ech: deny, mode: monitor }");
+  for (const [which, engine] of monitored) {
+    const decision = engine.name(shown(shop, "tls", "shop.example", true));
+    assert.deepEqual([decision.reason, decision.monitored.map((rule) => rule.name)], ["default", ["shop"]], which);
   }
 });

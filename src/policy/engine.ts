@@ -10,6 +10,7 @@ import { byAnyName, byBound, byCidr, byShown, Candidates } from "./candidates.ts
 import { settleConnect } from "./connect.ts";
 import type { ConnectFacts, Decision, DnsFacts, Engine, NameFacts, NotYet, RuleRef, Stage } from "./decision.ts";
 import { Decisions } from "./decisions.ts";
+import { refusesEch } from "./ech.ts";
 import { appBit, portKey } from "./items.ts";
 import { Memo } from "./memo.ts";
 import type { Item, ItemList, RuleNode, SourceClass } from "./items.ts";
@@ -177,14 +178,20 @@ export class CompiledEngine implements Engine {
     const shownIsBound = facts.name !== null && facts.names.includes(facts.name);
     this.#monitored.length = 0;
     let best: Item | null = null;
+    let refused = false;
     for (let i = 0; i < items.length; i++) {
       const item = items[i]!;
-      if (best !== null && item.order >= best.order) continue;
+      // Another item of the same rule may let through what this one does not.
+      if (best !== null && (item.order > best.order || (item.order === best.order && !refused))) continue;
       if (!this.#matches(item, met[i]!, facts, shownIsBound)) continue;
-      if (item.enforce) best = item;
-      else this.#monitored.push(item);
+      if (!item.enforce) this.#monitored.push(item);
+      else {
+        best = item;
+        refused = facts.ech && item.allow && refusesEch(item.ech, kindOf(met[i]!), item.service.protocol, facts.name);
+      }
     }
     const monitored = this.#monitoredBefore(best === null ? Infinity : best.order);
+    if (best !== null && refused) return this.decisions.byEch(best.ref, source.enforced, stage, monitored);
     if (best !== null) return this.decisions.byRule(best.ref, stage, monitored);
     return this.decisions.byDefault(source.enforced, this.#reason(facts), stage, monitored);
   }
@@ -235,6 +242,10 @@ export class CompiledEngine implements Engine {
     }
     return out.length === 0 ? noRules : out;
   }
+}
+
+function kindOf(met: number): "cidr" | "name" {
+  return (met & byCidr) !== 0 ? "cidr" : "name";
 }
 
 /** The key for every port of the transport of `key`. */

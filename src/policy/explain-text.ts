@@ -2,6 +2,7 @@
 import { parseAddress } from "../address/ip.ts";
 import type { Explanation, RuleView, StageView } from "./explain.ts";
 import { reasonTexts } from "./reason.ts";
+import { sizeText } from "./size.ts";
 import { columns, ruleText, verdictText, whereText } from "./wording.ts";
 
 /** The text of `sallyport policy explain`; no line break at its end. */
@@ -10,9 +11,9 @@ export function explainText(e: Explanation): string {
 }
 
 function head({ source, destination, verdict }: Explanation): string {
-  const { name, address, port, protocol, protocol_assumed } = destination;
+  const { name, address, port, protocol, protocol_assumed, ech } = destination;
   const where = whereText(name, address === null ? null : parseAddress(address), port ?? 0);
-  const spoken = protocol_assumed ? `${protocol} (assumed)` : protocol;
+  const spoken = (protocol_assumed ? `${protocol} (assumed)` : protocol) + (ech ? " with Encrypted Client Hello" : "");
   return `${verdictText(verdict).toUpperCase()}  ${sourceText(source)} → ${where} ${spoken}`;
 }
 
@@ -34,9 +35,22 @@ function why(e: Explanation): string[] {
   if (rule !== null) {
     const isUnresolved = verdict === "allow" && e.stages[0]?.verdict === "deny";
     const but = isUnresolved ? ["The name is not resolved, but a client that has the address gets through."] : [];
-    return [`${verb} at ${stage} by ${ruleText(rule, rule.file)}, tier ${rule.tier}.${words}`, ...but];
+    const by = `${verb} at ${stage} by ${ruleText(rule, rule.file)}, tier ${rule.tier}`;
+    if (reason !== "rule") return [`${by}, reason ${reason}:`, `  ${reason_text}`];
+    return [`${by}.${words}`, ...but, ...limits(e)];
   }
   return [`${verb} at ${stage} by the default, reason ${reason}:`, `  ${reason_text}`];
+}
+
+function limits({ with_ech, upload_limit }: Explanation): string[] {
+  const out: string[] = [];
+  if (with_ech !== null) {
+    const verb = with_ech === "deny" ? "denied" : "denied by enforce";
+    out.push(`A hello with Encrypted Client Hello is ${verb}, reason ech; the rule's ech: allow lets it through.`);
+  }
+  if (upload_limit !== null)
+    out.push(`One source may send ${sizeText(upload_limit)} in an hour under the rule (upload_limit).`);
+  return out;
 }
 
 function stages(e: Explanation): string[] {
@@ -61,7 +75,10 @@ function stageText(view: StageView, e: Explanation): string {
       ? "the SYN passes; the first bytes are held until they show a name"
       : "the SYN and the first bytes pass; the name only says which rule it was";
   }
-  if (view.rule !== null) return `${ruleText(view.rule, view.rule.file)}, tier ${view.rule.tier}`;
+  if (view.rule !== null) {
+    const why = view.reason === "rule" ? "" : `, reason ${view.reason}`;
+    return `${ruleText(view.rule, view.rule.file)}, tier ${view.rule.tier}${why}`;
+  }
   const text = reasonTexts[view.reason!];
   return `the default, reason ${view.reason}${view.reason === e.reason ? "" : `: ${text}`}`;
 }

@@ -12,6 +12,7 @@ import type { NameFacts, Protocol } from "./decision.ts";
 import { explain } from "./explain.ts";
 import { explainText } from "./explain-text.ts";
 import { isPolicyProblems } from "./load.ts";
+import { carriesEch } from "./ech.ts";
 import { appliesAt, modeAt } from "./model.ts";
 import type { Policy } from "./model.ts";
 import { naiveEngine } from "./naive.ts";
@@ -31,11 +32,13 @@ const questions: fc.Arbitrary<Asked> = fc
     address: fc.option(targets, { nil: null, freq: 1 }),
     port: fc.option(fc.constantFrom(443, 80, 22, 8443, 9999), { nil: null }),
     protocol: fc.option(fc.constantFrom(...protocols), { nil: null, freq: 3 }),
+    sealed: fc.boolean(),
   })
   .filter(({ name, address, port, protocol }) => (name ?? address) !== null && (port === null || protocol !== "icmp"))
-  .map(({ source, name, address, port, protocol }) => {
+  .map(({ source, name, address, port, protocol, sealed }) => {
     const host = [name, address === null ? null : addressText(address)].filter((part) => part !== null).join("/");
-    return { source, endpoint: port === null ? host : `${host}:${port}`, protocol };
+    const ech = sealed && (protocol === null ? port === null || port === 443 : carriesEch(protocol));
+    return { source, endpoint: port === null ? host : `${host}:${port}`, protocol, ech };
   });
 
 function ask(policy: Policy, asked: Asked): { scene: Scene; question: Question } {
@@ -94,13 +97,15 @@ test("the facts asked about are those of the question", () => {
       const protocol: Protocol =
         facts.application === "other" ? (facts.transport === "udp" ? "udp" : "tcp") : facts.application;
       const host = [...(name === undefined ? [] : [name]), addressText(facts.destination)].join("/");
-      const asked = { source: formatAddress(facts.source), endpoint: `${host}:${facts.port}`, protocol };
+      const ech = facts.ech && carriesEch(protocol);
+      const asked = { source: formatAddress(facts.source), endpoint: `${host}:${facts.port}`, protocol, ech };
       const { scene, question } = ask(policy, asked);
       const expected: NameFacts = {
         ...facts,
         transport: transportOf(protocol),
         application: protocol === "tcp" || protocol === "udp" ? "other" : facts.application,
         name: showsName(protocol) ? (name ?? null) : null,
+        ech,
       };
       assert.deepEqual(flowOf(scene, question), expected);
     }),
@@ -151,7 +156,7 @@ test("what is denied comes with a change that allows it, unless a rule that woul
       if (patch.insert === null) {
         const left = { ...policy, rules: policy.rules.filter((rule) => !gone.has(rule.name)) };
         assert.equal(answer(setScene(left, compile(left, now)), question).outcome.answer, "allow");
-      } else assert.match(patch.insert.yaml, /^- \{ name: .*, to: \[.*\](, protocol: \w+)? \}$/);
+      } else assert.match(patch.insert.yaml, /^- \{ name: .*, to: \[.*\](, protocol: \w+)?(, ech: allow)? \}$/);
       return undefined;
     }),
     { numRuns },
@@ -182,7 +187,7 @@ test("no text of a question or of cases makes reading throw", () => {
   const texts = fc.oneof(fc.string({ unit: "binary" }), fc.stringMatching(/^[a-z0-9.:/[\]*{}-]{0,40}$/));
   fc.assert(
     fc.property(texts, texts, (source, endpoint) => {
-      readQuestion(scene, { source, endpoint, protocol: null });
+      readQuestion(scene, { source, endpoint, protocol: null, ech: endpoint.length % 2 === 0 });
       readCases(scene, endpoint, "policy.test.yaml");
       readCases(
         scene,

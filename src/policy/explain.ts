@@ -5,6 +5,7 @@
 import { formatAddress } from "../address/ip.ts";
 import type { Decision, NotYet, RuleRef, Stage } from "./decision.ts";
 import type { Rule } from "./model.ts";
+import { carriesEch } from "./ech.ts";
 import { nearRules } from "./near.ts";
 import type { Miss } from "./near.ts";
 import { patchFor } from "./patch.ts";
@@ -53,6 +54,7 @@ export interface Explanation {
     port: number | null;
     protocol: string;
     protocol_assumed: boolean;
+    ech: boolean;
   };
   verdict: Decision["verdict"];
   /** The stage that settles it. */
@@ -60,6 +62,10 @@ export interface Explanation {
   reason: Reason;
   reason_text: string;
   rule: RuleView | null;
+  /** Allowed, but not so with Encrypted Client Hello in its hello: what it would come to. */
+  with_ech: Decision["verdict"] | null;
+  /** Bytes that one source may send in an hour under the rule that allows it. */
+  upload_limit: number | null;
   stages: StageView[];
   near: { rule: RuleView; misses: Miss[] }[];
   /** How many more rules came close than `near` lists. */
@@ -96,12 +102,18 @@ export function explain(scene: Scene, question: Question, now: number): Explanat
       port: port === 0 ? null : port,
       protocol,
       protocol_assumed: assumed,
+      ech: asked.ech,
     },
     verdict: outcome.verdict,
     stage: outcome.stage,
     reason: outcome.reason,
     reason_text: reasonTexts[outcome.reason],
     rule: view(outcome.rule),
+    with_ech: withEch(scene, question, given),
+    upload_limit:
+      outcome.answer === "allow"
+        ? (policy.rules.find(({ name }) => name === outcome.rule?.name)?.uploadLimit ?? null)
+        : null,
     stages: given.stages.map(({ stage, reached, decision }) => ({
       stage,
       reached,
@@ -121,6 +133,13 @@ export function explain(scene: Scene, question: Question, now: number): Explanat
     more: Math.max(0, near.length - maxNear),
     patch: patch === null ? null : patchView(patch, policy.file),
   };
+}
+
+/** What the extension would make of an allowed flow; null where it changes nothing. */
+function withEch(scene: Scene, question: Question, { outcome }: Answer): Decision["verdict"] | null {
+  if (outcome.answer !== "allow" || outcome.stage !== "name" || !carriesEch(question.protocol)) return null;
+  const { verdict } = scene.engine.name({ ...flowOf(scene, question), ech: true });
+  return verdict === "allow" ? null : verdict;
 }
 
 function isNotYet(decision: Decision | NotYet): decision is NotYet {

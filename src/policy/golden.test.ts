@@ -29,6 +29,7 @@ interface Golden {
   args: string[];
   now: Date;
   protocol: Protocol | null;
+  ech: boolean;
   inputs: string[];
   expected: string;
 }
@@ -47,11 +48,12 @@ function readGolden(file: string): Golden {
   };
   const now = new Date(option("--at") ?? "2030-01-01T00:00:00Z");
   const protocol = option("--protocol") as Protocol | null;
-  const [command, ...args] = words;
-  return { command: command!, args, now, protocol, inputs: parts.slice(0, -1), expected: parts.at(-1)! };
+  const ech = words.includes("--ech");
+  const [command, ...args] = words.filter((word) => word !== "--ech");
+  return { command: command!, args, now, protocol, ech, inputs: parts.slice(0, -1), expected: parts.at(-1)! };
 }
 
-function output({ command, args, now, protocol, inputs }: Golden): string {
+function output({ command, args, now, protocol, ech, inputs }: Golden): string {
   const [text, second] = inputs;
   const load = (text: string, file: string): LoadedPolicy => {
     const loaded = loadPolicy(text, file, now);
@@ -66,7 +68,7 @@ function output({ command, args, now, protocol, inputs }: Golden): string {
   const scene = setScene(loaded.policy, loaded.engine);
   if (command === "explain") {
     const [source, endpoint] = args.length > 1 ? [args[0]!, args[1]!] : ["any", args[0]!];
-    const asked = { source, endpoint, protocol };
+    const asked = { source, endpoint, protocol, ech };
     const question = readQuestion(scene, asked);
     if (isQuestionDefect(question)) return `${question.message}. ${question.fix}`;
     const explanation = explain(scene, question, now.getTime());

@@ -5,7 +5,8 @@
  */
 import type { Pattern } from "../address/pattern.ts";
 import type { Application, RuleRef, Transport } from "./decision.ts";
-import type { Service } from "./model.ts";
+import { carriesEch } from "./ech.ts";
+import type { EchChoice, Service } from "./model.ts";
 import { accepts, applicationsOf, showsName, transportOf } from "./protocol.ts";
 
 /** A bit for each application, so that an item can say which it accepts. */
@@ -34,12 +35,14 @@ export interface Item {
   readonly everyApp: boolean;
   /** The protocol's first bytes show a name (tls, http, quic); otherwise bound names speak for the flow. */
   readonly shows: boolean;
+  /** What the rule says of Encrypted Client Hello. */
+  readonly ech: EchChoice;
   /** In the index of name denials: what it matches. Null elsewhere, where the node says it. */
   readonly pattern: Pattern | null;
 }
 
 /** Makes the item of a rule's service. */
-export function makeItem(order: number, ref: RuleRef, service: Service, pattern: Pattern | null = null): Item {
+export function makeItem(order: number, ref: RuleRef, service: Service, ech: EchChoice): Item {
   const transport = transportOf(service.protocol);
   let apps = 0;
   let everyApp = true;
@@ -57,7 +60,8 @@ export function makeItem(order: number, ref: RuleRef, service: Service, pattern:
     apps,
     everyApp,
     shows: showsName(service.protocol),
-    pattern,
+    ech: carriesEch(service.protocol) ? ech : "allow",
+    pattern: null,
   };
 }
 

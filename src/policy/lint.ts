@@ -9,7 +9,7 @@ import { matchesPattern } from "../address/pattern.ts";
 import type { Pattern } from "../address/pattern.ts";
 import { isPublicSuffix } from "../address/suffix.ts";
 import { appliesAt, modeAt } from "./model.ts";
-import type { Endpoint, Policy, Rule } from "./model.ts";
+import type { EchChoice, Endpoint, Policy, Rule } from "./model.ts";
 import { Problems } from "./problem.ts";
 import { entryFor, fronts, sinks } from "./sinks.ts";
 import type { Problem, ProblemCode } from "./problem.ts";
@@ -58,7 +58,7 @@ function lintRule(rule: Rule, now: number, problems: Problems): void {
         "Use tls, http, ssh or quic where the protocol allows it.",
       );
     }
-    lintEndpoint(endpoint, warn);
+    lintEndpoint(endpoint, rule.ech, warn);
   }
   if (rule.targets.some(({ endpoint }) => isWide(endpoint)) && rule.reason === null) {
     warn(
@@ -69,7 +69,11 @@ function lintRule(rule: Rule, now: number, problems: Problems): void {
   }
 }
 
-function lintEndpoint(endpoint: Endpoint, warn: (code: ProblemCode, message: string, fix: string) => void): void {
+function lintEndpoint(
+  endpoint: Endpoint,
+  ech: EchChoice,
+  warn: (code: ProblemCode, message: string, fix: string) => void,
+): void {
   if (endpoint.kind === "cidr") {
     const reached = metadata.some((address) => cidrContains(endpoint.cidr, address));
     if (!reached || endpoint.cidr.length === endpoint.cidr.address.length * 8) return;
@@ -86,7 +90,7 @@ function lintEndpoint(endpoint: Endpoint, warn: (code: ProblemCode, message: str
   }
   const suffix = wildcardSuffix(endpoint.pattern);
   const host = suffix ?? endpoint.text;
-  const sink = entryFor(sinks, host) ?? sinkBelow(endpoint.pattern, suffix);
+  const sink = entryFor(sinks, host) ?? entryBelow(sinks, endpoint.pattern, suffix);
   if (sink !== null) {
     warn(
       "exfiltration_host",
@@ -94,12 +98,20 @@ function lintEndpoint(endpoint: Endpoint, warn: (code: ProblemCode, message: str
       "Remove it, or give it to the one source that needs it.",
     );
   }
-  const front = entryFor(fronts, host);
+  const inside = entryFor(fronts, host);
+  const front = inside ?? entryBelow(fronts, endpoint.pattern, suffix);
   if (front !== null) {
     warn(
       "frontable_host",
-      `${endpoint.text} is a front that ${front}'s customers share: the name shown in TLS need not be the customer reached`,
+      `${endpoint.text} ${inside === null ? "takes in" : "is"} a front that ${front} customers share: the name shown in TLS need not be the customer reached`,
       "Name the service's own host, or keep it for sources that hold no secret.",
+    );
+  }
+  if (front !== null && ech === "allow") {
+    warn(
+      "ech_allowed",
+      `${endpoint.text}: behind ${front}'s front, Encrypted Client Hello hides which customer is reached`,
+      "Remove ech: allow, unless the sources are browsers, which send it without meaning.",
     );
   }
   if (suffix === null || !isPublicSuffix(suffix)) return;
@@ -116,10 +128,10 @@ function isWide(endpoint: Endpoint): boolean {
   return endpoint.cidr.length < endpoint.cidr.address.length * 8;
 }
 
-/** A sink that a wildcard takes in; null where it takes in none. */
-function sinkBelow(pattern: Pattern, suffix: string | null): string | null {
+/** The entry for a name that a wildcard takes in; null where it takes in none. */
+function entryBelow<T>(list: ReadonlyMap<string, T>, pattern: Pattern, suffix: string | null): T | null {
   if (suffix === null) return null;
-  for (const [name, what] of sinks) if (name.endsWith(`.${suffix}`) && matchesPattern(pattern, name)) return what;
+  for (const [name, what] of list) if (name.endsWith(`.${suffix}`) && matchesPattern(pattern, name)) return what;
   return null;
 }
 

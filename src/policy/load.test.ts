@@ -184,7 +184,6 @@ test("what this version cannot hold to is an error, never ignored", () => {
     ["sources: { a: { subnets: [10.0.0.0/8], kubernetes: { namespace: arc } } }", "kubernetes"],
     ["sources: { a: { process: { exe: /usr/bin/curl } } }", "process"],
     ["rules: [{ name: a, to: pypi.org, http: {} }]", "http"],
-    ["rules: [{ name: a, to: pypi.org, upload_limit: 1MB }]", "upload_limit"],
   ] as const) {
     const list = problems(`version: 1\n${text}\n`);
     assert.deepEqual(

@@ -32,6 +32,9 @@ export interface Target {
   readonly services: readonly Service[];
 }
 
+/** What is written of `ech`; null: nothing. */
+export type EchChoice = "allow" | "deny" | null;
+
 /** One rule as written, resolved. */
 export interface Rule {
   readonly name: string;
@@ -41,6 +44,10 @@ export interface Rule {
   readonly mode: Mode;
   readonly monitorUntil: number | null;
   readonly expires: number | null;
+  /** What an allow rule makes of Encrypted Client Hello; null: by the name shown, see `ech.ts`. */
+  readonly ech: EchChoice;
+  /** Bytes that one source may send under an allow rule in an hour; null: any number. */
+  readonly uploadLimit: number | null;
   readonly reason: string | null;
   readonly owner: string | null;
   /** Null: every source. */

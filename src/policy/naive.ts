@@ -22,6 +22,12 @@
  *   bound name matches.
  * - *deny, CIDR*: the prefix covers the destination.
  *
+ * **Encrypted Client Hello.** A match of an allow rule by one endpoint on a tls or quic service does not let a flow with it
+ * through where the rule says `ech: deny`; where it says nothing, for a name endpoint and a shown name on a known front
+ * (`ech.ts`). A rule that matches a flow, but only in such ways, decides it like any other, and the decision is to deny it
+ * with reason `ech`: no later rule is asked. It is enforced where the default is, else would_deny: an allow rule never
+ * refuses what would pass without it. A monitor rule is noted as always.
+ *
  * **The default's reason** is the first that holds. "An allow rule" is one in enforce mode for this source with a service
  * on this port and transport:
  * 1. `protocol_denied`: the transport is icmp or other.
@@ -35,7 +41,8 @@
  *
  * **connect** knows everything but application and name, and asks about every completion: each application the transport
  * can carry; for tls, http and quic each bound name, no name, a name that no pattern but `**` matches, and for every
- * pattern a name it matches (unbound where there is one); no name for the others. Each answers as above.
+ * pattern a name it matches (unbound where there is one); no name for the others; tls and quic with Encrypted Client Hello
+ * and without. Each answers as above.
  * - No completion passes: deny now, with the answer for application other and no name.
  * - All are allowed by one rule with the same monitored rules: allow now.
  * - There is only one completion (icmp, other): its answer.
@@ -43,7 +50,7 @@
  *
  * **dns** knows a source and a name, and asks about every completion: each transport with each application, each port that
  * the policy mentions and one that it does not, towards a public address that no CIDR covers, bound to just that name,
- * which is shown where the application shows names. If one is allowed: allow, by the first rule in order that allows one.
+ * which is shown where the application shows names, without Encrypted Client Hello. If one is allowed: allow, by the first rule in order that allows one.
  * Else if one passes (the default is not enforced): would_deny. Else deny, by the first enforced deny rule whose pattern
  * matches the name for this source, or the default. `monitored` holds the monitor rules whose pattern matches the name for
  * this source, before the deciding rule.
@@ -53,6 +60,7 @@ import type { Address } from "../address/ip.ts";
 import { example, matchesPattern } from "../address/pattern.ts";
 import type { Pattern } from "../address/pattern.ts";
 import { specialClass } from "../address/special.ts";
+import { carriesEch, refusesEch } from "./ech.ts";
 import type { ConnectFacts, Decision, DnsFacts, Engine, NameFacts, NotYet, RuleRef, Stage } from "./decision.ts";
 import { appliesAt, enforcesAt, modeAt } from "./model.ts";
 import type { Endpoint, Policy, Rule, Service, Source } from "./model.ts";
@@ -118,7 +126,7 @@ export class NaiveEngine implements Engine {
 
   connect(facts: ConnectFacts): Decision | NotYet {
     const outcomes = this.completions(facts).map((flow) => this.#evaluate(flow, "connect"));
-    const plain = this.#evaluate({ ...facts, application: "other", name: null }, "connect");
+    const plain = this.#evaluate({ ...facts, application: "other", name: null, ech: false }, "connect");
     if (outcomes.length === 1 || outcomes.every((o) => !o.passes)) return plain;
     const [first] = outcomes;
     const alike = (o: Decision) =>
@@ -137,7 +145,14 @@ export class NaiveEngine implements Engine {
     const shown = new Set<string | null>([...facts.names, null, freshName(patterns, bound)]);
     for (const pattern of patterns) shown.add(example(pattern, bound) ?? example(pattern));
     return applicationsOf[facts.transport].flatMap((application) =>
-      (showsName(application) ? [...shown] : [null]).map((name) => ({ ...facts, application, name })),
+      (showsName(application) ? [...shown] : [null]).flatMap((name) =>
+        (application !== "other" && carriesEch(application) ? [false, true] : [false]).map((ech) => ({
+          ...facts,
+          application,
+          name,
+          ech,
+        })),
+      ),
     );
   }
 
@@ -179,6 +194,7 @@ export class NaiveEngine implements Engine {
           names: [name],
           application,
           name: showsName(application) ? name : null,
+          ech: false,
         })),
       ),
     );
@@ -188,8 +204,9 @@ export class NaiveEngine implements Engine {
     const monitored: RuleRef[] = [];
     for (const { rule, ref, enforce } of this.#rules) {
       if (!matches(rule, flow)) continue;
-      if (enforce) return this.#byRule(ref, stage, monitored);
-      monitored.push(ref);
+      if (!enforce) monitored.push(ref);
+      else if (rule.action === "deny" || matches(rule, flow, true)) return this.#byRule(ref, stage, monitored);
+      else return this.#byEch(ref, flow.source, stage, monitored);
     }
     return { ...this.#default(flow.source, this.#reason(flow), stage), monitored };
   }
@@ -207,6 +224,10 @@ export class NaiveEngine implements Engine {
       monitored,
       policy: this.hash,
     };
+  }
+
+  #byEch(rule: RuleRef, source: Address, stage: Stage, monitored: readonly RuleRef[]): Decision {
+    return { ...this.#default(source, "ech", stage), tier: rule.tier, rule, monitored };
   }
 
   #default(source: Address, reason: Reason, stage: Stage): Decision {
@@ -277,13 +298,15 @@ function serves(service: Service, flow: Flow): boolean {
   return transportOf(service.protocol) === flow.transport && (service.port === null || service.port === flow.port);
 }
 
-function matches(rule: Rule, flow: Flow): boolean {
+/** `letThrough`: only by an endpoint and service that let the flow's hello through. */
+function matches(rule: Rule, flow: Flow, letThrough = false): boolean {
   return (
     isFrom(rule, flow.source) &&
     rule.targets.some(({ endpoint, services }) =>
       services.some(
         (service) =>
           serves(service, flow) &&
+          !(letThrough && flow.ech && refusesEch(rule.ech, endpoint.kind, service.protocol, flow.name)) &&
           (rule.action === "allow" ? allows(endpoint, service, flow) : denies(endpoint, service, flow)),
       ),
     )

@@ -13,6 +13,7 @@ import { answer, setScene, usualProtocol } from "./question.ts";
 import type { Answer, Question, Scene } from "./question.ts";
 import { isServiceDefect, servicesFor } from "./services.ts";
 import { findUnreachable } from "./shadow.ts";
+import { entryFor, fronts } from "./sinks.ts";
 import { addressText, yamlText } from "./wording.ts";
 
 /** A change to a policy file. */
@@ -39,6 +40,7 @@ interface NewRule {
   from: string | null;
   to: string;
   protocol: string | null;
+  ech: "allow" | null;
 }
 
 /** The patch for a question that is not allowed; null where no rule could allow it. */
@@ -87,15 +89,17 @@ function newRule(policy: Policy, { engine }: Scene, question: Question): NewRule
     from: isDeclared ? asked.source : asked.source === "any" ? null : own,
     to: isPlain ? host : `${host}:${port}`,
     protocol: isUsual ? null : protocol,
+    ech: question.asked.ech && entryFor(fronts, host) !== null ? "allow" : null,
   };
 }
 
-function yamlOf({ name, from, to, protocol }: NewRule): string {
+function yamlOf({ name, from, to, protocol, ech }: NewRule): string {
   const parts = [
     `name: ${yamlText(name)}`,
     ...(from === null ? [] : [`from: ${yamlText(from)}`]),
     `to: [${yamlText(to)}]`,
     ...(protocol === null ? [] : [`protocol: ${protocol}`]),
+    ...(ech === null ? [] : [`ech: ${ech}`]),
   ];
   return `- { ${parts.join(", ")} }`;
 }
@@ -136,6 +140,8 @@ function modelOf(policy: Policy, question: Question, fresh: NewRule, tier: 1 | 2
     mode: "enforce",
     monitorUntil: null,
     expires: null,
+    ech: fresh.ech,
+    uploadLimit: null,
     reason: null,
     owner: null,
     from: fresh.from === null ? null : [source],

@@ -22,10 +22,12 @@ export const names = [
   "2.n.example",
   "example",
   "other.test",
+  "cdn.cloudfront.net",
 ];
 
 const endpoints: readonly Endpoint[] = [
   ...["a.example", "b.example", "x.a.example", "1.n.example", "sa7.blob.example", "other.test", "example"],
+  ...["cdn.cloudfront.net", "*.cloudfront.net"],
   ...["*.a.example", "*.example", "**.example", "**.a.example", "**", "x*.a.example", "*y.a.example", "*.x.a.example"],
   ...["sa{0-9}.blob.example", "sa{1,10-20}.blob.example", "sa*.blob.example", "{1-2}.n.example", "*.{0-9}.example"],
   ...["203.0.113.0/24", "203.0.113.5", "198.51.100.0/24", "10.0.0.0/8", "0.0.0.0/0", "169.254.169.254"],
@@ -88,6 +90,7 @@ const rules = fc
       mode: fc.constantFrom("enforce" as const, "enforce" as const, "monitor" as const),
       monitorUntil: times,
       expires: fc.option(fc.constantFrom(now - 1, now, now + 1), { nil: null, freq: 1 }),
+      ech: fc.constantFrom(null, null, "allow" as const, "deny" as const, "deny" as const),
       from: fc.option(fc.uniqueArray(fc.constantFrom(...declared, ...inline), { minLength: 1, maxLength: 2 }), {
         nil: null,
         freq: 2,
@@ -107,6 +110,7 @@ const rules = fc
       ...rule,
       expires: rule.expires === null || i % 3 > 0 ? null : rule.expires,
       name: `rule ${i}`,
+      uploadLimit: null,
       reason: null,
       owner: null,
       line: i + 1,
@@ -142,10 +146,12 @@ export const flows: fc.Arbitrary<NameFacts> = fc
     facts: connects,
     application: fc.constantFrom<Application>("tls", "tls", "http", "ssh", "quic", "quic", "other"),
     pick: fc.nat({ max: 40 }),
+    sealed: fc.boolean(),
   })
-  .map(({ facts, application, pick }) => {
+  .map(({ facts, application, pick, sealed }) => {
     const shown = pick < 10 ? (facts.names[pick % 3] ?? null) : pick < 13 ? null : names[pick % names.length]!;
-    return { ...facts, application, name: showsName(application) ? shown : null };
+    const ech = sealed && (application === "tls" || application === "quic");
+    return { ...facts, application, name: showsName(application) ? shown : null, ech };
   });
 
 /** Sources and names for DNS questions, and pairs for `cidrAllows`. */

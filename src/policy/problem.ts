@@ -17,6 +17,7 @@ export const problemTitles = {
   bad_endpoint: "Not an endpoint",
   bad_cidr: "Not a CIDR prefix",
   bad_date: "Not a date",
+  bad_size: "Not an amount of data",
   protocol_needed: "The protocol must be said",
   port_needed: "The port must be said",
   empty: "A list without an entry",
@@ -30,6 +31,7 @@ export const problemTitles = {
   reaches_special: "A CIDR rule that reaches private or metadata addresses",
   exfiltration_host: "A host where anybody can leave data",
   frontable_host: "A host whose front many tenants share",
+  ech_allowed: "A front's host where Encrypted Client Hello is let through",
   missing_reason: "A wide rule without a reason",
   unused: "A source that no rule names",
 } as const;

@@ -9,6 +9,7 @@ import { parseAddress } from "../address/ip.ts";
 import type { Address } from "../address/ip.ts";
 import { isNameDefect, nameDefectTexts, toAscii } from "../address/name.ts";
 import { specialClass } from "../address/special.ts";
+import { carriesEch } from "./ech.ts";
 import type { Application, Decision, Engine, NameFacts, NotYet, Protocol, Stage } from "./decision.ts";
 import type { Policy, Source, Target } from "./model.ts";
 import { nearest } from "./problem.ts";
@@ -34,6 +35,8 @@ export interface Asked {
   readonly endpoint: string;
   /** Null: by port, and where the port says nothing, whatever the policy allows there. */
   readonly protocol: Protocol | null;
+  /** The hello carries Encrypted Client Hello. */
+  readonly ech: boolean;
 }
 
 /** A question understood. */
@@ -129,7 +132,11 @@ export function readQuestion(scene: Scene, asked: Asked): Question | QuestionDef
   const { name, address } = endpoint;
   const base = { asked, source, name, address };
   const port = asked.protocol === "icmp" ? 0 : (endpoint.port ?? usualPort[asked.protocol ?? "tls"] ?? 443);
-  const protocol = asked.protocol ?? usualProtocol(port);
+  const protocol = asked.protocol ?? usualProtocol(port) ?? (asked.ech ? "tls" : null);
+  if (asked.ech && (protocol === null || !carriesEch(protocol))) {
+    const message = `${protocol} has no hello that could carry Encrypted Client Hello`;
+    return { part: "protocol", code: "schema", message, fix: "Ask about tls or quic." };
+  }
   if (protocol !== null) return { ...base, port, protocol, assumed: false };
   const guess = guesses.find(
     (protocol) => answer(scene, { ...base, port, protocol, assumed: true }).outcome.answer === "allow",
@@ -241,6 +248,7 @@ export function flowOf({ anywhere }: Scene, question: Question): NameFacts {
     names: name === null ? [] : [name],
     application: applicationOf(protocol),
     name: showsName(protocol) ? name : null,
+    ech: question.asked.ech,
   };
 }
 

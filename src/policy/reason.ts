@@ -10,6 +10,7 @@ export const reasonTexts = {
     "The name the client showed (SNI or Host) is allowed, but this address was never handed out for that name.",
   missing_name: "The client showed no name (no SNI, no Host) where a rule needs one.",
   invalid_name: "The name shown is not a host name (an IP literal, NUL, an empty or over-long label, two names).",
+  ech: "The hello carries Encrypted Client Hello, which the rule that matches its outer name does not let through.",
   private_address:
     "The address is private, loopback, link-local, a metadata service or the gateway itself; only a CIDR rule can allow it.",
   not_protocol: "The bytes are not the protocol the rule asks for (for example not TLS on a tls rule).",
@@ -28,6 +29,7 @@ export const reasonTexts = {
   protocol_denied: "No rule allows this IP protocol here; the default denies it.",
   over_limit: "Too many undecided flows or held bytes for this source.",
   policy_changed: "A live connection was ended because the policy no longer allows it.",
+  upload_limit: "The source has sent as much under this rule in the last hour as its upload_limit allows.",
   query_type: "This DNS query type is not answered for policed sources.",
   query_malformed: "The DNS message is malformed or not a plain query.",
   query_budget:

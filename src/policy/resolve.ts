@@ -6,6 +6,7 @@ import { isCidrDefect, formatCidr, parseCidr } from "../address/cidr.ts";
 import type { Cidr } from "../address/cidr.ts";
 import type { Mode, Tier } from "./decision.ts";
 import type { Document, Path } from "./document.ts";
+import { carriesEch } from "./ech.ts";
 import { isEndpointDefect, parseEndpoint } from "./endpoint.ts";
 import type { ParsedEndpoint, Ports } from "./endpoint.ts";
 import type { Policy, Rule, Service, Source, Target } from "./model.ts";
@@ -14,6 +15,7 @@ import { nearest } from "./problem.ts";
 import type { ProblemCode, Problems } from "./problem.ts";
 import type { RawDestination, RawPolicy, RawRule } from "./schema.ts";
 import { isServiceDefect, servicesFor } from "./services.ts";
+import { parseSize } from "./size.ts";
 
 /** An endpoint of a destination with the ports its list gives it. */
 interface Listed {
@@ -179,15 +181,6 @@ class Resolver {
       const fix = "Remove it; the rule then decides by host name.";
       this.#report("not_in_version", [...path, "http"], "TLS inspection (http) is not in this version", fix, true);
     }
-    if (raw.upload_limit !== undefined) {
-      this.#report(
-        "not_in_version",
-        [...path, "upload_limit"],
-        "upload_limit is not in this version",
-        "Remove it.",
-        true,
-      );
-    }
     const monitorUntil = this.#time(raw.monitor_until, [...path, "monitor_until"]);
     if (raw.monitor_until !== undefined && raw.mode === "enforce") {
       const fix = "Remove mode: enforce or monitor_until.";
@@ -197,6 +190,7 @@ class Resolver {
     const targets = this.#targets(raw, path);
     const services = targets.reduce((sum, target) => sum + target.services.length, 0);
     this.#combinations += services * (from?.length ?? 1);
+    this.#checkAllowOnly(raw, targets, path);
     return {
       name: raw.name,
       tier,
@@ -204,12 +198,35 @@ class Resolver {
       mode: raw.mode ?? (raw.monitor_until === undefined ? "enforce" : "monitor"),
       monitorUntil,
       expires: this.#time(raw.expires, [...path, "expires"]),
+      ech: raw.ech ?? null,
+      uploadLimit: this.#size(raw.upload_limit, [...path, "upload_limit"]),
       reason: raw.reason ?? null,
       owner: raw.owner ?? null,
       from,
       targets,
       ...position,
     };
+  }
+
+  /** Keys that would say nothing where they stand. */
+  #checkAllowOnly(raw: RawRule, targets: readonly Target[], path: Path): void {
+    for (const key of ["ech", "upload_limit"] as const) {
+      if (raw[key] === undefined || raw.action !== "deny") continue;
+      const message = `${key} stands on a deny rule, which lets nothing through anyway`;
+      this.#report("schema", [...path, key], message, `Remove ${key}.`, true);
+    }
+    if (raw.ech === undefined || raw.action === "deny" || targets.length === 0) return;
+    if (targets.some(({ services }) => services.some(({ protocol }) => carriesEch(protocol)))) return;
+    const message = "ech stands on a rule without tls or quic, whose hello is not read";
+    this.#report("schema", [...path, "ech"], message, "Remove ech, or write protocol: tls.", true);
+  }
+
+  #size(text: string | undefined, path: Path): number | null {
+    if (text === undefined) return null;
+    const size = parseSize(text);
+    if (size === null)
+      this.#report("bad_size", path, `“${text}” is not an amount of data`, "Write 500 kB, 10 MB or 1 GiB.");
+    return size;
   }
 
   #time(text: string | undefined, path: Path): number | null {

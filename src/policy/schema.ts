@@ -4,6 +4,7 @@
  * `resolve.ts`'s concern.
  */
 import { z } from "zod";
+import { sizePattern } from "./size.ts";
 
 const protocols = ["tls", "http", "ssh", "tcp", "udp", "quic", "icmp"] as const;
 
@@ -66,8 +67,21 @@ const rule = z
       .optional()
       .describe("A monitor rule is recorded when it matches, and evaluation goes on. Left out: enforce."),
     monitor_until: dateText.optional().describe("Monitor until then, enforce afterwards. A date or an RFC 3339 time."),
+    ech: z
+      .enum(["allow", "deny"])
+      .optional()
+      .describe(
+        "What an allow rule makes of a hello with Encrypted Client Hello. Left out: deny where the name shown is on a front that many tenants share, else allow. Browsers send the extension everywhere, without meaning.",
+      ),
     http: z.unknown().optional().describe(laterText),
-    upload_limit: z.unknown().optional().describe(laterText),
+    upload_limit: z
+      .string()
+      .optional()
+      .describe(
+        "How much one source (IPv6: its /64) may send under the rule in an hour, over all its connections: `500 kB`, `10 MB`, `1 GiB`. Past it connections are ended and new ones refused until the hour has passed.",
+      )
+      // For editors; the loader says what is wrong in words of its own.
+      .meta({ pattern: sizePattern.source }),
     reason: z.string().max(500).optional().describe("Why the rule is there; shown with its decisions."),
     owner: z.string().max(200).optional().describe("Who answers for the rule."),
     expires: dateText

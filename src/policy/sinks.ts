@@ -43,7 +43,10 @@ export const sinks: ReadonlyMap<string, string> = new Map([
   ["hooks.zapier.com", "anybody can make a webhook"],
 ]);
 
-/** Fronts of content networks: TLS shows one tenant, the request inside may name another. */
+/**
+ * Fronts of content networks: TLS shows one tenant, the request inside may name another. Among them the public names of
+ * Encrypted Client Hello, which stand outside on hellos for any tenant.
+ */
 export const fronts: ReadonlyMap<string, string> = new Map([
   ["cloudfront.net", "CloudFront"],
   ["azureedge.net", "Azure CDN"],
@@ -56,9 +59,14 @@ export const fronts: ReadonlyMap<string, string> = new Map([
   ["edgekey.net", "Akamai"],
   ["edgesuite.net", "Akamai"],
   ["cdn.cloudflare.net", "Cloudflare"],
+  ["cloudflare-ech.com", "Cloudflare"],
   ["workers.dev", "Cloudflare Workers"],
   ["pages.dev", "Cloudflare Pages"],
   ["b-cdn.net", "Bunny"],
+  ["edgecompute.app", "Fastly"],
+  ["cdn77.org", "CDN77"],
+  ["kxcdn.com", "KeyCDN"],
+  ["gcdn.co", "Gcore"],
 ]);
 
 /** The entry for `name` or for the nearest name above it; null where there is none. */
