@@ -104,7 +104,7 @@ export function fuzzTarget<Outcome extends string>(target: Target<Outcome>): voi
       );
       for (const { outcome } of corpus) found.delete(outcome);
       for (const [outcome, bytes] of found) writeFileSync(`${corpusFolder}${name}/${outcome}.bin`, bytes);
-      assert.ok(inputsRead >= 10 * fuzzSeconds, `only ${inputsRead} inputs in ${fuzzSeconds} s`);
+      assert.ok(inputsRead >= fuzzSeconds, `only ${inputsRead} inputs in ${fuzzSeconds} s`);
     });
   });
 }
