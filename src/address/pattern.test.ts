@@ -34,6 +34,10 @@ test("a star is exactly one label", () => {
   expect("a.*.example", ["a.b.example"], ["a.example", "a.b.c.example"]);
 });
 
+test("labels part at every full stop that a name may be written with", () => {
+  expect("pypi\uff0e*\u3002example", ["pypi.x.example"], ["x.example"]);
+});
+
 test("a star beside text is one or more characters of that label", () => {
   expect(
     "sa*.blob.example",

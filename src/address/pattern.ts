@@ -46,7 +46,9 @@ export function isPatternDefect(value: Pattern | PatternDefect): value is Patter
 const maxDigits = 15;
 
 /** Parses a pattern; names in it are made canonical (case, trailing dot, U-labels). */
-export function parsePattern(text: string): Pattern | PatternDefect {
+export function parsePattern(written: string): Pattern | PatternDefect {
+  // The other full stops of UTS 46 part labels too, and must do so before labels are read one by one.
+  const text = written.replaceAll(/[\u3002\uff0e\uff61]/g, ".");
   if (text === "**") return { deep: true, labels: [] };
   const deep = text.startsWith("**.");
   const rest = deep ? text.slice(3) : text;
@@ -92,6 +94,9 @@ function parseLabel(text: string): LabelPattern | PatternDefect {
   if (open < 0) {
     const label = toAscii(`${text}.x`);
     if (isNameDefect(label)) return { defect: nameDefectTexts[label.defect], fix: "Correct the name." };
+    // A character that stands for a dot and others: a label with a dot in it would match no name, ever.
+    if (label.indexOf(".") !== label.length - 2)
+      return { defect: nameDefectTexts.bad_character, fix: "Write plain dots." };
     return { kind: "literal", text: label.slice(0, -2) };
   }
   const close = text[open] === "{" ? text.indexOf("}", open) : open;

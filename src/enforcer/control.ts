@@ -99,8 +99,22 @@ export async function ask<T>(state: string, method: "GET" | "POST", path: string
     );
     request.end();
   });
-  const parsed = JSON.parse(body) as unknown;
-  if (status === 200) return parsed as T;
-  const { code, message } = parsed as { code: string; message: string };
-  throw new SallyportError(code in errorTable ? (code as ErrorCode) : "INTERNAL", message);
+  const parsed = parse(body);
+  if (status === 200 && parsed !== undefined) return parsed as T;
+  const { code, message } = (parsed ?? {}) as { code?: unknown; message?: unknown };
+  if (typeof code !== "string" || typeof message !== "string") {
+    throw new SallyportError("INTERNAL", `What answers in ${state} is no enforcer: its answer cannot be read.`, {
+      state,
+    });
+  }
+  throw new SallyportError(Object.hasOwn(errorTable, code) ? (code as ErrorCode) : "INTERNAL", message);
+}
+
+/** Undefined where the text is no JSON. */
+function parse(body: string): unknown {
+  try {
+    return JSON.parse(body) as unknown;
+  } catch {
+    return undefined;
+  }
 }

@@ -10,7 +10,6 @@
 import { SallyportError } from "../errors.ts";
 import * as libc from "./libc.ts";
 import {
-  AttributeCursor,
   MessageWriter,
   NETLINK_CAP_ACK,
   NETLINK_NETFILTER,
@@ -19,19 +18,21 @@ import {
   NFGEN_HEADER,
   NLM_F_ACK,
   NLM_F_REQUEST,
-  NLMSG_ERROR,
-  NLMSG_HEADER,
-  netfilterType,
   SOL_NETLINK,
 } from "./netlink.ts";
+import {
+  ATTR_MARK,
+  ATTR_PAYLOAD,
+  FIELD,
+  FIELDS,
+  MSG_CONFIG,
+  MSG_PACKET,
+  MSG_VERDICT,
+  PacketMessages,
+} from "./packet-message.ts";
 import { queueStatistics } from "./queue-statistics.ts";
 
 export { parseQueueStatistics, queueStatistics, type QueueStatistics } from "./queue-statistics.ts";
-
-const SUBSYSTEM_QUEUE = 3;
-const MSG_PACKET = netfilterType(SUBSYSTEM_QUEUE, 0);
-const MSG_VERDICT = netfilterType(SUBSYSTEM_QUEUE, 1);
-const MSG_CONFIG = netfilterType(SUBSYSTEM_QUEUE, 2);
 
 const CFG_CMD = 1;
 const CFG_PARAMS = 2;
@@ -42,13 +43,7 @@ const CMD_BIND = 1;
 const COPY_PACKET = 2;
 const FLAG_GSO = 1 << 2;
 
-const ATTR_PACKET_HDR = 1;
 const ATTR_VERDICT_HDR = 2;
-const ATTR_MARK = 3;
-const ATTR_INDEV = 5;
-const ATTR_OUTDEV = 6;
-const ATTR_PAYLOAD = 10;
-const ATTR_CAP_LEN = 13;
 
 const SLOTS = 32;
 /** A 64 KiB packet and all attributes around it. */
@@ -58,8 +53,6 @@ const SEND_SIZE = 256 * 1024;
 /** nlmsghdr + nfgenmsg + verdict header + mark. */
 const VERDICT_SIZE = NFGEN_HEADER + 12 + 8;
 const RECEIVE_BUFFER = 8 * 1024 * 1024;
-/** Fields per packet in the parsed table. */
-const FIELDS = 8;
 
 export type Action = "accept" | "drop";
 
@@ -89,8 +82,8 @@ export class QueueSocket {
   malformed = 0;
   readonly #socket: NetlinkSocket;
   readonly #slots = new libc.MessageVector(SLOTS, SLOT_SIZE);
-  readonly #table = new Uint32Array(SLOTS * FIELDS);
-  readonly #attributes = new AttributeCursor();
+  readonly #messages = new PacketMessages(SLOTS);
+  readonly #table = this.#messages.table;
   readonly #verdicts = Buffer.alloc(SEND_SIZE);
   #verdictLength = 0;
 
@@ -146,42 +139,42 @@ export class QueueSocket {
 
   /** The kernel's number for packet `i` of the batch, for {@link verdict}. */
   packetId(i: number): number {
-    return this.#table[i * FIELDS]!;
+    return this.#table[i * FIELDS + FIELD.id]!;
   }
 
   /** The packet's mark; 0 where it has none. */
   mark(i: number): number {
-    return this.#table[i * FIELDS + 1]!;
+    return this.#table[i * FIELDS + FIELD.mark]!;
   }
 
   /** The netfilter hook: 0 PREROUTING, 1 INPUT, 2 FORWARD, 3 OUTPUT, 4 POSTROUTING. */
   hook(i: number): number {
-    return this.#table[i * FIELDS + 2]!;
+    return this.#table[i * FIELDS + FIELD.hook]!;
   }
 
   /** Index of the interface the packet came in by; 0 for none. */
   inDevice(i: number): number {
-    return this.#table[i * FIELDS + 3]!;
+    return this.#table[i * FIELDS + FIELD.inDevice]!;
   }
 
   /** Index of the interface the packet leaves by; 0 where that is not known at this hook. */
   outDevice(i: number): number {
-    return this.#table[i * FIELDS + 4]!;
+    return this.#table[i * FIELDS + FIELD.outDevice]!;
   }
 
   /** Where the IP packet starts in {@link bytes}. */
   payloadOffset(i: number): number {
-    return this.#table[i * FIELDS + 5]!;
+    return this.#table[i * FIELDS + FIELD.offset]!;
   }
 
   /** Bytes of the IP packet that are in {@link bytes}. */
   payloadLength(i: number): number {
-    return this.#table[i * FIELDS + 6]!;
+    return this.#table[i * FIELDS + FIELD.length]!;
   }
 
   /** Bytes of the whole IP packet; larger than {@link payloadLength} where the copy was cut. */
   fullLength(i: number): number {
-    return this.#table[i * FIELDS + 7]!;
+    return this.#table[i * FIELDS + FIELD.fullLength]!;
   }
 
   /**
@@ -246,57 +239,16 @@ export class QueueSocket {
   }
 
   #parse(slot: number): void {
-    const bytes = this.#slots.bytes;
+    if (this.#slots.sender(slot) !== 0 || this.#slots.truncated(slot)) {
+      this.malformed++;
+      return;
+    }
     const start = slot * SLOT_SIZE;
-    const received = this.#slots.length(slot);
-    const length = received < NLMSG_HEADER ? 0 : bytes.readUInt32LE(start);
-    if (this.#slots.sender(slot) !== 0 || length < NLMSG_HEADER || length > received || this.#slots.truncated(slot)) {
-      this.malformed++;
-      return;
-    }
-    const type = bytes.readUInt16LE(start + 4);
-    if (type === NLMSG_ERROR) {
-      const errno = length < NLMSG_HEADER + 4 ? 0 : -bytes.readInt32LE(start + NLMSG_HEADER);
-      if (errno === libc.ENOENT) this.lateVerdicts++;
-      else if (errno !== 0) this.refusedVerdicts++;
-      return;
-    }
-    if (type !== MSG_PACKET || length < NFGEN_HEADER || bytes.readUInt16BE(start + 18) !== this.queue) {
-      this.malformed++;
-      return;
-    }
-    this.#parsePacket(start + NFGEN_HEADER, start + length);
-  }
-
-  #parsePacket(start: number, end: number): void {
-    const bytes = this.#slots.bytes;
-    const table = this.#table;
-    const row = this.count * FIELDS;
-    table.fill(0, row, row + FIELDS);
-    let identified = false;
-    const attribute = this.#attributes.over(bytes, start, end);
-    while (attribute.next()) {
-      const { type, offset, length } = attribute;
-      if (type === ATTR_PACKET_HDR && length >= 7) {
-        identified = true;
-        table[row] = bytes.readUInt32BE(offset);
-        table[row + 2] = bytes[offset + 6]!;
-      } else if (type === ATTR_PAYLOAD) {
-        table[row + 5] = offset;
-        table[row + 6] = length;
-      } else if (length >= 4) {
-        if (type === ATTR_MARK) table[row + 1] = bytes.readUInt32BE(offset);
-        else if (type === ATTR_INDEV) table[row + 3] = bytes.readUInt32BE(offset);
-        else if (type === ATTR_OUTDEV) table[row + 4] = bytes.readUInt32BE(offset);
-        else if (type === ATTR_CAP_LEN) table[row + 7] = bytes.readUInt32BE(offset);
-      }
-    }
-    if (!identified) {
-      this.malformed++;
-      return;
-    }
-    if (table[row + 7] === 0) table[row + 7] = table[row + 6]!;
-    this.count++;
+    const kind = this.#messages.read(this.#slots.bytes, start, this.#slots.length(slot), this.queue, this.count);
+    if (kind === "packet") this.count++;
+    else if (kind === "malformed") this.malformed++;
+    else if (this.#messages.errno === libc.ENOENT) this.lateVerdicts++;
+    else if (this.#messages.errno !== 0) this.refusedVerdicts++;
   }
 }
 

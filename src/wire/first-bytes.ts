@@ -55,7 +55,9 @@ const HANDSHAKE_RECORD = 0x16;
 export function classify(prefix: Uint8Array): FirstBytes {
   if (prefix.length === 0) return needMore;
   const first = prefix[0]!;
-  if (first === HANDSHAKE_RECORD) return readTls(prefix);
+  // A record of any type, of SSL 3.0 and later: `client-hello.ts` says which of them a TLS server would pass over.
+  if (first === HANDSHAKE_RECORD || prefix[1] === 3) return readTls(prefix);
+  if (prefix.length === 1) return needMore;
   if (first < 0x41 || first > 0x5a) return other;
   const opening = startsLikeSsh(prefix);
   if (opening === "partly") return needMore;

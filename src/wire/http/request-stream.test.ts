@@ -5,7 +5,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { fuzzing, mutated } from "../../../test/support/fuzz.ts";
 import { ascii } from "../../../test/wire/hello.ts";
 import { RequestStream, type Followed } from "./request-stream.ts";
 
@@ -131,24 +130,6 @@ describe("bounds", () => {
     assert.equal(
       follow(ascii(`${chunked("pypi.org")}0\r\n${"X: y\r\n".repeat(90)}X: ${"y".repeat(20000)}`)).defect?.state,
       "too_large",
-    );
-  });
-});
-
-describe("the follower on any bytes", () => {
-  const seeds = [
-    ascii(get("pypi.org") + get("pypi.org")),
-    ascii(`${chunked("pypi.org")}5;a=b\r\nhello\r\n0\r\nA: b\r\n\r\n${get("other.example")}`),
-    ascii(`${post("pypi.org", "Content-Length: 4")}abcd${get("other.example")}`),
-  ];
-
-  test("never throws, and sees the same whether the bytes come at once or in pieces", () => {
-    fc.assert(
-      fc.property(mutated(seeds), fc.array(fc.nat(), { maxLength: 6 }), (bytes, places) => {
-        const cuts = places.map((place) => place % (bytes.length + 1)).toSorted((a, b) => a - b);
-        assert.deepEqual(follow(bytes, cuts), follow(bytes));
-      }),
-      fuzzing,
     );
   });
 });

@@ -4,8 +4,6 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
-import { fuzzing, mutated } from "../../../test/support/fuzz.ts";
 import { ascii } from "../../../test/wire/hello.ts";
 import { maxFields, maxHeadBytes, parseRequest, type Request } from "./request.ts";
 
@@ -183,25 +181,5 @@ describe("bounds", () => {
     const fields = (count: number) => head("GET / HTTP/1.1", ...Array.from({ length: count }, (_, i) => `X${i}: y`));
     assert.equal(parseRequest(fields(maxFields)).state, "request");
     assert.equal(refusal(fields(maxFields + 1)), "too_many_fields");
-  });
-});
-
-describe("the parser on any bytes", () => {
-  const seeds = [
-    head("GET /a HTTP/1.1", "Host: pypi.org", "Accept: */*"),
-    head("POST http://pypi.org/ HTTP/1.1", "Host: pypi.org:80", "Transfer-Encoding: chunked"),
-    head("CONNECT ghcr.io:443 HTTP/1.1", "Host: ghcr.io:443", "Upgrade: x"),
-  ];
-
-  test("never throws, and once it has answered more bytes change nothing", () => {
-    fc.assert(
-      fc.property(mutated(seeds), fc.nat(), (bytes, pick) => {
-        const result = parseRequest(bytes);
-        if (result.state === "request") assert.ok(result.request.headerBytes <= bytes.length);
-        const early = parseRequest(bytes.subarray(0, pick % (bytes.length + 1)));
-        if (early.state !== "need_more") assert.deepEqual(early, result);
-      }),
-      fuzzing,
-    );
   });
 });

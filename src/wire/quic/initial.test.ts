@@ -4,12 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
-import { fuzzing, mutated } from "../../../test/support/fuzz.ts";
 import { buildHello, bytes, filler, serverNames } from "../../../test/wire/hello.ts";
 import { cryptoFrame, datagram, firstId, padded, sealInitial, varint } from "../../../test/wire/initial.ts";
-import { parseHello } from "../tls/hello.ts";
-import { readFrames } from "./frames.ts";
 import { QuicInitial, quicLimits, type QuicResult } from "./initial.ts";
 
 const hello = buildHello({ extensions: [serverNames("pypi.org"), filler(57, 30), filler(51, 1300)] });
@@ -196,46 +192,5 @@ describe("bounds", () => {
     const quic = new QuicInitial();
     assert.equal(quic.add(bytes(0x40)).state, "not_quic");
     assert.equal(quic.add(datagram(sealInitial(whole))).state, "not_quic");
-  });
-});
-
-describe("the parser on any bytes", () => {
-  const [a, b] = frames(700);
-
-  test("never throws on mutated datagrams", () => {
-    const seeds = [
-      datagram(sealInitial(padded(a!, 1162))),
-      datagram(sealInitial(padded(b!, 1162), { number: 1 })),
-      datagram(sealInitial(whole, { version: 2, token: new Uint8Array(9) })),
-    ];
-    fc.assert(
-      fc.property(fc.array(mutated(seeds), { maxLength: 4 }), (datagrams) => {
-        const quic = new QuicInitial();
-        for (const each of datagrams) quic.add(each);
-      }),
-      fuzzing,
-    );
-  });
-
-  test("never throws on mutated frames that decrypt, and a name is that of the bytes put together naively", () => {
-    fc.assert(
-      fc.property(fc.array(mutated([a!, b!, whole]), { minLength: 1, maxLength: 3 }), (payloads) => {
-        const quic = new QuicInitial();
-        const stream = new Map<number, number>();
-        for (const [number, payload] of payloads.entries()) {
-          const frames = padded(payload, 1162);
-          readFrames(frames, (offset, data) => {
-            for (const [i, byte] of data.entries()) stream.set(offset + i, byte);
-            return true;
-          });
-          const result = quic.add(datagram(sealInitial(frames, { number })));
-          if (result.state !== "hello") continue;
-          const message = Uint8Array.from({ length: result.hello.bytes }, (_, at) => stream.get(at)!);
-          assert.deepEqual(parseHello(message.subarray(4)), result.hello);
-          return;
-        }
-      }),
-      fuzzing,
-    );
   });
 });

@@ -1,8 +1,6 @@
 /** SSH is told from everything else by the client's first line, early and without waiting for more than that line. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
-import { fuzzing, mutated } from "../../../test/support/fuzz.ts";
 import { ascii } from "../../../test/wire/hello.ts";
 import { parseBanner } from "./banner.ts";
 
@@ -38,16 +36,4 @@ test("other versions, other protocols, control characters, a line without softwa
   ]) {
     assert.equal(read(text).state, "not_ssh", JSON.stringify(text));
   }
-});
-
-test("any bytes: never throws, and once it has answered more bytes change nothing", () => {
-  const seeds = [ascii("SSH-2.0-OpenSSH_9.6\r\n\0\0\0"), ascii("SSH-1.99-x\n")];
-  fc.assert(
-    fc.property(mutated(seeds), fc.nat(), (bytes, pick) => {
-      const result = parseBanner(bytes);
-      const early = parseBanner(bytes.subarray(0, pick % (bytes.length + 1)));
-      if (early.state !== "need_more") assert.deepEqual(early, result);
-    }),
-    fuzzing,
-  );
 });

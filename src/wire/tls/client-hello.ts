@@ -16,7 +16,9 @@ export const maxRecords = 32;
 /** RFC 8446 section 5.1: a plaintext record's fragment. */
 const maxRecordBytes = 16384;
 
+const CHANGE_CIPHER_SPEC = 20;
 const HANDSHAKE = 22;
+const APPLICATION_DATA = 23;
 const CLIENT_HELLO = 1;
 
 export type RecordDefect =
@@ -62,7 +64,7 @@ export function parseTls(prefix: Uint8Array): TlsResult {
     const left = prefix.length - at;
     if (left === 0) return needMore;
     const isFirst = pieces.length === 0;
-    if (prefix[at] !== HANDSHAKE) return isFirst ? notTls : malformed("record_type");
+    if (prefix[at] !== HANDSHAKE) return isFirst ? otherRecord(prefix) : malformed("record_type");
     if (left >= 2 && prefix[at + 1] !== 3) return isFirst ? notTls : malformed("record_version");
     if (left < 5) return needMore;
     const length = (prefix[at + 3]! << 8) | prefix[at + 4]!;
@@ -89,6 +91,21 @@ export function parseTls(prefix: Uint8Array): TlsResult {
   }
   const hello = parseHello(join(prefix, pieces, wanted).subarray(4));
   return typeof hello === "string" ? malformed(hello) : { state: "hello", hello, records: pieces.length, end: at };
+}
+
+/**
+ * The first record is not of the handshake. OpenSSL passes over it where it is empty, whatever its type, or a warning, and
+ * serves the hello that follows: such a stream is TLS, and broken TLS to us.
+ */
+function otherRecord(prefix: Uint8Array): TlsResult {
+  if (prefix.length < 2) return needMore;
+  if (prefix[1] !== 3) return notTls;
+  if (prefix[0]! >= CHANGE_CIPHER_SPEC && prefix[0]! <= APPLICATION_DATA) return malformed("record_type");
+  for (const at of [3, 4]) {
+    if (at >= prefix.length) return needMore;
+    if (prefix[at] !== 0) return notTls;
+  }
+  return malformed("empty_record");
 }
 
 /** Handshake byte `index`, which must be present. Only the header's 4 are asked for, so the walk is short. */

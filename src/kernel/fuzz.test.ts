@@ -1,0 +1,267 @@
+/**
+ * The kernel's messages under fuzz. They are the kernel's own, but the packets, names and marks in them are anybody's, and a
+ * privileged process may send what it likes: reading ends, stays within the bytes and does not throw.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { asBytes, fuzzTarget, textOf } from "../../test/support/fuzz.ts";
+import { assertGrowsLinearly } from "../../test/support/work.ts";
+import { AttributeCursor, MessageCursor, NFGEN_HEADER, NLMSG_DONE, NLMSG_ERROR } from "./netlink.ts";
+import { FIELD, FIELDS, MSG_PACKET, PacketMessages, type Kind } from "./packet-message.ts";
+import { parseQueueStatistics } from "./queue-statistics.ts";
+import { parseSaved } from "./ruleset.ts";
+import { readFlow } from "./tuple.ts";
+
+/** Attributes as trees: a type, and bytes or attributes. */
+type Attribute = readonly [type: number, value: Uint8Array | readonly Attribute[]];
+
+function render(attributes: readonly Attribute[], damage: number): Buffer {
+  return Buffer.concat(
+    attributes.map(([type, value], i) => {
+      const body = value instanceof Uint8Array ? value : render(value, damage >> 2);
+      const out = Buffer.alloc((body.length + 7) & ~3);
+      const off = damage !== 0 && i === (damage >> 4) % attributes.length ? (damage % 5) - 2 : 0;
+      out.writeUInt16LE(Math.max(0, body.length + 4 + off), 0);
+      out.writeUInt16LE(value instanceof Uint8Array ? type : type | 0x8000, 2);
+      out.set(body, 4);
+      return out;
+    }),
+  );
+}
+
+const raw = (minLength: number, maxLength: number) => fc.uint8Array({ minLength, maxLength });
+const tuple = (family: 4 | 6) =>
+  fc
+    .record({
+      addresses:
+        family === 4
+          ? fc.constantFrom([1, 2, 4], [1, 2, 4], [1, 4, 4])
+          : fc.constantFrom([3, 4, 16], [3, 4, 16], [3, 4, 15]),
+      bytes: raw(32, 32),
+      protocol: fc.constantFrom(6, 17, 1, 58, 132),
+      ports: raw(8, 8),
+    })
+    .map(({ addresses: [from, to, size], bytes, protocol, ports }): readonly Attribute[] => [
+      [
+        1,
+        [
+          [from, bytes.subarray(0, size)],
+          [to, bytes.subarray(16, 16 + size)],
+        ],
+      ],
+      [
+        2,
+        [
+          [1, Uint8Array.of(protocol)],
+          ...(protocol === 1 || protocol === 58
+            ? ([
+                [4, ports.subarray(0, 2)],
+                [5, ports.subarray(2, 3)],
+                [6, ports.subarray(3, 4)],
+              ] as const)
+            : ([
+                [2, ports.subarray(0, 2)],
+                [3, ports.subarray(2, 4)],
+              ] as const)),
+        ],
+      ],
+    ]);
+
+const families = fc.constantFrom<readonly [4 | 6, 4 | 6]>([4, 4], [4, 4], [6, 6], [6, 6], [4, 6]);
+
+const flowAttributes = families.chain(([one, other]) =>
+  fc
+    .tuple(
+      fc.option(
+        tuple(one).map((each) => [1, each] as const),
+        { freq: 12 },
+      ),
+      fc.option(
+        tuple(other).map((each) => [2, each] as const),
+        { freq: 12 },
+      ),
+      fc.array(
+        fc.oneof(
+          fc.tuple(fc.constantFrom(3, 7, 8, 12, 18), raw(0, 6)),
+          fc.tuple(
+            fc.constantFrom(9, 10),
+            fc.tuple(raw(8, 8), raw(8, 8)).map((both) => both.map((each, i) => [i + 1, each] as const)),
+          ),
+          raw(0, 2).map((state) => [4, [[1, [[1, state]]]]] as const),
+          fc.tuple(fc.nat(40), raw(0, 12)),
+        ),
+        { maxLength: 6 },
+      ),
+    )
+    .map(
+      ([original, reply, rest]) =>
+        [...(original === null ? [] : [original]), ...(reply === null ? [] : [reply]), ...rest] as Attribute[],
+    ),
+);
+
+const packetAttributes = fc
+  .tuple(
+    fc.option(
+      raw(7, 7).map((each) => [1, each] as const),
+      { freq: 12 },
+    ),
+    fc.array(
+      fc.oneof(
+        fc.tuple(fc.constantFrom(3, 5, 6, 13), raw(3, 5)),
+        raw(0, 60).map((each) => [10, each] as const),
+        fc.tuple(fc.nat(30), raw(0, 9)),
+      ),
+      {
+        maxLength: 6,
+      },
+    ),
+  )
+  .map(([header, rest]) => [...(header === null ? [] : [header]), ...rest] as Attribute[]);
+
+const noDamage = fc.oneof({ weight: 2, arbitrary: fc.constant(0) }, fc.nat(0xffff));
+
+const message = (type: fc.Arbitrary<number>, attributes: fc.Arbitrary<Attribute[]>) =>
+  fc
+    .tuple(type, attributes, noDamage, fc.constantFrom(0, 0, 0, 0, -1, 1, -16, 4), raw(4, 4))
+    .map(([code, list, damage, off, nfgen]) => {
+      const body = render(list, damage);
+      const bytes = Buffer.alloc(NFGEN_HEADER + body.length);
+      bytes.writeUInt32LE(Math.max(0, bytes.length + off), 0);
+      bytes.writeUInt16LE(code, 4);
+      bytes.set(code === MSG_PACKET ? [2, 0, 0, 7] : nfgen, 16);
+      bytes.set(body, NFGEN_HEADER);
+      return Uint8Array.from(bytes);
+    });
+
+const flowMessages = fc
+  .array(message(fc.constantFrom(0x100, 0x102, NLMSG_ERROR, NLMSG_DONE), flowAttributes), {
+    minLength: 1,
+    maxLength: 3,
+  })
+  .map((list) => Uint8Array.from(Buffer.concat(list)));
+
+fuzzTarget<"flow" | "no_flow" | "error" | "nothing">({
+  name: "conntrack-messages",
+  grammar: [flowMessages],
+  outcomes: { flow: true, no_flow: true, error: true, nothing: true },
+  check: (raw) => {
+    const bytes = Buffer.from(raw);
+    const cursor = new MessageCursor(bytes, bytes.length);
+    let word: "flow" | "no_flow" | "error" | "nothing" = "nothing";
+    let before = -1;
+    while (cursor.next()) {
+      assert.ok(cursor.start > before && cursor.end <= bytes.length && cursor.end >= cursor.start + 16);
+      before = cursor.start;
+      assert.ok(Number.isInteger(cursor.error()));
+      if (cursor.type === NLMSG_ERROR) {
+        if (word === "nothing") word = "error";
+        continue;
+      }
+      const attribute = new AttributeCursor().over(bytes, cursor.start + NFGEN_HEADER, cursor.end);
+      let at = cursor.start + NFGEN_HEADER;
+      while (attribute.next()) {
+        assert.ok(attribute.offset >= at + 4 && attribute.offset + attribute.length <= cursor.end);
+        at = attribute.offset;
+      }
+      const flow = readFlow(bytes, cursor.start + NFGEN_HEADER, cursor.end);
+      if (word === "nothing") word = flow === null ? "no_flow" : "flow";
+      if (flow === null) continue;
+      for (const { source, destination, sourcePort, destinationPort, protocol } of [flow.original, flow.reply]) {
+        assert.ok((source.length === 4 || source.length === 16) && source.length === destination.length);
+        assert.ok(sourcePort <= 0xffff && destinationPort <= 0xffff, `ports ${sourcePort} ${destinationPort}`);
+        assert.ok(protocol >= 0 && protocol <= 0xff, `protocol ${protocol}`);
+      }
+      assert.equal(flow.original.source.length, flow.reply.source.length);
+    }
+    return word;
+  },
+});
+
+const messages = new PacketMessages(2);
+const slot = Buffer.alloc(256 * 1024);
+
+fuzzTarget<Kind>({
+  name: "nfqueue-messages",
+  grammar: [message(fc.constantFrom(MSG_PACKET, MSG_PACKET, MSG_PACKET, NLMSG_ERROR, 0x301), packetAttributes)],
+  outcomes: { packet: true, error: true, malformed: true },
+  check: (bytes, pick) => {
+    // What stood in the slot before must not be taken for a part of the message.
+    const start = 16 * pick(4);
+    slot.fill(pick(2) === 0 ? 0xff : 0, 0, start + bytes.length + 64);
+    slot.set(bytes, start);
+    messages.table.fill(0xdeadbeef);
+    const kind = messages.read(slot, start, bytes.length, 7, 1);
+    if (kind !== "packet") return kind;
+    const row = messages.table.subarray(FIELDS, 2 * FIELDS);
+    const [offset, length] = [row[FIELD.offset]!, row[FIELD.length]!];
+    if (length > 0) assert.ok(offset >= start + NFGEN_HEADER && offset + length <= start + bytes.length);
+    assert.ok(
+      messages.table.subarray(0, FIELDS).every((each) => each === 0xdeadbeef),
+      "another row was written",
+    );
+    assert.ok(row[FIELD.hook]! <= 0xff);
+    return kind;
+  },
+});
+
+const word = fc.constantFrom(
+  "*mangle",
+  "*nat",
+  "*filter",
+  "*other",
+  ":SALLYPORT-a ACCEPT [0:0]",
+  ":INPUT DROP [0:0]",
+  ":OUTPUT",
+  "-A INPUT -j SALLYPORT-a",
+);
+const saved = fc.array(
+  fc.oneof(
+    word,
+    fc.constantFrom("-A SALLYPORT-a -j ACCEPT", "-A INPUT -j ACCEPT", "COMMIT", "-A ", ":"),
+    fc.string({ maxLength: 9 }),
+  ),
+  { maxLength: 9 },
+);
+const statistics = fc.array(
+  fc.array(fc.oneof(fc.nat(99999).map(String), fc.constantFrom("x", "-1", "1e999", "")), { maxLength: 10 }),
+  { maxLength: 3 },
+);
+
+fuzzTarget<"rules" | "rows" | "nothing">({
+  name: "kernel-text",
+  grammar: [
+    asBytes(saved.map((lines) => lines.join("\n"))),
+    asBytes(statistics.map((rows) => rows.map((row) => row.join(" ")).join("\n"))),
+  ],
+  outcomes: { rules: true, rows: true, nothing: true },
+  check: (bytes) => {
+    const text = textOf(bytes);
+    const rows = parseQueueStatistics(text);
+    for (const row of rows) for (const value of Object.values(row)) assert.ok(Number.isFinite(value));
+    const tables = parseSaved(text);
+    for (const { lines } of tables.values()) for (const line of lines) assert.ok(text.includes(line.split(" ")[0]!));
+    return tables.size > 0 ? "rules" : rows.length > 0 ? "rows" : "nothing";
+  },
+});
+
+test("the work on the kernel's text grows with its length", () => {
+  assertGrowsLinearly(
+    "rules",
+    2000,
+    (size) => `*filter\n${"-A INPUT -j SALLYPORT-a\n".repeat(size)}`,
+    (text) => parseSaved(text),
+  );
+  assertGrowsLinearly(
+    "a long rule",
+    20_000,
+    (size) => `*filter\n-A INPUT ${"-j SALLYPORT ".repeat(size)}`,
+    (text) => parseSaved(text),
+  );
+  assertGrowsLinearly(
+    "white space",
+    20_000,
+    (size) => `${" ".repeat(size)}x`,
+    (text) => parseQueueStatistics(text),
+  );
+});

@@ -1,0 +1,222 @@
+/**
+ * Invariant 7: every parser of bytes or text that somebody else wrote has a fuzz target with a corpus. The table says which; what
+ * looks like a parser and is in neither table fails here, and so does a time box that would make a run endless.
+ */
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { corpusOf } from "./support/fuzz.ts";
+import { modulesUnder, root } from "./support/modules.ts";
+
+/** Each parser as `file: export`, and the target that reads through it. */
+const parsers: Record<string, string> = {
+  "src/address/cidr.ts: parseCidr": "address",
+  "src/address/ip.ts: parseAddress": "address",
+  "src/address/name.ts: canonicalName": "name",
+  "src/address/name.ts: toAscii": "name",
+  "src/address/pattern.ts: parsePattern": "pattern",
+  "src/audit/chain.ts: openLine": "audit-line",
+  "src/audit/chain.ts: verifyLine": "audit-line",
+  "src/audit/clock.ts: parseTime": "audit-line",
+  "src/audit/lines.ts: readLines": "audit-record",
+  "src/audit/read.ts: readEvents": "audit-record",
+  "src/audit/recover.ts: recover": "audit-record",
+  "src/audit/segment.ts: readHead": "audit-record",
+  "src/audit/verify.ts: verifyRecord": "audit-record",
+  "src/dns/answer.ts: readAnswer": "dns-answer",
+  "src/dns/frames.ts: FrameReader": "dns-frames",
+  "src/dns/judge.ts: judge": "dns-judgement",
+  "src/dns/judge.ts: reverseAddress": "dns-judgement",
+  "src/dns/query.ts: readQuery": "dns-judgement",
+  "src/enforcer/bindings.ts: bindingOf": "snapshots",
+  "src/enforcer/control.ts: ask": "control-answers",
+  "src/enforcer/flow-rows.ts: flowOf": "snapshots",
+  "src/enforcer/resolvers.ts: parseResolver": "resolvers",
+  "src/enforcer/resolvers.ts: systemResolvers": "resolvers",
+  "src/enforcer/snapshot.ts: Snapshot": "snapshots",
+  "src/flow/insertion.ts: couldMiss": "tcp-options",
+  "src/flow/insertion.ts: tcpOptions": "tcp-options",
+  "src/kernel/netlink.ts: AttributeCursor": "conntrack-messages",
+  "src/kernel/netlink.ts: MessageCursor": "conntrack-messages",
+  "src/kernel/packet-message.ts: PacketMessages": "nfqueue-messages",
+  "src/kernel/queue-statistics.ts: parseQueueStatistics": "kernel-text",
+  "src/kernel/ruleset.ts: parseSaved": "kernel-text",
+  "src/kernel/tuple.ts: readFlow": "conntrack-messages",
+  "src/policy/cases.ts: readCases": "policy-cases",
+  "src/policy/document.ts: readDocument": "policy",
+  "src/policy/endpoint.ts: parseEndpoint": "policy-endpoint",
+  "src/policy/load.ts: loadPolicy": "policy",
+  "src/policy/load.ts: readPolicy": "policy",
+  "src/policy/question.ts: readQuestion": "policy-cases",
+  "src/policy/resolve.ts: parseTime": "time",
+  "src/run/resolv.ts: bindingsFromHosts": "host-text",
+  "src/run/resolv.ts: resolvConfFor": "host-text",
+  "src/wire/dns/message.ts: decode": "dns-message",
+  "src/wire/dns/message.ts: decodeHeader": "dns-message",
+  "src/wire/dns/name.ts: fromHostName": "dns-message",
+  "src/wire/dns/name.ts: readName": "dns-message",
+  "src/wire/dns/records.ts: readData": "dns-message",
+  "src/wire/first-bytes.ts: classify": "first-bytes",
+  "src/wire/http/authority.ts: parseAuthority": "http-request",
+  "src/wire/http/fields.ts: readFields": "http-stream",
+  "src/wire/http/request-stream.ts: RequestStream": "http-stream",
+  "src/wire/http/request.ts: parseRequest": "http-request",
+  "src/wire/ip/packet.ts: parsePacket": "ip-packet",
+  "src/wire/quic/frames.ts: readFrames": "quic-frames",
+  "src/wire/quic/header.ts: readHeader": "quic-datagrams",
+  "src/wire/quic/initial.ts: QuicInitial": "quic-datagrams",
+  "src/wire/quic/keys.ts: openInitial": "quic-datagrams",
+  "src/wire/quic/varint.ts: readVarint": "quic-frames",
+  "src/wire/reassembly.ts: Reassembly": "reassembly",
+  "src/wire/ssh/banner.ts: parseBanner": "ssh-banner",
+  "src/wire/stream.ts: StreamHead": "reassembly",
+  "src/wire/tls/client-hello.ts: parseTls": "tls-hello",
+  "src/wire/tls/extensions.ts: readExtensions": "tls-hello",
+  "src/wire/tls/hello.ts: parseHello": "tls-hello",
+};
+
+/** Targets that hold a parser against a server that reads the same bytes. */
+const servers = ["tls-server", "http-server"];
+
+/** Looks like a parser, and why it needs no target. */
+const notParsers: Record<string, string> = {
+  "src/audit/lock.ts: JSON":
+    "the lock file, which a process of ours wrote as root; anything else in it is an unknown owner",
+  "src/kernel/interfaces.ts: JSON": "what `ip -json` prints",
+  "src/kernel/settings.ts: JSON": "settings to give back, written by us as root",
+  "src/kernel/sysctl.ts: readSysctl": "hands out the kernel's text as it is",
+  "src/run/folder.ts: openReport": "opens a file to write",
+  "src/run/slot.ts: JSON": "the slot's owner, written by us as root",
+  "src/version.ts: JSON": "our own package.json",
+};
+
+/** What an exported function or class that reads foreign bytes or text looks like. */
+const verbs = /^(?:parse|read|decode|open|classify|verify|recover|canonical)[A-Z]|^(?:decode|classify|recover|judge)$/;
+
+const modules = modulesUnder("src");
+const product = modules.filter(({ path }) => !/(\.test|[./]arbitrary)\.ts$|\/testing\/|test-support/.test(path));
+const fuzzFiles = modules.filter(
+  ({ path }) => path.endsWith(".test.ts") && /\bfuzzTarget\b/.test(modules.find((each) => each.path === path)!.text),
+);
+
+/** `target → the files that its test imports, directly`. */
+const targets = new Map(
+  fuzzFiles.flatMap((module) =>
+    [...module.text.matchAll(/\bfuzzTarget(?:<[^;]*?>)?\(\{\s*name: "([a-z-]+)"/g)].map(
+      (match) => [match[1]!, module] as const,
+    ),
+  ),
+);
+
+describe("the inventory", () => {
+  test("names parsers that exist, and targets that do", () => {
+    for (const [parser, target] of Object.entries({ ...parsers })) {
+      const [path, name] = parser.split(": ") as [string, string];
+      const module = product.find((each) => each.path === path);
+      assert.ok(
+        module !== undefined &&
+          new RegExp(`export (?:async )?(?:function\\*?|class|const) ${name}\\b`).test(module.code),
+        parser,
+      );
+      assert.ok(targets.has(target), `${parser}: no target ${target}`);
+    }
+    for (const parser of Object.keys(notParsers))
+      assert.ok(
+        product.some(({ path }) => path === parser.split(": ")[0]),
+        parser,
+      );
+    const used = new Set([...Object.values(parsers), ...servers]);
+    assert.deepEqual(
+      [...targets.keys()].filter((name) => !used.has(name)),
+      [],
+      "targets of no parser",
+    );
+  });
+
+  test("a target runs through its parsers: its test loads each of their files", () => {
+    const graph = new Map(modules.map(({ path, loads }) => [path, loads]));
+    const reaches = (from: string): Set<string> => {
+      const seen = new Set<string>();
+      const visit = (path: string): void => {
+        if (seen.has(path)) return;
+        seen.add(path);
+        for (const next of graph.get(path) ?? []) visit(next);
+      };
+      visit(from);
+      return seen;
+    };
+    for (const [parser, target] of Object.entries(parsers)) {
+      assert.ok(reaches(targets.get(target)!.path).has(parser.split(": ")[0]!), `${target} does not reach ${parser}`);
+    }
+  });
+
+  test("every exported function of bytes or text that reads as a parser is in it", () => {
+    const missing = product.flatMap(({ path, code }) =>
+      [...code.matchAll(/export (?:async )?function\*? (\w+)(?:<[^>]*>)?\(([^)]*)\)/g)]
+        .filter(([, name, parameters]) => looksLikeParser(name!, parameters!))
+        .map(([, name]) => `${path}: ${name}`)
+        .filter((parser) => !(parser in parsers) && !(parser in notParsers)),
+    );
+    assert.deepEqual(missing, []);
+  });
+
+  test("every class that takes bytes is in it", () => {
+    const missing = product.flatMap(({ path, code }) =>
+      [...code.matchAll(/export class (\w+)[^{]*\{([\s\S]*?)\n\}/g)]
+        .filter(([, , body]) => /^ {2}(?:add|push|write|read|over)\([^)]*(?:Uint8Array|Buffer)/m.test(body!))
+        .map(([, name]) => `${path}: ${name}`)
+        .filter((parser) => !(parser in parsers)),
+    );
+    assert.deepEqual(missing, []);
+  });
+
+  test("every file that reads JSON is in it, or says what it reads", () => {
+    const known = new Set([...Object.keys(parsers), ...Object.keys(notParsers)].map((parser) => parser.split(": ")[0]));
+    const missing = product
+      .filter(({ path, code }) => /\bJSON\.parse\(/.test(code) && !known.has(path))
+      .map(({ path }) => path);
+    assert.deepEqual(missing, []);
+  });
+});
+
+function looksLikeParser(name: string, parameters: string): boolean {
+  if (!/:\s*(?:Uint8Array|Buffer|string|Cursor|readonly unknown\[\])/.test(parameters)) return false;
+  return verbs.test(name);
+}
+
+describe("the corpus", () => {
+  const folders = readdirSync(join(root, "test/corpus")).toSorted();
+
+  test("has a folder for each target and no other", () => {
+    assert.deepEqual(folders, [...targets.keys()].toSorted());
+  });
+
+  test("is small", () => {
+    const sizes = folders.flatMap((folder) =>
+      corpusOf(folder).map(({ name, bytes }) => [`${folder}/${name}`, bytes.length] as const),
+    );
+    assert.deepEqual(
+      sizes.filter(([, size]) => size > 4096),
+      [],
+    );
+    assert.ok(sizes.reduce((sum, [, size]) => sum + size, 0) < 300_000);
+    assert.ok(sizes.length >= 3 * folders.length);
+  });
+});
+
+/** Two test files run at a time (`scripts/test`). */
+const minutes = (seconds: number) => (targets.size * seconds) / 2 / 60;
+
+test("the time boxes of all targets fit into a run: three minutes here, twenty on the build server", () => {
+  const server = Number(/SALLYPORT_FUZZ_SECONDS=(\d+)/.exec(readFileSync(join(root, ".ci/run"), "utf8"))?.[1]);
+  const here = Number(
+    /SALLYPORT_FUZZ_SECONDS"\] \?\? (\d+)/.exec(readFileSync(join(root, "test/support/fuzz.ts"), "utf8"))?.[1],
+  );
+  assert.ok(here >= 10 && minutes(here) <= 3, `${minutes(here)} minutes`);
+  assert.ok(server >= 60 && minutes(server) <= 20, `${minutes(server)} minutes`);
+  // The runner ends a file after five minutes of one test; files hold few targets, so that two at a time stay two.
+  const perFile = Map.groupBy(targets.values(), ({ path }) => path);
+  assert.ok([...perFile.values()].every((each) => each.length <= 4));
+  assert.ok(statSync(join(root, "test/corpus")).isDirectory());
+});
