@@ -41,6 +41,7 @@ type LoadWord =
       | "frontable_host"
       | "missing_reason"
       | "unused"
+      | "ech_allowed"
     >;
 
 /** What the first of its problems is; warnings keep no policy from loading. */
@@ -65,6 +66,7 @@ fuzzTarget<LoadWord>({
     port_needed: true,
     empty: true,
     not_in_version: true,
+    bad_size: true,
     unreachable: true,
   },
   large: { too_large: new Uint8Array(8 * 1024 * 1024 + 1).fill(0x23) },

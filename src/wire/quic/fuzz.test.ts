@@ -11,7 +11,7 @@ import { datagram, sealInitial } from "../../../test/wire/initial.ts";
 import { maxHelloBytes, parseHello, type HelloDefect } from "../tls/hello.ts";
 import { readFrames, type FrameDefect } from "./frames.ts";
 import { readHeader } from "./header.ts";
-import { QuicInitial, quicLimits, type QuicDefect, type QuicResult } from "./initial.ts";
+import { QuicInitial, quicLimits, type ClientHello, type QuicDefect, type QuicResult } from "./initial.ts";
 import { readVarint } from "./varint.ts";
 
 type HelloWord = HelloDefect | "name" | "no_name" | "bad_name";
@@ -20,6 +20,8 @@ type State = Exclude<QuicResult["state"], "malformed" | "hello">;
 
 /** What becomes of datagrams; the defects of hellos and frames are the other target's. */
 type DatagramWord = State | PacketWord | "hello" | "bad_hello" | "bad_frames";
+/** Before a flow is let go nothing passes by itself. */
+type FirstWord = Exclude<DatagramWord, "pass">;
 
 const frameDefects: Record<FrameDefect, true> = { frame_truncated: true, frame_type: true, no_frames: true };
 
@@ -42,6 +44,9 @@ const packetWords: Record<Exclude<DatagramWord, "bad_hello" | "bad_frames">, tru
   retry_from_client: true,
   not_client_hello: true,
   bytes_after_hello: true,
+  unknown_connection: true,
+  unknown_version: true,
+  pass: true,
 };
 const isPacketWord = (word: string): word is keyof typeof packetWords => word in packetWords;
 
@@ -59,10 +64,12 @@ function read(parts: readonly Uint8Array[]): QuicResult {
   return result;
 }
 
-fuzzTarget<DatagramWord>({
+const { pass, ...firstWords } = packetWords;
+
+fuzzTarget<FirstWord>({
   name: "quic-datagrams",
   grammar: [datagrams],
-  outcomes: { ...packetWords, bad_hello: true, bad_frames: true },
+  outcomes: { ...firstWords, bad_hello: true, bad_frames: true },
   check: (bytes, pick) => {
     const parts = splitParts(bytes);
     for (const part of parts.slice(0, 2)) {
@@ -79,12 +86,44 @@ fuzzTarget<DatagramWord>({
       assert.ok(value === -1 ? cursor.at === at : cursor.at > at && cursor.at <= part.length && value >= 0);
     }
     const word = wordOf(read(parts));
+    assert.ok(word !== "pass");
     if (isPacketWord(word)) return word;
     return word in frameDefects ? "bad_frames" : "bad_hello";
   },
 });
 
-type FrameWord = HelloWord | FrameDefect | Exclude<State, "not_quic"> | "not_client_hello" | "bytes_after_hello";
+const shownBy = ({ sni }: ClientHello): string | null => (sni.kind === "name" ? sni.raw : null);
+
+/** On a flow that was let go: what passes begins no connection that was not judged. */
+fuzzTarget<"pass" | "hello" | "waits" | "refused">({
+  name: "quic-following",
+  grammar: [datagrams],
+  outcomes: { pass, hello: true, waits: true, refused: true },
+  check: (bytes) => {
+    const quic = new QuicInitial(true);
+    const judged = new Set<string | null>();
+    let last: QuicResult = { state: "pass" };
+    for (const part of splitParts(bytes)) {
+      last = quic.add(part);
+      // What a reader that begins anew takes for a hello is judged here, unless it repeats one that was.
+      const fresh = new QuicInitial().add(part);
+      if (last.state === "pass" && fresh.state === "hello") assert.ok(judged.has(shownBy(fresh.hello)));
+      if (last.state === "hello") {
+        judged.add(shownBy(last.hello));
+        quic.letGo(shownBy(last.hello));
+      } else if (last.state !== "pass" && last.state !== "need_more") break;
+    }
+    if (last.state === "pass" || last.state === "hello") return last.state;
+    return last.state === "need_more" ? "waits" : "refused";
+  },
+});
+
+type FrameWord =
+  | HelloWord
+  | FrameDefect
+  | Exclude<State, "not_quic" | "pass">
+  | "not_client_hello"
+  | "bytes_after_hello";
 
 fuzzTarget<FrameWord>({
   name: "quic-frames",
@@ -119,7 +158,8 @@ fuzzTarget<FrameWord>({
     for (const payload of payloads) {
       assertLinear(payload, 2, 8, (view) => readFrames(view, () => true));
       readFrames(payload, (offset, data) => {
-        for (const [i, byte] of data.entries()) stream.set(offset + i, byte);
+        // The first to come counts: what follows a whole hello is not read any more.
+        for (const [i, byte] of data.entries()) if (!stream.has(offset + i)) stream.set(offset + i, byte);
         return true;
       });
     }
