@@ -59,6 +59,7 @@ class QueueWorker implements Effects {
   #now = Date.now();
   /** When to tell what was settled. */
   #tellAt = Number.POSITIVE_INFINITY;
+  #toldPackets = 0;
   #stop: number | null = null;
 
   constructor(port: MessagePort, data: QueueWorkerData) {
@@ -70,7 +71,7 @@ class QueueWorker implements Effects {
     this.#queue = queue;
     this.#raw = raw;
     this.#waiter = new Waiter([queue.fd]);
-    this.#flows = new FlowEngine(this.#engine, this.#book, this, { answersSeen: true });
+    this.#flows = new FlowEngine(this.#engine, this.#book, this, { answersSeen: true }, data.queues);
     this.#post({ kind: "ready", wake: this.#waiter.wakeDescriptor });
   }
 
@@ -87,6 +88,8 @@ class QueueWorker implements Effects {
         this.#flows.tick(this.#now);
         this.#aggregated(this.#aggregator.tick(this.#now));
         this.#queue.flush();
+        // Packets that settled nothing (SYNs that wait for their hello) show in the statistics all the same.
+        if (this.#settled.length === 0 && this.#statistics.packets !== this.#toldPackets) this.#tell(true);
       }
       if (this.#now >= nextSweep) {
         nextSweep = this.#now + sweepMs;
@@ -211,9 +214,10 @@ class QueueWorker implements Effects {
     this.#settled.push(settled);
   }
 
-  #tell(): void {
+  #tell(always = false): void {
     this.#tellAt = Number.POSITIVE_INFINITY;
-    if (this.#settled.length === 0) return;
+    if (this.#settled.length === 0 && !always) return;
+    this.#toldPackets = this.#statistics.packets;
     const { flows, bytes } = this.#flows.load;
     this.#statistics.pending = flows;
     this.#statistics.pendingBytes = bytes;
