@@ -16,6 +16,7 @@ import { DnsFirewall } from "../dns/firewall.ts";
 import { AddressBook, type Binding } from "../flow/book.ts";
 import { inNamespace } from "../kernel/namespace.ts";
 import { Ruleset, type RulesetOptions, type RulesetState } from "../kernel/ruleset.ts";
+import { Denials } from "./denials.ts";
 import { HostSettings } from "./host.ts";
 import { Keeper } from "./keeper.ts";
 import { adopt, type Listeners, openSockets } from "./listeners.ts";
@@ -66,6 +67,7 @@ export class Enforcer {
   dataPath!: DataPath;
   dns!: DnsFirewall;
   spool!: Spool;
+  denials!: Denials;
   readonly problems = new Set<string>();
   #lock: StateLock | null = null;
   #listeners: Listeners | null = null;
@@ -137,6 +139,7 @@ export class Enforcer {
   }
 
   status(): Status {
+    this.denials.tick(Date.now());
     return statusOf(this);
   }
 
@@ -153,6 +156,7 @@ export class Enforcer {
     if (this.#stopped) return;
     this.#stopped = true;
     if (this.#housekeeping !== null) clearInterval(this.#housekeeping);
+    this.denials.tick(Number.POSITIVE_INFINITY);
     this.record({ kind: "lifecycle", message: "stopped", data: { leave } });
     if (leave === "clean") {
       // Forwarding first: between the two nobody is policed.
@@ -161,6 +165,8 @@ export class Enforcer {
     }
     this.#listeners?.close();
     await this.dns.close();
+    this.denials.tick(Number.POSITIVE_INFINITY);
+    this.denials.close();
     await this.dataPath.stop();
     if (leave === "gone") {
       // After the threads have told the last they settled.
@@ -199,6 +205,7 @@ export class Enforcer {
       onEnded: (ended, lost) => this.#ended(ended, lost),
       onFailure: (message, fatal) => this.#failed(message, fatal),
     });
+    this.denials = new Denials({ ...options, within: (fn) => this.within(fn), record: (event) => this.record(event) });
     this.#startDns();
     this.#found = this.within(() => this.ruleset.state());
     this.within(() => this.#applyRuleset());
@@ -236,7 +243,7 @@ export class Enforcer {
       upstreams: options.upstreams,
       bind: (bindings) => this.bind(bindings),
       originalServer: (transport, client, local) => this.#originalServer(transport, client, local),
-      record: (event) => this.record(event),
+      record: (event) => this.denials.name(event, Date.now()),
       deny: options.dnsDeny,
       now: () => Date.now(),
     });
@@ -315,6 +322,7 @@ export class Enforcer {
   #housekeep(): void {
     const now = Date.now();
     this.book.sweep(now);
+    this.denials.tick(now);
     this.#keeper.keep(this.book, this.live.ledger, now).then(
       () => this.problems.delete(notKept),
       () => this.problems.add(notKept),
@@ -324,17 +332,19 @@ export class Enforcer {
   /** Takes back what a failed start had set up. */
   async #undo(): Promise<void> {
     this.#stopped = true;
-    // A ruleset that was there before belongs to an enforcer that ran here: it stays, closed.
-    if (this.#found === "absent") {
-      // Forwarding first: between the two nobody is policed.
-      this.#host.restore();
-      this.within(() => this.ruleset.remove());
+    // A ruleset that was there before belongs to an enforcer that ran here: it stays, closed. Forwarding first, as above.
+    try {
+      if (this.#found === "absent") this.#host.restore();
+      if (this.#found === "absent") this.within(() => this.ruleset.remove());
+    } finally {
+      // A thread that went on would keep the process alive, with nobody to serve.
+      this.#listeners?.close();
+      await this.dns?.close();
+      await this.dataPath?.stop();
+      this.live?.close();
+      this.denials?.close();
+      await this.spool?.close();
+      this.#lock?.release();
     }
-    this.#listeners?.close();
-    await this.dns?.close();
-    await this.dataPath?.stop();
-    this.live?.close();
-    await this.spool?.close();
-    this.#lock?.release();
   }
 }

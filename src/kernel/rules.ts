@@ -10,8 +10,8 @@
  *    flows get state ALLOW and leave; ICMP errors are not packets of their flow and do not, except for the small ones
  *    that path MTU discovery needs. Bare ACKs of pending flows stay pending (where the kernel has the bpf match). Answers
  *    to connections this host itself opened are allowed. All else goes to SALLYPORT-ASK, which tells user space what it
- *    cannot see (LOCAL, BROADCAST, INVALID, and the flow's state so far, never ALLOW) and queues the packet. No
- *    `--queue-bypass`: without a listener the packet is dropped.
+ *    cannot see (LOCAL, BROADCAST, INVALID, and the flow's state so far, never ALLOW) and queues the packet, unless its
+ *    source sends more than one may (`rates.ts`). No `--queue-bypass`: without a listener the packet is dropped.
  *    User space accepts with a mark of state PENDING, ALLOW or DENY; the packet goes on with the next *hook*.
  * 2. nat PREROUTING, SALLYPORT-DNS. State DNS is redirected to our DNS firewall, whatever server it was sent to.
  * 3. mangle FORWARD, SALLYPORT-SAVE, or mangle INPUT, SALLYPORT-LOCAL. The state is saved as the flow's connmark
@@ -30,6 +30,7 @@
  */
 import { SallyportError } from "../errors.ts";
 import { ALLOW, BACK, BROADCAST, DENY, DNS, INVALID, LOCAL, OUR_BITS, PENDING, STATE_MASK } from "./mark.ts";
+import { askRateRules, dnsRateRules, rateChains } from "./rates.ts";
 
 export interface RulesetOptions {
   /** Interfaces behind which the policed machines are. */
@@ -123,6 +124,7 @@ function mangleRules(family: 4 | 6, options: RulesetOptions): TableRules {
     ...(family === 6 ? [`${icmp} -j SALLYPORT-ND`, `${marked(ALLOW)} -j RETURN`] : []),
     `-p udp -m udp --dport 53 ${setState(DNS)}`,
     `-p tcp -m tcp --dport 53 ${setState(DNS)}`,
+    ...dnsRateRules,
     `${marked(DNS)} -j RETURN`,
     `${SYN} -g SALLYPORT-ASK`,
     `${connmarked(ALLOW)} -m conntrack --ctstate NEW,ESTABLISHED ${setState(ALLOW)}`,
@@ -139,8 +141,10 @@ function mangleRules(family: 4 | 6, options: RulesetOptions): TableRules {
     `-m conntrack --ctstate INVALID,UNTRACKED ${setFlag(INVALID)}`,
     `${connmarked(PENDING)} ${setState(PENDING)}`,
     `${connmarked(DENY)} ${setState(DENY)}`,
+    ...askRateRules(family, options.queueCount),
     queue,
   ]);
+  for (const [chain, rules] of rateChains(family, options.queueCount, options.inside)) chains.set(chain, rules);
   chains.set("SALLYPORT-SAVE", [
     `${marked(ALLOW)} ${connmarked(ALLOW)} -j RETURN`,
     ...overtaken(),
