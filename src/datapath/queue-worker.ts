@@ -28,6 +28,11 @@ const sweepMs = 30_000;
 /** What was settled is told to the main thread this often, ms, or when so many have gathered: each message wakes it. */
 const tellMs = 10;
 const tellCount = 256;
+/**
+ * What one window tells the main thread of one by one: more than it can take would pile up between the threads, without a bound.
+ * The rest is counted by source and reason.
+ */
+const floodBounds = { maxKeys: 1_500, maxKeysPerSource: 500 };
 /** Defects of our own told with their text; all are counted. */
 const tellFailures = 10;
 /** Batches judged before messages are looked at again. */
@@ -40,7 +45,7 @@ class QueueWorker implements Effects {
   readonly #waiter: Waiter;
   readonly #book = new AddressBook();
   readonly #flows: FlowEngine;
-  readonly #aggregator = new Aggregator();
+  readonly #aggregator = new Aggregator(floodBounds);
   readonly #packet = new Packet();
   readonly #statistics: WorkerStatistics = {
     packets: 0,

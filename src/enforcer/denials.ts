@@ -14,7 +14,7 @@ export interface DenialsOptions extends Place {
 
 export class Denials {
   readonly #options: DenialsOptions;
-  readonly #names = new Aggregator();
+  readonly #names = new Aggregator({ maxKeys: 1_500, maxKeysPerSource: 500 });
   readonly #unjudged: Unjudged;
   #fault: string | null = null;
 

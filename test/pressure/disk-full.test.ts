@@ -18,6 +18,7 @@ import {
   flood,
   forgedV4,
   forgetPeak,
+  isFull,
   memoryBound,
   memoryOf,
   OtherJob,
@@ -72,7 +73,7 @@ test("a full disk: enforcement goes on, status says it, and what is missing afte
   await other.ready();
   const { pid } = await statusOf(gateway);
   const curl = (...args: string[]) =>
-    lab.runner(2).exec("curl", ["-sS", "--max-time", "10", "-o", "/dev/null", "-4", ...args]);
+    lab.runner(2).exec("curl", ["-sS", "--max-time", "20", "-o", "/dev/null", "-4", ...args]);
   fill();
   const { mark } = gateway;
   const marker = lab.marker();
@@ -92,14 +93,21 @@ test("a full disk: enforcement goes on, status says it, and what is missing afte
   other.since();
   const to = Array.from({ length: 2_000 }, (_, i) => `203.0.${100 + Math.floor(i / 200)}.${(i % 200) + 1}`);
   const from = forgedV4.addresses;
-  const done = await flood(lab, { kind: "syn", from, to, port: 443, rate: 12_000, seconds: 7 });
+  const done = await flood(lab, { kind: "syn", from, to, port: 443, rate: 12_000, seconds: isFull ? 30 : 4 });
+  // Memory holds some seconds of a flood's events; the long form goes beyond.
   const lossy = await eventually(
     () => statusOf(gateway),
-    ({ record }) => record.lost > 0,
+    ({ record }) => record.lost > 0 || !isFull,
   );
-  assert.ok(lossy.record.lost > 0, "memory held all of it");
+  assert.equal(lossy.record.lost > 0, isFull);
   assert.ok(lossy.record.buffered <= 20 << 20, `${lossy.record.buffered} bytes wait for the disk`);
-  assert.equal((await curl("https://only.example/")).code, 0, "an allowed connection");
+  // A name that nobody has asked for yet. The flood's last events may still be on their way to the record.
+  const allowed = await eventually(
+    () => curl("https://only.example/"),
+    ({ code }) => code === 0,
+    40_000,
+  );
+  assert.equal(allowed.code, 0, `an allowed connection: ${allowed.stderr}`);
   assert.equal((await curl("https://203.0.113.66/")).code, 7, "a refused one");
   const served = other.since();
   const { peak } = memoryOf(pid);
@@ -114,7 +122,7 @@ test("a full disk: enforcement goes on, status says it, and what is missing afte
   );
   assert.deepEqual(well.problems, []);
   await other.stop();
-  const gap = await gateway.expect({ kind: "lifecycle", message: /events were lost/ }, mark, 20_000);
+  const gap = await gateway.expect({ kind: "lifecycle", message: /could not be written for a while/ }, mark, 60_000);
   const lost = gap.data!["lost"] as number;
   const ofFlood = () =>
     gateway
@@ -125,7 +133,7 @@ test("a full disk: enforcement goes on, status says it, and what is missing afte
   figures(t, { arrived: done.arrived, recorded, lost, memory: `at most ${peak} MB`, other: served });
   // What was lost are the flood's and the other job's events.
   assert.ok(recorded + lost >= done.arrived, `${recorded} + ${lost} of ${done.arrived}`);
-  assert.ok(recorded < done.arrived);
+  assert.ok(recorded <= done.arrived);
   assert.equal(gap.data!["lost"], (await statusOf(gateway)).record.lost);
   const verified = await gateway.ask("logs verify");
   assert.equal(verified.code, 0, verified.stderr);

@@ -90,7 +90,6 @@ test(`kill -9 at ${rounds} random moments: closed, recovered, and the chain hold
     assert.equal(code, 0, stderr);
     return (JSON.parse(stdout) as { records: number }).records;
   };
-  // The first start on this host must have been whole once, or its rules are not there yet and nobody forwards either.
   const marker = lab.marker();
   const job = load(marker);
   let records = 0;
@@ -101,7 +100,8 @@ test(`kill -9 at ${rounds} random moments: closed, recovered, and the chain hold
     else {
       await isReady(gateway);
       if (phase === "loaded") await sleep(random() * 1_500);
-      for (let i = 0; phase === "reloading" && i < 3; i++) {
+      const changes = phase === "reloading" ? 3 : 0;
+      for (let i = 0; i < changes; i++) {
         writePolicy(policyFile, policies[i % 2]!);
         await sleep(random() * 300);
       }
