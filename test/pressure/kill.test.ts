@@ -132,7 +132,10 @@ test(`kill -9 at ${rounds} random moments: closed, recovered, and the chain hold
   assert.deepEqual(await hostState(lab), before, "something is left on the host");
   const left = await eventually(
     () =>
-      shell(lab.gateway, `for p in $(ip netns pids ${lab.id}-gateway); do tr '\\0' ' ' </proc/$p/cmdline; echo; done`),
+      shell(
+        lab.gateway,
+        `for p in $(ip netns pids ${lab.id}-gateway); do cat /proc/$p/cmdline 2>/dev/null | tr '\\0' ' '; echo; done`,
+      ),
     (text) => !text.includes("sallyport gateway") && !text.includes("main.ts gateway"),
   );
   assert.doesNotMatch(left, /main\.ts gateway|iptables/);
