@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { schemaTables } from "../scripts/docs/json-schema.ts";
 import { defaultLimits } from "../src/dns/types.ts";
 import { limits } from "../src/flow/limits.ts";
+import { dnsRates, rates } from "../src/kernel/rates.ts";
 import { isPolicyProblems, loadPolicy } from "../src/policy/load.ts";
 import { root } from "./support/modules.ts";
 
@@ -87,6 +88,8 @@ test("docs/limits.md has every bound of the code, with its value", () => {
   const held = Object.fromEntries([
     ...Object.entries(limits).map(([key, value]) => [`flow.${key}`, value]),
     ...Object.entries(defaultLimits).map(([key, value]) => [`dns.${key}`, value]),
+    ...Object.entries(rates).map(([key, value]) => [`rate.${key}`, value]),
+    ...Object.entries(dnsRates).map(([key, value]) => [`dnsRate.${key}`, value]),
   ]);
   assert.deepEqual(told, held);
 });

@@ -51,7 +51,8 @@ export function addControlCommands(program: Command): void {
 function statusText(status: Status): string {
   const isWell = status.state === "enforcing";
   const head = process.stdout.isTTY ? styleText(isWell ? "green" : "red", status.state) : status.state;
-  const { policy, decisions, flows, dns, record } = status;
+  const { policy, decisions, data_path: path, flows, dns, record } = status;
+  const unread = path.over_rate + path.kernel_drops + path.dns_drops;
   const lines = [
     `${head} since ${status.since} (pid ${status.pid}, ${status.version})`,
     ...status.problems.map((problem) => `  problem: ${problem}`),
@@ -59,6 +60,7 @@ function statusText(status: Status): string {
     ...(policy.rejected === null ? [] : [`  rejected ${policy.rejected.at}: ${policy.rejected.message}`]),
     `inside    ${status.inside.join(", ")}; outside ${status.outside ?? "every other interface"}; ruleset ${status.ruleset}`,
     `decisions ${decisions.allowed} allowed, ${decisions.denied} denied, ${decisions.would_deny} would be denied; ${decisions.packets} packets`,
+    ...(unread === 0 ? [] : [`unread    ${unread} packets refused unread: more than may be sent to be judged`]),
     `flows     ${flows.live} live, ${flows.undecided} undecided; ${status.bindings} bindings`,
     `dns       ${dns.queries} queries, ${dns.denied} denied, ${dns.cacheHits} from cache, ${dns.upstreamFailures} upstream failures`,
     `record    ${record.seq} events, head ${record.head.slice(0, 12)}`,

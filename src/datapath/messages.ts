@@ -10,6 +10,8 @@ import type { Policy } from "../policy/model.ts";
 /** How a queue worker is set up. */
 export interface QueueWorkerData {
   queue: number;
+  /** Queues in all, which share the bounds on undecided flows. */
+  queues: number;
   /** Network namespace (name or path) the queue lives in; null for the process's own. */
   namespace: string | null;
   policy: PolicyAt;

@@ -197,6 +197,7 @@ export class DataPath {
   async #startQueue(i: number): Promise<void> {
     const data: QueueWorkerData = {
       queue: this.#options.queueBase + i,
+      queues: this.#options.queues,
       namespace: this.#options.namespace,
       policy: this.#policy,
       bindings: this.#options.bindings(),

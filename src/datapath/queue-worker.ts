@@ -42,6 +42,11 @@ const sweepMs = 30_000;
 /** What was settled is told to the main thread this often, ms, or when so many have gathered: each message wakes it. */
 const tellMs = 10;
 const tellCount = 256;
+/**
+ * What one window tells the main thread of one by one: more than it can take would pile up between the threads, without a bound.
+ * The rest is counted by source and reason.
+ */
+const floodBounds = { maxKeys: 1_500, maxKeysPerSource: 500 };
 /** Defects of our own told with their text; all are counted. */
 const tellFailures = 10;
 /** Batches judged before messages are looked at again. */
@@ -56,7 +61,7 @@ class QueueWorker implements Effects {
   readonly #waiter: Waiter;
   readonly #book = new AddressBook();
   readonly #flows: FlowEngine;
-  readonly #aggregator = new Aggregator();
+  readonly #aggregator = new Aggregator(floodBounds);
   readonly #packet = new Packet();
   readonly #statistics: WorkerStatistics = {
     packets: 0,
@@ -76,6 +81,7 @@ class QueueWorker implements Effects {
   #now = Date.now();
   /** When to tell what was settled. */
   #tellAt = Number.POSITIVE_INFINITY;
+  #toldPackets = 0;
   #stop: number | null = null;
 
   constructor(port: MessagePort, data: QueueWorkerData) {
@@ -87,7 +93,7 @@ class QueueWorker implements Effects {
     this.#queue = queue;
     this.#raw = raw;
     this.#waiter = new Waiter([queue.fd]);
-    this.#flows = new FlowEngine(this.#engine, this.#book, this, { answersSeen: true });
+    this.#flows = new FlowEngine(this.#engine, this.#book, this, { answersSeen: true }, data.queues);
     this.#flows.setOverdrawn(data.overdrawn);
     this.#post({ kind: "ready", wake: this.#waiter.wakeDescriptor });
   }
@@ -105,6 +111,8 @@ class QueueWorker implements Effects {
         this.#flows.tick(this.#now);
         this.#aggregated(this.#aggregator.tick(this.#now));
         this.#queue.flush();
+        // Packets that settled nothing (SYNs that wait for their hello) show in the statistics all the same.
+        if (this.#untold === 0 && this.#statistics.packets !== this.#toldPackets) this.#tell(true);
       }
       if (this.#now >= nextSweep) {
         nextSweep = this.#now + sweepMs;
@@ -246,9 +254,10 @@ class QueueWorker implements Effects {
     return this.#settled.length + this.#names.length;
   }
 
-  #tell(): void {
+  #tell(always = false): void {
     this.#tellAt = Number.POSITIVE_INFINITY;
-    if (this.#untold === 0) return;
+    if (this.#untold === 0 && !always) return;
+    this.#toldPackets = this.#statistics.packets;
     const { flows, bytes } = this.#flows.load;
     this.#statistics.pending = flows;
     this.#statistics.pendingBytes = bytes;

@@ -15,6 +15,7 @@ import { DnsFirewall } from "../dns/firewall.ts";
 import { AddressBook, type Binding } from "../flow/book.ts";
 import { inNamespace } from "../kernel/namespace.ts";
 import { Ruleset, type RulesetOptions, type RulesetState } from "../kernel/ruleset.ts";
+import { Denials } from "./denials.ts";
 import { Detections } from "./detections.ts";
 import { HostSettings } from "./host.ts";
 import { Keeper } from "./keeper.ts";
@@ -67,6 +68,7 @@ export class Enforcer {
   dataPath!: DataPath;
   dns!: DnsFirewall;
   spool!: Spool;
+  denials!: Denials;
   readonly problems = new Set<string>();
   #lock: StateLock | null = null;
   #listeners: Listeners | null = null;
@@ -143,6 +145,7 @@ export class Enforcer {
   }
 
   status(): Status {
+    this.denials.tick(Date.now());
     return statusOf(this);
   }
 
@@ -159,6 +162,7 @@ export class Enforcer {
     if (this.#stopped) return;
     this.#stopped = true;
     if (this.#housekeeping !== null) clearInterval(this.#housekeeping);
+    this.denials.tick(Number.POSITIVE_INFINITY);
     this.record({ kind: "lifecycle", message: "stopped", data: { leave } });
     if (leave === "clean") {
       // Forwarding first: between the two nobody is policed.
@@ -167,6 +171,8 @@ export class Enforcer {
     }
     this.#listeners?.close();
     await this.dns.close();
+    this.denials.tick(Number.POSITIVE_INFINITY);
+    this.denials.close();
     await this.dataPath.stop();
     this.#detections.tick(Number.POSITIVE_INFINITY);
     if (leave === "gone") {
@@ -209,6 +215,7 @@ export class Enforcer {
       onEnded: (ended, lost) => this.#ended(ended, lost),
       onFailure: (message, fatal) => this.#failed(message, fatal),
     });
+    this.denials = new Denials({ ...options, within: (fn) => this.within(fn), record: (event) => this.record(event) });
     this.#startDns();
     this.#found = this.within(() => this.ruleset.state());
     this.within(() => this.#applyRuleset());
@@ -247,7 +254,7 @@ export class Enforcer {
       bind: (bindings) => this.bind(bindings),
       originalServer: (...query) => originalServer(this.live.conntrack, this.#listeners!.addresses, ...query),
       record: (event) => {
-        this.record(event);
+        this.denials.name(event, Date.now());
         this.#detections.dns(event, Date.now());
       },
       deny: options.dnsDeny,
@@ -314,6 +321,7 @@ export class Enforcer {
     const now = Date.now();
     this.book.sweep(now);
     this.#detections.tick(now);
+    this.denials.tick(now);
     this.#keeper.keep(this.book, this.live.ledger, now).then(
       () => this.problems.delete(notKept),
       () => this.problems.add(notKept),
@@ -323,17 +331,19 @@ export class Enforcer {
   /** Takes back what a failed start had set up. */
   async #undo(): Promise<void> {
     this.#stopped = true;
-    // A ruleset that was there before belongs to an enforcer that ran here: it stays, closed.
-    if (this.#found === "absent") {
-      // Forwarding first: between the two nobody is policed.
-      this.#host.restore();
-      this.within(() => this.ruleset.remove());
+    // A ruleset that was there before belongs to an enforcer that ran here: it stays, closed. Forwarding first, as above.
+    try {
+      if (this.#found === "absent") this.#host.restore();
+      if (this.#found === "absent") this.within(() => this.ruleset.remove());
+    } finally {
+      // A thread that went on would keep the process alive, with nobody to serve.
+      this.#listeners?.close();
+      await this.dns?.close();
+      await this.dataPath?.stop();
+      this.live?.close();
+      this.denials?.close();
+      await this.spool?.close();
+      this.#lock?.release();
     }
-    this.#listeners?.close();
-    await this.dns?.close();
-    await this.dataPath?.stop();
-    this.live?.close();
-    await this.spool?.close();
-    this.#lock?.release();
   }
 }

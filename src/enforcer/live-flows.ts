@@ -28,6 +28,9 @@ export interface LiveFlowsOptions {
   record: (event: EventBody) => void;
 }
 
+/** Counting the live connections takes a twentieth of the time at most. */
+const patienceFactor = 20;
+
 export class LiveFlows {
   readonly ledger = new Ledger();
   readonly conntrack = new Conntrack();
@@ -36,6 +39,7 @@ export class LiveFlows {
   readonly #uploads: UploadLimits;
   /** Ended by us; the kernel remembers them for a while. */
   readonly #ended = new WeakSet<LiveFlow>();
+  #counted = { at: Number.NEGATIVE_INFINITY, took: 0, count: 0 };
 
   /** Opens sockets in the thread's network namespace: call it where the connections are. */
   constructor(options: LiveFlowsOptions) {
@@ -151,12 +155,33 @@ export class LiveFlows {
     return { kept: found - ended, ended };
   }
 
-  /** The live connections as the kernel counts them now. */
+  /**
+   * The live connections as the kernel counts them now. Only those with a verdict are listed: a flood of undecided ones fills
+   * the kernel's table, and reading all of it would keep this thread from everything else. The others are asked for one by one.
+   */
   *views(): Generator<{ live: LiveFlow; flow: Flow }> {
-    for (const flow of this.conntrack.dump()) {
+    const seen = new Set<LiveFlow>();
+    for (const flow of this.conntrack.dump({ mark: ALLOW, mask: STATE_MASK })) {
       const live = this.ledger.get({ ...flow.original, protocol: flow.protocol });
-      if (live !== undefined && isForwarded(flow) && isAlive(flow)) yield { live, flow };
+      if (live === undefined) continue;
+      seen.add(live);
+      if (isAlive(flow)) yield { live, flow };
     }
+    for (const live of this.ledger.values()) {
+      if (seen.has(live) || (live.transport !== "tcp" && live.transport !== "udp")) continue;
+      const flow = this.conntrack.lookup(live, "original");
+      if (flow !== null && isForwarded(flow) && isAlive(flow)) yield { live, flow };
+    }
+  }
+
+  /** How many live connections there are; with many of them the answer may be some seconds old, since counting takes time. */
+  count(now: number): number {
+    const { at, took } = this.#counted;
+    if (now - at < took * patienceFactor) return this.#counted.count;
+    const start = performance.now();
+    const count = [...this.views()].length;
+    this.#counted = { at: now, took: performance.now() - start, count };
+    return count;
   }
 
   close(): void {

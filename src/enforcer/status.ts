@@ -3,12 +3,12 @@ import { formatAddress } from "../address/ip.ts";
 import type { SpoolStatus } from "../audit/spool.ts";
 import type { WorkerStatistics } from "../datapath/messages.ts";
 import type { DnsStats } from "../dns/types.ts";
-import { queueStatistics } from "../kernel/nfqueue.ts";
 import type { RulesetState } from "../kernel/ruleset.ts";
 import { version } from "../version.ts";
 import type { Enforcer } from "./enforcer.ts";
 import { protocolOf } from "./events.ts";
 import type { LiveFlows } from "./live-flows.ts";
+import type { UnjudgedCounts } from "./unjudged.ts";
 
 export interface Status {
   schema: "sallyport.status/1";
@@ -35,7 +35,7 @@ export interface Status {
   threads: { running: number; wanted: number };
   flows: { live: number; undecided: number };
   decisions: { packets: number; allowed: number; denied: number; would_deny: number };
-  data_path: Pick<WorkerStatistics, "pendingBytes" | "lateVerdicts" | "failures"> & { kernel_drops: number };
+  data_path: Pick<WorkerStatistics, "pendingBytes" | "lateVerdicts" | "failures"> & UnjudgedCounts;
   dns: DnsStats;
   bindings: number;
   record: SpoolStatus;
@@ -63,12 +63,12 @@ export function statusOf(enforcer: Enforcer): Status {
   const { options, policy, dataPath } = enforcer;
   const work = dataPath.statistics();
   const ruleset = enforcer.within(() => enforcer.ruleset.state());
-  const queues = enforcer.within(() => queueStatistics());
-  const ours = queues.filter((row) => row.queue >= options.queueBase && row.queue < options.queueBase + options.queues);
   const record = enforcer.spool.status();
   const problems = [...enforcer.problems];
   if (ruleset !== "present") problems.push(`the ruleset is ${ruleset}`);
   if (dataPath.running < options.queues) problems.push("a data-path thread is down; its share of packets is dropped");
+  const unjudged = enforcer.denials.problem(Date.now());
+  if (unjudged !== null) problems.push(unjudged);
   if (record.degraded) problems.push(`the record cannot be written: ${record.fault ?? "unknown"}`);
   return {
     schema: "sallyport.status/1",
@@ -88,7 +88,7 @@ export function statusOf(enforcer: Enforcer): Status {
     outside: options.outside,
     ruleset,
     threads: { running: dataPath.running, wanted: options.queues },
-    flows: { live: [...enforcer.live.views()].length, undecided: work.pending },
+    flows: { live: enforcer.live.count(Date.now()), undecided: work.pending },
     decisions: {
       packets: work.packets,
       allowed: work.allowed,
@@ -99,7 +99,7 @@ export function statusOf(enforcer: Enforcer): Status {
       pendingBytes: work.pendingBytes,
       lateVerdicts: work.lateVerdicts,
       failures: work.failures,
-      kernel_drops: ours.reduce((sum, row) => sum + row.queueDropped + row.userDropped, 0),
+      ...enforcer.denials.unjudged,
     },
     dns: enforcer.dns.stats(),
     bindings: enforcer.book.size,

@@ -28,21 +28,37 @@ describe("shares", () => {
     while (shares.take(greedy, "flows", 1));
     assert.equal(greedy.flows, fifth(limits.flows));
     for (let i = 0; i < 9; i++) {
-      const next = shares.of(address(`10.0.1.${i}`));
+      const next = shares.of(address(`10.0.${i + 1}.1`));
       while (shares.take(next, "flows", 1));
     }
-    assert.ok(shares.take(shares.of(address("10.0.0.9")), "flows", 2_000));
+    assert.ok(shares.take(shares.of(address("10.0.99.9")), "flows", 1_000));
   });
 
-  test("all addresses of one /64 together get a third", () => {
-    const shares = new Shares();
-    for (let low = 0; low < 200; low++) {
-      const share = shares.of(v6(low));
-      while (shares.take(share, "flows", 1));
-    }
-    assert.ok(shares.used.flows <= limits.flows / 3);
-    assert.ok(shares.take(shares.of(v6(0, 7)), "flows", 15_000), "another network");
-    assert.ok(shares.take(shares.of(address("10.0.0.9")), "flows", 10_000));
+  for (const [what, forged] of [
+    ["/64", v6],
+    ["IPv4 /24", (low: number) => address(`10.0.0.${low + 1}`)],
+  ] as const) {
+    test(`all addresses of one ${what} together get a third: who forges its neighbours' gains little`, () => {
+      const shares = new Shares();
+      for (let low = 0; low < 200; low++) {
+        const share = shares.of(forged(low));
+        while (shares.take(share, "flows", 1));
+      }
+      assert.ok(shares.used.flows <= limits.flows / 3);
+      assert.ok(shares.take(shares.of(v6(0, 7)), "flows", 7_500), "another network");
+      assert.ok(shares.take(shares.of(address("10.0.1.9")), "flows", 5_000));
+    });
+  }
+
+  test("one network's undecided flows leave masquerading most of its ports for a destination", () => {
+    assert.ok(limits.flows / 3 < 64_512 / 2);
+  });
+
+  test("engines that share the bounds have together what one has alone", () => {
+    const [whole, quarter] = [new Shares(), new Shares(4)];
+    for (const shares of [whole, quarter]) while (shares.take(shares.of(address("10.0.0.1")), "flows", 1));
+    assert.equal(quarter.used.flows, Math.floor(limits.flows / 4 / 5));
+    assert.equal(whole.used.flows, fifth(limits.flows));
   });
 
   test("what is given back is free again, and senders without flows are forgotten", () => {
@@ -63,7 +79,7 @@ describe("shares", () => {
         }
         for (const [source, amount] of taken) shares.give(shares.of(source), "flows", amount);
         assert.equal(shares.used.flows, 0);
-        for (const [source] of taken) assert.equal(shares.of(source).network?.flows ?? 0, 0, formatAddress(source));
+        for (const [source] of taken) assert.equal(shares.of(source).network!.flows, 0, formatAddress(source));
       }),
     );
   });

@@ -39,7 +39,7 @@ export interface KernelFacts {
 }
 
 export class FlowEngine {
-  readonly #pending = new PendingTable();
+  readonly #pending: PendingTable;
   readonly #verdicts: Verdicts;
   readonly #tcp: TcpFlows;
   readonly #udp: UdpFlows;
@@ -49,8 +49,16 @@ export class FlowEngine {
    * @param options `answersSeen`: the data path hands in the SYN+ACKs of pending connections (`back`, state `pending`). Bytes are
    *   then let go only where the server has answered the very SYN that was judged, and what it acknowledges is known for
    *   certain. Without them both are taken from what the client says.
+   * @param parts how many engines share the bounds of `limits.ts` in equal parts
    */
-  constructor(engine: Engine, book: AddressBook, effects: Effects, options: OpeningOptions = { answersSeen: false }) {
+  constructor(
+    engine: Engine,
+    book: AddressBook,
+    effects: Effects,
+    options: OpeningOptions = { answersSeen: false },
+    parts = 1,
+  ) {
+    this.#pending = new PendingTable(parts);
     this.#effects = effects;
     this.#verdicts = new Verdicts(engine, book, effects);
     this.#tcp = new TcpFlows(this.#verdicts, this.#pending, effects, options);

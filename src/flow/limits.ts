@@ -1,10 +1,10 @@
 /**
  * Bounds of the flow engine (threat T10: flooding the queue or the table). Over a bound the packet is refused, never let
- * through. Of `flows`, `held` and `bytes` one sender gets a fifth at most (`shares.ts`).
+ * through. Of `flows`, `held` and `bytes` one sender gets a fifth at most, and one network a third (`shares.ts`).
  */
 export const limits = {
-  /** Undecided flows. */
-  flows: 131_072,
+  /** Undecided flows. One network's third must not use up the ports that masquerading has for one destination (64 512). */
+  flows: 65_536,
   /** Packets held in the kernel's queue, in all and of one flow. */
   held: 32_768,
   heldPerFlow: 48,

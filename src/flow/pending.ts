@@ -117,8 +117,13 @@ export class Pending implements Timed {
 
 export class PendingTable {
   readonly #flows = new Map<string, Pending>();
-  readonly #shares = new Shares();
+  readonly #shares: Shares;
   readonly #deadlines = new Deadlines<Pending>();
+
+  /** @param parts see {@link Shares} */
+  constructor(parts = 1) {
+    this.#shares = new Shares(parts);
+  }
 
   get size(): number {
     return this.#flows.size;

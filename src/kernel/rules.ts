@@ -12,8 +12,8 @@
  *    that path MTU discovery needs. So do datagrams of flows in state QUIC that begin no connection; the others are asked
  *    about. Bare ACKs of pending flows stay pending (where the kernel has the bpf match). Answers to connections this
  *    host itself opened are allowed. All else goes to SALLYPORT-ASK, which tells user space what it
- *    cannot see (LOCAL, BROADCAST, INVALID, and the flow's state so far, never ALLOW) and queues the packet. No
- *    `--queue-bypass`: without a listener the packet is dropped.
+ *    cannot see (LOCAL, BROADCAST, INVALID, and the flow's state so far, never ALLOW) and queues the packet, unless
+ *    its source sends more than one may (`rates.ts`). No `--queue-bypass`: without a listener the packet is dropped.
  *    User space accepts with a mark of state PENDING, ALLOW, QUIC or DENY; the packet goes on with the next *hook*.
  * 2. nat PREROUTING, SALLYPORT-DNS. State DNS is redirected to our DNS firewall, whatever server it was sent to.
  * 3. mangle FORWARD, SALLYPORT-SAVE, or mangle INPUT, SALLYPORT-LOCAL. The state is saved as the flow's connmark
@@ -34,6 +34,7 @@ import { SallyportError } from "../errors.ts";
 import { bareAck, shortHeader } from "./bpf.ts";
 import { ALLOW, ALLOWED_MASK, BACK, BROADCAST, DENY, DNS, FORGED, INVALID, LOCAL, OUR_BITS, PENDING } from "./mark.ts";
 import { QUIC, STATE_MASK } from "./mark.ts";
+import { askRateRules, dnsRateRules, rateChains } from "./rates.ts";
 
 export interface RulesetOptions {
   /** Interfaces behind which the policed machines are. */
@@ -133,6 +134,7 @@ function mangleRules(family: 4 | 6, options: RulesetOptions): TableRules {
     ...(family === 6 ? [`${icmp} -j SALLYPORT-ND`, `${marked(ALLOW)} -j RETURN`] : []),
     `-p udp -m udp --dport 53 ${setState(DNS)}`,
     `-p tcp -m tcp --dport 53 ${setState(DNS)}`,
+    ...dnsRateRules,
     `${marked(DNS)} -j RETURN`,
     `${SYN} -g SALLYPORT-ASK`,
     `${connmarked(ALLOW)} -m conntrack --ctstate NEW,ESTABLISHED ${setState(ALLOW)}`,
@@ -151,8 +153,10 @@ function mangleRules(family: 4 | 6, options: RulesetOptions): TableRules {
     `${connmarked(PENDING)} ${setState(PENDING)}`,
     `${connmarked(DENY)} ${setState(DENY)}`,
     `${connmarked(QUIC)} ${setState(QUIC)}`,
+    ...askRateRules(family, options.queueCount),
     queue,
   ]);
+  for (const [chain, rules] of rateChains(family, options.queueCount, options.inside)) chains.set(chain, rules);
   chains.set("SALLYPORT-SAVE", [
     `${marked(ALLOW)} ${connmarked(ALLOW)} -j RETURN`,
     ...overtaken(),

@@ -1,0 +1,60 @@
+/**
+ * Refusals that are not recorded one by one as they come: refused names, which a flood repeats, and what the kernel refused
+ * unread (`unjudged.ts`). Refused connections are aggregated where they are judged, in the data path.
+ */
+import { Aggregator } from "../audit/aggregate.ts";
+import type { EventBody } from "../audit/event.ts";
+import { type Place, Unjudged, type UnjudgedCounts } from "./unjudged.ts";
+
+export interface DenialsOptions extends Place {
+  /** Runs something where the ruleset is. */
+  within: <T>(fn: () => T) => T;
+  record: (event: EventBody) => void;
+}
+
+export class Denials {
+  readonly #options: DenialsOptions;
+  readonly #names = new Aggregator({ maxKeys: 1_500, maxKeysPerSource: 500 });
+  readonly #unjudged: Unjudged;
+  #fault: string | null = null;
+
+  /** See {@link Unjudged}. */
+  constructor(options: DenialsOptions) {
+    this.#options = options;
+    this.#unjudged = options.within(() => new Unjudged(options));
+  }
+
+  /** Refused unread so far. */
+  get unjudged(): UnjudgedCounts {
+    return this.#unjudged.counts;
+  }
+
+  problem(now: number): string | null {
+    return this.#fault ?? this.#unjudged.problem(now);
+  }
+
+  /** Takes a DNS event: recorded at once, or counted. */
+  name(event: EventBody, now: number): void {
+    this.#record(this.#names.push(event, now));
+  }
+
+  /** Records what was counted. Call it about once a second, and with Infinity before the record is closed. Never throws. */
+  tick(now: number): void {
+    this.#record(this.#names.tick(now));
+    try {
+      this.#record(this.#options.within(() => this.#unjudged.look(Math.min(now, Date.now()))));
+      this.#fault = null;
+    } catch (error) {
+      // Not a reason to stop judging, nor to stop half way: what is not counted now is at the next look.
+      this.#fault = `what was refused unread cannot be counted: ${(error as Error).message}`;
+    }
+  }
+
+  close(): void {
+    this.#unjudged.close();
+  }
+
+  #record(events: EventBody[]): void {
+    for (const event of events) this.#options.record(event);
+  }
+}
