@@ -3,6 +3,7 @@
  * and a certificate for every tenant of that address. A name that the address does not serve gets the default, as on a
  * real shared host.
  */
+import type { IncomingMessage } from "node:http";
 import { createSecureServer } from "node:http2";
 import type { Http2SecureServer } from "node:http2";
 import type { Socket } from "node:net";
@@ -15,6 +16,7 @@ import { MarkerWatch } from "./marker-watch.ts";
 import type { PlaintextSighting } from "./marker-watch.ts";
 import { plainAddress } from "./plain-address.ts";
 import type { Web } from "./web.ts";
+import { echoWebSocket } from "./websocket.ts";
 
 export class Sites {
   readonly #issuer: CertificateIssuer;
@@ -55,6 +57,11 @@ export class Sites {
     const { key, cert } = await this.#issuer.issue(first);
     const server = createSecureServer({ allowHTTP1: true, key, cert, SNICallback: this.#selector(address) });
     server.on("request", this.#web.listener);
+    server.on("upgrade", (request: IncomingMessage, socket: TLSSocket, head: Buffer) => {
+      const about = { address, port: 443, server: socket.servername || first, where: "websocket" };
+      const watch = new MarkerWatch(about, this.#report);
+      echoWebSocket(request, socket, head, (bytes) => watch.feed(bytes));
+    });
     server.on("sessionError", () => {});
     server.on("tlsClientError", () => {});
     // What is no HTTP still reached us decrypted: the sink must know.
