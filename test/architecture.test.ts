@@ -178,6 +178,15 @@ describe("the pure rooms", () => {
   });
 });
 
+describe("bytes that outlive a packet", () => {
+  test("are copied so that nothing shares the queue's memory: a Buffer's slice copies nothing", () => {
+    const wrong = product
+      .filter((module) => ["wire", "flow"].includes(roomOf(module.path)))
+      .flatMap((module) => [...module.code.matchAll(/\w+\.slice\(\)/g)].map(([call]) => `${module.path}: ${call}`));
+    assert.deepEqual(wrong, []);
+  });
+});
+
 describe("the edges", () => {
   test("only src/kernel/libc.ts calls into libc, and the benchmark's load", () => {
     const importers = all.filter((module) => module.specifiers.map(packageOf).includes("koffi"));

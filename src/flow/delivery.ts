@@ -35,7 +35,7 @@ export class Deliveries {
   begin(id: number, flow: Pending, judged: Uint8Array, decision: Decision, shown: Shown): void {
     this.#verdicts.reportFlow(flow, decision, shown, true);
     flow.stage = "delivering";
-    flow.judged = judged.slice();
+    flow.judged = new Uint8Array(judged);
     flow.head = null;
     flow.clientNext = (flow.clientNext + judged.length) >>> 0;
     this.#endings.release(flow, "pending", id);

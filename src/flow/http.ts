@@ -109,7 +109,7 @@ export class HttpFlows {
     if (isKept || (packet.flags & FIN) !== 0) return this.#effects.drop(id);
     if (!this.#pending.charge(flow, flow.charged + payload.length)) return this.#effects.drop(id);
     if (flow.held.length === 0) this.#pending.setDeadline(flow, this.#verdicts.now + limits.helloMs);
-    if (!this.#pending.hold(flow, id, packet.seq, payload.slice())) {
+    if (!this.#pending.hold(flow, id, packet.seq, new Uint8Array(payload))) {
       this.#charge(flow);
       this.#effects.drop(id);
     }

@@ -29,7 +29,7 @@ suite("NFQUEUE", { timeout: 60_000 }, () => {
         const seen: string[] = [];
         lab.serveQueue(QUEUE, (queue, i) => {
           const at = queue.payloadOffset(i);
-          const packet = queue.bytes.subarray(at, at + queue.payloadLength(i));
+          const packet = Buffer.from(queue.bytes.subarray(at, at + queue.payloadLength(i)));
           const source = addressFromBytes(packet, v === 4 ? 12 : 8, v === 4 ? 4 : 16);
           seen.push(`${packet[0]! >> 4} ${formatAddress(source)} hook ${queue.hook(i)} ${queue.inDevice(i) > 0}`);
           assert.equal(queue.fullLength(i), queue.payloadLength(i));

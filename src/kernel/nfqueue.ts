@@ -74,8 +74,11 @@ export interface QueueOptions {
 export class QueueSocket {
   readonly fd: number;
   readonly queue: number;
-  /** The bytes that payload offsets point into. Overwritten by the next {@link receive}. */
-  readonly bytes: Buffer;
+  /**
+   * The bytes that payload offsets point into. Overwritten by the next {@link receive}. Not a Buffer, whose `slice` would give
+   * whoever keeps a packet's bytes a view of the next packet's.
+   */
+  readonly bytes: Uint8Array;
   /** Packets of the last {@link receive}. */
   count = 0;
   /** Verdicts the kernel refused because the packet was gone (ENOENT: the queue or its device went away). */
@@ -95,7 +98,8 @@ export class QueueSocket {
     this.#socket = socket;
     this.fd = socket.fd;
     this.queue = queue;
-    this.bytes = this.#slots.bytes;
+    const { buffer, byteOffset, length } = this.#slots.bytes;
+    this.bytes = new Uint8Array(buffer, byteOffset, length);
   }
 
   /**
@@ -242,7 +246,7 @@ export class QueueSocket {
   }
 
   #parse(slot: number): void {
-    const bytes = this.bytes;
+    const bytes = this.#slots.bytes;
     const start = slot * SLOT_SIZE;
     const received = this.#slots.length(slot);
     const length = received < NLMSG_HEADER ? 0 : bytes.readUInt32LE(start);
@@ -265,7 +269,7 @@ export class QueueSocket {
   }
 
   #parsePacket(start: number, end: number): void {
-    const bytes = this.bytes;
+    const bytes = this.#slots.bytes;
     const table = this.#table;
     const row = this.count * FIELDS;
     table.fill(0, row, row + FIELDS);

@@ -38,7 +38,7 @@ function enforce(lab: Lab, decide: (packet: Seen) => number): Seen[] {
   const seen: Seen[] = [];
   lab.serveQueue(options.queueBase, (queue, i) => {
     const at = queue.payloadOffset(i);
-    const packet = queue.bytes.subarray(at, at + queue.payloadLength(i));
+    const packet = Buffer.from(queue.bytes.subarray(at, at + queue.payloadLength(i)));
     const v4 = packet[0]! >> 4 === 4;
     const header = v4 ? (packet[0]! & 15) * 4 : 40;
     const protocol = packet[v4 ? 9 : 6]!;

@@ -69,8 +69,8 @@ export class Scene implements Effects {
     this.#packets.push(bytes);
     if (facts.invalid === true || facts.back === true) this.#unmarking.add(id);
     const state = mark === undefined || mark === "allow" ? "none" : mark;
-    // The queue's buffer is used again for the next packet.
-    const buffer = new Uint8Array(bytes.length + 7);
+    // The queue's buffer is used again for the next packet; and a Buffer's `slice`, unlike an array's, copies nothing.
+    const buffer = Buffer.alloc(bytes.length + 7);
     buffer.set(bytes, 7);
     parsePacket(buffer, 7, bytes.length, this.#packet);
     this.flows.packet(id, buffer, 7, this.#packet, { ...plain, state, ...facts }, this.now);

@@ -184,7 +184,7 @@ export class RequestStream {
   }
 
   #keep(head: Uint8Array): void {
-    this.#partial = head.slice();
+    this.#partial = new Uint8Array(head);
   }
 }
 

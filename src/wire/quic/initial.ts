@@ -134,7 +134,7 @@ export class QuicInitial {
       this.#stream = newStream();
     }
     this.#keys = keys;
-    this.#dcid = header.dcid.slice();
+    this.#dcid = new Uint8Array(header.dcid);
     return packet;
   }
 
