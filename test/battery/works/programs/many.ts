@@ -1,0 +1,27 @@
+/** `many.ts URL COUNT FAMILY`: that many connections at once, each held open until all of them have their answer. */
+import { Agent, get } from "node:https";
+
+const [url = "", count = "500", family = "4"] = process.argv.slice(2);
+const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, maxCachedSessions: 0 });
+const outcomes = new Map<string, number>();
+const tell = (outcome: string): void => void outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+await Promise.all(
+  Array.from(
+    { length: Number(count) },
+    (_, i) =>
+      new Promise<void>((resolve) => {
+        const request = get(`${url}${i}`, { agent, family: Number(family) }, (response) => {
+          response.resume().on("end", () => {
+            tell(String(response.statusCode));
+            resolve();
+          });
+        });
+        request.on("error", (error: NodeJS.ErrnoException) => {
+          tell(error.code ?? error.message);
+          resolve();
+        });
+      }),
+  ),
+);
+agent.destroy();
+console.log(JSON.stringify(Object.fromEntries(outcomes)));
