@@ -9,7 +9,7 @@ import { type MessagePort, parentPort, receiveMessageOnPort } from "node:worker_
 import { Aggregator } from "../audit/aggregate.ts";
 import { AddressBook } from "../flow/book.ts";
 import type { Effects, FlowMark, FlowReport, Reset } from "../flow/effects.ts";
-import { FlowEngine } from "../flow/engine.ts";
+import { FlowEngine, type KernelFacts } from "../flow/engine.ts";
 import { ALLOW, BACK, BROADCAST, DENY, INVALID, LOCAL, OUR_BITS, PENDING, stateOf, withState } from "../kernel/mark.ts";
 import { inNamespace } from "../kernel/namespace.ts";
 import { QueueSocket } from "../kernel/nfqueue.ts";
@@ -32,6 +32,12 @@ const tellCount = 256;
 const tellFailures = 10;
 /** Batches judged before messages are looked at again. */
 const batchesPerTurn = 8;
+
+const stateNames = new Map<number, KernelFacts["state"]>([
+  [PENDING, "pending"],
+  [ALLOW, "allow"],
+  [DENY, "deny"],
+]);
 
 class QueueWorker implements Effects {
   readonly #port: MessagePort;
@@ -158,7 +164,7 @@ class QueueWorker implements Effects {
           start,
           this.#packet,
           {
-            state: state === DENY ? "deny" : state === PENDING ? "pending" : "none",
+            state: stateNames.get(state) ?? "none",
             local: (mark & LOCAL) !== 0,
             invalid: (mark & INVALID) !== 0,
             broadcast: (mark & BROADCAST) !== 0,
