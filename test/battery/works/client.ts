@@ -5,7 +5,8 @@ import type { WebReport } from "../../lab/internet/web.ts";
 import type { Expected } from "../../support/record.ts";
 import type { Job } from "../job.ts";
 
-const patience = 60_000;
+/** Long: many stands may share a small machine, and a work is not about time. */
+const patience = 150_000;
 
 /** Its standard output; throws where it fails. */
 export async function output(

@@ -23,6 +23,7 @@ export class Sites {
   readonly #hosting: Hosting;
   readonly #web: Web;
   readonly #report: (sighting: PlaintextSighting) => void;
+  readonly #contexts = new Map<string, Promise<SecureContext>>();
   readonly #servers = new Map<string, Promise<Http2SecureServer>>();
 
   constructor(issuer: CertificateIssuer, hosting: Hosting, web: Web, report: (sighting: PlaintextSighting) => void) {
@@ -75,10 +76,20 @@ export class Sites {
 
   #selector(address: string) {
     return (name: string, done: (error: Error | null, context?: SecureContext) => void): void => {
-      this.#issuer.issue(tenant(this.#hosting, address, name)).then(
-        ({ key, cert }) => done(null, createSecureContext({ key, cert })),
+      this.#context(tenant(this.#hosting, address, name)).then(
+        (context) => done(null, context),
         (error: Error) => done(error),
       );
     };
+  }
+
+  /** Made once for each name: hundreds of clients come at the same time. */
+  #context(name: string): Promise<SecureContext> {
+    let context = this.#contexts.get(name);
+    if (context === undefined) {
+      context = this.#issuer.issue(name).then(({ key, cert }) => createSecureContext({ key, cert }));
+      this.#contexts.set(name, context);
+    }
+    return context;
   }
 }
