@@ -10,7 +10,7 @@ import { Aggregator } from "../audit/aggregate.ts";
 import type { JudgedName } from "../detect/names.ts";
 import { AddressBook } from "../flow/book.ts";
 import type { Effects, FlowMark, FlowReport, Reset } from "../flow/effects.ts";
-import { FlowEngine } from "../flow/engine.ts";
+import { FlowEngine, type KernelFacts } from "../flow/engine.ts";
 import {
   ALLOW,
   BACK,
@@ -52,6 +52,12 @@ const tellFailures = 10;
 /** Batches judged before messages are looked at again. */
 const batchesPerTurn = 8;
 
+const stateNames = new Map<number, KernelFacts["state"]>([
+  [PENDING, "pending"],
+  [ALLOW, "allow"],
+  [DENY, "deny"],
+  [QUIC, "quic"],
+]);
 const marks: Readonly<Record<FlowMark, number>> = { pending: PENDING, allow: ALLOW, quic: QUIC };
 
 class QueueWorker implements Effects {
@@ -188,7 +194,7 @@ class QueueWorker implements Effects {
           start,
           this.#packet,
           {
-            state: state === DENY ? "deny" : state === PENDING ? "pending" : state === QUIC ? "quic" : "none",
+            state: stateNames.get(state) ?? "none",
             local: (mark & LOCAL) !== 0,
             invalid: (mark & INVALID) !== 0,
             broadcast: (mark & BROADCAST) !== 0,

@@ -24,8 +24,11 @@ import { Verdicts } from "./verdicts.ts";
 
 /** What the kernel knows about the packet's connection. */
 export interface KernelFacts {
-  /** The state the connection already carries. `quic`: it was let go, and this datagram could begin another one. */
-  state: "none" | "pending" | "deny" | "quic";
+  /**
+   * The state the connection already carries. `quic`: it was let go, and this datagram could begin another one. `allow`: the
+   * packet is a small ICMP error of a client about an allowed UDP flow.
+   */
+  state: "none" | "pending" | "allow" | "deny" | "quic";
   /** The destination is an address of this host. */
   local: boolean;
   /** Connection tracking calls the packet invalid (bad checksum, outside the window, no connection). */
@@ -85,6 +88,7 @@ export class FlowEngine {
     else if (kernel.invalid) this.#invalid(id, packet, kernel);
     else if (packet.transport === "tcp") this.#tcp.packet(id, bytes, start, packet, kernel);
     else if (packet.transport === "udp") this.#udp.packet(id, bytes, start, packet, kernel);
+    else if (packet.transport === "icmp" && kernel.state === "allow") this.#aside(id, packet, kernel);
     else this.#verdicts.atConnect(id, packet, kernel);
   }
 
@@ -139,6 +143,16 @@ export class FlowEngine {
     if (!engine.enforces) return this.#refuseUnread(id, packet, kernel, "forged_source");
     this.#verdicts.report(packet, kernel.local, strictRefusal(engine, "forged_source", "connect"), false);
     this.#effects.drop(id);
+  }
+
+  /**
+   * A client's kernel says that an answer came too late. No attempt to get out, so no event; but what it quotes is for the client
+   * to choose (threat T4), so it goes no further than any other ICMP.
+   */
+  #aside(id: number, packet: Packet, kernel: KernelFacts): void {
+    const decision = this.#verdicts.connect(packet, kernel.local);
+    if (decision.answer !== "not_yet" && decision.passes) this.#effects.accept(id, "allow");
+    else this.#effects.drop(id);
   }
 
   #refuseUnread(id: number, packet: Packet, kernel: KernelFacts, reason: Reason): void {

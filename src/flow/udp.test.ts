@@ -44,6 +44,17 @@ describe("T3: UDP", () => {
     assert.deepEqual(new Set(reasons(on)), new Set(["deny protocol_denied"]));
   });
 
+  test("a client's 'port unreachable' about its own allowed flow is no attempt: it ends here without an event", () => {
+    const error = ip({ source: client, destination: server }, 1, ascii("\x03\x03..late answer"));
+    const on = scene();
+    assert.equal(on.judge(error, { state: "allow" }), "drop");
+    assert.deepEqual(reasons(on), []);
+    assert.equal(on.judge(error), "refuse");
+    const watching = scene(monitored);
+    assert.equal(watching.judge(error, { state: "allow" }), "allow");
+    assert.deepEqual(reasons(watching), []);
+  });
+
   test("that lies about its length, in pieces, or with a source route is dropped", () => {
     const on = scene();
     const short = udp(shared, ascii("0123456789"));

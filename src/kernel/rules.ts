@@ -12,7 +12,8 @@
  *    that path MTU discovery needs. So do datagrams of flows in state QUIC that begin no connection; the others are asked
  *    about. Bare ACKs of pending flows stay pending (where the kernel has the bpf match). Answers to connections this
  *    host itself opened are allowed. All else goes to SALLYPORT-ASK, which tells user space what it
- *    cannot see (LOCAL, BROADCAST, INVALID, and the flow's state so far, never ALLOW) and queues the packet, unless
+ *    cannot see (LOCAL, BROADCAST, INVALID, and the flow's state so far; ALLOW only of an ICMP error
+ *    about such a flow) and queues the packet, unless
  *    its source sends more than one may (`rates.ts`). No `--queue-bypass`: without a listener the packet is dropped.
  *    User space accepts with a mark of state PENDING, ALLOW, QUIC or DENY; the packet goes on with the next *hook*.
  * 2. nat PREROUTING, SALLYPORT-DNS. State DNS is redirected to our DNS firewall, whatever server it was sent to.
@@ -150,6 +151,7 @@ function mangleRules(family: 4 | 6, options: RulesetOptions): TableRules {
     `-m addrtype --dst-type LOCAL ${setFlag(LOCAL)}`,
     `-m addrtype --dst-type ${manyReceivers} ${setFlag(BROADCAST)}`,
     `-m conntrack --ctstate INVALID,UNTRACKED ${setFlag(INVALID)}`,
+    closedPort(family),
     `${connmarked(PENDING)} ${setState(PENDING)}`,
     `${connmarked(DENY)} ${setState(DENY)}`,
     `${connmarked(QUIC)} ${setState(QUIC)}`,
@@ -258,6 +260,19 @@ function neighbourDiscovery(): string[] {
   ];
 }
 
+/**
+ * "Port unreachable" of a client about its own allowed UDP flow: an answer came after its socket was closed, and its kernel
+ * says so (RFC 1122 section 4.1.3.1). That is nobody's attempt to get out, but what it quotes is the client's to choose, so it
+ * is user space's to decide whether it may pass. Larger ones than a kernel makes (RFC 1812 section 4.3.2.3, RFC 4443 section
+ * 2.4) are not told apart from any other ICMP.
+ */
+function closedPort(family: 4 | 6): string {
+  const [type, largest] =
+    family === 4 ? ["-p icmp -m icmp --icmp-type 3/3", 576] : ["-p ipv6-icmp -m icmp6 --icmpv6-type 1/4", 1280];
+  const about = `-m conntrack --ctstate RELATED --ctproto 17 ${connallowed}`;
+  return `${type} -m length --length 0:${largest} ${about} ${setState(ALLOW)}`;
+}
+
 function natRules(options: RulesetOptions): TableRules {
   const redirect = `-j REDIRECT --to-ports ${options.dnsPort}`;
   const chains = new Map([
@@ -279,6 +294,8 @@ function natRules(options: RulesetOptions): TableRules {
 
 function filterRules(family: 4 | 6, options: RulesetOptions): TableRules {
   const prohibited = family === 4 ? "icmp-admin-prohibited" : "icmp6-adm-prohibited";
+  const closed = family === 4 ? "icmp-port-unreachable" : "icmp6-port-unreachable";
+  const unrefused = `-m mark ! --mark ${hex(DENY)}/${hex(STATE_MASK)}`;
   const refuse = [
     `-p tcp ${marked(DENY)} -j REJECT --reject-with tcp-reset`,
     `${marked(DENY)} -j REJECT --reject-with ${prohibited}`,
@@ -302,9 +319,12 @@ function filterRules(family: 4 | 6, options: RulesetOptions): TableRules {
     [
       "SALLYPORT-INPUT",
       [
-        ...accept,
-        // Only what was really redirected: a packet sent straight to the DNS firewall's port is judged like any other.
+        // Only what was really redirected. A packet sent straight to the DNS firewall's port is judged like any other; one that
+        // may pass finds the port closed, as it would be without us.
         `${marked(DNS)} -m conntrack --ctstate DNAT --ctorigdstport 53 -j ACCEPT`,
+        `-p tcp -m tcp --dport ${options.dnsPort} ${unrefused} -j REJECT --reject-with tcp-reset`,
+        `-p udp -m udp --dport ${options.dnsPort} ${unrefused} -j REJECT --reject-with ${closed}`,
+        ...accept,
         ...refuse,
       ],
     ],

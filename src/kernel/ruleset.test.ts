@@ -338,6 +338,9 @@ suite("the ruleset", { timeout: 120_000 }, () => {
       raw.send(icmpError(port, 3, 1, 0), address(addresses[4].server));
       await sleep(100);
       assert.equal(seen.length, before + 2);
+      raw.send(icmpError(port, 3, 3, 0), address(addresses[4].server));
+      await sleep(100);
+      assert.equal(seen.map(({ mark }) => stateOf(mark) === ALLOW).lastIndexOf(true), before + 2);
       // And the refusal of the error is not a refusal of the flow.
       assert.equal(stateOf(flows(lab).find((flow) => flow.original.destinationPort === 7000)!.mark), ALLOW);
     }));

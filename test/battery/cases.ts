@@ -12,6 +12,7 @@ import { quicCases } from "./names/quic.ts";
 import { shownCases } from "./names/shown.ts";
 import { connectionCases } from "./transport/connections.ts";
 import { packetCases } from "./transport/packets.ts";
+import { workCases } from "./works/works.ts";
 
 export function allCases(): Case[] {
   const cases: Case[] = [
@@ -19,6 +20,7 @@ export function allCases(): Case[] {
     ...[...quicCases, ...againCases],
     ...[...questionCases, ...answerCases],
     ...[...packetCases, ...connectionCases],
+    ...workCases,
   ];
   const names = cases.map(caseName);
   const twice = names.find((name, i) => names.indexOf(name) !== i);

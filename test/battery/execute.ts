@@ -18,7 +18,7 @@ export type Happening = {
   /** The event that was asked for. */
   event?: Event;
   expected?: Expected;
-  /** Others recorded meanwhile, of the kind and verdict that was asked for: what the record says instead. */
+  /** Others recorded meanwhile: what the record says instead. Of a work whose event is there: denials. */
   instead: Event[];
   /** Of a work: what it resolved with, as text. */
   outcome?: string;
@@ -81,6 +81,9 @@ async function work(each: Work, job: Job, marker: string, after: string): Promis
     const found = await record.find(happening.expected, after, recordMs);
     if (found === undefined) happening.instead = record.recorded({ kind: "connection" }, after).slice(0, 8);
     else happening.event = found;
+  }
+  if (record !== null && happening.instead.length === 0) {
+    happening.instead = record.recorded({ verdict: "deny" }, after).slice(0, 8);
   }
   return happening;
 }

@@ -4,10 +4,12 @@
  */
 import type { Lab, LabOptions } from "../lab/lab.ts";
 import type { Mode } from "./case.ts";
+import { furnishWorks, worksZone } from "./works/internet.ts";
 
 export const labOptions: LabOptions = {
   quic: true,
   zone: {
+    ...worksZone,
     // The client ngtcp2 takes a name's first address: a name for each family.
     "quic4.example": { records: [{ type: "A", data: "203.0.113.92" }] },
     "quic6.example": { records: [{ type: "AAAA", data: "2001:db8:200::92" }] },
@@ -20,6 +22,7 @@ export async function furnish(lab: Lab): Promise<void> {
   for (const address of ["203.0.113.66", "2001:db8:200::66"]) {
     await lab.internet.listen({ kind: "udp-echo", port: 443, address });
   }
+  await furnishWorks(lab);
 }
 
 /** `mode` is the default's; rules in front of `extra` are what the attempts and works of the battery need. */
@@ -32,13 +35,14 @@ rules:
     to: [allowed.example, private.example, metadata.example, loopback.example, mapped.example, cdn.example,
       rotating.example, v4only.example, v6only.example, big.example, short.example, https.example, mail.example,
       forged.example, moving.example, loop.example, "*.wild.example"]
-  - { name: plain web, to: [plain.example], ports: [80] }
+  - { name: plain web, to: [plain.example, apt.example], ports: [80] }
   - { name: mail, to: ["allowed.example:2525"], protocol: tls }
   - { name: proxy, to: ["proxy.example:3128"], protocol: http }
-  - { name: packages, to: [registry.npm.example] }
+  - { name: packages, to: [registry.npm.example, v4.pypi.example, v6.pypi.example, apt.example] }
   - { name: source, to: [git.example] }
-  - { name: shell, to: [ssh.example], ports: [22] }
-  - { name: streams, to: ["tcp.example:9000,9001"], protocol: tcp }
+  - { name: shell, to: [ssh.example, git-ssh.example], ports: [22] }
+  - { name: streams, to: ["tcp.example:9000,9001,9002"], protocol: tcp }
+  - { name: openssl, to: ["openssl.example:4433,4434,4435"], protocol: tls }
   - { name: datagrams, to: ["udp.example:9100"], protocol: udp }
   - { name: http/3, to: [quic4.example, quic6.example], protocol: quic }
 ${extra}default: { mode: ${mode} }

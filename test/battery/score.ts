@@ -47,9 +47,10 @@ function attackResult(each: Attack, mode: Mode, here: Happening, open: Happening
 
 function workResult(here: Happening, open: Happening, needsEvent: boolean): [Result, string] {
   if (open.failure !== undefined) return ["inconclusive", `with nobody in the way: ${open.failure}`];
-  if (here.failure !== undefined) return ["broken", here.failure];
+  const meanwhile = here.instead.length === 0 ? "" : `\nrecorded meanwhile:\n${insteadText(here.instead)}`;
+  if (here.failure !== undefined) return ["broken", `${here.failure}${meanwhile}`];
   if (here.outcome !== open.outcome) {
-    return ["broken", `another result than with nobody in the way:\n${here.outcome}\n${open.outcome}`];
+    return ["broken", `another result than with nobody in the way:\n${here.outcome}\n${open.outcome}${meanwhile}`];
   }
   if (!needsEvent || here.event !== undefined) return ["works", ""];
   return here.instead.length > 0 ? ["wrong-reason", insteadText(here.instead)] : ["no-event", ""];

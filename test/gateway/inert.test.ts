@@ -145,6 +145,10 @@ async function observe(): Promise<{
     // A port where nothing listens, and an address where nothing answers.
     "curl -sS --max-time 2 http://203.0.113.66:81/; echo $?",
     "curl -sS --max-time 1 http://203.0.113.250/; echo $?",
+    // The port that our DNS firewall listens on is closed, unless it is come to by way of port 53.
+    "echo x | socat -t 2 - UDP4:10.20.1.1:15053 2>&1 | grep -o refused",
+    "echo x | socat -t 2 - TCP6:[fd20:1::1]:15053 2>&1 | grep -o refused",
+    "dig +tries=1 +time=2 +short -p 15053 @10.20.1.1 allowed.example",
     // Time to live is one hop less behind a router, and that router answers when it runs out.
     "ping -t1 -c1 -W2 203.0.113.66 | grep -o 'From [0-9.]*'",
   ];

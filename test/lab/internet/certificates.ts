@@ -80,7 +80,7 @@ export class CertificateIssuer {
     await run("openssl", [
       ...["req", "-x509", "-config", config, "-CA", caFile, "-CAkey", caKey, "-key", leafKey, "-days", "7"],
       ...["-subj", `/CN=${name.slice(0, 64)}`, "-addext", `subjectAltName=${subject}`, "-out", certFile],
-      ...["-addext", "extendedKeyUsage=serverAuth", "-addext", "basicConstraints=critical,CA:FALSE"],
+      ...["-addext", "extendedKeyUsage=serverAuth,clientAuth", "-addext", "basicConstraints=critical,CA:FALSE"],
     ]);
     return { key: await readFile(leafKey), cert: await readFile(certFile), keyFile: leafKey, certFile };
   }

@@ -104,6 +104,11 @@ const hosts: Zone = {
   "quic.example": numbered(92),
   "registry.npm.example": numbered(50),
   "git.example": numbered(51),
+  "pypi.example": numbered(52),
+  "v4.pypi.example": host(["203.0.113.52"], []),
+  "v6.pypi.example": host([], ["2001:db8:200::52"]),
+  "apt.example": numbered(55),
+  "git-ssh.example": numbered(56),
   "resolver.example": host(["203.0.113.54"], ["2001:db8:200::54"]),
   "mail.example": {
     records: [

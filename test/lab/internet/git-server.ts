@@ -20,8 +20,7 @@ export class GitServer {
   }
 
   async answer(request: WebRequest, response: WebResponse, url: URL): Promise<void> {
-    this.#ready ??= this.#createRepository();
-    await this.#ready;
+    await this.repositories();
     const header = (name: string): string => String(request.headers[name] ?? "");
     const child = spawn("git", ["http-backend"], {
       stdio: ["pipe", "pipe", "ignore"],
@@ -47,6 +46,13 @@ export class GitServer {
     const body = await readCgiHeader(child.stdout, response as ServerResponse);
     (response as ServerResponse).write(body);
     await pipeline(child.stdout, response as ServerResponse);
+  }
+
+  /** The folder that holds `repo.git`, which is there when this resolves. */
+  async repositories(): Promise<string> {
+    this.#ready ??= this.#createRepository();
+    await this.#ready;
+    return this.#root;
   }
 
   async #createRepository(): Promise<void> {

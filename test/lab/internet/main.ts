@@ -3,11 +3,14 @@
  * `ip netns exec` with an IPC channel; ends when the channel closes, so it never outlives its lab.
  */
 import { createSocket } from "node:dgram";
+import { AptRepository } from "./apt-repository.ts";
 import { CertificateIssuer } from "./certificates.ts";
 import { DnsServer } from "./dns-server.ts";
 import { GitServer } from "./git-server.ts";
+import { GitShell } from "./git-shell.ts";
 import type { PlaintextSighting } from "./marker-watch.ts";
 import { NpmRegistry } from "./npm-registry.ts";
+import { PipIndex } from "./pip-index.ts";
 import type { Message, Operation, Operations, Request, Start } from "./protocol.ts";
 import { Listeners } from "./services.ts";
 import type { ServiceRequest } from "./services.ts";
@@ -25,6 +28,7 @@ const services: ServiceRequest[] = [
   { kind: "https", port: 8443 },
   { kind: "echo", port: 9000 },
   { kind: "banner", port: 9001 },
+  { kind: "digest", port: 9002 },
 ];
 
 /** UDP has no listener for every address: an answer must leave from the address that was asked. */
@@ -41,8 +45,10 @@ async function start({ directory, zone, hosting, dnsAddresses }: Start): Promise
   const dns = new DnsServer(zone);
   const issuer = new CertificateIssuer(directory);
   const git = new GitServer(directory);
-  const web = new Web({ hosting, dns, registry: new NpmRegistry(), git, report });
-  const listeners = new Listeners({ dns, web, sites: new Sites(issuer, hosting, web, report), report });
+  const shell = new GitShell(directory, git);
+  const packages = { registry: new NpmRegistry(), pip: new PipIndex(), apt: new AptRepository() };
+  const web = new Web({ hosting, dns, git, ...packages, report });
+  const listeners = new Listeners({ dns, web, shell, sites: new Sites(issuer, hosting, web, report), report });
   await Promise.all([
     ...services.map((service) => listeners.open(service)),
     ...dnsAddresses.map((address) => listeners.open({ kind: "dns-udp", port: 53, address })),
@@ -72,6 +78,7 @@ async function start({ directory, zone, hosting, dnsAddresses }: Start): Promise
       const { keyFile, certFile } = await issuer.issue(name);
       return { keyFile, certFile };
     },
+    "git-shell.keys": () => shell.keys(),
     forget: async () => {
       dns.forget();
       web.requests.length = 0;

@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
+import { tar } from "./archives.ts";
 import { end } from "./web.ts";
 import type { WebRequest, WebResponse } from "./web.ts";
 
@@ -43,10 +44,9 @@ export class NpmRegistry {
 function makePackage(name: string, dependencies: Record<string, string>, source: string): Package {
   const manifest = { name, version: "1.0.0", description: "A package of the lab.", main: "index.js", dependencies };
   const tarball = gzipSync(
-    Buffer.concat([
-      tarEntry("package/package.json", `${JSON.stringify(manifest, null, 2)}\n`),
-      tarEntry("package/index.js", source),
-      Buffer.alloc(1024),
+    tar([
+      { path: "package/package.json", data: `${JSON.stringify(manifest, null, 2)}\n` },
+      { path: "package/index.js", data: source },
     ]),
   );
   const dist = {
@@ -56,22 +56,4 @@ function makePackage(name: string, dependencies: Record<string, string>, source:
   };
   const packument = { name, "dist-tags": { latest: "1.0.0" }, versions: { "1.0.0": { ...manifest, dist } } };
   return { name, packument: JSON.stringify(packument), tarball };
-}
-
-/** One file in the ustar format (POSIX.1-1988): a 512-byte header, the data, padding to 512. */
-function tarEntry(path: string, text: string): Buffer {
-  const data = Buffer.from(text);
-  const header = Buffer.alloc(512);
-  const octal = (value: number, width: number): string => `${value.toString(8).padStart(width - 1, "0")}\0`;
-  header.write(path, 0);
-  header.write(octal(0o644, 8), 100);
-  header.write(octal(0, 8), 108);
-  header.write(octal(0, 8), 116);
-  header.write(octal(data.length, 12), 124);
-  header.write(octal(0, 12), 136);
-  header.write("        0", 148);
-  header.write("ustar\x0000", 257);
-  const sum = header.reduce((total, byte) => total + byte, 0);
-  header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
-  return Buffer.concat([header, data, Buffer.alloc((512 - (data.length % 512)) % 512)]);
 }

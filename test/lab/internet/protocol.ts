@@ -3,6 +3,7 @@
  * sends one `Reply` each, `ready` once, and a `sighting` whenever a server reads a marker.
  */
 import type { QueryRecord } from "./dns-server.ts";
+import type { GitShellKeys } from "./git-shell.ts";
 import type { Hosting } from "./hosting.ts";
 import type { PlaintextSighting } from "./marker-watch.ts";
 import type { ServiceRequest } from "./services.ts";
@@ -24,6 +25,8 @@ export type Operations = {
   barrier: { argument: { token: string }; result: null };
   /** Issues a certificate for files-on-disk servers. */
   certificate: { argument: { name: string }; result: { keyFile: string; certFile: string } };
+  /** What a client of git over SSH needs. */
+  "git-shell.keys": { argument: null; result: GitShellKeys };
   forget: { argument: null; result: null };
 };
 

@@ -1,13 +1,15 @@
 /**
- * The lab's plain TCP and UDP servers: echo, a server that speaks first, an SSH banner, a CONNECT proxy, DNS and HTTP on
+ * The lab's plain TCP and UDP servers: echo, a server that speaks first, one that answers at the end, SSH, a CONNECT proxy, DNS and HTTP on
  * any port. `Listeners` also opens more of them at run time.
  */
 import { createSocket } from "node:dgram";
+import { createHash } from "node:crypto";
 import { createServer as createHttpServer } from "node:http";
 import type { IncomingMessage } from "node:http";
 import { connect, createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import type { DnsServer } from "./dns-server.ts";
+import type { GitShell } from "./git-shell.ts";
 import { MarkerWatch } from "./marker-watch.ts";
 import type { PlaintextSighting } from "./marker-watch.ts";
 import { plainAddress } from "./plain-address.ts";
@@ -18,6 +20,7 @@ import type { Web } from "./web.ts";
 export type ServiceKind =
   | "echo"
   | "banner"
+  | "digest"
   | "ssh"
   | "http"
   | "https"
@@ -30,7 +33,7 @@ export type ServiceKind =
 /** TCP kinds listen on every address of the internet; the UDP kinds need one `address`. */
 export type ServiceRequest = { kind: ServiceKind; port: number; address?: string };
 
-type Parts = { dns: DnsServer; sites: Sites; web: Web; report: (sighting: PlaintextSighting) => void };
+type Parts = { dns: DnsServer; sites: Sites; web: Web; shell: GitShell; report: (sighting: PlaintextSighting) => void };
 
 export class Listeners {
   readonly #parts: Parts;
@@ -51,7 +54,7 @@ export class Listeners {
   }
 
   #tcpServer(kind: Exclude<ServiceKind, "dns-udp" | "udp-echo">): Server {
-    const { dns, sites } = this.#parts;
+    const { dns, sites, shell } = this.#parts;
     switch (kind) {
       case "echo":
         return tcp((socket) => void socket.pipe(socket));
@@ -60,8 +63,11 @@ export class Listeners {
           socket.write("220 tcp.example ready\r\n");
           socket.pipe(socket);
         });
+      case "digest":
+        return digestServer();
       case "ssh":
         return tcp((socket) => {
+          if (shell.serves(socket)) return void shell.serve(socket).catch(() => socket.destroy());
           socket.write("SSH-2.0-Lab_1.0\r\n");
           socket.resume();
         });
@@ -120,6 +126,16 @@ function tcp(serve: (socket: Socket) => void): Server {
   return createServer({ noDelay: true }, (socket) => {
     socket.on("error", () => socket.destroy());
     serve(socket);
+  });
+}
+
+/** Reads until the client has no more to send, and only then answers: the digest of what it read. */
+function digestServer(): Server {
+  return createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    const hash = createHash("sha256");
+    socket.on("error", () => socket.destroy());
+    socket.on("data", (chunk) => hash.update(chunk));
+    socket.on("end", () => void setTimeout(() => socket.end(`${hash.digest("hex")}\n`), 300));
   });
 }
 

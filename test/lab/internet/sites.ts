@@ -3,6 +3,7 @@
  * and a certificate for every tenant of that address. A name that the address does not serve gets the default, as on a
  * real shared host.
  */
+import type { IncomingMessage } from "node:http";
 import { createSecureServer } from "node:http2";
 import type { Http2SecureServer } from "node:http2";
 import type { Socket } from "node:net";
@@ -15,12 +16,14 @@ import { MarkerWatch } from "./marker-watch.ts";
 import type { PlaintextSighting } from "./marker-watch.ts";
 import { plainAddress } from "./plain-address.ts";
 import type { Web } from "./web.ts";
+import { echoWebSocket } from "./websocket.ts";
 
 export class Sites {
   readonly #issuer: CertificateIssuer;
   readonly #hosting: Hosting;
   readonly #web: Web;
   readonly #report: (sighting: PlaintextSighting) => void;
+  readonly #contexts = new Map<string, Promise<SecureContext>>();
   readonly #servers = new Map<string, Promise<Http2SecureServer>>();
 
   constructor(issuer: CertificateIssuer, hosting: Hosting, web: Web, report: (sighting: PlaintextSighting) => void) {
@@ -55,6 +58,11 @@ export class Sites {
     const { key, cert } = await this.#issuer.issue(first);
     const server = createSecureServer({ allowHTTP1: true, key, cert, SNICallback: this.#selector(address) });
     server.on("request", this.#web.listener);
+    server.on("upgrade", (request: IncomingMessage, socket: TLSSocket, head: Buffer) => {
+      const about = { address, port: 443, server: socket.servername || first, where: "websocket" };
+      const watch = new MarkerWatch(about, this.#report);
+      echoWebSocket(request, socket, head, (bytes) => watch.feed(bytes));
+    });
     server.on("sessionError", () => {});
     server.on("tlsClientError", () => {});
     // What is no HTTP still reached us decrypted: the sink must know.
@@ -68,10 +76,20 @@ export class Sites {
 
   #selector(address: string) {
     return (name: string, done: (error: Error | null, context?: SecureContext) => void): void => {
-      this.#issuer.issue(tenant(this.#hosting, address, name)).then(
-        ({ key, cert }) => done(null, createSecureContext({ key, cert })),
+      this.#context(tenant(this.#hosting, address, name)).then(
+        (context) => done(null, context),
         (error: Error) => done(error),
       );
     };
+  }
+
+  /** Made once for each name: hundreds of clients come at the same time. */
+  #context(name: string): Promise<SecureContext> {
+    let context = this.#contexts.get(name);
+    if (context === undefined) {
+      context = this.#issuer.issue(name).then(({ key, cert }) => createSecureContext({ key, cert }));
+      this.#contexts.set(name, context);
+    }
+    return context;
   }
 }

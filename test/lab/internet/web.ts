@@ -1,7 +1,7 @@
 /**
  * What the lab's web servers answer, over HTTP/1.1 and HTTP/2, TLS or not: JSON that says which virtual host of which
- * address answered and what it read, so that a test scores at the far end. Some names serve more: an npm registry, git,
- * DNS over HTTPS.
+ * address answered and what it read, so that a test scores at the far end. Some names serve more: an npm registry, a
+ * Python index, a Debian archive, git, DNS over HTTPS. Every name takes WebSockets.
  *
  *   /bytes/N            N zero bytes                /slow?seconds=S   one byte each 100 ms for S seconds
  *   /status/N           that status code            /redirect?to=URL  302
@@ -12,6 +12,7 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { AptRepository } from "./apt-repository.ts";
 import type { DnsServer } from "./dns-server.ts";
 import type { GitServer } from "./git-server.ts";
 import { tenant } from "./hosting.ts";
@@ -19,6 +20,7 @@ import type { Hosting } from "./hosting.ts";
 import { MarkerWatch } from "./marker-watch.ts";
 import type { PlaintextSighting } from "./marker-watch.ts";
 import type { NpmRegistry } from "./npm-registry.ts";
+import type { PipIndex } from "./pip-index.ts";
 import { plainAddress } from "./plain-address.ts";
 
 export type WebRequest = IncomingMessage | Http2ServerRequest;
@@ -45,6 +47,8 @@ type Services = {
   dns: DnsServer;
   registry: NpmRegistry;
   git: GitServer;
+  pip: PipIndex;
+  apt: AptRepository;
   report: (sighting: PlaintextSighting) => void;
 };
 
@@ -74,6 +78,8 @@ export class Web {
     const url = new URL(report.path, "http://lab.invalid");
     if (report.server === "registry.npm.example") return this.#services.registry.answer(request, response, url);
     if (report.server === "git.example") return this.#services.git.answer(request, response, url);
+    if (/^(v[46]\.)?pypi\.example$/.test(report.server)) return this.#services.pip.answer(request, response, url);
+    if (report.server === "apt.example") return this.#services.apt.answer(request, response, url);
     const body: Buffer[] = [];
     const isDns = url.pathname === "/dns-query";
     for await (const chunk of request as AsyncIterable<Buffer>) {
