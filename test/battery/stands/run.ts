@@ -5,6 +5,7 @@
 import { randomInt } from "node:crypto";
 import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { formatAddress, parseAddress } from "../../../src/address/ip.ts";
 import { deleteNamespace, listNamespaces } from "../../../src/kernel/namespace.ts";
 import { placeOf, type Plan } from "../../../src/run/place.ts";
 import { writePolicy } from "../../gateway/start.ts";
@@ -48,7 +49,7 @@ export async function runStand(mode: Mode): Promise<Stand> {
   const { ino } = statSync(`/run/netns/${host.namespace}`);
   const shown = await runTool("ip", ["-n", namespace, "-o", "-6", "address", "show", "dev", "eth0"]);
   const places = [0, 1, 2, 3].flatMap((slot) => [true, false].map((global) => placeOf(ino, slot, global)));
-  const place = places.find(({ v6 }) => shown.includes(`${v6.command}/`));
+  const place = places.find(({ v6 }) => shown.includes(`${formatAddress(parseAddress(v6.command)!)}/`));
   if (place === undefined) throw new Error(`the run is not where it should be: ${shown}`);
   const of = ({ command: job, inside: nextHop, outside }: Plan) => ({ job, nextHop, outside });
   return {
