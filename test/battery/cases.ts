@@ -10,6 +10,7 @@ import { pieceCases } from "./names/pieces.ts";
 import { protocolCases } from "./names/protocol.ts";
 import { quicCases } from "./names/quic.ts";
 import { shownCases } from "./names/shown.ts";
+import { toolCases } from "./tools.ts";
 import { connectionCases } from "./transport/connections.ts";
 import { packetCases } from "./transport/packets.ts";
 import { workCases } from "./works/works.ts";
@@ -20,7 +21,7 @@ export function allCases(): Case[] {
     ...[...quicCases, ...againCases],
     ...[...questionCases, ...answerCases],
     ...[...packetCases, ...connectionCases],
-    ...workCases,
+    ...[...toolCases, ...workCases],
   ];
   const names = cases.map(caseName);
   const twice = names.find((name, i) => names.indexOf(name) !== i);

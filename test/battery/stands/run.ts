@@ -5,7 +5,6 @@
 import { randomInt } from "node:crypto";
 import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { formatAddress, parseAddress } from "../../../src/address/ip.ts";
 import { deleteNamespace, listNamespaces } from "../../../src/kernel/namespace.ts";
 import { placeOf, type Plan } from "../../../src/run/place.ts";
 import { writePolicy } from "../../gateway/start.ts";

@@ -63,6 +63,8 @@ export class DnsServer {
       bytes: message.length,
     });
     if (query === null) return [encodeFormatError(message)];
+    const delegate = this.zone.entry(query.name)?.delegate;
+    if (delegate !== undefined) return ask(message, delegate);
     const { rcode, answers, entry } = this.zone.resolve(query.name, query.type);
     if (this.zone.takeDrop(entry)) return [];
     if (entry?.delayMs !== undefined) await sleep(entry.delayMs);
@@ -118,6 +120,24 @@ export class DnsServer {
     }
     this.#log.push(query);
   }
+}
+
+/** How long a delegate may take: longer than tunnels hold a question back in wait for something to answer it with. */
+const delegateMs = 10_000;
+
+/** Puts a question to another name server over UDP; no answer is none. */
+function ask(message: Buffer, { address, port }: { address: string; port: number }): Promise<Buffer[]> {
+  const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
+  return new Promise((resolve) => {
+    const end = (answers: Buffer[]): void => {
+      clearTimeout(late);
+      socket.close();
+      resolve(answers);
+    };
+    const late = setTimeout(() => end([]), delegateMs);
+    socket.once("message", (answer) => end([answer])).once("error", () => end([]));
+    socket.send(message, port, address);
+  });
 }
 
 /** A response that a careful resolver does not take: another transaction's, another question's, or no DNS at all. */

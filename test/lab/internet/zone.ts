@@ -29,6 +29,8 @@ export type ZoneEntry = {
   truncate?: boolean;
   /** A forged answer before the true one: wrong transaction, wrong question, or bytes that are not DNS. */
   forge?: "id" | "question" | "garbage";
+  /** Delegated: the question is put to this name server, byte for byte, and its answer is the answer. */
+  delegate?: { address: string; port: number };
 };
 
 export type Zone = Record<string, ZoneEntry>;
