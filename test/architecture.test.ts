@@ -22,6 +22,7 @@ const levels = [
   ["datapath"],
   ["enforcer"],
   ["gateway", "run"],
+  ["simulate"],
   ["cli"],
 ];
 const pureRooms = ["errors.ts", "address", "wire", "policy", "flow"];

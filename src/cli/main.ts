@@ -7,6 +7,7 @@ import { addGatewayCommand } from "./gateway.ts";
 import { addLogsCommand } from "./logs.ts";
 import { addPolicyCommands } from "./policy.ts";
 import { addRunCommand } from "./run.ts";
+import { addSimulateCommand } from "./simulate.ts";
 
 const program = new Command("sallyport")
   .description("A guarded way out for CI jobs: watch, allow what was reviewed, refuse the rest.")
@@ -36,6 +37,7 @@ const summaries: Record<string, string> = {
   flows: "live connections, with their rule and bytes",
   logs: "events, one JSON object a line; logs verify checks the chain",
   policy: "check, test, explain, diff: a policy before it is in force",
+  simulate: "try real exfiltration techniques, safely, and say which got out",
 };
 
 addRunCommand(program);
@@ -43,6 +45,7 @@ addGatewayCommand(program);
 addControlCommands(program);
 addLogsCommand(program);
 addPolicyCommands(program);
+addSimulateCommand(program);
 inherit(program);
 for (const command of program.commands) command.summary(summaries[command.name()] ?? "");
 
