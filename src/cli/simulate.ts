@@ -1,11 +1,15 @@
 /** `sallyport simulate`: the arguments, the exit codes, and what people see of a simulation. */
-import { release } from "node:os";
 import { writeFileSync } from "node:fs";
+import { release } from "node:os";
 import type { Command } from "commander";
 import { SallyportError } from "../errors.ts";
+import type { Result } from "../simulate/judge.ts";
+import type { Circumstances } from "../simulate/outcome.ts";
+import type { Technique } from "../simulate/technique.ts";
 import { version } from "../version.ts";
 import { collect } from "./options.ts";
-import type { Circumstances, Simulation } from "../simulate/outcome.ts";
+import { addSinkCommand } from "./simulate-sink.ts";
+import { tokenOf } from "./simulate-token.ts";
 
 interface SimulateArguments {
   list?: true;
@@ -15,10 +19,16 @@ interface SimulateArguments {
   json?: true;
   acceptInconclusive?: true;
   quiet?: true;
+  live?: true;
+  sink: string[];
+  tokenFile?: string;
+  allowed?: string;
+  allowedHttp?: string;
+  zone?: string;
+  testimony?: string;
+  selfTest?: true;
+  state?: string;
 }
-
-/** How this program is started, for the processes of a simulation. */
-export const program = (): string[] => [process.execPath, "--disable-warning=ExperimentalWarning", process.argv[1]!];
 
 export function addSimulateCommand(parent: Command): void {
   const simulate = parent
@@ -31,9 +41,31 @@ export function addSimulateCommand(parent: Command): void {
     .option("--json", "as JSON")
     .option("--accept-inconclusive", "exit 0 also where something could not be judged")
     .option("-q, --quiet", "no progress")
+    .option("--live", "from here, behind whatever firewall there is, to a sink of yours")
+    .option("--sink <host[:ports]>", "the sink: its name, its addresses (repeatable)", collect, [])
+    .option("--token-file <file>", "the sink's token; or in SALLYPORT_SINK_TOKEN")
+    .option("--allowed <name>", "a name that the firewall allows; shown to the sink as SNI, never contacted")
+    .option("--allowed-http <name>", "the same for Host over plain HTTP")
+    .option("--zone <domain>", "a domain that is delegated to the sink")
+    .option("--testimony <file|url>", "where the sink's testimony is, if it cannot be asked from here")
+    .option("--self-test", "a few refusals, tried here and judged by an enforcer's own record; under 2 s")
+    .option("-s, --state <dir>", "the enforcer's state directory, for --self-test")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  sudo sallyport simulate                                     a range of its own, a policy for demonstration
+  sudo sallyport simulate --policy sallyport.yaml --report simulation.md
+  sallyport simulate --live --sink sink.example.com --token-file token
+  sallyport simulate --self-test --state /var/lib/sallyport
+
+Exit codes: 0 all that should be blocked was, 3 something reached that should not,
+1 something could not be judged (or our failure), 2 usage, 4 the range could not be set up`,
+    )
     .action(async (options: SimulateArguments) => {
       process.exitCode = await run(options);
     });
+  addSinkCommand(simulate);
   simulate
     .command("agent", { hidden: true })
     .argument("<plan>")
@@ -44,6 +76,7 @@ export function addSimulateCommand(parent: Command): void {
 }
 
 async function run(options: SimulateArguments): Promise<number> {
+  if (options.selfTest === true) return selfTest(options);
   const { choose, listJson } = await import("../simulate/catalogue.ts");
   const techniques = choose(options.only);
   if (options.list === true) {
@@ -51,44 +84,79 @@ async function run(options: SimulateArguments): Promise<number> {
     console.log(options.json === true ? JSON.stringify(listJson(techniques)) : listText(techniques));
     return 0;
   }
-  const [{ loadText, loadFile }, { demonstration }, { simulate }] = await Promise.all([
+  if (options.live !== true && options.sink.length > 0) throw new SallyportError("USAGE", "--sink goes with --live.");
+  return stoppable((signal) => (options.live === true ? live : inRange)(options, techniques, signal));
+}
+
+async function inRange(options: SimulateArguments, techniques: readonly Technique[], signal: AbortSignal) {
+  const [{ loadFile, loadText }, { demonstration }, { simulate }] = await Promise.all([
     import("../enforcer/policy-source.ts"),
     import("../simulate/sites.ts"),
     import("../simulate/simulate.ts"),
   ]);
   const policy = options.policy === undefined ? loadText(demonstration, "demonstration") : loadFile(options.policy);
+  const program = [process.execPath, "--disable-warning=ExperimentalWarning", process.argv[1]!];
+  const started = new Date();
+  const results = await simulate({ techniques, policy, program, signal, onProgress: say(options) });
+  const { loaded, file } = policy;
+  const about = { file, hash: loaded.engine.hash, mode: loaded.policy.default.mode };
+  return conclude(options, results, { ...circumstances(started), mode: "range", policy: about, sink: null });
+}
+
+async function live(options: SimulateArguments, techniques: readonly Technique[], signal: AbortSignal) {
+  if (options.sink.length === 0) {
+    throw new SallyportError("USAGE", "--live needs --sink: a server of yours that runs `sallyport simulate sink`.");
+  }
+  if (options.policy !== undefined) {
+    throw new SallyportError("USAGE", "--policy has no meaning with --live: what stands here is what is tried.");
+  }
+  const token = tokenOf(options.tokenFile);
+  if (token === null) throw new SallyportError("USAGE", "--live needs the sink's token: --token-file FILE.");
+  const { simulateLive } = await import("../simulate/live.ts");
+  const { sink, testimony = null, zone = null, allowed: tls = null, allowedHttp: http = null } = options;
+  const started = new Date();
+  const results = await simulateLive({
+    ...{ techniques, sink, token, zone, testimony, signal },
+    allowed: { tls, http },
+    onProgress: say(options),
+  });
+  return conclude(options, results, { ...circumstances(started), mode: "live", policy: null, sink: sink.join(", ") });
+}
+
+async function selfTest(options: SimulateArguments): Promise<number> {
+  if (options.state === undefined) {
+    throw new SallyportError("USAGE", "--self-test needs --state DIR: the enforcer's own record is the only proof.");
+  }
+  const { selfTest } = await import("../simulate/self-test.ts");
+  const result = await selfTest({ state: options.state });
+  if (options.json === true) console.log(JSON.stringify(result));
+  else {
+    for (const { id, held, why } of result.checks) console.log(`${held ? "held" : "NOT HELD"}  ${id}: ${why}`);
+    console.log(`${result.held ? "The enforcer refused all of it" : "Not proven to be enforcing"}, ${result.ms} ms.`);
+  }
+  return result.held ? 0 : 3;
+}
+
+/** Ctrl-C ends a simulation early; what it made is taken away first. */
+async function stoppable(work: (signal: AbortSignal) => Promise<number>): Promise<number> {
+  const codes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
   const stop = new AbortController();
-  const handled = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  let received: (typeof handled)[number] | null = null;
-  const handlers = handled.map((signal) => {
+  let code: number | null = null;
+  const undo = (Object.keys(codes) as (keyof typeof codes)[]).map((signal) => {
     const handle = () => {
-      received ??= signal;
+      code ??= codes[signal];
       stop.abort();
     };
     process.on(signal, handle);
     return () => process.off(signal, handle);
   });
-  const started = new Date();
   try {
-    const results = await simulate({
-      techniques,
-      policy,
-      program: program(),
-      signal: stop.signal,
-      onProgress: say(options),
-    });
-    const { loaded, file } = policy;
-    return await conclude(options, results, {
-      ...circumstances(started),
-      mode: "range",
-      policy: { file, hash: loaded.engine.hash, mode: loaded.policy.default.mode },
-      sink: null,
-    });
+    return await work(stop.signal);
   } catch (error) {
-    if (received === null) throw error;
-    return received === "SIGINT" ? 130 : received === "SIGTERM" ? 143 : 129;
+    if (code === null) throw error;
+    return code;
   } finally {
-    for (const release of handlers) release();
+    for (const each of undo) each();
   }
 }
 
@@ -103,16 +171,12 @@ function circumstances(started: Date): Omit<Circumstances, "mode" | "policy" | "
   return { version, started: started.toISOString(), ended: new Date().toISOString(), machine };
 }
 
-async function conclude(
-  options: SimulateArguments,
-  results: Parameters<typeof import("../simulate/outcome.ts").simulationOf>[1],
-  about: Circumstances,
-): Promise<number> {
+async function conclude(options: SimulateArguments, results: readonly Result[], about: Circumstances): Promise<number> {
   const [{ exitCodeOf, simulationOf }, { simulationMarkdown, simulationText }] = await Promise.all([
     import("../simulate/outcome.ts"),
     import("../simulate/report.ts"),
   ]);
-  const simulation: Simulation = simulationOf(about, results);
+  const simulation = simulationOf(about, results);
   const colour = process.stdout.isTTY && process.env["NO_COLOR"] === undefined;
   console.log(options.json === true ? JSON.stringify(simulation) : simulationText(simulation, colour));
   if (options.report !== undefined) write(options.report, simulationMarkdown(simulation));

@@ -1,31 +1,37 @@
 /**
- * Canaries: what a probe carries in place of a secret. 18 characters: `spc`, seven of chance and eight of a keyed hash, so
- * that a sink which holds the token knows its own probes from noise, and nobody else can make a sighting. A canary is a
- * valid DNS label, upper and lower case are the same, and its length divides by three for base64. Pure but for chance.
+ * Canaries: what a probe carries in place of a secret. 21 characters: `spc`, four that tell the technique, six of chance and
+ * eight of a keyed hash, so that a sink which holds the token knows its own probes from noise, and nobody else can make a
+ * sighting. A canary is a valid DNS label, upper and lower case are the same, and its length divides by three for base64.
+ * Pure but for chance.
  */
-import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 
 const prefix = "spc";
 const alphabet = "abcdefghijklmnopqrstuvwxyz234567";
-const chance = 7;
+const tag = 4;
+const chance = 6;
 const proof = 8;
-/** Characters of a canary. */
-export const canaryLength = prefix.length + chance + proof;
+const canaryLength = prefix.length + tag + chance + proof;
 
 /** A secret that a sink and its clients share. */
 export function newToken(): string {
   return randomBytes(24).toString("base64url");
 }
 
-/** A canary nobody has sent before. */
-export function newCanary(token: string): string {
-  const start = prefix + Array.from(randomBytes(chance), (byte) => alphabet[byte & 31]).join("");
+/** A canary nobody has sent before, for an attempt of a technique. */
+export function newCanary(token: string, technique: string): string {
+  const start = prefix + tagOf(technique) + lettersOf(randomBytes(chance));
   return start + proofOf(token, start);
+}
+
+/** Whether a canary was made for the technique. */
+export function isOfTechnique(canary: string, technique: string): boolean {
+  return canary.startsWith(prefix + tagOf(technique));
 }
 
 /** Whether the text is a canary made with this token. */
 export function isCanary(token: string, text: string): boolean {
-  const start = text.slice(0, prefix.length + chance);
+  const start = text.slice(0, prefix.length + tag + chance);
   if (text.length !== canaryLength || !start.startsWith(prefix)) return false;
   return timingSafeEqual(Buffer.from(proofOf(token, start), "latin1"), Buffer.from(text.slice(start.length), "latin1"));
 }
@@ -37,18 +43,27 @@ export function echoOf(token: string, canary: string): string {
 
 function proofOf(token: string, start: string): string {
   const bytes = createHmac("sha256", token).update(`canary ${start}`).digest();
-  return Array.from(bytes.subarray(0, proof), (byte) => alphabet[byte & 31]).join("");
+  return lettersOf(bytes.subarray(0, proof));
+}
+
+function tagOf(technique: string): string {
+  return lettersOf(createHash("sha256").update(technique).digest().subarray(0, tag));
+}
+
+/** Five bits of each byte. */
+function lettersOf(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => alphabet[byte & 31]).join("");
 }
 
 /** How a canary travelled. */
 export type Form = "plain" | "split" | "hex" | "base64" | "base32";
 
-const plain = /spc[a-z2-7]{15}/gi;
-const hex = /(?:73|53)(?:70|50)(?:63|43)[0-9a-f]{30}/gi;
+const plain = /spc[a-z2-7]{18}/gi;
+const hex = /(?:73|53)(?:70|50)(?:63|43)[0-9a-f]{36}/gi;
 /** `spc` in base64 is `c3Bj`; that once more is `YzNCa`. */
-const base64 = /(?:c3Bj[A-Za-z0-9+/_-]{20}|YzNCa[A-Za-z0-9+/_-]{27})/g;
+const base64 = /(?:c3Bj[A-Za-z0-9+/_-]{24}|YzNCa[A-Za-z0-9+/_-]{33})/g;
 /** The first 20 bits of `spc` in base32 are `onyg`. */
-const base32 = /onyg[a-z2-7]{25}/gi;
+const base32 = /onyg[a-z2-7]{30}/gi;
 
 /**
  * The canaries of this token in a text (bytes as latin1), each with the form it was found in: itself, hex, base64 (also

@@ -2,9 +2,10 @@
  * From facts to a verdict. "Reached" is what a sink saw; "blocked" needs a sink that was there, would have seen it and did
  * not; anything else is inconclusive, and says why. The client's own impression decides nothing. Pure.
  */
-import type { Serving, Testimony } from "./sink/testimony.ts";
+import { isOfTechnique } from "./canary.ts";
+import type { Testimony } from "./sink/testimony.ts";
 import type { Sighting } from "./sink/witness.ts";
-import type { Channel, Denial, Fired, Technique, Verdict } from "./technique.ts";
+import type { Denial, Fired, Technique, Verdict } from "./technique.ts";
 
 export interface Result {
   technique: Technique;
@@ -67,7 +68,10 @@ export interface LiveFacts {
   testimony: Testimony | string;
 }
 
-/** Behind somebody else's firewall: the owner's sink is the only witness. */
+/**
+ * Behind somebody else's firewall: the owner's sink is the only witness. That it saw nothing means something only where it
+ * saw the same technique arrive before, from a machine without the firewall: the control.
+ */
 export function judgeLive({ technique, unmet, canary, fired, echo, testimony }: LiveFacts): Result {
   const saw = fired?.fired === true ? fired.saw : null;
   const sightings = typeof testimony === "string" ? [] : testimony.sightings.filter((each) => each.canary === canary);
@@ -79,25 +83,12 @@ export function judgeLive({ technique, unmet, canary, fired, echo, testimony }: 
   if (fired.echo === echo) return { ...base, verdict: "reached", why: "the sink's own answer came back" };
   if (typeof testimony === "string") return inconclusive(testimony);
   if (testimony.incomplete) return inconclusive("the sink could not look at everything that arrived");
-  const blind = blindFor(technique.channel, testimony.serving);
-  if (blind !== null) return inconclusive(blind);
+  // Without this, a closed port, a zone that nobody delegated or a router on the way would pass for a firewall.
+  if (!testimony.sightings.some((each) => isOfTechnique(each.canary, technique.id))) return inconclusive(noControl);
   return { ...base, verdict: "blocked", why: `the sink was up and saw nothing; the probe saw: ${fired.saw}` };
 }
 
-/** Why this sink would not have seen it, had it arrived; null: it would. */
-function blindFor(channel: Channel, serving: Serving): string | null {
-  switch (channel.kind) {
-    case "dns":
-      return serving.zone === null ? "the sink is no name server of a zone" : null;
-    case "wire":
-      return serving.capture ? null : "the sink captures no packets, so it would not see this";
-    case "udp":
-      return serving.capture || serving.udp.includes(channel.port) ? null : `the sink has no UDP port ${channel.port}`;
-    case "tcp":
-      // A capture sees the data of a connection only if somebody accepts the connection.
-      return serving.tcp.includes(channel.port) ? null : `the sink has no TCP port ${channel.port}`;
-  }
-}
+const noControl = "it never arrived at this sink from anywhere: run it once from a machine without the firewall";
 
 function arrival(sightings: readonly Sighting[]): string {
   const best = sightings.find((each) => each.channel !== "packet") ?? sightings[0]!;

@@ -35,8 +35,8 @@ export interface SimulateOptions {
 }
 
 /** The longest that one pass may take: patience, times the attempts in a row, and the start. */
-const passMs = 60_000;
-const patienceMs = 3_000;
+const passMs = 180_000;
+const patienceMs = 8_000;
 /** A process that outlives its parent sends within this time, and packets arrive. */
 const settleMs = 700;
 
@@ -113,7 +113,7 @@ interface PassOptions {
 async function pass(name: string, range: Range, fit: readonly Technique[], options: PassOptions): Promise<Pass> {
   const { token, sites, v6, program, signal, policy } = options;
   const file = (ending: string) => join(range.folder, `${name}.${ending}`);
-  const canaries = new Map(fit.map(({ id }) => [id, newCanary(token)]));
+  const canaries = new Map(fit.map(({ id }) => [id, newCanary(token, id)]));
   const plan: Plan = {
     results: file("results"),
     shots: fit.map((each) => ({ technique: each.id, shot: shotOf(range, each, canaries.get(each.id)!, sites, v6) })),

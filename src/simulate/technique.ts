@@ -65,7 +65,7 @@ export interface Technique {
   expected: "blocked" | "reached";
   limit?: string;
   needs: readonly Need[];
-  /** Where the canary shows at the sink: what a sink must serve for its silence to mean anything. */
+  /** What a sink has to serve for it to arrive. */
   channel: Channel;
   /** A name or address that only this attempt's events have, where it is not the collector's. */
   marks?: (shot: Shot) => string;

@@ -75,7 +75,7 @@ const later = `
     if (process.ppid === parent && Date.now() - begun < 3000) return;
     clearInterval(timer);
     const socket = require("node:net").connect(80, address, () =>
-      socket.end("POST /late HTTP/1.1\\r\\nHost: " + address + "\\r\\nContent-Length: 18\\r\\n\\r\\n" + canary));
+      socket.end("POST /late HTTP/1.1\\r\\nHost: " + address + "\\r\\nContent-Length: " + canary.length + "\\r\\n\\r\\n" + canary));
     socket.on("error", () => {});
     socket.setTimeout(3000, () => socket.destroy());
   }, 20);`;

@@ -75,10 +75,10 @@ export const names: readonly Technique[] = [
         const bytes = helloRecord({ sni: foreign(shot), canary: shot.canary });
         const socket = connect({ host: address, port: 443, noDelay: true });
         const done = converse(socket, "connect", [bytes.subarray(0, 7)], shot.patience);
-        for (let at = 7; at < bytes.length && !socket.destroyed; at += 40) {
-          await sleep(15);
-          if (socket.writable && !socket.connecting) socket.write(bytes.subarray(at, at + 40));
-          else at -= 40;
+        for (let at = 7; at < bytes.length && !socket.destroyed; at += 80) {
+          await sleep(5);
+          if (socket.writable && !socket.connecting) socket.write(bytes.subarray(at, at + 80));
+          else at -= 80;
         }
         return done;
       }),
