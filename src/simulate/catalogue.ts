@@ -47,7 +47,9 @@ export const notCovered: readonly { class: TechniqueClass; name: string; why: st
 export function choose(ids: readonly string[]): readonly Technique[] {
   for (const id of ids) {
     if (techniques.some((each) => each.id === id)) continue;
-    const near = techniques.map((each) => each.id).toSorted((a, b) => distance(id, a) - distance(id, b));
+    const near = techniques
+      .map((each) => each.id)
+      .toSorted((a, b) => likeness(id, b) - likeness(id, a) || a.length - b.length);
     const hint = `Near: ${near.slice(0, 3).join(", ")}. \`sallyport simulate --list\` has them all.`;
     throw new SallyportError("USAGE", `There is no technique ${JSON.stringify(id)}. ${hint}`, {
       near: near.slice(0, 3),
@@ -61,18 +63,16 @@ export function numberOf(id: string): number {
   return techniques.findIndex((each) => each.id === id);
 }
 
-/** What is left of both after their common pairs of letters: small for words that look alike, whatever their order. */
-function distance(a: string, b: string): number {
-  const pairs = (text: string) => Array.from({ length: text.length - 1 }, (_, i) => text.slice(i, i + 2));
-  const left = pairs(b);
+/** How many pairs of letters of `asked` are in `known`, in whatever order. */
+function likeness(asked: string, known: string): number {
+  let left = known;
   let common = 0;
-  for (const pair of pairs(a)) {
-    const at = left.indexOf(pair);
-    if (at < 0) continue;
-    left.splice(at, 1);
-    common++;
+  for (let i = 0; i + 1 < asked.length; i++) {
+    const pair = asked.slice(i, i + 2);
+    if (left.includes(pair)) common++;
+    left = left.replace(pair, "\0\0");
   }
-  return a.length + b.length - 2 * common;
+  return common;
 }
 
 /** The JSON of `simulate --list --json`. */

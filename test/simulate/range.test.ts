@@ -82,8 +82,10 @@ describe("a simulation in its own range", () => {
   test("a policy with a hole shows it, and only it", async () => {
     writeFileSync(
       file("hole.yaml"),
-      `${demonstration.replace("default:", "")}`.replace("  mode: enforce", "") +
-        "  - { name: hole, to: [203.0.113.0/24], ports: [9100], protocol: udp, reason: test }\ndefault:\n  mode: enforce\n",
+      demonstration.replace(
+        "default:",
+        "  - { name: hole, to: [203.0.113.0/24], ports: [9100], protocol: udp, reason: test }\n\ndefault:",
+      ),
     );
     const only = ["udp-datagram", "udp-datagram-ipv6", "quic-initial"].flatMap((id) => ["--only", id]);
     const { code, stdout } = await simulate(["--policy", file("hole.yaml"), "--quiet", ...only]);

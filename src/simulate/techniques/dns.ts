@@ -82,7 +82,7 @@ export const dnsTechniques: readonly Technique[] = [
     name: "data in a DNS label, over TCP",
     class: "T5",
     attack: ["T1071.004", "T1048.003"],
-    incidents: [{ name: "GHSA-g699-3x6g-wm3g and CVE-2025-47775 (published)", year: 2025 }],
+    incidents: [{ name: "CVE-2025-47775 (published)", year: 2025 }],
     does: "Asks the machine's own resolver over TCP for a name that holds the canary.",
     works: "Filters that read DNS read UDP.",
     expected: "blocked",

@@ -127,10 +127,7 @@ export const http: readonly Technique[] = [
     name: "POST to a webhook or request bin",
     class: "T15",
     attack: ["T1567.004"],
-    incidents: [
-      { name: "Shai-Hulud", year: 2025 },
-      { name: "Ultralytics", year: 2024 },
-    ],
+    incidents: [{ name: "Shai-Hulud", year: 2025 }],
     does: "Posts JSON with the canary in double base64 to a name that stands for a webhook service.",
     works: "The service is well known, so block lists of bad hosts do not have it.",
     expected: "blocked",
@@ -171,10 +168,7 @@ export const http: readonly Technique[] = [
     name: "an allowed name with a typing mistake",
     class: "T3",
     attack: ["T1583.001", "T1036"],
-    incidents: [
-      { name: "Trivy (TeamPCP)", year: 2026 },
-      { name: "Telnyx", year: 2026 },
-    ],
+    incidents: [{ name: "Trivy (TeamPCP)", year: 2026 }],
     does: "Posts to the allowed name with two letters exchanged.",
     works: "A reader of the log overlooks it, and a wide wildcard takes it.",
     expected: "blocked",
