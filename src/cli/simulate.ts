@@ -1,5 +1,5 @@
 /** `sallyport simulate`: the arguments, the exit codes, and what people see of a simulation. */
-import { writeFileSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
 import type { Command } from "commander";
 import { SallyportError } from "../errors.ts";
@@ -28,6 +28,8 @@ interface SimulateArguments {
   testimony?: string;
   selfTest?: true;
   state?: string;
+  /** The report, opened before anything else: as the user behind sudo, and a bad path is known at once. */
+  reportTo?: number;
 }
 
 export function addSimulateCommand(parent: Command): void {
@@ -85,6 +87,13 @@ async function run(options: SimulateArguments): Promise<number> {
     return 0;
   }
   if (options.live !== true && options.sink.length > 0) throw new SallyportError("USAGE", "--sink goes with --live.");
+  if (options.report !== undefined) {
+    const [{ openReport }, { invokingUser }] = await Promise.all([
+      import("../run/folder.ts"),
+      import("../run/user.ts"),
+    ]);
+    options.reportTo = openReport(options.report, invokingUser(process.env));
+  }
   return stoppable((signal) => (options.live === true ? live : inRange)(options, techniques, signal));
 }
 
@@ -110,17 +119,26 @@ async function live(options: SimulateArguments, techniques: readonly Technique[]
   if (options.policy !== undefined) {
     throw new SallyportError("USAGE", "--policy has no meaning with --live: what stands here is what is tried.");
   }
+  // What only a range can try is left out, unless it was asked for by its id: then it is said to be inconclusive.
+  const isAsked = options.only.length > 0;
+  const tried = techniques.filter(({ needs }) => isAsked || !needs.includes("range"));
   const token = tokenOf(options.tokenFile);
   if (token === null) throw new SallyportError("USAGE", "--live needs the sink's token: --token-file FILE.");
   const { simulateLive } = await import("../simulate/live.ts");
   const { sink, testimony = null, zone = null, allowed: tls = null, allowedHttp: http = null } = options;
   const started = new Date();
   const results = await simulateLive({
-    ...{ techniques, sink, token, zone, testimony, signal },
+    ...{ techniques: tried, sink, token, zone, testimony, signal },
     allowed: { tls, http },
     onProgress: say(options),
   });
-  return conclude(options, results, { ...circumstances(started), mode: "live", policy: null, sink: sink.join(", ") });
+  const about = { ...circumstances(started), mode: "live", policy: null, sink: sink.join(", ") } as const;
+  return conclude(
+    options,
+    results,
+    about,
+    techniques.filter((each) => !tried.includes(each)),
+  );
 }
 
 async function selfTest(options: SimulateArguments): Promise<number> {
@@ -171,27 +189,25 @@ function circumstances(started: Date): Omit<Circumstances, "mode" | "policy" | "
   return { version, started: started.toISOString(), ended: new Date().toISOString(), machine };
 }
 
-async function conclude(options: SimulateArguments, results: readonly Result[], about: Circumstances): Promise<number> {
+async function conclude(
+  options: SimulateArguments,
+  results: readonly Result[],
+  about: Circumstances,
+  leftOut: readonly Technique[] = [],
+): Promise<number> {
   const [{ exitCodeOf, simulationOf }, { simulationMarkdown, simulationText }] = await Promise.all([
     import("../simulate/outcome.ts"),
     import("../simulate/report.ts"),
   ]);
-  const simulation = simulationOf(about, results);
+  const simulation = simulationOf(about, results, leftOut);
   const colour = process.stdout.isTTY && process.env["NO_COLOR"] === undefined;
   console.log(options.json === true ? JSON.stringify(simulation) : simulationText(simulation, colour));
-  if (options.report !== undefined) write(options.report, simulationMarkdown(simulation));
-  return exitCodeOf(simulation, options.acceptInconclusive === true);
-}
-
-function write(file: string, text: string): void {
-  try {
-    writeFileSync(file, text);
-  } catch (error) {
-    throw new SallyportError(
-      "USAGE",
-      `The report cannot be written to ${file}: ${(error as Error).message}.`,
-      {},
-      error,
-    );
+  if (options.reportTo !== undefined) {
+    const bytes = Buffer.from(simulationMarkdown(simulation));
+    writeFileSync(options.reportTo, bytes);
+    // A pipe or a terminal has no length to cut.
+    if (fstatSync(options.reportTo).isFile()) ftruncateSync(options.reportTo, bytes.length);
+    closeSync(options.reportTo);
   }
+  return exitCodeOf(simulation, options.acceptInconclusive === true);
 }

@@ -36,7 +36,7 @@ export async function contactSink(at: SinkAddress, ports: readonly number[], tok
   if (contact !== undefined) return contact;
   const stranger = ways.find((_, i) => found[i] === "stranger");
   if (stranger === undefined) return null;
-  const text = `The server at ${stranger.address} port ${stranger.port} does not hold the token; nothing was sent to it.`;
+  const text = `The server at ${stranger.address} port ${stranger.port} does not hold the token; no probe was sent to it.`;
   throw new SallyportError("NOT_YOUR_SINK", text, { address: stranger.address, port: stranger.port });
 }
 
@@ -56,21 +56,24 @@ async function hello(way: Omit<Contact, "sink">, token: string): Promise<Contact
 
 /** The sink's word of now, or why it does not come. */
 export async function fetchTestimony(contact: Contact, token: string): Promise<Testimony | string> {
-  const answer = await ask(contact, "testimony", randomBytes(16).toString("hex"), token);
-  return answer === null ? "no answer" : verify(token, answer);
+  const nonce = randomBytes(16).toString("hex");
+  const answer = await ask(contact, "testimony", nonce, token);
+  const said = answer === null ? "no answer" : verify(token, answer);
+  return typeof said === "string" || said.nonce === nonce ? said : "it answers another question";
 }
 
-/** From a file, or an address of the web. */
-export async function readTestimony(place: string, token: string): Promise<Testimony | string> {
+/** From a file, or an address of the web. `unread`: it cannot be had now. A text alone: it can, and is worth nothing. */
+export async function readTestimony(place: string, token: string): Promise<Testimony | string | { unread: string }> {
+  let text: string;
   try {
     const isWeb = /^https?:/.test(place);
-    const text = isWeb
+    text = isWeb
       ? await (await fetch(place, { signal: AbortSignal.timeout(timeoutMs) })).text()
       : readFileSync(place, "utf8");
-    return verify(token, text);
   } catch (error) {
-    return (error as Error).message;
+    return { unread: (error as Error).message };
   }
+  return verify(token, text);
 }
 
 /** One control request; null where there is no HTTP answer. */

@@ -20,6 +20,7 @@ function testimony(canaries: string[], more: Partial<Unsigned> = {}): Testimony 
     sink: "s",
     since: "2026-01-01T00:00:00.000Z",
     until: "2026-01-01T01:00:00.000Z",
+    nonce: null,
     serving: { tcp: [], udp: [], zone: null, capture: true },
     sightings: canaries.map((canary) => ({ canary, form: "plain", channel: "udp", where: "203.0.113.1:9100", at: "" })),
     incomplete: false,

@@ -48,7 +48,8 @@ const settleMs = 1_000;
 const leftBehindMs = 4_000;
 /** How far the sink's clock and ours may be apart, where times have to be compared. */
 const slackMs = 5_000;
-const testimonyWaitMs = 30_000;
+/** A sink writes its file every second. */
+const testimonyWaitMs = 15_000;
 
 /** Throws USAGE, NOT_YOUR_SINK. */
 export async function simulateLive(options: LiveOptions): Promise<Result[]> {
@@ -105,6 +106,9 @@ async function locate(words: readonly string[]): Promise<SinkAddress> {
     const host = match?.[1] ?? match?.[2];
     if (host === undefined) throw new SallyportError("USAGE", `--sink ${word} is no HOST[:PORTS].`);
     if (match?.[3] !== undefined) sink.ports = match[3].split(",").map(Number);
+    if (sink.ports?.some((port) => port < 1 || port > 65_535) === true) {
+      throw new SallyportError("USAGE", `--sink ${word} has a port that is none.`);
+    }
     const address = parseAddress(host);
     if (address === null) sink.name = host.toLowerCase();
     else if (address.length === 4) sink.v4 = host;
@@ -151,8 +155,9 @@ async function obtain(
   for (const end = Date.now() + testimonyWaitMs; Date.now() < end; await sleep(500)) {
     signal?.throwIfAborted();
     const said = await readTestimony(testimony, token);
-    why = typeof said === "string" ? said : covers(said, begun, ended);
-    if (why === "" && typeof said !== "string") return said;
+    if (typeof said === "string") return `the testimony proves nothing: ${said}`;
+    why = "unread" in said ? said.unread : covers(said, begun, ended);
+    if (why === "" && !("unread" in said)) return said;
   }
   return `the testimony proves nothing: ${why}`;
 }

@@ -4,7 +4,7 @@
  */
 import { notCovered } from "./catalogue.ts";
 import { asExpected, type Result } from "./judge.ts";
-import type { Verdict } from "./technique.ts";
+import type { Technique, Verdict } from "./technique.ts";
 
 /** Where and when; the caller knows. */
 export interface Circumstances {
@@ -30,7 +30,12 @@ export interface Simulation extends Circumstances {
 /** One technique's row. */
 export type Row = ReturnType<typeof rowOf>;
 
-export function simulationOf(circumstances: Circumstances, results: readonly Result[]): Simulation {
+/** `leftOut` are techniques that this mode never tries. */
+export function simulationOf(
+  circumstances: Circumstances,
+  results: readonly Result[],
+  leftOut: readonly Technique[] = [],
+): Simulation {
   const count = (verdict: Verdict) => results.filter((each) => each.verdict === verdict).length;
   const are = (value: boolean) => results.filter((each) => asExpected(each) === value).length;
   return {
@@ -45,7 +50,10 @@ export function simulationOf(circumstances: Circumstances, results: readonly Res
       unexpected: are(false),
     },
     techniques: results.map(rowOf),
-    not_covered: notCovered,
+    not_covered: [
+      ...notCovered,
+      ...leftOut.map(({ class: of, name }) => ({ class: of, name, why: "Only in a range of its own, not live." })),
+    ],
   };
 }
 

@@ -41,7 +41,7 @@ function sums({ summary, techniques, not_covered: open }: Simulation): string[] 
       : [`Reached, and should have been blocked: ${breaches.map((row) => row.id).join(", ")}.`]),
     ...(known.length === 0 ? [] : [`Reached, as said in the catalogue: ${known.map((row) => row.id).join(", ")}.`]),
     ...(summary.inconclusive === 0 ? [] : ["An inconclusive technique shows nothing; it is never counted as blocked."]),
-    `Not covered by any probe: ${open.map((each) => each.name).join("; ")}.`,
+    `Not covered here: ${open.map((each) => each.name).join("; ")}.`,
   ];
 }
 

@@ -36,6 +36,7 @@ export interface SimulateOptions {
 
 /** The longest that one pass may take: patience, times the attempts in a row, and the start. */
 const passMs = 180_000;
+const stopMs = 20_000;
 const patienceMs = 8_000;
 /** A process that outlives its parent sends within this time, and packets arrive. */
 const settleMs = 700;
@@ -112,6 +113,7 @@ interface PassOptions {
 
 async function pass(name: string, range: Range, fit: readonly Technique[], options: PassOptions): Promise<Pass> {
   const { token, sites, v6, program, signal, policy } = options;
+  signal?.throwIfAborted();
   const file = (ending: string) => join(range.folder, `${name}.${ending}`);
   const canaries = new Map(fit.map(({ id }) => [id, newCanary(token, id)]));
   const plan: Plan = {
@@ -136,10 +138,13 @@ async function pass(name: string, range: Range, fit: readonly Technique[], optio
 async function finish(child: ChildProcess, isGuarded: boolean, signal: AbortSignal | undefined): Promise<void> {
   let stderr = "";
   child.stderr!.setEncoding("utf8").on("data", (text: string) => (stderr = (stderr + text).slice(-4_000)));
-  const stop = () => child.kill("SIGTERM");
+  let hard: NodeJS.Timeout | undefined;
+  const stop = () => {
+    child.kill("SIGTERM");
+    hard ??= setTimeout(() => child.kill("SIGKILL"), stopMs);
+  };
   signal?.addEventListener("abort", stop);
   const late = setTimeout(stop, passMs);
-  const hard = setTimeout(() => child.kill("SIGKILL"), passMs + 10_000);
   try {
     const code = await new Promise<number | null>((resolve, reject) => {
       child.once("error", reject);

@@ -1,6 +1,7 @@
 /** The sink of a range as a process in its world, told what to serve and asked what it saw over Node's own channel. */
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { SallyportError } from "../../errors.ts";
 import { techniques } from "../catalogue.ts";
 import { Sink } from "../sink/sink.ts";
 import { type Testimony, verify } from "../sink/testimony.ts";
@@ -35,6 +36,13 @@ export async function serveRange(): Promise<void> {
   }
 }
 
+/** For a machine that is very busy. */
+const answerMs = 60_000;
+
+function place(why: string): SallyportError {
+  return new SallyportError("PLACE", `The range has no sink: ${why}.`);
+}
+
 /** This process's end. */
 export class FarEnd {
   readonly #child: ChildProcess;
@@ -50,9 +58,11 @@ export class FarEnd {
     const end = new FarEnd(child, order.token);
     const ready = end.#next();
     child.send(order);
-    const answer = await ready;
-    if ("failed" in answer) throw new Error(`the sink could not start: ${answer.failed}`);
-    if ("ready" in answer && answer.ready.length > 0) throw new Error(`the sink lacks ${answer.ready.join("; ")}`);
+    const answer = await ready.catch((error: Error) => {
+      throw place(error.message);
+    });
+    if ("failed" in answer) throw place(`it could not start: ${answer.failed}`);
+    if ("ready" in answer && answer.ready.length > 0) throw place(`it lacks ${answer.ready.join("; ")}`);
     return end;
   }
 
@@ -81,7 +91,7 @@ export class FarEnd {
       };
       const take = (message: unknown) => end(() => resolve(message as Answer));
       const gone = () => end(() => reject(new Error("the sink is gone")));
-      const timer = setTimeout(() => end(() => reject(new Error("the sink does not answer"))), 20_000);
+      const timer = setTimeout(() => end(() => reject(new Error("the sink does not answer"))), answerMs);
       child.once("message", take);
       child.once("exit", gone);
       child.once("error", gone);

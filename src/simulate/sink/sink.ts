@@ -77,13 +77,14 @@ export class Sink {
   }
 
   /** What was seen until now, signed. */
-  testimony(): Testimony {
+  testimony(nonce: string | null = null): Testimony {
     this.#capture?.drain((packet) => this.#witness.seePacket(packet));
     return sign(this.#token, {
       schema: "sallyport.testimony/1",
       sink: this.id,
       since: this.#since,
       until: new Date().toISOString(),
+      nonce,
       serving: this.serving,
       sightings: this.#witness.sightings(),
       incomplete: this.#witness.overflowed || (this.#capture?.dropped() ?? 0) > 0,
@@ -130,7 +131,7 @@ export class Sink {
       const answer = proofOf(this.#token, "sink", `${asked.nonce} ${this.id}`);
       return JSON.stringify({ sink: this.id, answer, serving: this.serving });
     }
-    return purpose === "testimony" ? JSON.stringify(this.testimony()) : null;
+    return purpose === "testimony" ? JSON.stringify(this.testimony(asked.nonce)) : null;
   }
 }
 

@@ -22,6 +22,8 @@ export interface Testimony {
   /** RFC 3339: up since, and when this was said. */
   since: string;
   until: string;
+  /** Of the question that it answers; null in a file. An old answer, played back, has another. */
+  nonce: string | null;
   serving: Serving;
   sightings: Sighting[];
   /** Something arrived that could not be looked at. */
