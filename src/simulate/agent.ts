@@ -16,7 +16,7 @@ export interface Plan {
 export type Outcome = { technique: string } & Fired;
 
 /** How many attempts are under way at once: few where a firewall and a sink share the machine. */
-const usualAtOnce = 12;
+const usualAtOnce = 8;
 
 export async function runPlan(file: string): Promise<void> {
   const plan = JSON.parse(readFileSync(file, "utf8")) as Plan;
