@@ -1,6 +1,6 @@
 /**
  * Writes the documents that say what the code already says: the policy reference and JSON Schema from the schema the
- * loader uses, the reason codes, the error codes. `--check` writes nothing and fails where a document is stale; `npm test`
+ * loader uses, the reason codes, the error codes, the simulator's techniques. `--check` writes nothing and fails where a document is stale; `npm test`
  * runs it so. Called by `npm run docs`.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -8,12 +8,14 @@ import { fileURLToPath } from "node:url";
 import { errorCodesPage } from "./docs/error-codes.ts";
 import { policyReferencePage, policySchemaFile } from "./docs/policy-reference.ts";
 import { reasonCodesPage } from "./docs/reason-codes.ts";
+import { techniquesPage } from "./docs/techniques.ts";
 
 const documents: Record<string, string> = {
   "docs/error-codes.md": errorCodesPage(),
   "docs/policy-reference.md": policyReferencePage(),
   "docs/policy.schema.json": policySchemaFile(),
   "docs/reason-codes.md": reasonCodesPage(),
+  "docs/techniques.md": techniquesPage(),
 };
 
 const check = process.argv.includes("--check");

@@ -27,6 +27,14 @@ export const errorTable = {
   NOT_RUNNING: { exit: 1, help: "No Sallyport answers in this state directory; start one or check --state." },
   RECORD_UNREADABLE: { exit: 2, help: "Check the path and the permissions of the state directory; --state names it." },
   CHAIN_BROKEN: { exit: 1, help: "The record was edited, cut or reordered at the place named." },
+  SIMULATION_FAILED: {
+    exit: 1,
+    help: "The simulation could not be finished, so it says nothing about the firewall; the text says what broke.",
+  },
+  NOT_YOUR_SINK: {
+    exit: 4,
+    help: "Start `sallyport simulate sink` on a server of yours and give the token it prints; nothing else is ever probed.",
+  },
   INTERNAL: { exit: 1, help: "This is a defect of ours; please report it with the text above." },
 } as const;
 

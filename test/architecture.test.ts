@@ -23,6 +23,7 @@ const levels = [
   ["datapath"],
   ["enforcer"],
   ["gateway", "run"],
+  ["simulate"],
   ["cli"],
 ];
 const pureRooms = ["errors.ts", "address", "wire", "policy", "flow", "detect"];

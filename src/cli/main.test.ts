@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { describe, test } from "node:test";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const commands = ["run", "gateway", "status", "reload", "flows", "logs", "policy"];
+const commands = ["run", "gateway", "status", "reload", "flows", "logs", "policy", "simulate"];
 
 function sallyport(...args: string[]): { code: number | null; stdout: string; stderr: string } {
   const { status, stdout, stderr } = spawnSync(`${root}sallyport`, args, {
@@ -63,6 +63,8 @@ describe("the command line", () => {
       ["logs"],
       ["logs", "verify"],
       ["policy", "check"],
+      ["simulate", "--live"],
+      ["simulate", "--only", "frobnicate"],
     ]) {
       const { code, stdout, stderr } = sallyport(...args);
       assert.equal(code, 2, `${args.join(" ")}: ${stderr}`);

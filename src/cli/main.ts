@@ -7,6 +7,7 @@ import { addGatewayCommand } from "./gateway.ts";
 import { addLogsCommand } from "./logs.ts";
 import { addPolicyCommands } from "./policy.ts";
 import { addRunCommand } from "./run.ts";
+import { addSimulateCommand } from "./simulate.ts";
 
 const program = new Command("sallyport")
   .description("A guarded way out for CI jobs: watch, allow what was reviewed, refuse the rest.")
@@ -19,9 +20,8 @@ const program = new Command("sallyport")
   .addHelpText(
     "after",
     `
-Examples:
-  sudo sallyport run -- npm ci                      watch; ends with a policy
-  sudo sallyport run --allow pypi.org -- pip download requests        enforce
+Try: sudo sallyport run -- npm ci                   watch; ends with a policy
+     sudo sallyport run --allow pypi.org -- pip download requests     enforce
 
 Exit codes: 0 fine, 1 our failure, 2 usage or invalid policy, 3 denied under
 --fail-on deny, 4 enforcement could not be set up and nothing was run`,
@@ -36,6 +36,7 @@ const summaries: Record<string, string> = {
   flows: "live connections, with their rule and bytes",
   logs: "events, one JSON object a line; logs verify checks the chain",
   policy: "check, test, explain, diff: a policy before it is in force",
+  simulate: "try real exfiltration techniques, safely, and say which got out",
 };
 
 addRunCommand(program);
@@ -43,6 +44,7 @@ addGatewayCommand(program);
 addControlCommands(program);
 addLogsCommand(program);
 addPolicyCommands(program);
+addSimulateCommand(program);
 inherit(program);
 for (const command of program.commands) command.summary(summaries[command.name()] ?? "");
 

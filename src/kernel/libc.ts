@@ -42,6 +42,7 @@ export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const AF_NETLINK = 16;
+export const AF_PACKET = 17;
 export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
@@ -56,6 +57,8 @@ export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
 export const SO_MARK = 36;
 const SO_NETNS_COOKIE = 71;
+export const SOL_PACKET = 263;
+export const PACKET_STATISTICS = 6;
 export const SOL_IP = 0;
 export const SOL_IPV6 = 41;
 export const IP_HDRINCL = 3;
@@ -192,6 +195,15 @@ export function getsockopt(fd: number, level: number, option: number): number {
   size.writeUInt32LE(4);
   checked(native.getsockopt(fd, level, option, bytes, size), `getsockopt ${level}/${option}`);
   return bytes.readInt32LE();
+}
+
+/** An option that is a structure of `size` bytes. */
+export function getsockoptBytes(fd: number, level: number, option: number, size: number): Buffer {
+  const bytes = Buffer.alloc(size);
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(size);
+  checked(native.getsockopt(fd, level, option, bytes, length), `getsockopt ${level}/${option}`);
+  return bytes;
 }
 
 /**

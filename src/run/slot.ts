@@ -9,7 +9,8 @@ import { lockState, type StateLock } from "../audit/lock.ts";
 import { SallyportError } from "../errors.ts";
 import { networkCookie } from "../kernel/libc.ts";
 
-const root = "/run/sallyport/run";
+/** Where runs keep what they need while they last, a folder for each network namespace they stand in. */
+export const runRoot = "/run/sallyport/run";
 const slots = 256;
 const lockWaitMs = 10_000;
 
@@ -30,7 +31,7 @@ export interface Claimed {
 /** Runs `fn` while no other run on this host claims, releases or changes host settings. Throws STATE_IN_USE after 10 s. */
 export async function exclusively<T>(fn: (registry: Registry) => T | Promise<T>): Promise<T> {
   const { ino: host } = statSync("/proc/thread-self/ns/net");
-  const folder = join(root, String(host));
+  const folder = join(runRoot, String(host));
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   let lock: StateLock | null = null;
   for (const start = Date.now(); lock === null;) {
@@ -123,7 +124,7 @@ function isAlive(file: string): boolean {
  * When a process started, in clock ticks since boot (proc(5), field 22): with the pid it names a process for good. Null
  * where there is none, or one that is dead and only not yet waited for.
  */
-function startOf(pid: number): string | null {
+export function startOf(pid: number): string | null {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "latin1");
     const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");

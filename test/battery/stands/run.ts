@@ -6,6 +6,7 @@ import { randomInt } from "node:crypto";
 import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { deleteNamespace, listNamespaces } from "../../../src/kernel/namespace.ts";
+import { formatAddress, parseAddress } from "../../../src/address/ip.ts";
 import { placeOf, type Plan } from "../../../src/run/place.ts";
 import { writePolicy } from "../../gateway/start.ts";
 import { Lab } from "../../lab/lab.ts";
