@@ -60,7 +60,8 @@ export function judge(context: Judge, bytes: Uint8Array): Judgement {
   }
   const decision = engine.dns({ source, name: asked.host });
   if (!decision.passes) return refuse(context.denyRcode, decision.reason, decision);
-  if (!isForwarded(type)) return refuse(Rcode.REFUSED, "query_type");
+  // A name that would be refused is told as that, whatever its type: as enforcement tells it.
+  if (!isForwarded(type)) return refuse(Rcode.REFUSED, decision.answer === "deny" ? decision.reason : "query_type");
   return { kind: "forward", asked, host: asked.host, decision };
 }
 

@@ -16,7 +16,7 @@ import type { HttpWatch } from "./http-watch.ts";
 import { couldMiss } from "./insertion.ts";
 import { limits } from "./limits.ts";
 import type { Pending, PendingTable } from "./pending.ts";
-import { handshakeOnly, strictRefusal } from "./refusal.ts";
+import { handshakeOnly, strictRefusal, withInvalidName } from "./refusal.ts";
 import type { Verdicts } from "./verdicts.ts";
 
 /** Segments read along of a flow that is not held: each costs another look at all of them. */
@@ -173,8 +173,7 @@ export class Openings {
     };
     let decision = this.#verdicts.name(flow, first.application, shown.name, first.tls?.ech ?? false);
     // A name that is none (an IP literal, two names, NUL) never matches; the record says what was wrong with it.
-    if (first.name.kind === "invalid" && decision.verdict !== "allow")
-      decision = { ...decision, reason: "invalid_name" };
+    if (first.name.kind === "invalid") decision = withInvalidName(decision);
     if (!decision.passes) return this.#endings.refuse(flow, decision, shown, id);
     if (!flow.hold) {
       // What enforcement would follow request by request is read along.

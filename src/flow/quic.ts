@@ -18,7 +18,7 @@ import { nothingShown, type Effects, type Shown } from "./effects.ts";
 import { couldMiss } from "./insertion.ts";
 import { limits } from "./limits.ts";
 import type { Pending, PendingTable } from "./pending.ts";
-import { strictRefusal } from "./refusal.ts";
+import { strictRefusal, withInvalidName } from "./refusal.ts";
 import type { Verdicts } from "./verdicts.ts";
 
 /** What a flow that waits for more datagrams may take: its CRYPTO stream, and another one after a Retry. */
@@ -113,7 +113,7 @@ export class QuicFlows {
     }
     const decision = this.#verdicts.name(flow, "quic", shown.name, hello.ech);
     if (!decision.passes) {
-      return this.#refuse(id, flow, isInvalid ? { ...decision, reason: "invalid_name" } : decision, shown);
+      return this.#refuse(id, flow, isInvalid ? withInvalidName(decision) : decision, shown);
     }
     // The same name again is the same attempt: after a Retry, or with the other version.
     if (flow.reported?.application !== "quic" || flow.reported.name !== shown.name) {

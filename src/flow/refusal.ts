@@ -31,6 +31,12 @@ export function handshakeOnly(engine: Engine): Decision {
   };
 }
 
+/** The same refusal where a name is missed because what stands in its place is none; other reasons say more. */
+export function withInvalidName(decision: Decision): Decision {
+  const isMissed = decision.verdict !== "allow" && decision.reason === "missing_name";
+  return isMissed ? { ...decision, reason: "invalid_name" } : decision;
+}
+
 function refusal(engine: Engine, enforced: boolean, reason: Reason, stage: Stage): Decision {
   return {
     answer: "deny",

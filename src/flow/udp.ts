@@ -15,7 +15,7 @@ import { limits } from "./limits.ts";
 import type { Pending, PendingTable } from "./pending.ts";
 import { beginsNothing, QuicFlows, showQuic, waitingBytes } from "./quic.ts";
 import { Recent } from "./recent.ts";
-import { strictRefusal } from "./refusal.ts";
+import { strictRefusal, withInvalidName } from "./refusal.ts";
 import type { Verdicts } from "./verdicts.ts";
 
 const other: Shown = { ...nothingShown, application: "other" };
@@ -128,7 +128,7 @@ export class UdpFlows {
       case "hello": {
         const { shown, isInvalid } = showQuic(read.hello, flow.segments);
         const decision = this.#verdicts.name(flow, "quic", shown.name, read.hello.ech);
-        return this.#settle(id, flow, isInvalid ? withReason(decision, "invalid_name") : decision, shown);
+        return this.#settle(id, flow, isInvalid ? withInvalidName(decision) : decision, shown);
       }
       // Not before something was let go.
       case "pass":

@@ -11,6 +11,8 @@ export const labOptions: LabOptions = {
   zone: {
     ...worksZone,
     // The client ngtcp2 takes a name's first address: a name for each family.
+    // For what uses up a budget.
+    "*.hoard.example": { records: [{ type: "A", data: "203.0.113.60" }] },
     "quic4.example": { records: [{ type: "A", data: "203.0.113.92" }] },
     "quic6.example": { records: [{ type: "AAAA", data: "2001:db8:200::92" }] },
   },
@@ -34,7 +36,7 @@ rules:
   - name: web
     to: [allowed.example, private.example, metadata.example, loopback.example, mapped.example, cdn.example,
       rotating.example, v4only.example, v6only.example, big.example, short.example, https.example, mail.example,
-      forged.example, moving.example, loop.example, "*.wild.example"]
+      forged.example, moving.example, loop.example, "*.wild.example", "*.hoard.example"]
   - { name: plain web, to: [plain.example, apt.example], ports: [80] }
   - { name: mail, to: ["allowed.example:2525"], protocol: tls }
   - { name: proxy, to: ["proxy.example:3128"], protocol: http }

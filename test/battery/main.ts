@@ -61,10 +61,12 @@ async function main(): Promise<number> {
     fronts: (values.front ?? fronts).map((text) => oneOf(text, fronts)),
     modes: (values.mode ?? modes).map((text) => oneOf(text, modes)),
     families: (values.family ?? ["4", "6"]).map((text) => Number(oneOf(text, ["4", "6"])) as Family),
-    onResult: ({ id, result, evidence }, done, total) =>
-      process.stderr.write(
-        `${String(done).padStart(String(total).length)}/${total} ${result.padEnd(12)} ${id} (${evidence.ms} ms)\n`,
-      ),
+    onResult: (result, done, total) => {
+      const { id, evidence } = result;
+      const count = `${String(done).padStart(String(total).length)}/${total}`;
+      const why = isGood(result.result) ? "" : `${troubles([result]).replace(/^.*\n/, "")}\n`;
+      process.stderr.write(`${count} ${result.result.padEnd(12)} ${id} (${evidence.ms} ms)\n${why}`);
+    },
   });
   const isWell = report.cases.every(({ result }) => isGood(result)) && report.problems.length === 0;
   const seconds = Math.round((performance.now() - started) / 1000);

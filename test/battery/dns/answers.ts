@@ -68,7 +68,7 @@ export const answerCases: Attack[] = [
     variant: "another resolver on another port",
     run: (job, marker) => job.datagram(job.dot(66), 5300, marker),
     refusal: nameless(5300, "udp"),
-    foretold: (job) => refused("default", { ip: job.dot(66), port: 5300, protocol: "udp" }, "name"),
+    foretold: (job) => refused("no_name", { ip: job.dot(66), port: 5300, protocol: "udp" }, "name"),
   },
   {
     kind,
@@ -89,7 +89,7 @@ export const answerCases: Attack[] = [
         `https://${marker}.evil.example/`,
       ),
     refusal: (job) => refused("no_name", { ip: job.otherResolver, port: 443, protocol: "tcp" }),
-    foretold: (job) => refused("missing_name", { ip: job.otherResolver, port: 443 }, "name"),
+    foretold: (job) => refused("no_name", { ip: job.otherResolver, port: 443 }, "name"),
   },
   {
     kind,

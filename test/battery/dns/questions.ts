@@ -85,15 +85,15 @@ export const questionCases: Attack[] = [
     row: "D2",
     variant: "more names under an allowed wildcard than a budget allows",
     run: async (job, marker) => {
-      await job.node(names, [job.resolver, "520", `${marker}.wild.example`], { timeoutMs: 20_000 });
+      await job.node(names, [job.resolver, "520", `${marker}.hoard.example`], { timeoutMs: 20_000 });
     },
     refusal: (_, marker) => ({
       kind: "dns",
       reason: "query_budget",
-      destination: { name: `${marker.toLowerCase()}.wild.example` },
+      destination: { name: `${marker.toLowerCase()}.hoard.example` },
     }),
     // Monitor asks on: the budget is one of what is enforced.
-    foretold: { kind: "dns", verdict: "allow", rule: { name: "web" }, destination: { name: /\.wild\.example$/ } },
+    foretold: { kind: "dns", verdict: "allow", rule: { name: "web" }, destination: { name: /\.hoard\.example$/ } },
     families: [4],
   },
   {
@@ -137,7 +137,7 @@ const { Resolver } = require("dns").promises;
 const resolver = new Resolver({ tries: 1, timeout: 3000 });
 resolver.setServers([server.includes(":") ? "[" + server + "]" : server]);
 let next = 0;
-const lane = async () => { while (next < count) await resolver.resolve4("n" + next++ + "x" + process.pid + ".wild.example").catch(() => {}); };
+const lane = async () => { while (next < count) await resolver.resolve4("n" + next++ + "x" + process.pid + ".hoard.example").catch(() => {}); };
 Promise.all(Array.from({ length: 20 }, lane)).then(() => resolver.resolve4(last)).catch(() => {}).then(() => process.exit());`;
 
 const stream = `

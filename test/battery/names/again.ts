@@ -53,6 +53,6 @@ export const againCases: Attack[] = variants.map(([variant, wrap]) => ({
     const second = wrap(asking(`${marker}.evil.example`, share));
     await job.node(twice, [job.dot(10), hex(asking("allowed.example", new Uint8Array(0))), hex(second)]);
   },
-  refusal: (job, marker) => hello(`${marker.toLowerCase()}.evil.example`)(job),
+  refusal: (job, marker) => hello(`${marker.toLowerCase()}.evil.example`, "host_changed")(job),
   foretold: (job) => ({ ...hello("allowed.example", "rule")(job), ...letGo }),
 }));

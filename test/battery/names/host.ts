@@ -36,7 +36,9 @@ const malformed = (reason: string) => (job: { dot: (n: number) => string }) =>
 export const hostCases: Attack[] = [
   plain("the attacker's Host at an allowed name's address", (marker) => [evil(marker)], request("evil.example")),
   plain("another Host in a second request", (marker) => [good, evil(marker)], request("evil.example", "host_changed")),
-  plain("both requests in one segment", (marker) => [good + evil(marker)], request("evil.example")),
+  plain("both requests in one segment", (marker) => [good + evil(marker)], request("evil.example"), {
+    foretold: request("evil.example", "host_changed"),
+  }),
   plain(
     "the attacker's host in the target, the allowed one in Host",
     (marker) => [`GET http://evil.example/${marker} HTTP/1.1\r\nHost: plain.example\r\n\r\n`],

@@ -205,7 +205,7 @@ export const pieceCases: Attack[] = [
   recorded("in sixteen records", (m) => records(m, ...range(20, m.length, Math.ceil(m.length / 16))), denied),
   recorded("in a record for every byte", (m) => records(m, ...range(1, m.length)), because("too_large")),
   recorded("with an empty record before it", (m) => bytes(22, 3, 1, 0, 0, records(m)), because("malformed")),
-  recorded("with an alert before it", (m) => bytes(21, 3, 1, 0, 2, 1, 0, records(m)), because("not_protocol")),
+  recorded("with an alert before it", (m) => bytes(21, 3, 1, 0, 2, 1, 0, records(m)), because("malformed")),
   recorded(
     "with a change of cipher in the middle",
     (m) => bytes(records(m.subarray(0, 50)), 20, 3, 1, 0, 1, 1, records(m.subarray(50))),

@@ -55,12 +55,8 @@ export const protocolCases: Attack[] = [
     (marker) => bytes(0x80, 28, 1, 3, 0, 0, 3, 0, 0, 0, 16, 0, 0, 0x2f, text(marker)),
     because("not_protocol"),
   ),
-  raw("a TLS alert", (marker) => bytes(21, 3, 3, 0, 18, 1, 0, text(marker)), because("not_protocol")),
-  raw(
-    "TLS application data before any hello",
-    (marker) => bytes(23, 3, 3, 0, 16, text(marker)),
-    because("not_protocol"),
-  ),
+  raw("a TLS alert", (marker) => bytes(21, 3, 3, 0, 18, 1, 0, text(marker)), because("malformed")),
+  raw("TLS application data before any hello", (marker) => bytes(23, 3, 3, 0, 16, text(marker)), because("malformed")),
   raw(
     "a handshake message that is no hello",
     (marker) => bytes(22, 3, 3, 0, 20, 16, 0, 0, 16, text(marker)),

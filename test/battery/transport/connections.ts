@@ -4,7 +4,6 @@ import type { Attack } from "../case.ts";
 import { batteryPolicy } from "../internet.ts";
 import { bracketed } from "../job.ts";
 import { hello, letGo, refused } from "../refusals.ts";
-import { EvilConnection } from "../tcp/evil.ts";
 import { flags, ip, protocols, send, tcp } from "../tcp/raw.ts";
 
 const kind = "attack";
@@ -37,9 +36,9 @@ export const connectionCases: Attack[] = [
   alone("a SYN with data", flags.syn, "syn_data"),
   alone("data in the middle of a connection that never began", flags.psh | flags.ack, "mid_stream"),
   alone("data in a reset", flags.rst | flags.ack, "mid_stream"),
-  alone("data in a segment without flags", 0, "invalid_packet"),
-  alone("data in a SYN+ACK that nobody awaits", flags.syn | flags.ack, "invalid_packet"),
-  alone("data in a SYN that also ends", flags.syn | flags.fin, "invalid_packet"),
+  alone("data in a segment without flags", 0, "mid_stream"),
+  alone("data in a SYN+ACK that nobody awaits", flags.syn | flags.ack, "mid_stream"),
+  alone("data in a SYN that also ends", flags.syn | flags.fin, "mid_stream"),
   alone("data in a FIN of no connection", flags.fin | flags.ack, "mid_stream"),
   {
     kind,
@@ -90,27 +89,6 @@ export const connectionCases: Attack[] = [
       rule: { name: null, tier: 3 },
       destination: { ip: job.dot(10), port: 443 },
     }),
-  },
-  {
-    kind,
-    row: "T7",
-    variant: "data behind a reset of one's own allowed connection",
-    run: async (job, marker) => {
-      await job.resolve("tcp.example");
-      const connection = await EvilConnection.open(job, job.dot(90), 9000);
-      connection.send(0, Buffer.from("hello\n"));
-      await connection.answered();
-      connection.send(6, new Uint8Array(0), flags.rst | flags.ack);
-      await sleep(100);
-      connection.send(6, Buffer.from(marker));
-      await sleep(300);
-    },
-    refusal: (job) => ({
-      kind: "connection",
-      rule: { name: null, tier: 3 },
-      destination: { ip: job.dot(90), port: 9000 },
-    }),
-    unreachable: "the attacker's machine drops its own resets, which its kernel would send as well",
   },
   {
     kind,
@@ -187,6 +165,7 @@ export const connectionCases: Attack[] = [
     variant: "the DNS firewall's own port, without being asked as DNS",
     run: (job, marker) => job.dig(`@${job.nextHop}`, "-p", "15053", `${marker}.evil.example`),
     refusal: (job) => refused("private_address", { ip: job.nextHop, port: 15_053, protocol: "udp" }),
+    foretold: (job) => refused("private_address", { ip: job.nextHop, port: 15_053 }, "name"),
     unreachable: "nothing of the internet has that address",
   },
   ...([4, 6] as const).flatMap((v) =>

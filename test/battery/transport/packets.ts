@@ -28,11 +28,11 @@ const embedded = {
 };
 
 export const packetCases: Attack[] = [
-  bare("an address without a name, port 80", 80, watched("missing_name", 80)),
-  bare("an address without a name, port 443", 443, watched("not_protocol", 443)),
-  bare("an address without a name, port 22", 22, watched("not_protocol", 22)),
-  bare("an address without a name, port 8080", 8080, watched("default", 8080)),
-  bare("an address without a name, port 9001", 9001, watched("default", 9001)),
+  bare("an address without a name, port 80", 80, watched("no_name", 80)),
+  bare("an address without a name, port 443", 443, watched("no_name", 443)),
+  bare("an address without a name, port 22", 22, watched("no_name", 22)),
+  bare("an address without a name, port 8080", 8080, watched("no_name", 8080)),
+  bare("an address without a name, port 9001", 9001, watched("no_name", 9001)),
   {
     kind,
     row: "T1",
@@ -41,7 +41,10 @@ export const packetCases: Attack[] = [
       await job.node(scan, [job.dot(66), marker], { timeoutMs: 15_000 });
     },
     refusal: (job) => refused("no_name", { ip: job.dot(66), port: 3128, protocol: "tcp" }),
-    foretold: (job) => refused("default", { ip: job.dot(66), port: 3128 }, "name"),
+    foretold: (job) => ({
+      ...refused("no_name", { ip: job.dot(66), port: 3128 }, "name"),
+      reason: /^(no_name|closed)$/,
+    }),
   },
   ...Object.entries(embedded).map(([form, address]): Attack => ({
     kind,
@@ -53,7 +56,7 @@ export const packetCases: Attack[] = [
       form === "ISATAP"
         ? refused("no_name", { ip: address, port: 80 })
         : refused("private_address", { ip: address, port: 80 }),
-    foretold: refused(form === "ISATAP" ? "missing_name" : "private_address", { ip: address, port: 80 }, "name"),
+    foretold: refused(form === "ISATAP" ? "no_name" : "private_address", { ip: address, port: 80 }, "name"),
   })),
   {
     kind,
@@ -75,6 +78,7 @@ export const packetCases: Attack[] = [
       job.packet(job.dot(10), 60, Buffer.concat([options, segment]));
     },
     refusal: (job) => refused("syn_data", { ip: job.dot(10), port: 443 }),
+    foretold: (job) => refused("not_protocol", { ip: job.dot(10), port: 443 }, "name"),
   },
   ...[43, 0, 60].map((header): Attack => ({
     kind,
@@ -83,7 +87,7 @@ export const packetCases: Attack[] = [
     families: [6],
     run: async (job, marker) => {
       const udp = Buffer.alloc(8 + marker.length);
-      udp.writeUInt16BE(20_002, 0);
+      udp.writeUInt16BE(20_100 + header, 0);
       udp.writeUInt16BE(9100, 2);
       udp.writeUInt16BE(udp.length, 4);
       udp.write(marker, 8);
@@ -98,12 +102,19 @@ export const packetCases: Attack[] = [
   {
     kind,
     row: "T2",
-    variant: "a link-local address",
+    variant: "our own link-local address",
     families: [6],
-    run: (job, marker) =>
-      job.shell(`printf %s ${marker} | ncat -w 1 -6 "fe80::1%$(ls /sys/class/net | grep -v lo | head -1)" 443`),
-    refusal: { kind: "connection", rule: { name: null, tier: 3 }, destination: { ip: "fe80::1", port: 443 } },
-    unreachable: "a link-local address is on no internet; only whether it is judged can be seen",
+    fronts: ["gateway"],
+    run: async (job, marker) => {
+      const link = job.lab.gateway.inside[0]!;
+      const shown = await job.lab.gateway.exec("ip", ["-o", "-6", "address", "show", "dev", link, "scope", "link"]);
+      const address = /fe80:[0-9a-f:]+/.exec(shown.stdout)?.[0];
+      await job.shell(
+        `printf %s ${marker} | ncat -w 1 -6 "${address}%$(ls /sys/class/net | grep -v lo | head -1)" 443`,
+      );
+    },
+    refusal: { kind: "connection", reason: "private_address", destination: { ip: /^fe80:/, port: 443 } },
+    unreachable: "a link-local address is on no internet",
   },
   ...[9100, 443, 123, 5353, 1194].map((port): Attack => ({
     kind,
@@ -111,7 +122,7 @@ export const packetCases: Attack[] = [
     variant: `a datagram to port ${port}`,
     run: (job, marker) => job.datagram(job.dot(66), port, marker),
     refusal: nameless(port, "udp"),
-    foretold: watched(port === 443 ? "not_protocol" : "default", port, { protocol: "udp" }),
+    foretold: watched("no_name", port, { protocol: "udp" }),
   })),
   {
     kind,
@@ -202,7 +213,7 @@ export const packetCases: Attack[] = [
     run: (job, marker) =>
       job.exec("ncat", ["-u", "--send-only", "-w", "1", job.dot(66), "9100"], { input: "x".repeat(3_500) + marker }),
     refusal: nameless(9100, "udp"),
-    foretold: watched("default", 9100, { protocol: "udp" }),
+    foretold: watched("no_name", 9100, { protocol: "udp" }),
   },
   {
     kind,
