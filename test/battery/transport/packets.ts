@@ -20,6 +20,9 @@ const bare = (variant: string, port: number, foretold: Attack["foretold"]): Atta
   foretold: foretold ?? null,
 });
 
+/** The kernel reassembles before anybody judges, in monitor mode too, and does not say whose the fragments were. */
+const lostFragments = { kind: "connection", verdict: "deny", enforced: true, reason: "fragment" };
+
 const embedded = {
   NAT64: "64:ff9b::a00:5",
   "6to4": "2002:cb00:7142::1",
@@ -228,21 +231,36 @@ export const packetCases: Attack[] = [
     row: "T6",
     variant: "a last fragment without its first",
     families: [4],
+    slow: true,
     run: async (job, marker) => {
-      const segment = tcp({
-        source: job.source,
-        destination: job.dot(66),
-        sourcePort: 20_004,
-        destinationPort: 443,
-        flags: flags.syn,
-        payload: Buffer.from(marker.padEnd(40)),
-      });
-      send(job.machine, job.dot(66), fragments(ip(job.source, job.dot(66), protocols.tcp, segment), 16)[1]);
+      send(job.machine, job.dot(66), fragments(marked(job, marker, 20_004), 24)[1]);
     },
-    refusal: { kind: "connection" },
+    // When the kernel has waited for the others long enough (ipfrag_time).
+    refusal: { ...lostFragments, data: { where: "reassembly", family: 4, timed_out: 1 } },
     unreachable: "the kernel waits for the other fragments, and gives them up",
   },
+  {
+    kind,
+    row: "T6",
+    variant: "fragments that overlap, with other bytes in the same place",
+    families: [4],
+    run: async (job, marker) => {
+      const [first, last] = fragments(marked(job, marker, 20_005), 32);
+      // Over the last 8 bytes of the first.
+      last.writeUInt16BE(24 / 8, 6);
+      send(job.machine, job.dot(66), first, last);
+    },
+    refusal: { ...lostFragments, data: { where: "reassembly", family: 4 } },
+    unreachable: "the kernel gives up a datagram whose fragments overlap",
+  },
 ];
+
+/** A SYN with data. */
+function marked(job: Job, marker: string, sourcePort: number): Buffer {
+  const [source, destination] = [job.source, job.dot(66)];
+  const segment = { source, destination, sourcePort, destinationPort: 443, flags: flags.syn };
+  return ip(source, destination, protocols.tcp, tcp({ ...segment, payload: Buffer.from(marker.padEnd(40)) }));
+}
 
 /** The ICMP checksum; for ICMPv6 with the pseudo-header (RFC 4443 section 2.3). */
 function icmpChecksum(job: Job, destination: string, message: Buffer): void {
