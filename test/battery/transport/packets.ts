@@ -161,16 +161,18 @@ export const packetCases: Attack[] = [
   },
   ...(
     [
-      ["an echo reply that nobody asked for", 0, 129],
-      ["an unreachable message about nothing", 3, 1],
-      ["a too-big message about nothing", 3, 2],
-      ["a timestamp request", 13, 200],
-      ["an unassigned type", 42, 201],
+      ["an echo reply that nobody asked for", 0, 129, [4, 6]],
+      ["an unreachable message about nothing", 3, 1, [4, 6]],
+      ["a too-big message about nothing", 3, 2, [4, 6]],
+      // IPv6 has none; type 200 is for experiments (RFC 4443).
+      ["a timestamp request", 13, 200, [6]],
+      ["an unassigned type", 42, 201, [4, 6]],
     ] as const
-  ).map(([variant, four, six]): Attack => ({
+  ).map(([variant, four, six, untranslated]): Attack => ({
     kind,
     row: "T4",
     variant,
+    untranslated,
     run: async (job, marker) => {
       const message = Buffer.concat([
         Buffer.of(job.v === 4 ? four : six, variant.startsWith("a too") && job.v === 4 ? 4 : 0, 0, 0, 0, 0, 0, 0),
@@ -185,6 +187,7 @@ export const packetCases: Attack[] = [
     kind,
     row: "T5",
     variant: `IP protocol ${protocols[name]}`,
+    ...(name === "sctp" ? { untranslated: [4, 6] } : {}),
     run: async (job, marker) => job.packet(job.dot(66), protocols[name], Buffer.from(`\0\0\0\0${marker}\0\0\0\0`)),
     // The kernel knows SCTP, and that this is none.
     refusal: (job) =>
