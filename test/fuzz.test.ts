@@ -41,6 +41,7 @@ const parsers: Record<string, string> = {
   "src/kernel/netlink.ts: MessageCursor": "conntrack-messages",
   "src/kernel/packet-message.ts: PacketMessages": "nfqueue-messages",
   "src/kernel/queue-statistics.ts: parseQueueStatistics": "kernel-text",
+  "src/kernel/reassembly.ts: parseReassemblyFailures": "kernel-text",
   "src/kernel/ruleset.ts: parseSaved": "kernel-text",
   "src/kernel/tuple.ts: readFlow": "conntrack-messages",
   "src/policy/cases.ts: readCases": "policy-cases",

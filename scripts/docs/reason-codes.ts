@@ -32,7 +32,7 @@ const advice: Record<Reason, string> = {
   forged_source:
     "A machine that claims another's address, or a network behind the gateway that the gateway has no route to: give it one (`ip route get ADDRESS` must name the inside interface).",
   fragment:
-    "Fragments of allowed flows are put together before they get here. What is left over is damaged or hostile.",
+    "Whole datagrams are put together before they get here. What is left over lacks fragments or has some that overlap: a lossy network or an attack on how they are put together. Without source and destination it is a count by the kernel, see docs/events.md.",
   protocol_denied:
     "ICMP needs a rule with `protocol: icmp`. Other IP protocols (GRE, SCTP, ESP) cannot be allowed: they would be tunnels.",
   over_limit: "One source opened too many connections that never showed a name. Other sources are not affected.",

@@ -61,6 +61,7 @@ function statusText(status: Status): string {
     `inside    ${status.inside.join(", ")}; outside ${status.outside ?? "every other interface"}; ruleset ${status.ruleset}`,
     `decisions ${decisions.allowed} allowed, ${decisions.denied} denied, ${decisions.would_deny} would be denied; ${decisions.packets} packets`,
     ...(unread === 0 ? [] : [`unread    ${unread} packets refused unread: more than may be sent to be judged`]),
+    ...(path.fragment_drops === 0 ? [] : [`fragments ${path.fragment_drops} datagrams could not be put together`]),
     `flows     ${flows.live} live, ${flows.undecided} undecided; ${status.bindings} bindings`,
     `dns       ${dns.queries} queries, ${dns.denied} denied, ${dns.cacheHits} from cache, ${dns.upstreamFailures} upstream failures`,
     `record    ${record.seq} events, head ${record.head.slice(0, 12)}`,

@@ -1,14 +1,15 @@
 /**
  * What was refused without anybody having looked at it: more packets than a source or its network may send to be judged, a full
- * queue, a full socket of the DNS firewall. The kernel drops those and only counts them. Every denied attempt is counted in
- * the record (invariant 4), so each look at the kernel's counters becomes an event with how many there were. Whose they were
- * the kernel does not say, only where they came in.
+ * queue, a full socket of the DNS firewall, fragments that make no datagram. The kernel drops those and only counts them. Every
+ * denied attempt is counted in the record (invariant 4), so each look at the kernel's counters becomes an event with how many
+ * there were. Whose they were the kernel does not say, only where they were lost.
  */
 import { existsSync } from "node:fs";
 import { formatTime } from "../audit/clock.ts";
 import type { EventBody } from "../audit/event.ts";
 import { queueStatistics } from "../kernel/nfqueue.ts";
 import { overChain } from "../kernel/rates.ts";
+import { reassemblyFailures } from "../kernel/reassembly.ts";
 import { RuleCounters } from "../kernel/rule-counters.ts";
 import { udpDrops } from "../kernel/socket-drops.ts";
 
@@ -27,6 +28,8 @@ export interface UnjudgedCounts {
   kernel_drops: number;
   /** Because a socket of the DNS firewall was full. */
   dns_drops: number;
+  /** Datagrams that could not be put together from their fragments. */
+  fragment_drops: number;
 }
 
 /** How long losses are a problem of the status after they were last seen, ms. */
@@ -43,11 +46,12 @@ interface Reading {
 }
 
 export class Unjudged {
-  readonly counts: UnjudgedCounts = { over_rate: 0, kernel_drops: 0, dns_drops: 0 };
+  readonly counts: UnjudgedCounts = { over_rate: 0, kernel_drops: 0, dns_drops: 0, fragment_drops: 0 };
   readonly #place: Place;
   readonly #counters = new RuleCounters();
   readonly #families: (4 | 6)[] = existsSync("/proc/sys/net/ipv6") ? [4, 6] : [4];
   readonly #before = new Map<string, number>();
+  readonly #timedOut = new Map<4 | 6, number>();
   #lookedAt = Date.now();
   #lostAt = Number.NEGATIVE_INFINITY;
 
@@ -57,6 +61,8 @@ export class Unjudged {
    */
   constructor(place: Place) {
     this.#place = place;
+    // Counted since the namespace was made, which may be long before us.
+    for (const { id, count } of this.#fragmentReadings()) this.#before.set(id, count);
   }
 
   /** What the kernel counted since the last look, as events. */
@@ -70,12 +76,12 @@ export class Unjudged {
       const more = count >= before ? count - before : count;
       if (more === 0) continue;
       this.counts[kind] += more;
-      if (kind !== "over_rate") this.#lostAt = now;
+      if (mayBeAnybodys[kind]) this.#lostAt = now;
       events.push({
         kind: kind === "dns_drops" ? "dns" : "connection",
         verdict: "deny",
         enforced: true,
-        reason: "over_limit",
+        reason: kind === "fragment_drops" ? "fragment" : "over_limit",
         count: more,
         first,
         last,
@@ -117,12 +123,30 @@ export class Unjudged {
     for (const [id, count] of udpDrops(dnsPort)) {
       readings.push({ kind: "dns_drops", id: `socket ${id}`, count, data: { socket: id } });
     }
-    return readings;
+    return [...readings, ...this.#fragmentReadings()];
+  }
+
+  #fragmentReadings(): Reading[] {
+    return [...reassemblyFailures()].map(([family, { failed, timedOut }]) => {
+      const before = this.#timedOut.get(family) ?? 0;
+      this.#timedOut.set(family, timedOut);
+      const data = { where: "reassembly", family, timed_out: timedOut - before };
+      return { kind: "fragment_drops", id: `reassembly ${family}`, count: failed, data };
+    });
   }
 }
+
+/** Whether a loss can hit packets that nobody objects to. */
+const mayBeAnybodys: Record<Kind, boolean> = {
+  over_rate: false,
+  kernel_drops: true,
+  dns_drops: true,
+  fragment_drops: false,
+};
 
 const messages: Record<Kind, string> = {
   over_rate: "More packets than a source or its network may send to be judged: refused unread.",
   kernel_drops: "More packets than the data path can judge: refused unread.",
   dns_drops: "More DNS queries than can be answered: refused unread.",
+  fragment_drops: "Fragments that are missing others or overlap: dropped unread, in monitor mode too.",
 };

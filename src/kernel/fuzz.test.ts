@@ -10,6 +10,7 @@ import { assertGrowsLinearly } from "../../test/support/work.ts";
 import { AttributeCursor, MessageCursor, NFGEN_HEADER, NLMSG_DONE, NLMSG_ERROR } from "./netlink.ts";
 import { FIELD, FIELDS, MSG_PACKET, PacketMessages, type Kind } from "./packet-message.ts";
 import { parseQueueStatistics } from "./queue-statistics.ts";
+import { parseReassemblyFailures } from "./reassembly.ts";
 import { parseSaved } from "./ruleset.ts";
 import { readFlow } from "./tuple.ts";
 
@@ -228,20 +229,30 @@ const statistics = fc.array(
   { maxLength: 3 },
 );
 
-fuzzTarget<"rules" | "rows" | "nothing">({
+const counters = fc
+  .tuple(
+    fc.constantFrom("Ip: ReasmTimeout ReasmFails B\nIp: 1", "Ip6ReasmTimeout 3\nIp6ReasmFails\t"),
+    fc.constantFrom("0", "7", "-1", "x", "1e9", "9".repeat(30)),
+  )
+  .map((parts) => parts.join(" "));
+
+fuzzTarget<"rules" | "rows" | "count" | "nothing">({
   name: "kernel-text",
   grammar: [
     asBytes(saved.map((lines) => lines.join("\n"))),
     asBytes(statistics.map((rows) => rows.map((row) => row.join(" ")).join("\n"))),
+    asBytes(counters),
   ],
-  outcomes: { rules: true, rows: true, nothing: true },
+  outcomes: { rules: true, rows: true, count: true, nothing: true },
   check: (bytes) => {
     const text = textOf(bytes);
     const rows = parseQueueStatistics(text);
     for (const row of rows) for (const value of Object.values(row)) assert.ok(Number.isFinite(value));
     const tables = parseSaved(text);
     for (const { lines } of tables.values()) for (const line of lines) assert.ok(text.includes(line.split(" ")[0]!));
-    return tables.size > 0 ? "rules" : rows.length > 0 ? "rows" : "nothing";
+    const count = parseReassemblyFailures(text);
+    if (count !== null) for (const value of Object.values(count)) assert.ok(Number.isFinite(value) && value >= 0);
+    return tables.size > 0 ? "rules" : rows.length > 0 ? "rows" : count !== null ? "count" : "nothing";
   },
 });
 

@@ -76,6 +76,16 @@ describe("scoring", () => {
     assert.equal(result("enforce", { event }), "held");
   });
 
+  test("what no address translation carries need not arrive from a run, and must from everywhere else", () => {
+    const of = (front: "gateway" | "run", mode: "enforce" | "monitor", family: 4 | 6, where: string[] = []) =>
+      score({ ...attack, untranslated: [6] }, { front, mode, family }, { ...nothing, event, arrived: where }, arrived)
+        .result;
+    assert.equal(of("run", "monitor", 6), "works");
+    assert.equal(of("run", "monitor", 4), "broken");
+    assert.equal(of("gateway", "monitor", 6), "broken");
+    assert.equal(of("run", "enforce", 6, ["wire"]), "leak");
+  });
+
   test("monitor mode lets it arrive and tells", () => {
     assert.equal(result("monitor", { event }), "broken");
     assert.equal(result("monitor", { event, arrived: ["wire"] }), "works");

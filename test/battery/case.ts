@@ -78,6 +78,11 @@ export type Attack = Common & {
   /** Why nothing can arrive even with nobody in the way; then only the event counts, and that nothing arrived. */
   unreachable?: string;
   /**
+   * The families in which connection tracking makes no connection of it, so that no address translation translates it. A run
+   * stands behind one: there monitor cannot carry it either (docs/limits.md), and only the event counts.
+   */
+  untranslated?: readonly Family[];
+  /**
    * Where the marker is not to be found on the wire (a tunnel encrypts it): how many payload bytes of the attempt reached the
    * far end, and in words where. Zero bytes is held.
    */

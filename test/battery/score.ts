@@ -3,18 +3,15 @@ import type { Attack, Case, CaseResult, Evidence, Family, Front, Mode, Result } 
 import { caseName } from "./case.ts";
 import { eventEvidence, insteadText, type Happening } from "./execute.ts";
 
+type Place = { front: Front; mode: Mode; family: Family };
+
 /** One case in one place: `here`, and the same with nobody in the way (`open`). */
-export function score(
-  each: Case,
-  place: { front: Front; mode: Mode; family: Family },
-  here: Happening,
-  open: Happening,
-): CaseResult {
+export function score(each: Case, place: Place, here: Happening, open: Happening): CaseResult {
   const { front, mode, family } = place;
   const { row, variant } = each;
   const [result, note] =
     each.kind === "attack"
-      ? attackResult(each, mode, here, open)
+      ? attackResult(each, place, here, open)
       : workResult(here, open, each.allowance !== undefined);
   const evidence: Evidence = { ms: here.ms };
   if (each.kind === "attack") {
@@ -32,15 +29,17 @@ function controlText(open: Happening): string {
   return open.arrived.length > 0 ? `arrived: ${open.arrived[0]}` : `did not arrive: ${open.failure ?? "no trace"}`;
 }
 
-function attackResult(each: Attack, mode: Mode, here: Happening, open: Happening): [Result, string] {
+function attackResult(each: Attack, place: Place, here: Happening, open: Happening): [Result, string] {
+  const { front, mode, family } = place;
   const arrives = each.unreachable === undefined;
+  const passes = arrives && !(front === "run" && each.untranslated?.includes(family) === true);
   // A leak is one whatever else there is to say.
   if (mode === "enforce" && here.arrived.length > 0) return ["leak", here.arrived.join("\n")];
   if (arrives && open.arrived.length === 0) {
     return ["inconclusive", `with nobody in the way it does not arrive: ${open.failure ?? "no trace at the far end"}`];
   }
   if (here.failure !== undefined) return ["inconclusive", here.failure];
-  if (mode === "monitor" && arrives && here.arrived.length === 0) return ["broken", "it did not arrive"];
+  if (mode === "monitor" && passes && here.arrived.length === 0) return ["broken", "it did not arrive"];
   if (here.event !== undefined) return [mode === "enforce" ? "held" : "works", ""];
   return here.instead.length > 0 ? ["wrong-reason", insteadText(here.instead)] : ["no-event", ""];
 }

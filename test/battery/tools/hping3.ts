@@ -22,7 +22,9 @@ function hping3(n: number, how: string, args: readonly string[], told: Told = na
   });
 }
 
+/** Packets of no connection. */
 const midStream = (n: number): Told => ({
+  untranslated: [4],
   refusal: (job) => refused("mid_stream", { ip: job.dot(n), port: 443, protocol: "tcp" }),
 });
 

@@ -39,8 +39,8 @@ export type ToolCase = Told & {
   port?: number;
 };
 
-/** What the record must say of a case; `foretold` in monitor mode, where it is another thing. */
-export type Told = { refusal: Refusal; foretold?: Refusal | null };
+/** What the record must say of a case; `foretold` in monitor mode, where it is another thing. `untranslated` is an attack's. */
+export type Told = { refusal: Refusal; foretold?: Refusal | null; untranslated?: readonly Family[] };
 
 /** Reasons that end a connection to an address without a name once its first bytes are known, if they come at all. */
 const anyName = /^(no_name|name_mismatch|missing_name|invalid_name|not_protocol|default|syn_data|closed|timeout)$/;
@@ -65,7 +65,7 @@ function zoneOf(n: number): string {
 }
 
 export function toolCase(tool: ToolCase): Attack {
-  const { variant, n, families, server, client, refusal, foretold, port } = tool;
+  const { variant, n, families, untranslated, server, client, refusal, foretold, port } = tool;
   /** Bytes that were there before, by marker, where the address is another case's too. */
   const before = new Map<string, number>();
   /** Markers, or their like, that the tool says to be through. */
@@ -82,6 +82,7 @@ export function toolCase(tool: ToolCase): Attack {
     row: "tool",
     variant,
     ...(families === undefined ? {} : { families }),
+    ...(untranslated === undefined ? {} : { untranslated }),
     refusal,
     ...(foretold === undefined ? {} : { foretold }),
     run: async (job, marker) => {

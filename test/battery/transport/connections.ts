@@ -12,6 +12,8 @@ const alone = (variant: string, bits: number, reason: string): Attack => ({
   kind,
   row: "T7",
   variant,
+  // A SYN begins a connection; the others belong to none.
+  ...(bits === flags.syn ? {} : { untranslated: [4, 6] }),
   run: async (job, marker) => {
     await job.resolve("allowed.example");
     job.segment(job.dot(10), { destinationPort: 443, flags: bits, payload: Buffer.from(marker.toLowerCase()) });

@@ -20,6 +20,9 @@ const bare = (variant: string, port: number, foretold: Attack["foretold"]): Atta
   foretold: foretold ?? null,
 });
 
+/** The kernel reassembles before anybody judges, in monitor mode too, and does not say whose the fragments were. */
+const lostFragments = { kind: "connection", verdict: "deny", enforced: true, reason: "fragment" };
+
 const embedded = {
   NAT64: "64:ff9b::a00:5",
   "6to4": "2002:cb00:7142::1",
@@ -169,16 +172,18 @@ export const packetCases: Attack[] = [
   },
   ...(
     [
-      ["an echo reply that nobody asked for", 0, 129],
-      ["an unreachable message about nothing", 3, 1],
-      ["a too-big message about nothing", 3, 2],
-      ["a timestamp request", 13, 200],
-      ["an unassigned type", 42, 201],
+      ["an echo reply that nobody asked for", 0, 129, [4, 6]],
+      ["an unreachable message about nothing", 3, 1, [4, 6]],
+      ["a too-big message about nothing", 3, 2, [4, 6]],
+      // IPv6 has none; type 200 is for experiments (RFC 4443).
+      ["a timestamp request", 13, 200, [6]],
+      ["an unassigned type", 42, 201, [4, 6]],
     ] as const
-  ).map(([variant, four, six]): Attack => ({
+  ).map(([variant, four, six, untranslated]): Attack => ({
     kind,
     row: "T4",
     variant,
+    untranslated,
     run: async (job, marker) => {
       const message = Buffer.concat([
         Buffer.of(job.v === 4 ? four : six, variant.startsWith("a too") && job.v === 4 ? 4 : 0, 0, 0, 0, 0, 0, 0),
@@ -193,6 +198,7 @@ export const packetCases: Attack[] = [
     kind,
     row: "T5",
     variant: `IP protocol ${protocols[name]}`,
+    ...(name === "sctp" ? { untranslated: [4, 6] } : {}),
     run: async (job, marker) => job.packet(job.dot(66), protocols[name], Buffer.from(`\0\0\0\0${marker}\0\0\0\0`)),
     // The kernel knows SCTP, and that this is none.
     refusal: (job) =>
@@ -239,21 +245,36 @@ export const packetCases: Attack[] = [
     row: "T6",
     variant: "a last fragment without its first",
     families: [4],
+    slow: true,
     run: async (job, marker) => {
-      const segment = tcp({
-        source: job.source,
-        destination: job.dot(66),
-        sourcePort: 20_004,
-        destinationPort: 443,
-        flags: flags.syn,
-        payload: Buffer.from(marker.padEnd(40)),
-      });
-      send(job.machine, job.dot(66), fragments(ip(job.source, job.dot(66), protocols.tcp, segment), 16)[1]);
+      send(job.machine, job.dot(66), fragments(marked(job, marker, 20_004), 24)[1]);
     },
-    refusal: { kind: "connection" },
+    // When the kernel has waited for the others long enough (ipfrag_time).
+    refusal: { ...lostFragments, data: { where: "reassembly", family: 4, timed_out: 1 } },
     unreachable: "the kernel waits for the other fragments, and gives them up",
   },
+  {
+    kind,
+    row: "T6",
+    variant: "fragments that overlap, with other bytes in the same place",
+    families: [4],
+    run: async (job, marker) => {
+      const [first, last] = fragments(marked(job, marker, 20_005), 32);
+      // Over the last 8 bytes of the first.
+      last.writeUInt16BE(24 / 8, 6);
+      send(job.machine, job.dot(66), first, last);
+    },
+    refusal: { ...lostFragments, data: { where: "reassembly", family: 4 } },
+    unreachable: "the kernel gives up a datagram whose fragments overlap",
+  },
 ];
+
+/** A SYN with data. */
+function marked(job: Job, marker: string, sourcePort: number): Buffer {
+  const [source, destination] = [job.source, job.dot(66)];
+  const segment = { source, destination, sourcePort, destinationPort: 443, flags: flags.syn };
+  return ip(source, destination, protocols.tcp, tcp({ ...segment, payload: Buffer.from(marker.padEnd(40)) }));
+}
 
 /** The ICMP checksum; for ICMPv6 with the pseudo-header (RFC 4443 section 2.3). */
 function icmpChecksum(job: Job, destination: string, message: Buffer): void {
