@@ -11,6 +11,7 @@ import { AttributeCursor, MessageCursor, NFGEN_HEADER, NLMSG_DONE, NLMSG_ERROR }
 import { FIELD, FIELDS, MSG_PACKET, PacketMessages, type Kind } from "./packet-message.ts";
 import { parseQueueStatistics } from "./queue-statistics.ts";
 import { parseSaved } from "./ruleset.ts";
+import { parseUdpDrops } from "./socket-drops.ts";
 import { readFlow } from "./tuple.ts";
 
 /** Attributes as trees: a type, and bytes or attributes. */
@@ -228,19 +229,43 @@ const statistics = fc.array(
   { maxLength: 3 },
 );
 
-fuzzTarget<"rules" | "rows" | "nothing">({
+const socketLines = fc.array(
+  fc
+    .tuple(
+      fc.constantFrom(
+        "0100007F:0035",
+        "00000000:0035",
+        "0100007F:1035",
+        "00000000000000000000000001000000:0035",
+        ":0035",
+      ),
+      fc.array(fc.constantFrom("0", "00000000:00000000", "x", "2"), { minLength: 8, maxLength: 11 }),
+      fc.oneof(fc.nat(0xffff_ffff).map(String), fc.constantFrom("drops", "-1", "1e3", "0x1", "9".repeat(400))),
+    )
+    .map(([local, between, drops]) => ["  12:", local, ...between, drops].join(" ")),
+  { maxLength: 4 },
+);
+
+fuzzTarget<"rules" | "rows" | "drops" | "nothing">({
   name: "kernel-text",
   grammar: [
     asBytes(saved.map((lines) => lines.join("\n"))),
     asBytes(statistics.map((rows) => rows.map((row) => row.join(" ")).join("\n"))),
+    asBytes(socketLines.map((lines) => lines.join("\n"))),
   ],
-  outcomes: { rules: true, rows: true, nothing: true },
+  outcomes: { rules: true, rows: true, drops: true, nothing: true },
   check: (bytes) => {
     const text = textOf(bytes);
     const rows = parseQueueStatistics(text);
     for (const row of rows) for (const value of Object.values(row)) assert.ok(Number.isFinite(value));
     const tables = parseSaved(text);
     for (const { lines } of tables.values()) for (const line of lines) assert.ok(text.includes(line.split(" ")[0]!));
+    const drops = new Map<string, number>();
+    parseUdpDrops(text, 0x35, drops);
+    for (const [local, count] of drops) {
+      assert.ok(Number.isSafeInteger(count) && count >= 0 && local.endsWith(":0035") && text.includes(local));
+    }
+    if (drops.size > 0) return "drops";
     return tables.size > 0 ? "rules" : rows.length > 0 ? "rows" : "nothing";
   },
 });
@@ -262,6 +287,6 @@ test("the work on the kernel's text grows with its length", () => {
     "white space",
     20_000,
     (size) => `${" ".repeat(size)}x`,
-    (text) => parseQueueStatistics(text),
+    (text) => [parseQueueStatistics(text), parseUdpDrops(text, 0x35, new Map())],
   );
 });
