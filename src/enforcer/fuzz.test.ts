@@ -63,6 +63,9 @@ const flowRows = row(
     "rule",
     2,
     now,
+    false,
+    ["rule"],
+    ["b.example"],
   ],
 );
 const snapshot = (schema: string, rows: fc.Arbitrary<unknown>) =>

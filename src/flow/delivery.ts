@@ -100,7 +100,8 @@ export class Deliveries {
     if (packet.payloadLength > 0 && flow.after?.isReading === true) {
       return this.#read(id, flow, flow.after, bytes, start, packet);
     }
-    went(flow, (packet.seq + packet.payloadLength) >>> 0);
+    // A segment far ahead proves nothing about the bytes between.
+    if (((packet.seq - flow.clientNext) | 0) <= 0) went(flow, (packet.seq + packet.payloadLength) >>> 0);
     const isLast = (packet.flags & FIN) !== 0;
     // It must not overtake what fills the gap.
     if (isLast && flow.held.length > 0) return this.#hold(id, flow, packet.seq);

@@ -12,6 +12,7 @@ import { FIELD, FIELDS, MSG_PACKET, PacketMessages, type Kind } from "./packet-m
 import { parseQueueStatistics } from "./queue-statistics.ts";
 import { parseReassemblyFailures } from "./reassembly.ts";
 import { parseSaved } from "./ruleset.ts";
+import { parseUdpDrops } from "./socket-drops.ts";
 import { readFlow } from "./tuple.ts";
 
 /** Attributes as trees: a type, and bytes or attributes. */
@@ -236,14 +237,32 @@ const counters = fc
   )
   .map((parts) => parts.join(" "));
 
-fuzzTarget<"rules" | "rows" | "count" | "nothing">({
+const socketLines = fc.array(
+  fc
+    .tuple(
+      fc.constantFrom(
+        "0100007F:0035",
+        "00000000:0035",
+        "0100007F:1035",
+        "00000000000000000000000001000000:0035",
+        ":0035",
+      ),
+      fc.array(fc.constantFrom("0", "00000000:00000000", "x", "2"), { minLength: 8, maxLength: 11 }),
+      fc.oneof(fc.nat(0xffff_ffff).map(String), fc.constantFrom("drops", "-1", "1e3", "0x1", "9".repeat(400))),
+    )
+    .map(([local, between, drops]) => ["  12:", local, ...between, drops].join(" ")),
+  { maxLength: 4 },
+);
+
+fuzzTarget<"rules" | "rows" | "drops" | "count" | "nothing">({
   name: "kernel-text",
   grammar: [
     asBytes(saved.map((lines) => lines.join("\n"))),
     asBytes(statistics.map((rows) => rows.map((row) => row.join(" ")).join("\n"))),
     asBytes(counters),
+    asBytes(socketLines.map((lines) => lines.join("\n"))),
   ],
-  outcomes: { rules: true, rows: true, count: true, nothing: true },
+  outcomes: { rules: true, rows: true, drops: true, count: true, nothing: true },
   check: (bytes) => {
     const text = textOf(bytes);
     const rows = parseQueueStatistics(text);
@@ -252,6 +271,12 @@ fuzzTarget<"rules" | "rows" | "count" | "nothing">({
     for (const { lines } of tables.values()) for (const line of lines) assert.ok(text.includes(line.split(" ")[0]!));
     const count = parseReassemblyFailures(text);
     if (count !== null) for (const value of Object.values(count)) assert.ok(Number.isFinite(value) && value >= 0);
+    const drops = new Map<string, number>();
+    parseUdpDrops(text, 0x35, drops);
+    for (const [local, count] of drops) {
+      assert.ok(Number.isSafeInteger(count) && count >= 0 && local.endsWith(":0035") && text.includes(local));
+    }
+    if (drops.size > 0) return "drops";
     return tables.size > 0 ? "rules" : rows.length > 0 ? "rows" : count !== null ? "count" : "nothing";
   },
 });
@@ -273,6 +298,6 @@ test("the work on the kernel's text grows with its length", () => {
     "white space",
     20_000,
     (size) => `${" ".repeat(size)}x`,
-    (text) => parseQueueStatistics(text),
+    (text) => [parseQueueStatistics(text), parseUdpDrops(text, 0x35, new Map())],
   );
 });

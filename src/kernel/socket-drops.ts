@@ -17,9 +17,9 @@ export function parseUdpDrops(text: string, port: number, drops: Map<string, num
   for (const line of text.split("\n")) {
     const fields = line.trim().split(/\s+/);
     const local = fields[1];
-    const count = Number(fields[12]);
-    if (local === undefined || !local.endsWith(suffix) || !Number.isInteger(count)) continue;
-    drops.set(local, (drops.get(local) ?? 0) + count);
+    const count = fields[12] ?? "";
+    if (local === undefined || !local.endsWith(suffix) || !/^\d{1,10}$/.test(count)) continue;
+    drops.set(local, (drops.get(local) ?? 0) + Number(count));
   }
 }
 

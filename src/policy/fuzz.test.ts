@@ -14,6 +14,7 @@ import { isPolicyProblems, loadPolicy, readPolicy } from "./load.ts";
 import type { Problem, ProblemCode } from "./problem.ts";
 import { setScene } from "./question.ts";
 import { parseTime } from "./resolve.ts";
+import { parseSize, sizeText } from "./size.ts";
 
 const now = new Date(Date.UTC(2026, 0, 1));
 
@@ -156,7 +157,7 @@ fuzzTarget<
   },
 });
 
-fuzzTarget<"time" | "none">({
+fuzzTarget<"time" | "size" | "none">({
   name: "time",
   grammar: [
     asBytes(
@@ -176,13 +177,33 @@ fuzzTarget<"time" | "none">({
         )
         .map((parts) => parts.join("")),
     ),
+    asBytes(
+      fc
+        .tuple(
+          fc.oneof(
+            fc.nat(1_000_000_000).map(String),
+            fc.constantFrom("0", "00", "0.0001", "0.4", "1.5", "1.0005", "-1", "1e3", "", "999999999.999", "１"),
+          ),
+          fc.constantFrom("", " ", "  ", "\t"),
+          fc.constantFrom("kB", "MB", "GB", "KiB", "MiB", "GiB", "KB", "B", "", "MB\n"),
+        )
+        .map((parts) => parts.join("")),
+    ),
   ],
-  outcomes: { time: true, none: true },
+  outcomes: { time: true, size: true, none: true },
   check: (bytes) => {
     const text = textOf(bytes);
     const time = parseTime(text);
     assert.ok(time === null || Number.isSafeInteger(time), text);
-    return time === null ? "none" : "time";
+    const size = parseSize(text);
+    if (size === null) return time === null ? "none" : "time";
+    assert.ok(time === null && Number.isInteger(size) && size > 0, text);
+    if (!Number.isSafeInteger(size)) return "size";
+    // An amount as people are shown it is the amount that counts.
+    const [amount, unit] = sizeText(size).split(" ");
+    const power = "bkmg".indexOf(unit![0]!.toLowerCase());
+    assert.equal(Math.round(Number(amount) * (unit!.endsWith("iB") ? 1024 : 1000) ** power), size);
+    return "size";
   },
 });
 

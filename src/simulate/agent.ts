@@ -43,8 +43,27 @@ export async function fireAll(
   await Promise.all(Array.from({ length: atOnce }, worker));
 }
 
-/** The outcomes in a file of results, by technique; none where nothing was written. */
+/**
+ * The outcomes in a file of results, by technique. A line that is none, such as the beginning of one whose writer was ended, is
+ * left out: no outcome is a verdict of "inconclusive".
+ */
 export function readOutcomes(text: string): Map<string, Fired> {
-  const lines = text.split("\n").filter((line) => line !== "");
-  return new Map(lines.map((line) => JSON.parse(line) as Outcome).map(({ technique, ...fired }) => [technique, fired]));
+  const outcomes = new Map<string, Fired>();
+  for (const line of text.split("\n")) {
+    const outcome = outcomeIn(line);
+    if (outcome === null) continue;
+    const { technique, ...fired } = outcome;
+    outcomes.set(technique, fired);
+  }
+  return outcomes;
+}
+
+function outcomeIn(line: string): Outcome | null {
+  try {
+    const read = JSON.parse(line) as Outcome | null;
+    if (typeof read?.technique !== "string") return null;
+    return typeof (read.fired ? read.saw : read.why) === "string" ? read : null;
+  } catch {
+    return null;
+  }
 }

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
 import { SallyportError } from "../errors.ts";
-import { isSame, proofOf, type Testimony, verify } from "./sink/testimony.ts";
+import { proofOf, readHello, type Testimony, verify } from "./sink/testimony.ts";
 import type { SinkAddress } from "./live.ts";
 
 /** A way to ask the sink, which has shown the token on it. */
@@ -44,14 +44,8 @@ async function hello(way: Omit<Contact, "sink">, token: string): Promise<Contact
   const nonce = randomBytes(16).toString("hex");
   const answer = await ask(way, "hello", nonce, token);
   if (answer === null) return "silent";
-  try {
-    const { sink, answer: proof } = JSON.parse(answer) as { sink: unknown; answer: unknown };
-    const isOurs = typeof sink === "string" && typeof proof === "string";
-    if (isOurs && isSame(proof, proofOf(token, "sink", `${nonce} ${sink}`))) return { ...way, sink };
-  } catch {
-    // No JSON: no sink.
-  }
-  return "stranger";
+  const sink = readHello(token, nonce, answer);
+  return sink === null ? "stranger" : { ...way, sink };
 }
 
 /** The sink's word of now, or why it does not come. */

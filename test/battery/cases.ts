@@ -4,6 +4,7 @@ import { answerCases } from "./dns/answers.ts";
 import { questionCases } from "./dns/questions.ts";
 import { addressCases } from "./names/address.ts";
 import { againCases } from "./names/again.ts";
+import { hiddenCases } from "./names/hidden.ts";
 import { hostCases } from "./names/host.ts";
 import { insertionCases } from "./names/insertion.ts";
 import { pieceCases } from "./names/pieces.ts";
@@ -13,14 +14,23 @@ import { shownCases } from "./names/shown.ts";
 import { toolCases } from "./tools.ts";
 import { connectionCases } from "./transport/connections.ts";
 import { packetCases } from "./transport/packets.ts";
+import { uploadCases } from "./transport/uploads.ts";
 import { workCases } from "./works/works.ts";
 
 export function allCases(): Case[] {
   const cases: Case[] = [
-    ...[...addressCases, ...hostCases, ...shownCases, ...pieceCases, ...insertionCases, ...protocolCases],
+    ...[
+      ...addressCases,
+      ...hostCases,
+      ...shownCases,
+      ...pieceCases,
+      ...insertionCases,
+      ...protocolCases,
+      ...hiddenCases,
+    ],
     ...[...quicCases, ...againCases],
     ...[...questionCases, ...answerCases],
-    ...[...packetCases, ...connectionCases],
+    ...[...packetCases, ...connectionCases, ...uploadCases],
     ...[...toolCases, ...workCases],
   ];
   const names = cases.map(caseName);

@@ -2,15 +2,26 @@
  * The battery's internet and its one policy. Names that are allowed stand at addresses that others share, and the attacker
  * has addresses, names and servers of his own, on every port that an attempt needs. `test/lab/README.md` has the rest.
  */
+import type { ZoneEntry } from "../lab/internet/zone.ts";
 import type { Lab, LabOptions } from "../lab/lab.ts";
 import type { Mode } from "./case.ts";
 import { furnishWorks, worksZone } from "./works/internet.ts";
+
+/** A name at the address that ends in this number, in both families. */
+const at = (n: number): ZoneEntry => ({
+  records: [
+    { type: "A", data: `203.0.113.${n}` },
+    { type: "AAAA", data: `2001:db8:200::${n}` },
+  ],
+});
 
 export const labOptions: LabOptions = {
   quic: true,
   zone: {
     ...worksZone,
     // The client ngtcp2 takes a name's first address: a name for each family.
+    "hidden.example": at(10),
+    "upload.example": at(12),
     // For what uses up a budget.
     "*.hoard.example": { records: [{ type: "A", data: "203.0.113.60" }] },
     "quic4.example": { records: [{ type: "A", data: "203.0.113.92" }] },
@@ -33,6 +44,8 @@ export function batteryPolicy(mode: Mode, extra = ""): string {
 permits:
   - { name: mirror by address, to: [192.0.2.0/24, "[2001:db8:300::/48]:443"] }
 rules:
+  - { name: no hidden names, to: [hidden.example], ech: deny }
+  - { name: small uploads, to: [upload.example], upload_limit: 100 kB }
   - name: web
     to: [allowed.example, private.example, metadata.example, loopback.example, mapped.example, cdn.example,
       rotating.example, v4only.example, v6only.example, big.example, short.example, https.example, mail.example,

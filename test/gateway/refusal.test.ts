@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Lab } from "../lab/lab.ts";
 import { requireTools } from "../lab/tools.ts";
-import { attemptsPolicy, prepare } from "../battery/attempts.ts";
+import { batteryPolicy, furnish } from "../battery/internet.ts";
 import { flags, ip, protocols, send, tcp } from "../battery/tcp/raw.ts";
 import { RunningGateway } from "./start.ts";
 
@@ -16,8 +16,8 @@ let gateway: RunningGateway;
 before(async () => {
   requireTools(["ip", "curl", "dig", "tcpdump"]);
   lab = await Lab.create();
-  await prepare(lab);
-  gateway = await RunningGateway.start(lab, { policy: attemptsPolicy("enforce") });
+  await furnish(lab);
+  gateway = await RunningGateway.start(lab, { policy: batteryPolicy("enforce") });
   // The first look at a path costs more than any later one.
   await lab.runner(1).exec("curl", ["-s", "-o", "/dev/null", "https://allowed.example/"]);
 });

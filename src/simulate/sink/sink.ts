@@ -10,7 +10,7 @@ import { echoOf } from "../canary.ts";
 import { throwAwayCertificate } from "./certificate.ts";
 import { converseOn, type Surroundings } from "./conversation.ts";
 import { answerTo, type Zone } from "./name-server.ts";
-import { isSame, proofOf, type Serving, sign, type Testimony } from "./testimony.ts";
+import { helloOf, readRequest, type Serving, sign, type Testimony } from "./testimony.ts";
 import { endpoint, Witness } from "./witness.ts";
 
 export interface SinkOptions {
@@ -125,13 +125,10 @@ export class Sink {
   /** The first contact and the testimony, for whoever shows that he holds the token; for others there is no such page. */
   #control(path: string, body: string): string | null {
     const purpose = path.slice("/.sallyport/".length);
-    const asked = parse(body);
-    if (asked === null || !isSame(asked.proof, proofOf(this.#token, purpose, asked.nonce))) return null;
-    if (purpose === "hello") {
-      const answer = proofOf(this.#token, "sink", `${asked.nonce} ${this.id}`);
-      return JSON.stringify({ sink: this.id, answer, serving: this.serving });
-    }
-    return purpose === "testimony" ? JSON.stringify(this.testimony(asked.nonce)) : null;
+    const nonce = readRequest(this.#token, purpose, body);
+    if (nonce === null) return null;
+    if (purpose === "hello") return helloOf(this.#token, nonce, this.id, this.serving);
+    return purpose === "testimony" ? JSON.stringify(this.testimony(nonce)) : null;
   }
 }
 
@@ -139,15 +136,6 @@ interface Capture {
   drain(take: (packet: Uint8Array) => void): void;
   dropped(): number;
   close(): void;
-}
-
-function parse(body: string): { nonce: string; proof: string } | null {
-  try {
-    const { nonce, proof } = JSON.parse(body) as { nonce: unknown; proof: unknown };
-    return typeof nonce === "string" && typeof proof === "string" ? { nonce, proof } : null;
-  } catch {
-    return null;
-  }
 }
 
 function whereOf(socket: net.Socket): string {

@@ -60,7 +60,35 @@ export function proofOf(token: string, purpose: string, nonce: string): string {
   return createHmac("sha256", token).update(`${purpose} ${nonce}`).digest("hex");
 }
 
-export function isSame(a: string, b: string): boolean {
+/** The nonce of a request for `purpose`, where its sender shows that he holds the token; null for anybody else's. */
+export function readRequest(token: string, purpose: string, body: string): string | null {
+  const { nonce, proof } = membersOf(body);
+  const isOurs = typeof nonce === "string" && typeof proof === "string";
+  return isOurs && isSame(proof, proofOf(token, purpose, nonce)) ? nonce : null;
+}
+
+/** Which process a sink's answer to the first contact comes from; null: whoever answered does not hold the token. */
+export function readHello(token: string, nonce: string, body: string): string | null {
+  const { sink, answer } = membersOf(body);
+  const isOurs = typeof sink === "string" && typeof answer === "string";
+  return isOurs && isSame(answer, proofOf(token, "sink", `${nonce} ${sink}`)) ? sink : null;
+}
+
+/** The answer that {@link readHello} reads. */
+export function helloOf(token: string, nonce: string, sink: string, serving: Serving): string {
+  return JSON.stringify({ sink, answer: proofOf(token, "sink", `${nonce} ${sink}`), serving });
+}
+
+function membersOf(body: string): Record<string, unknown> {
+  try {
+    const read: unknown = JSON.parse(body);
+    return typeof read === "object" && read !== null ? { ...read } : {};
+  } catch {
+    return {};
+  }
+}
+
+function isSame(a: string, b: string): boolean {
   const [left, right] = [Buffer.from(a), Buffer.from(b)];
   return left.length === right.length && timingSafeEqual(left, right);
 }

@@ -132,4 +132,13 @@ describe("bounds", () => {
       "too_large",
     );
   });
+
+  test("a trailer over the bound is refused alike at once and in pieces, whatever it ends in", () => {
+    for (const end of ["\r\n\r\n", "\0\r\n\r\n", `\r\n\r\n${evil}`]) {
+      const bytes = ascii(`${chunked("pypi.org")}0\r\nX: ${"y".repeat(16_384)}${end}`);
+      const whole = follow(bytes);
+      assert.deepEqual(whole.defect, { state: "too_large", detail: null });
+      for (const cut of [100, 9_000, bytes.length - 3]) assert.deepEqual(follow(bytes, [cut]), whole);
+    }
+  });
 });

@@ -176,7 +176,7 @@ export class RequestStream {
   /** What waits, and as much of the new bytes as a head may still have. */
   #withPartial(bytes: Uint8Array, at: number): Uint8Array {
     const known = this.#partial.length;
-    if (known === 0) return at === 0 ? bytes : bytes.subarray(at);
+    if (known === 0) return bytes.subarray(at, at + maxHeadBytes);
     const joined = new Uint8Array(Math.min(maxHeadBytes, known + bytes.length - at));
     joined.set(this.#partial);
     joined.set(bytes.subarray(at, at + joined.length - known), known);

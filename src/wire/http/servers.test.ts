@@ -106,9 +106,10 @@ function compare(bytes: Uint8Array, served: readonly Served[]): Word {
       assert.ok(stream.midHead, `request ${i} was not seen`);
       return "we_wait";
     }
+    // Refused, so nothing hangs on the target: llhttp takes the version for it where CONNECT has none.
+    if (ours.host.kind === "invalid") return `stricter_${ours.host.defect}` as Word;
     assert.equal(ours.method, theirs.method);
     assert.equal(ours.target, theirs.target);
-    if (ours.host.kind === "invalid") return `stricter_${ours.host.defect}` as Word;
     const authority = authorityOf(theirs);
     if (ours.host.kind === "none") {
       assert.deepEqual([theirs.host, authority], [null, null]);

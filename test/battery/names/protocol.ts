@@ -123,6 +123,6 @@ export const protocolCases: Attack[] = [
     },
     refusal: because("timeout", {}, 2525),
     // Monitor recorded the silent connection long before.
-    foretold: (job) => refused("default", { ip: job.dot(10), port: 2525 }, "name"),
+    foretold: (job) => ({ ...refused("", { ip: job.dot(10), port: 2525 }, "name"), reason: /./ }),
   },
 ];

@@ -21,6 +21,10 @@ const alone = (variant: string, bits: number, reason: string): Attack => ({
   refusal: (job) => refused(reason, { ip: job.dot(10), port: 443 }),
 });
 
+/** Monitor lets a SYN's data go on and reads it as the connection's first bytes. */
+const firstBytes = (job: { dot: (n: number) => string }) =>
+  refused("not_protocol", { ip: job.dot(10), port: 443 }, "name");
+
 /** A connection to the echo service, which a tcp rule allows, and what it says after something was done to it. */
 async function echo(job: Parameters<Attack["run"]>[0], marker: string, between: () => Promise<unknown>): Promise<void> {
   const client = job.spawn("ncat", [`-${job.v}`, "tcp.example", "9000"]);
@@ -35,7 +39,7 @@ async function echo(job: Parameters<Attack["run"]>[0], marker: string, between: 
 const metadata = { 4: ["169.254.169.254", "169.254.170.2", "168.63.129.16"], 6: ["fd00:ec2::254"] } as const;
 
 export const connectionCases: Attack[] = [
-  alone("a SYN with data", flags.syn, "syn_data"),
+  { ...alone("a SYN with data", flags.syn, "syn_data"), foretold: firstBytes },
   alone("data in the middle of a connection that never began", flags.psh | flags.ack, "mid_stream"),
   alone("data in a reset", flags.rst | flags.ack, "mid_stream"),
   alone("data in a segment without flags", 0, "mid_stream"),
@@ -55,6 +59,7 @@ export const connectionCases: Attack[] = [
       });
     },
     refusal: (job) => refused("syn_data", { ip: job.dot(10), port: 443 }),
+    foretold: firstBytes,
   },
   {
     kind,
