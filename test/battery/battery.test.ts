@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { describe, test } from "node:test";
 import { root } from "../support/modules.ts";
-import { runBattery } from "./battery.ts";
+import { runBatteryTwice } from "./battery.ts";
 import { caseName, type CaseResult } from "./case.ts";
 import { allCases } from "./cases.ts";
 import { matrix, summary, troubles } from "./matrix.ts";
@@ -28,8 +28,10 @@ function commitNumber(): number {
 test("every case is held, works, and is told", { timeout: 1_500_000 }, async (t) => {
   const turn = commitNumber() % parts;
   const cases = allCases().filter((_, i) => i % parts === turn);
-  const { cases: results, problems } = await runBattery({ cases });
+  const { cases: results, problems } = await runBatteryTwice({ cases });
   t.diagnostic(`${cases.length} cases, part ${turn + 1} of ${parts}: ${summary(results)}`);
+  const again = results.filter(({ evidence }) => evidence.first !== undefined);
+  for (const { id, result, evidence } of again) t.diagnostic(`${id}: ${evidence.first}, then ${result}`);
   assert.equal(troubles(results), "", matrix(results, false));
   assert.deepEqual(problems, []);
 });

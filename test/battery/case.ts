@@ -49,6 +49,8 @@ export type Evidence = {
   expected?: unknown;
   /** What was recorded in its stead, or what went wrong. */
   note?: string;
+  /** What it came to before it was tried once more. */
+  first?: Result;
   ms: number;
 };
 

@@ -4,7 +4,7 @@
  * a stand could not be set up; 2: usage.
  */
 import { parseArgs } from "node:util";
-import { runBattery } from "./battery.ts";
+import { runBatteryTwice } from "./battery.ts";
 import { caseName, fronts, modes, type Family } from "./case.ts";
 import { allCases } from "./cases.ts";
 import { matrix, patterns, summary, troubles } from "./matrix.ts";
@@ -56,7 +56,7 @@ async function main(): Promise<number> {
     return 1;
   }
   const started = performance.now();
-  const report = await runBattery({
+  const report = await runBatteryTwice({
     cases,
     fronts: (values.front ?? fronts).map((text) => oneOf(text, fronts)),
     modes: (values.mode ?? modes).map((text) => oneOf(text, modes)),
