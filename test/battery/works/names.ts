@@ -155,7 +155,8 @@ export const nameCases: Work[] = [
         const lines = await dig(job, "+short", size, name, job.type);
         each.push(lines.toSorted());
       }
-      return { each, fetched: await curl(job, "-o", "/dev/null", "-w", "%{http_code}", `https://${name}/`) };
+      // Whichever of them the client takes, its certificate may be another tenant's.
+      return { each, fetched: await curl(job, "-k", "-o", "/dev/null", "-w", "%{http_code}", `https://${name}/`) };
     },
     allowance: asked("crowd.wild.example"),
   },
