@@ -68,7 +68,10 @@ export const answerCases: Attack[] = [
     variant: "another resolver on another port",
     run: (job, marker) => job.datagram(job.dot(66), 5300, marker),
     refusal: nameless(5300, "udp"),
-    foretold: (job) => refused("no_name", { ip: job.dot(66), port: 5300, protocol: "udp" }, "name"),
+    foretold: (job) => ({
+      ...refused("no_name", { ip: job.dot(66), port: 5300, protocol: "udp" }, "name"),
+      reason: /^(no_name|default)$/,
+    }),
   },
   {
     kind,

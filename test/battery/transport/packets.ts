@@ -6,11 +6,16 @@ import { flags, fragments, ip, protocols, send, tcp } from "../tcp/raw.ts";
 
 const kind = "attack";
 
-/** Of a connection that shows no name on a port where something could have. */
+/**
+ * Monitor mode, of a connection that shows no name at the attacker's address: whether that address has one depends on what was
+ * looked up before.
+ */
 const watched =
-  (reason: string, port: number, more: object = {}) =>
-  (job: Job) =>
-    refused(reason, { ip: job.dot(66), port, ...more }, "name");
+  (port: number, more: object = {}) =>
+  (job: Job) => ({
+    ...refused("no_name", { ip: job.dot(66), port, ...more }, "name"),
+    reason: /^(no_name|default)$/,
+  });
 const bare = (variant: string, port: number, foretold: Attack["foretold"]): Attack => ({
   kind,
   row: "T1",
@@ -31,11 +36,11 @@ const embedded = {
 };
 
 export const packetCases: Attack[] = [
-  bare("an address without a name, port 80", 80, watched("no_name", 80)),
-  bare("an address without a name, port 443", 443, watched("no_name", 443)),
-  bare("an address without a name, port 22", 22, watched("no_name", 22)),
-  bare("an address without a name, port 8080", 8080, watched("no_name", 8080)),
-  bare("an address without a name, port 9001", 9001, watched("no_name", 9001)),
+  bare("an address without a name, port 80", 80, watched(80)),
+  bare("an address without a name, port 443", 443, watched(443)),
+  bare("an address without a name, port 22", 22, watched(22)),
+  bare("an address without a name, port 8080", 8080, watched(8080)),
+  bare("an address without a name, port 9001", 9001, watched(9001)),
   {
     kind,
     row: "T1",
@@ -46,7 +51,7 @@ export const packetCases: Attack[] = [
     refusal: (job) => refused("no_name", { ip: job.dot(66), port: 3128, protocol: "tcp" }),
     foretold: (job) => ({
       ...refused("no_name", { ip: job.dot(66), port: 3128 }, "name"),
-      reason: /^(no_name|closed)$/,
+      reason: /^(no_name|default|closed)$/,
     }),
   },
   ...Object.entries(embedded).map(([form, address]): Attack => ({
@@ -125,7 +130,7 @@ export const packetCases: Attack[] = [
     variant: `a datagram to port ${port}`,
     run: (job, marker) => job.datagram(job.dot(66), port, marker),
     refusal: nameless(port, "udp"),
-    foretold: watched("no_name", port, { protocol: "udp" }),
+    foretold: watched(port, { protocol: "udp" }),
   })),
   {
     kind,
@@ -219,7 +224,7 @@ export const packetCases: Attack[] = [
     run: (job, marker) =>
       job.exec("ncat", ["-u", "--send-only", "-w", "1", job.dot(66), "9100"], { input: "x".repeat(3_500) + marker }),
     refusal: nameless(9100, "udp"),
-    foretold: watched("no_name", 9100, { protocol: "udp" }),
+    foretold: watched(9100, { protocol: "udp" }),
   },
   {
     kind,
@@ -238,7 +243,7 @@ export const packetCases: Attack[] = [
       send(job.machine, job.dot(66), ...fragments(ip(job.source, job.dot(66), protocols.tcp, segment), 16));
     },
     refusal: nameless(443),
-    foretold: (job) => refused("syn_data", { ip: job.dot(66), port: 443 }),
+    foretold: (job) => refused("closed", { ip: job.dot(66), port: 443 }, "name"),
   },
   {
     kind,
