@@ -39,8 +39,10 @@ fuzzTarget<"stays" | "changes" | "bindings">({
     const text = textOf(bytes);
     const changed = resolvConfFor(text, "192.0.2.254");
     if (changed !== null) {
-      assert.match(changed, /^\s*nameserver\s+\S+/m);
-      assert.doesNotMatch(changed, /^[ \t]*nameserver[ \t]+(?:127\.|::1$|0\.0\.0\.0$)/m);
+      // Lines as resolvers read them: they end at a line feed and nowhere else, which JavaScript's `m` does not know.
+      const lines = changed.split("\n");
+      assert.ok(lines.some((each) => /^nameserver[ \t]+\S/.test(each)));
+      assert.ok(!lines.some((each) => /^[ \t]*nameserver[ \t]+(?:127\.|::1$|0\.0\.0\.0$)/.test(each)));
     }
     const bindings = bindingsFromHosts(text);
     for (const { name } of bindings) assert.equal(canonicalName(name), name);

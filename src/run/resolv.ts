@@ -15,7 +15,8 @@ export function resolvConfFor(text: string, gateway: string): string | null {
   const lines = text.split("\n").map((line) => {
     const server = /^\s*nameserver\s+(\S+)/.exec(line)?.[1];
     if (server === undefined) return line;
-    servers++;
+    // glibc and musl read the keyword at the very start of a line, Go's resolver anywhere: replaced for both, counted where all read it.
+    if (!/^\s/.test(line)) servers++;
     if (!server.startsWith("127.") && server !== "::1" && server !== "0.0.0.0" && server !== "::") return line;
     changed = true;
     return `nameserver ${gateway}`;

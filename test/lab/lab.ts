@@ -96,10 +96,15 @@ export class Lab {
     const hosting = { ...defaultHosting(zone), ...options.hosting };
     const dnsAddresses = [...resolverAddresses.provider, ...resolverAddresses.public];
     const sink = new Sink();
-    const [internet] = await Promise.all([
+    // Both to their end before either's failure counts: a program that is only just entering its namespace is not found there,
+    // and would outlive the lab.
+    const [started, watching] = await Promise.allSettled([
       Internet.start(names.internet, { directory, zone, hosting, dnsAddresses }),
       options.sink === false ? undefined : sink.start(names.internet),
     ]);
+    if (started.status === "rejected") throw started.reason;
+    if (watching.status === "rejected") throw watching.reason;
+    const internet = started.value;
     sink.attach(internet);
     const quic = options.quic === true ? await Quic.start(names.internet, internet, directory) : undefined;
     const machine = (namespace: string, resolver: string[]): Machine =>

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { Lab } from "./lab.ts";
 import { namespacesOf, processesInside, pruneStale } from "./lifetime.ts";
 import { requireTools, runTool } from "./tools.ts";
@@ -90,11 +90,15 @@ const program = `
   console.log(lab.id);
 `;
 
-/** A process that makes a lab and then does what `then` says; resolves with the lab's name when it has made it. */
-async function owner(then: string) {
+/**
+ * A process that makes a lab and then does what `then` says; resolves with the lab's name when it has made it. It ends with
+ * its test whatever that finds: a living child would keep this file from ever ending.
+ */
+async function owner(context: TestContext, then: string) {
   const child = spawn(process.execPath, ["--no-warnings", "--input-type=module", "-e", program + then], {
     stdio: ["ignore", "pipe", "ignore"],
   });
+  context.after(() => child.kill("SIGKILL"));
   const ended = new Promise<NodeJS.Signals | number | null>((resolve) => {
     child.once("exit", (code, signal) => resolve(signal ?? code));
   });
@@ -105,29 +109,29 @@ async function owner(then: string) {
   return { child, id, ended };
 }
 
-test("an uncaught error in the owner takes the lab with it", async () => {
-  const { id, ended } = await owner("throw new Error('a failing test');");
+test("an uncaught error in the owner takes the lab with it", async (context) => {
+  const { id, ended } = await owner(context, "throw new Error('a failing test');");
   assert.equal(await ended, 1);
   gone(id);
 });
 
-test("process.exit in the owner takes the lab with it", async () => {
-  const { id, ended } = await owner("process.exit(3);");
+test("process.exit in the owner takes the lab with it", async (context) => {
+  const { id, ended } = await owner(context, "process.exit(3);");
   assert.equal(await ended, 3);
   gone(id);
 });
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  test(`${signal} takes the lab with it and still ends the owner`, async () => {
-    const { child, id, ended } = await owner("");
+  test(`${signal} takes the lab with it and still ends the owner`, async (context) => {
+    const { child, id, ended } = await owner(context, "");
     child.kill(signal);
     assert.equal(await ended, signal);
     gone(id);
   });
 }
 
-test("when the owner is killed outright its servers end at once and the next lab removes the rest", async () => {
-  const { child, id, ended } = await owner("");
+test("when the owner is killed outright its servers end at once and the next lab removes the rest", async (context) => {
+  const { child, id, ended } = await owner(context, "");
   const servers = processesInside(namespacesOf(id).filter((name) => name.endsWith("-internet")));
   assert.equal(servers.length, 2);
   child.kill("SIGKILL");
@@ -141,8 +145,8 @@ test("when the owner is killed outright its servers end at once and the next lab
   assert.deepEqual(left.filter(runs), []);
 });
 
-test("a lab whose owner lives is not pruned", async () => {
-  const { child, id, ended } = await owner("");
+test("a lab whose owner lives is not pruned", async (context) => {
+  const { child, id, ended } = await owner(context, "");
   assert.ok(!pruneStale().includes(id));
   assert.equal(namespacesOf(id).length, 3);
   child.kill("SIGTERM");

@@ -48,11 +48,20 @@ export function verify(token: string, text: string): Testimony | string {
   if (typeof read !== "object" || read === null) return "it is not an object";
   const testimony = read as Testimony;
   if (testimony.schema !== "sallyport.testimony/1") return "it is no testimony of this version";
+  if (!nestsAtMost(testimony, deepest)) return "it is nested more deeply than any testimony";
   const { signature, ...said } = testimony;
   if (typeof signature !== "string" || !isSame(signature, signatureOf(token, said))) {
     return "its signature does not match the token";
   }
   return testimony;
+}
+
+/** No testimony nests as deeply. JSON.stringify looks for circles in every level above: on deep input it is quadratic. */
+const deepest = 8;
+
+function nestsAtMost(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  return levels > 0 && Object.values(value).every((each) => nestsAtMost(each, levels - 1));
 }
 
 /** What one side sends to show that it holds the token, for one nonce and purpose. */
