@@ -19,6 +19,7 @@ import {
   read,
   server,
   stand,
+  unbound,
 } from "../../test/dns/peers.ts";
 import { formatAddress, parseAddress } from "../address/ip.ts";
 import { formatName, fromLabels } from "../wire/dns/name.ts";
@@ -107,6 +108,50 @@ test("D5: records for names nobody asked are dropped: only the chain from the qu
     bindings.map(({ name, address, source }) => [name, formatAddress(address), source]),
     [["allowed.example", "192.0.2.8", null]],
   );
+});
+
+/** Whoever is asked for a name of the chain starts there, as real servers do. */
+const chained: Parameters<typeof server>[1] = ({ bytes }, answer) => {
+  const asked = formatName(read(bytes).questions[0]!.name);
+  const all = [
+    alias("allowed.example", "x.cdn.example", 1),
+    alias("x.cdn.example", "edge.cdn.example", 1),
+    address("edge.cdn.example", "192.0.2.8", 1),
+  ];
+  const from = all.findIndex((record) => formatName(record.name) === asked);
+  answer(answerTo(bytes, from < 0 ? [] : all.slice(from)));
+};
+
+test("a resolver of the job's own may follow the aliases of an allowed name, and nobody may ask for them before", async (t) => {
+  const far = await server(t, chained);
+  const { port, events, bindings } = await stand(t, [far.endpoint]);
+  assert.match(await dig(port, "edge.cdn.example"), /status: NXDOMAIN/);
+  assert.equal(far.received.length, 0);
+  const own = await unbound(t, { address: "127.0.0.1", port });
+  assert.match(await dig(own.port, "+short", "allowed.example"), /^192\.0\.2\.8$/m);
+  const names = far.received.map(({ bytes }) => formatName(read(bytes).questions[0]!.name));
+  assert.ok(names.includes("x.cdn.example"), "unbound asks for the alias by itself");
+  // What was learned on the way is the allowed name's, and told as the rule's that allows it.
+  assert.deepEqual(new Set(bindings.map(({ name }) => name)), new Set(["allowed.example"]));
+  const alike = events.find((event) => event.destination?.name === "x.cdn.example" && event.verdict === "allow");
+  assert.equal(alike?.rule?.name, events.find((event) => event.destination?.name === "allowed.example")?.rule?.name);
+  // Not for a neighbour, who was told no such alias.
+  assert.match(await dig(port, "-b", inside, "x.cdn.example"), /status: NXDOMAIN/);
+});
+
+test("an alias is let through for as long as its answer may be held, and never over a rule that denies it", async (t) => {
+  const far = await server(t, ({ bytes }, answer) => {
+    const name = formatName(read(bytes).questions[0]!.name);
+    const target = name === "allowed.example" ? "x.cdn.example" : "gist.example";
+    answer(answerTo(bytes, [alias(name, target, 60), address(target, "192.0.2.8", 60)]));
+  });
+  const made = await stand(t, [far.endpoint]);
+  await ask(made.port, "allowed.example");
+  await ask(made.port, "n.wild.example");
+  assert.match(await dig(made.port, "x.cdn.example"), /status: NOERROR/);
+  assert.match(await dig(made.port, "gist.example"), /status: NXDOMAIN/);
+  made.skew = 61_000;
+  assert.match(await dig(made.port, "x.cdn.example"), /status: NXDOMAIN/);
 });
 
 test("D5: alias loops and endless chains end in SERVFAIL, at once", async (t) => {

@@ -10,6 +10,7 @@ import type dgram from "node:dgram";
 import type net from "node:net";
 import { senderOf } from "../address/sender.ts";
 import type { Engine } from "../policy/decision.ts";
+import { Aliases } from "./aliases.ts";
 import { Binder } from "./binder.ts";
 import { NameBudget } from "./budget.ts";
 import { Cache } from "./cache.ts";
@@ -67,8 +68,9 @@ export class DnsFirewall {
     const budget = new NameBudget(this.limits);
     const { ledger, resolver } = this;
     const binder = new Binder(options.bind, ledger, options.now);
-    this.policed = new Policed({ options: this.options, resolver, budget, ledger, binder });
-    this.monitored = new Monitored(this.options, this.upstreams, ledger, binder);
+    const aliases = new Aliases();
+    this.policed = new Policed({ options: this.options, resolver, budget, ledger, aliases, binder });
+    this.monitored = new Monitored({ options: this.options, upstreams: this.upstreams, ledger, aliases, binder });
     this.queries = new Gate(this.limits.outstanding, this.limits.outstandingPerSource);
     this.connections = new Gate(this.limits.connections, this.limits.connectionsPerSource);
   }

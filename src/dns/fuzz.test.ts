@@ -75,7 +75,10 @@ fuzzTarget<Judgement["kind"]>({
   grammar: [asked, wireMessages],
   outcomes: { ignore: true, refuse: true, reverse: true, forward: true },
   check: (bytes) => {
-    const judgement = judge({ engine, source, denyRcode: Rcode.NXDOMAIN, namesOf: () => bound }, bytes);
+    const judgement = judge(
+      { engine, source, denyRcode: Rcode.NXDOMAIN, namesOf: () => bound, aliasOf: () => null },
+      bytes,
+    );
     if (judgement.kind === "forward") {
       assert.ok(isForwarded(judgement.asked.question.type));
       assert.match(judgement.host, /^(?:[a-z0-9_-]+\.)+wild\.example$/);

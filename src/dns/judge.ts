@@ -16,6 +16,7 @@ export type Judgement =
   | { kind: "refuse"; asked: NotPlain | PlainQuery; rcode: number; reason: Reason; decision: Decision | null }
   /** A reverse lookup answered from our own bindings. */
   | { kind: "reverse"; asked: PlainQuery; names: string[]; decision: Decision }
+  /** `host`: whom the answer's addresses are for; the name asked for, or the host that it is an alias of. */
   | { kind: "forward"; asked: PlainQuery; host: string; decision: Decision };
 
 export interface Judge {
@@ -25,6 +26,8 @@ export interface Judge {
   denyRcode: number;
   /** Names that an address was handed out for to this source. */
   namesOf: (address: Address) => string[];
+  /** The host whose answer to this source led through this alias; null where none did. */
+  aliasOf: (name: string) => string | null;
 }
 
 /** More names than this in one reverse answer help nobody. */
@@ -58,11 +61,20 @@ export function judge(context: Judge, bytes: Uint8Array): Judgement {
   if (asked.host === null) {
     return isForwarded(type) ? refuse(context.denyRcode, "invalid_name") : refuse(Rcode.REFUSED, "query_type");
   }
-  const decision = engine.dns({ source, name: asked.host });
+  const { host, decision } = decided(context, asked.host);
   if (!decision.passes) return refuse(context.denyRcode, decision.reason, decision);
   // A name that would be refused is told as that, whatever its type: as enforcement tells it.
   if (!isForwarded(type)) return refuse(Rcode.REFUSED, decision.answer === "deny" ? decision.reason : "query_type");
-  return { kind: "forward", asked, host: asked.host, decision };
+  return { kind: "forward", asked, host, decision };
+}
+
+/** The decision on a name; one that no rule speaks of is allowed as the alias of an allowed host. A rule's denial stands. */
+function decided({ engine, source, aliasOf }: Judge, name: string): { host: string; decision: Decision } {
+  const decision = engine.dns({ source, name });
+  if (decision.answer === "allow" || decision.rule !== null) return { host: name, decision };
+  const host = aliasOf(name);
+  const behind = host === null ? null : engine.dns({ source, name: host });
+  return host !== null && behind?.answer === "allow" ? { host, decision: behind } : { host: name, decision };
 }
 
 /** The address of a reverse name under in-addr.arpa (RFC 1035 section 3.5) or ip6.arpa (RFC 3596); null for any other. */

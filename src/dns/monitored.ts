@@ -10,6 +10,7 @@ import { decode } from "../wire/dns/message.ts";
 import { foldCase } from "../wire/dns/name.ts";
 import { isDefect, type Message, Rcode, type ResourceRecord } from "../wire/dns/types.ts";
 import { admit, maxTtl, readAnswer } from "./answer.ts";
+import { aliasNames, type Aliases } from "./aliases.ts";
 import type { Binder } from "./binder.ts";
 import { judge } from "./judge.ts";
 import type { Ledger } from "./ledger.ts";
@@ -25,23 +26,35 @@ export interface Passed {
   engine: Engine;
   server: Endpoint;
   asked: NotPlain | PlainQuery | null;
+  /** Whom the answer's addresses are for: see {@link judge}. */
+  host: string | null;
   verdict: "allow" | "would_deny";
   reason: Reason;
   decision: Decision | null;
   started: number;
 }
 
+export interface MonitoredParts {
+  options: DnsFirewallOptions;
+  upstreams: Upstreams;
+  ledger: Ledger;
+  aliases: Aliases;
+  binder: Binder;
+}
+
 export class Monitored {
   private readonly options: DnsFirewallOptions;
   private readonly upstreams: Upstreams;
   private readonly ledger: Ledger;
+  private readonly aliases: Aliases;
   private readonly binder: Binder;
 
-  constructor(options: DnsFirewallOptions, upstreams: Upstreams, ledger: Ledger, binder: Binder) {
-    this.options = options;
-    this.upstreams = upstreams;
-    this.ledger = ledger;
-    this.binder = binder;
+  constructor(parts: MonitoredParts) {
+    this.options = parts.options;
+    this.upstreams = parts.upstreams;
+    this.ledger = parts.ledger;
+    this.aliases = parts.aliases;
+    this.binder = parts.binder;
   }
 
   /** Judges a query: the bytes of a refusal, or what to pass on. */
@@ -50,17 +63,19 @@ export class Monitored {
     const { source } = client;
     const denyRcode = this.options.deny === "nxdomain" ? Rcode.NXDOMAIN : Rcode.REFUSED;
     const namesOf = (address: Address) => this.ledger.names(address, source, started);
-    const judgement = judge({ engine, source, denyRcode, namesOf }, bytes);
-    const passed = (rest: Pick<Passed, "asked" | "verdict" | "reason" | "decision">) => ({
+    const aliasOf = (name: string) => this.aliases.hostOf(name, source, started);
+    const judgement = judge({ engine, source, denyRcode, namesOf, aliasOf }, bytes);
+    const passed = (rest: Pick<Passed, "asked" | "host" | "verdict" | "reason" | "decision">) => ({
       passed: { client, engine, server: client.server ?? this.upstreams.preferred, started, ...rest },
     });
     switch (judgement.kind) {
       case "ignore":
-        return passed({ asked: null, verdict: "would_deny", reason: "query_malformed", decision: null });
+        return passed({ asked: null, host: null, verdict: "would_deny", reason: "query_malformed", decision: null });
       case "refuse": {
         const { asked, reason, decision, rcode } = judgement;
         // Without a decision nothing but the default's own strictness is in the way, and the default only watches.
-        if (decision === null) return passed({ asked, verdict: "would_deny", reason, decision });
+        const host = asked.plain ? asked.host : null;
+        if (decision === null) return passed({ asked, host, verdict: "would_deny", reason, decision });
         const seen = { engine, client, asked, verdict: "deny", reason, decision, rcode, duration: 0 } as const;
         this.options.record(dnsEvent(seen));
         const extended = blocked(reason, decision.rule);
@@ -70,7 +85,8 @@ export class Monitored {
       case "forward": {
         const { asked, decision } = judgement;
         const verdict = decision.answer === "allow" ? "allow" : "would_deny";
-        return passed({ asked, verdict, reason: decision.reason, decision });
+        const host = judgement.kind === "forward" ? judgement.host : null;
+        return passed({ asked, host, verdict, reason: decision.reason, decision });
       }
       default:
         return judgement satisfies never;
@@ -103,11 +119,14 @@ export class Monitored {
   }
 
   private async bind(passed: Passed, records: readonly ResourceRecord[]): Promise<void> {
-    const host = passed.asked?.plain ? passed.asked.host : null;
-    const { addresses } = admit(records, () => true);
-    if (host === null || addresses.length === 0) return;
+    const { client, server, host } = passed;
+    if (host === null) return;
     const ttl = Math.min(maxTtl, ...records.map((record) => record.ttl));
-    await this.binder.bind(host, addresses, ttl, passed.client.source, this.upstreams.includes(passed.server));
+    const trusted = this.upstreams.includes(server);
+    // A server that the client chose could name anything as an alias.
+    if (trusted) this.aliases.remember(aliasNames(records), host, ttl, client.source, this.options.now());
+    const { addresses } = admit(records, () => true);
+    if (addresses.length > 0) await this.binder.bind(host, addresses, ttl, client.source, trusted);
   }
 }
 

@@ -11,6 +11,7 @@ import type { Reason } from "../policy/reason.ts";
 import { fromHostName, type WireName } from "../wire/dns/name.ts";
 import { Class, ExtendedError, Rcode, type ResourceRecord, Type } from "../wire/dns/types.ts";
 import { admit, maxTtl } from "./answer.ts";
+import { aliasNames, type Aliases } from "./aliases.ts";
 import type { Binder } from "./binder.ts";
 import type { NameBudget } from "./budget.ts";
 import { type Judgement, judge } from "./judge.ts";
@@ -29,6 +30,7 @@ export interface PolicedParts {
   resolver: Resolver;
   budget: NameBudget;
   ledger: Ledger;
+  aliases: Aliases;
   binder: Binder;
 }
 
@@ -54,6 +56,7 @@ export class Policed {
   private readonly resolver: Resolver;
   private readonly budget: NameBudget;
   private readonly ledger: Ledger;
+  private readonly aliases: Aliases;
   private readonly binder: Binder;
 
   constructor(parts: PolicedParts) {
@@ -61,6 +64,7 @@ export class Policed {
     this.resolver = parts.resolver;
     this.budget = parts.budget;
     this.ledger = parts.ledger;
+    this.aliases = parts.aliases;
     this.binder = parts.binder;
   }
 
@@ -103,7 +107,8 @@ export class Policed {
   private judge(client: Client, bytes: Uint8Array, engine: Engine): Judgement {
     const { source } = client;
     const namesOf = (address: Address) => this.ledger.names(address, source, this.options.now());
-    return judge({ engine, source, denyRcode: this.denyRcode, namesOf }, bytes);
+    const aliasOf = (name: string) => this.aliases.hostOf(name, source, this.options.now());
+    return judge({ engine, source, denyRcode: this.denyRcode, namesOf, aliasOf }, bytes);
   }
 
   private get denyRcode(): number {
@@ -111,9 +116,10 @@ export class Policed {
   }
 
   private async forward(current: Case, judgement: Forward, bytes: Uint8Array): Promise<Uint8Array | null> {
-    const { asked, host } = judgement;
+    const { asked } = judgement;
     const { source, link, sender } = current.client;
-    const domain = registrableDomain(host) ?? host;
+    const name = asked.host ?? judgement.host;
+    const domain = registrableDomain(name) ?? name;
     // The whole name counts, service labels included: all of it is seen by whoever runs the zone.
     if (!this.budget.admit(link, sender, domain, asked.name, current.started)) {
       return this.finish(current, refusal(Rcode.REFUSED, "query_budget", null));
@@ -130,7 +136,7 @@ export class Policed {
       }
       if (again.kind === "forward") judgement = again;
     }
-    const { decision } = judgement;
+    const { decision, host } = judgement;
     if ("failed" in resolution && resolution.failed === "budget") {
       return this.finish(current, refusal(Rcode.REFUSED, "query_budget", null));
     }
@@ -142,6 +148,7 @@ export class Policed {
     if (asksAddress && admitted.removed.length > 0 && admitted.addresses.length === 0) {
       return this.finish(current, refusal(this.denyRcode, "private_address", null));
     }
+    this.aliases.remember(aliasNames(answer.chain), host, ttl, source, this.options.now());
     await this.binder.bind(host, admitted.addresses, ttl, source, true);
     const records = [...answer.chain, ...admitted.records].map((record) =>
       ownedBy(record, asked.name, asked.question.name, Math.min(record.ttl, ttl)),

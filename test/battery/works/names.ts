@@ -19,8 +19,8 @@ async function addresses(job: Job, name: string): Promise<string[]> {
 }
 
 /**
- * A resolver of the job's own, which spells names at random and takes only answers spelled alike. No alias: it asks for each
- * target of one again, and under enforcement a target that no rule names is refused.
+ * A resolver of the job's own, which spells names at random and takes only answers spelled alike, and asks again for each
+ * target of an alias, which no rule names.
  */
 async function unbound(job: Job): Promise<unknown> {
   const file = join(job.machine.home, `unbound${job.v}.conf`);
@@ -47,7 +47,7 @@ async function unbound(job: Job): Promise<unknown> {
   try {
     await resolver.waitFor(/start of service/, 20_000);
     const ask = (name: string) => output(job, "dig", ["+short", "@127.0.0.1", "-p", "5300", name, job.type]);
-    return [await ask("allowed.example"), await ask("caps.wild.example")];
+    return [await ask("allowed.example"), await ask("caps.wild.example"), await ask("cdn.example")];
   } finally {
     await resolver.kill("SIGKILL");
   }
