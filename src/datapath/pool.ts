@@ -139,8 +139,6 @@ export class DataPath {
   /** Resolves when every thread refuses what these have no budget left for, and nobody else for that. */
   async setOverdrawn(overdrawn: readonly OverdrawnEntry[]): Promise<void> {
     this.#overdrawn = overdrawn;
-    // Connections still end then, and budgets with them; a thread's descriptor may be another file's by now.
-    if (this.#stopping) return;
     await this.#broadcast({ kind: "overdrawn", overdrawn });
   }
 
@@ -182,7 +180,9 @@ export class DataPath {
     );
   }
 
+  /** Resolves when every thread has it; at once while they stop: their descriptors may be other files' by then. */
   async #broadcast(command: Command): Promise<void> {
+    if (this.#stopping && command.kind !== "stop") return;
     const confirmed: Promise<void>[] = [];
     for (const thread of this.#threads) {
       if (thread === null) continue;

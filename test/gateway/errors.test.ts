@@ -12,7 +12,8 @@ import { Lab } from "../lab/lab.ts";
 import type { Outcome } from "../lab/process.ts";
 import { requireTools } from "../lab/tools.ts";
 import { hostState } from "./host-state.ts";
-import { gatewayArguments, launcher, RunningGateway, writePolicy } from "./start.ts";
+import { gatewayArguments, RunningGateway, writePolicy } from "./start.ts";
+import { launcher } from "../support/launcher.ts";
 
 const policy = "version: 1\nrules:\n  - { name: web, to: [allowed.example] }\n";
 let lab: Lab;

@@ -13,7 +13,8 @@ import { Machine } from "../lab/machine.ts";
 import type { LabProcess, Outcome } from "../lab/process.ts";
 import { requireTools } from "../lab/tools.ts";
 import { labNames } from "../lab/topology.ts";
-import { brief, RunningGateway } from "./start.ts";
+import { RunningGateway } from "./start.ts";
+import { brief } from "../support/record.ts";
 
 const retryPort = 8444;
 const plainPort = 8445;

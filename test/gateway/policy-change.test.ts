@@ -10,7 +10,8 @@ import { Lab } from "../lab/lab.ts";
 import type { LabProcess, Outcome } from "../lab/process.ts";
 import { runTool, requireTools } from "../lab/tools.ts";
 import { labNames } from "../lab/topology.ts";
-import { brief, RunningGateway, writePolicy } from "./start.ts";
+import { RunningGateway, writePolicy } from "./start.ts";
+import { brief } from "../support/record.ts";
 
 const base = ["only.example", "allowed.example"];
 const policyFor = (names: string[], extra = ""): string => `version: 1

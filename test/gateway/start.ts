@@ -13,10 +13,6 @@ import { Record } from "../support/record.ts";
 import type { Expected } from "../support/record.ts";
 import { until } from "../support/until.ts";
 
-export { launcher } from "../support/launcher.ts";
-export { brief } from "../support/record.ts";
-export type { Expected } from "../support/record.ts";
-
 /** The provider's resolver of the lab, which the gateway asks. */
 export const upstream = "203.0.113.53";
 

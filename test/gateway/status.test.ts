@@ -10,7 +10,8 @@ import type { Event } from "../../src/audit/event.ts";
 import { Lab } from "../lab/lab.ts";
 import type { Outcome } from "../lab/process.ts";
 import { requireTools } from "../lab/tools.ts";
-import { launcher, RunningGateway } from "./start.ts";
+import { RunningGateway } from "./start.ts";
+import { launcher } from "../support/launcher.ts";
 
 const policy = `version: 1
 rules:

@@ -9,7 +9,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Lab } from "../lab/lab.ts";
 import type { LabProcess, Outcome } from "../lab/process.ts";
 import { requireTools } from "../lab/tools.ts";
-import { brief, RunningGateway } from "./start.ts";
+import { RunningGateway } from "./start.ts";
+import { brief } from "../support/record.ts";
 
 const policyFor = (mode: string, more = ""): string => `version: 1
 rules:

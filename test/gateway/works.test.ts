@@ -9,7 +9,8 @@ import { Lab } from "../lab/lab.ts";
 import type { Outcome } from "../lab/process.ts";
 import type { WebReport } from "../lab/internet/web.ts";
 import { requireTools } from "../lab/tools.ts";
-import { brief, RunningGateway } from "./start.ts";
+import { RunningGateway } from "./start.ts";
+import { brief } from "../support/record.ts";
 
 const policy = `version: 1
 permits:

@@ -12,7 +12,8 @@ import { Lab } from "../lab/lab.ts";
 import type { LabProcess } from "../lab/process.ts";
 import { requireTools } from "../lab/tools.ts";
 import { hostState } from "../gateway/host-state.ts";
-import { gatewayArguments, launcher, writePolicy } from "../gateway/start.ts";
+import { gatewayArguments, writePolicy } from "../gateway/start.ts";
+import { launcher } from "../support/launcher.ts";
 import { eventually, figures, isFull, shell } from "./support.ts";
 
 const policies = [

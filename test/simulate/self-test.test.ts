@@ -5,7 +5,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { SelfTestResult } from "../../src/simulate/self-test.ts";
-import { launcher, RunningGateway } from "../gateway/start.ts";
+import { RunningGateway } from "../gateway/start.ts";
+import { launcher } from "../support/launcher.ts";
 import { Lab } from "../lab/lab.ts";
 
 const policy = (mode: string) => `version: 1
