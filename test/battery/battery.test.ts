@@ -1,38 +1,19 @@
 /**
  * The battery as part of the tests (`README.md`): nothing gets out, what must work works, monitor mode changes nothing, and the
- * record has an event for every attempt. The whole of it while that fits in twenty minutes; `npm run battery` always runs all.
+ * record has an event for every attempt. The whole of it, which takes a quarter of an hour on two cores.
  */
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { describe, test } from "node:test";
-import { root } from "../support/modules.ts";
 import { runBatteryTwice } from "./battery.ts";
 import { caseName, type CaseResult } from "./case.ts";
 import { allCases } from "./cases.ts";
 import { matrix, summary, troubles } from "./matrix.ts";
 import { score } from "./score.ts";
 
-/**
- * Into how many parts the cases are dealt; a commit runs one of them, the next commit the next. All of them took more than
- * twenty minutes on two busy cores.
- */
-const parts = 2;
-
-/** The number of this commit: how many came before it. */
-function commitNumber(): number {
-  try {
-    return Number(execFileSync("git", ["rev-list", "--count", "HEAD"], { cwd: root, encoding: "utf8" }));
-  } catch {
-    // Not a clone: an unpacked archive runs the first part.
-    return 0;
-  }
-}
-
 test("every case is held, works, and is told", { timeout: 2_300_000 }, async (t) => {
-  const turn = commitNumber() % parts;
-  const cases = allCases().filter((_, i) => i % parts === turn);
+  const cases = allCases();
   const { cases: results, problems } = await runBatteryTwice({ cases });
-  t.diagnostic(`${cases.length} cases, part ${turn + 1} of ${parts}: ${summary(results)}`);
+  t.diagnostic(`${cases.length} cases: ${summary(results)}`);
   const again = results.filter(({ evidence }) => evidence.first !== undefined);
   for (const { id, result, evidence } of again) t.diagnostic(`${id}: ${evidence.first}, then ${result}`);
   assert.equal(troubles(results), "", matrix(results, false));
