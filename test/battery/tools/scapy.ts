@@ -93,7 +93,7 @@ export const scapyCases: Attack[] = [
     `
 data = bytes([200, 0, 0, 0, 0, 0, 0, 0]) + marker
 send(IPv6(dst=dst, nh=58)/Raw(data) if ":" in dst else IP(dst=dst, proto=1)/Raw(data))`,
-    of(180, "invalid_packet", "icmp"),
+    { ...of(180, "invalid_packet", "icmp"), untranslated: [4, 6] },
   ),
   scapy(
     181,
