@@ -78,12 +78,13 @@ test("a full disk: enforcement goes on, status says it, and what is missing afte
   const { mark } = gateway;
   const marker = lab.marker();
   assert.equal((await curl("-k", "--connect-to", "::203.0.113.66:443", `https://${marker}.example/`)).code, 7);
+  const why = /the record cannot be written: .*ENOSPC/;
   const degraded = await eventually(
     () => statusOf(gateway),
-    ({ state }) => state === "degraded",
+    ({ problems }) => why.test(problems.join("\n")),
   );
   assert.equal(degraded.state, "degraded");
-  assert.match(degraded.problems.join("\n"), /the record cannot be written: .*ENOSPC/);
+  assert.match(degraded.problems.join("\n"), why);
   const told = await gateway.ask("status");
   assert.equal(told.code, 1);
   assert.match(told.stdout, /^degraded since [^]*problem: the record cannot be written/);

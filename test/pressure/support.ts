@@ -20,7 +20,7 @@ export const isFull = process.env["SALLYPORT_PRESSURE"] === "full";
 export const floodSeconds = isFull ? 10 : 3;
 
 /** Resident memory of the whole gateway that no attack may exceed, MB: a quiet one has some 200. */
-export const memoryBound = 600;
+export const memoryBound = 500;
 
 export const program = (name: string) => new URL(name, import.meta.url).pathname;
 

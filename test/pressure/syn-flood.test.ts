@@ -40,10 +40,15 @@ after(() => lab?.close());
 
 const ofOther = new Set(["10.20.2.2", "fd20:2::2"]);
 
-type Attack = Pick<Flood, "from" | "to">;
+/** `answered`: there is a server, whose answers wait in the same queues. */
+type Attack = Pick<Flood, "from" | "to"> & { answered?: boolean };
 
 /** Floods, and holds every promise about it. */
-async function holdsAgainst(t: TestContext, attack: Attack, meanwhile?: () => Promise<void>): Promise<void> {
+async function holdsAgainst(
+  t: TestContext,
+  { answered = false, ...attack }: Attack,
+  meanwhile?: () => Promise<void>,
+): Promise<void> {
   const { mark } = gateway;
   const before = await statusOf(gateway);
   forgetPeak(pid);
@@ -82,14 +87,17 @@ async function holdsAgainst(t: TestContext, attack: Attack, meanwhile?: () => Pr
     other: served,
     statusMs,
   });
-  // The other job has an undecided flow or two itself.
+  // The other job has an undecided flow or two itself. What a full queue drops may be a server's answer, which the kernel's
+  // counter does not tell from the job's packets: counted too, never left out.
   const slack = 5;
-  assert.ok(Math.abs(accounted - done.arrived) <= slack, `${accounted} of ${done.arrived} packets are accounted for`);
+  const answers = answered ? kernel_drops - before.data_path.kernel_drops : 0;
+  const more = accounted - done.arrived;
+  assert.ok(more >= -slack && more <= slack + answers, `${accounted} of ${done.arrived} packets are accounted for`);
   assert.ok(peak <= memoryBound, `${peak} MB`);
   assert.equal(served.failed, 0, `the other job could not connect: ${other.complaints}`);
   // A machine that sends the flood, forwards it and serves the pages with the same few processors loses a SYN now and then,
   // which TCP repeats after 1, 3 and 7 s: half of the pages come as if nothing were, and all of them come.
-  assert.ok(served.requests > 0 && served.p50 < 2_000 && served.p95 < 16_000, JSON.stringify(served));
+  assert.ok(served.requests > 0 && served.p50 < 2_000 && served.p95 < 8_000, JSON.stringify(served));
   assert.ok(done.sent / done.seconds > 5_000, "this was no flood");
 }
 
@@ -103,10 +111,10 @@ test("SYNs to many refused addresses, that is, to every queue", (t) =>
   }));
 
 test("SYNs to an allowed address, from every IPv4 address of the attacker's network", (t) =>
-  holdsAgainst(t, { from: [lab.inside(1).runner.v4, ...forgedV4.addresses], to: ["203.0.113.10"] }));
+  holdsAgainst(t, { from: [lab.inside(1).runner.v4, ...forgedV4.addresses], to: ["203.0.113.10"], answered: true }));
 
 test("SYNs to an allowed address, from many addresses of the attacker's /64", (t) =>
-  holdsAgainst(t, { from: forgedV6, to: ["2001:db8:200::10"] }));
+  holdsAgainst(t, { from: forgedV6, to: ["2001:db8:200::10"], answered: true }));
 
 test("SYNs from addresses of anywhere, which are nobody's", (t) =>
   holdsAgainst(t, {
@@ -117,7 +125,8 @@ test("SYNs from addresses of anywhere, which are nobody's", (t) =>
 test("a data path that stands still meanwhile: what its queue had no room for is recorded as well", async (t) => {
   const still = async (): Promise<void> => {
     process.kill(pid, "SIGSTOP");
-    await sleep((floodSeconds - 0.5) * 1000);
+    // Longer than this nobody's connections could begin in time, and the other job rightly complains.
+    await sleep(2_500);
     process.kill(pid, "SIGCONT");
   };
   await holdsAgainst(t, { from: [lab.inside(1).runner.v4], to: ["203.0.113.66"] }, still);
