@@ -1,11 +1,15 @@
 /**
- * Verifies a whole record: every line, every number, every link across segments, and the end against `head.json`. Names
- * the first broken record. Reads in a stream, changes nothing, and may run beside the process that writes.
+ * Verifies a whole record: every line, every number, every link across segments, the seals, where it begins, and the end
+ * against `head.json`. Names the first broken record. Reads in a stream, changes nothing, and may run beside the process
+ * that writes.
  *
  * The files alone cannot show that whole records were taken from the end; the head does, up to the last second. Someone
- * who rewrites files and head together is only found out by a hash kept elsewhere: compare `head` with it.
+ * who rewrites files, seals and head together is found out by signatures, if he has not the key, or by a hash kept
+ * elsewhere: compare `head` with it.
  */
 import { open } from "node:fs/promises";
+import { beginningOf } from "./beginning.ts";
+import type { Beginning } from "./beginning.ts";
 import { genesis, MAX_LINE_BYTES, openLine, verifyLine } from "./chain.ts";
 import type { Defect, DefectKind, Link } from "./chain.ts";
 import { readLines } from "./lines.ts";
@@ -13,58 +17,149 @@ import type { RawLine } from "./lines.ts";
 import { lockHolder } from "./lock.ts";
 import { listSegments, readHead, unreadable } from "./segment.ts";
 import type { Head, Segment } from "./segment.ts";
+import type { TrustedKey } from "./signature.ts";
+import { SealCheck } from "./verify-seals.ts";
+import type { SealDefect, SealSummary } from "./verify-seals.ts";
+import { SallyportError } from "../errors.ts";
 
 /** The first broken record. */
 export interface Break {
-  /** File name of the segment, 1-based line in it. Line 0: the segment as a whole. */
+  /** File name of the segment, 1-based line in it. Line 0: the segment as a whole, its seal, or `head.json`. */
   segment: string;
   line: number;
   /** The record's number. */
   seq: number;
-  kind: DefectKind;
+  kind: DefectKind | SealDefect;
   message: string;
 }
 
 export interface Verification {
   ok: boolean;
+  /** Number of the first record there is. */
+  first: number;
   /** Good records, up to the first break. */
   records: number;
   segments: number;
   /** The last good record. */
   head: Link;
+  /** The retention that vouches for a beginning after record 1: it deleted all before `first`, as record `seq` says. */
+  retention: { seq: number } | null;
+  seals: SealSummary;
   broken: Break | null;
   /** What is worth knowing and breaks nothing: a torn end after a crash, files that are no segments. */
   notes: string[];
 }
 
-/** Verifies the record under a state directory. RECORD_UNREADABLE where there is none or it cannot be read. */
-export async function verifyRecord(directory: string): Promise<Verification> {
+/**
+ * Verifies the record under a state directory; with keys, every seal of a closed segment and the head must be signed by one
+ * of them. RECORD_UNREADABLE where there is none or it cannot be read.
+ */
+export async function verifyRecord(directory: string, keys: readonly TrustedKey[] = []): Promise<Verification> {
+  for (let attempt = 1; ; attempt++) {
+    const running = lockHolder(directory) !== null;
+    try {
+      const result = await verifyOnce(directory, keys, running);
+      // Segments come and go while they are listed; what is truly broken still is a moment later.
+      const passing = result.broken?.line === 0 || result.broken?.kind === "removed";
+      if (!running || !passing || attempt === attempts) return result;
+    } catch (error) {
+      if (error instanceof SallyportError) throw error;
+      // Retention deleted one between the list and the reading.
+      if (!running || (error as NodeJS.ErrnoException).code !== "ENOENT" || attempt === attempts) {
+        throw unreadable(directory, error);
+      }
+    }
+  }
+}
+
+const attempts = 3;
+
+async function verifyOnce(directory: string, keys: readonly TrustedKey[], running: boolean): Promise<Verification> {
   // The head before the files: a process that writes meanwhile only makes the record longer than its head.
   const head = await readHead(directory);
-  const running = lockHolder(directory) !== null;
-  const { segments, strangers } = await listSegments(directory);
+  const { segments, seals: present, strangers } = await listSegments(directory);
   const notes = strangers.map((name) => `${name} is not a segment and was not read.`);
-  let at: Link = genesis;
+  const seals = new SealCheck(directory, present, keys);
+  const beginning = await beginningOf(segments);
+  const start = beginning?.retention == null ? genesis : beginning.link;
+  const retention = beginning?.retention == null ? null : { seq: beginning.retention.seq };
+  let at: Link = start;
   const result = (broken: Break | null, read: number): Verification => {
-    return { ok: broken === null, records: at.seq, segments: read, head: at, broken, notes };
+    const { summary } = seals;
+    const records = at.seq - start.seq;
+    const ok = broken === null;
+    return { ok, first: start.seq + 1, records, segments: read, head: at, retention, seals: summary, broken, notes };
   };
-  try {
-    for (const [index, segment] of segments.entries()) {
-      const last = index === segments.length - 1;
-      const check = await verifySegment(segment, at, head === "damaged" ? null : head, segments.slice(index + 1));
-      at = check.at;
-      if (check.broken !== null) return result(check.broken, index);
-      if (check.torn === null) continue;
-      if (!last) return result(cutLine(segment, check.torn, at), index);
+  const missing = missingBefore(beginning, segments);
+  if (missing !== null) return result(missing, 0);
+  for (const [index, segment] of segments.entries()) {
+    const next = segments[index + 1] ?? null;
+    const before = at;
+    const check = await verifySegment(segment, at, head === "damaged" ? null : head, segments.slice(index + 1));
+    at = check.at;
+    if (check.broken !== null) return result(await withSeal(check.broken, before, segments, seals), index);
+    if (check.torn !== null) {
+      if (next !== null) return result(cutLine(segment, check.torn, at), index);
       if (isBehind(at, head)) break;
       const bytes = check.torn.end - check.torn.start;
       const why = running ? "it is being written" : "a crash cut it; the next start removes it and records that";
       notes.push(`${segment.name} ends with ${bytes} bytes of an unfinished record: ${why}.`);
     }
-    return result(await verifyEnd(segments, at, head), segments.length);
-  } catch (error) {
-    throw unreadable(directory, error);
+    const size = check.torn?.end ?? check.size;
+    const unsealed = await seals.check(segment, before, at, size, next);
+    if (unsealed !== null) return result(unsealed, index);
   }
+  const cut = await verifyEnd(segments, at, head);
+  if (cut !== null) return result(cut, segments.length);
+  const broken = (await lastSeal(segments, at, seals)) ?? (await signedEnd(directory, segments, beginning, seals));
+  if (broken === null && keys.length > 0 && seals.vouched < at.seq) {
+    notes.push(
+      `Records ${seals.vouched + 1} to ${at.seq} came after the last signed head; no signature vouches for them yet.`,
+    );
+  }
+  return result(broken, segments.length);
+}
+
+/** Records that were gone before retention came to them. */
+function missingBefore(beginning: Beginning | null, segments: readonly Segment[]): Break | null {
+  const [range] = beginning?.retention?.missing ?? [];
+  if (range === undefined) return null;
+  const { first, last } = range;
+  const message = `Records ${first} to ${last} were gone before retention: record ${beginning!.retention!.seq} says so.`;
+  return { segment: segments[0]!.name, line: 0, seq: first, kind: "removed", message };
+}
+
+/** Says so where a segment is missing and its seal is not. */
+async function withSeal(broken: Break, at: Link, segments: readonly Segment[], seals: SealCheck): Promise<Break> {
+  if (broken.kind !== "removed" || broken.line !== 1) return broken;
+  const seal = await seals.orphan(segments, at.seq + 1, broken.seq);
+  return seal === null ? broken : { ...broken, message: `${broken.message} ${seal.segment} is gone; its seal is not.` };
+}
+
+/** A seal after the end of the record: its segment was there. */
+async function lastSeal(segments: readonly Segment[], at: Link, seals: SealCheck): Promise<Break | null> {
+  const seal = await seals.orphan(segments, at.seq + 1);
+  if (seal === null) return null;
+  const message = `Records ${seal.first} to ${seal.last.seq} are missing: ${seal.segment} is gone; its seal is not.`;
+  return { segment: seal.segment, line: 0, seq: at.seq + 1, kind: "removed", message };
+}
+
+/** With a key: the head must be signed, and so must be what says that retention deleted the beginning. */
+async function signedEnd(
+  directory: string,
+  segments: readonly Segment[],
+  beginning: Beginning | null,
+  seals: SealCheck,
+): Promise<Break | null> {
+  if (!seals.summary.checked) return null;
+  // Anew: retention synchronises the record, head and all, before it deletes.
+  const head = await readHead(directory);
+  const broken = head === "damaged" ? null : seals.head(head);
+  if (broken !== null) return broken;
+  const by = beginning?.retention?.seq ?? 0;
+  if (by <= seals.vouched) return null;
+  const message = `Only record ${by} says that retention deleted what was before, and no signature vouches for it.`;
+  return { segment: segments[0]!.name, line: 0, seq: 1, kind: "removed", message };
 }
 
 interface SegmentCheck {
@@ -72,6 +167,8 @@ interface SegmentCheck {
   broken: Break | null;
   /** The bytes after the last newline. */
   torn: RawLine | null;
+  /** Bytes in whole lines. */
+  size: number;
 }
 
 async function verifySegment(
@@ -82,23 +179,25 @@ async function verifySegment(
 ): Promise<SegmentCheck> {
   const handle = await open(segment.path, "r");
   let at = before;
+  let size = 0;
   const fail = (line: number, { seq, kind, message }: Defect) => {
-    return { at, torn: null, broken: { segment: segment.name, line, seq, kind, message } };
+    return { at, torn: null, size, broken: { segment: segment.name, line, seq, kind, message } };
   };
   try {
     for await (const lines of readLines(handle)) {
       for (const line of lines) {
-        if (!line.whole) return { at, broken: null, torn: line };
+        if (!line.whole) return { at, broken: null, torn: line, size };
         const check = line.tooLong ? tooLong(at) : verifyLine(line.bytes, at);
         if (!check.ok) return fail(line.number, await explain(check.defect, segment, line, later));
         const { seq, hash } = check.line;
         if (line.number === 1 && seq !== segment.first) return fail(0, misnamed(segment, seq));
         if (head !== null && seq === head.seq && hash !== head.hash) return fail(line.number, rewritten(seq));
         at = { seq, hash };
+        size = line.end;
       }
     }
     if (at === before && segment.first !== at.seq + 1) return fail(0, misnamed(segment, at.seq + 1));
-    return { at, broken: null, torn: null };
+    return { at, broken: null, torn: null, size };
   } finally {
     await handle.close();
   }
