@@ -63,7 +63,7 @@ export async function writeSeal(
 /** A segment's seal as it stands there, its signature not checked; null: none; "damaged": the file is no seal. */
 export async function readSeal(directory: string, segment: Segment): Promise<Seal | "damaged" | null> {
   const text = await readSmall(join(eventsDirectory(directory), sealName(segment)));
-  return text === null || text === "damaged" ? text : (parseSeal(text) ?? "damaged");
+  return text === null ? null : (parseSeal(text) ?? "damaged");
 }
 
 /** A seal's text; null where it is none. Never throws. */

@@ -91,7 +91,7 @@ export function unreadable(directory: string, error: unknown): SallyportError {
 /** `head.json`, its signature not checked; null where it is absent, "damaged" where it is there and is not a head. */
 export async function readHead(directory: string): Promise<Head | "damaged" | null> {
   const text = await readSmall(join(eventsDirectory(directory), headName));
-  if (text === null || text === "damaged") return text;
+  if (text === null) return null;
   const statement = readStatement(text);
   if (statement === null) return "damaged";
   const { schema, seq, hash, segment, time } = statement.members;
@@ -130,18 +130,18 @@ export function isHash(value: unknown): value is string {
 /** No file of one statement comes near. */
 const smallBytes = 16 * 1024;
 
-/** A file of one statement; null where there is none, "damaged" where it cannot be one. Never rejects. */
-export async function readSmall(path: string): Promise<string | "damaged" | null> {
+/** A file of one statement; null where there is none, empty where what is there cannot be one. Never rejects. */
+export async function readSmall(path: string): Promise<string | null> {
   try {
     const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
       const { bytesRead, buffer } = await handle.read(Buffer.alloc(smallBytes + 1), 0, smallBytes + 1, 0);
-      return bytesRead > smallBytes ? "damaged" : buffer.toString("utf8", 0, bytesRead);
+      return bytesRead > smallBytes ? "" : buffer.toString("utf8", 0, bytesRead);
     } finally {
       await handle.close();
     }
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ENOENT" ? null : "damaged";
+    return (error as NodeJS.ErrnoException).code === "ENOENT" ? null : "";
   }
 }
 

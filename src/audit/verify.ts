@@ -81,8 +81,9 @@ async function verifyOnce(directory: string, keys: readonly TrustedKey[], runnin
   const notes = strangers.map((name) => `${name} is not a segment and was not read.`);
   const seals = new SealCheck(directory, present, keys);
   const beginning = await beginningOf(segments);
-  const start = beginning?.retention == null ? genesis : beginning.link;
-  const retention = beginning?.retention == null ? null : { seq: beginning.retention.seq };
+  const named = beginning?.retention ?? null;
+  const start = named === null ? genesis : beginning!.link;
+  const retention = named && { seq: named.seq };
   let at: Link = start;
   const result = (broken: Break | null, read: number): Verification => {
     const { summary } = seals;
