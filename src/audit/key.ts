@@ -59,7 +59,9 @@ function readKeyFile(file: string, objection: (uid: number, mode: number) => str
     const stats = fstatSync(fd);
     const problem = stats.isFile() && stats.size <= longest ? objection(stats.uid, stats.mode) : "it is no key file";
     if (problem !== null) throw unusable(file, problem);
-    return readFileSync(fd, "utf8");
+    const text = readFileSync(fd, "utf8");
+    if (!text.includes("-----BEGIN ENCRYPTED PRIVATE KEY-----")) return text;
+    throw unusable(file, "it has a passphrase, which nobody could type");
   } catch (error) {
     throw error instanceof SallyportError ? error : unusable(file, (error as Error).message);
   } finally {
@@ -71,10 +73,8 @@ function ed25519(file: string, half: "private" | "public", read: () => KeyObject
   let key: KeyObject;
   try {
     key = read();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const locked = code === "ERR_MISSING_PASSPHRASE";
-    throw unusable(file, locked ? "it has a passphrase, which nobody could type" : `it is no ${half} key in PEM`);
+  } catch {
+    throw unusable(file, `it is no ${half} key in PEM`);
   }
   if (key.asymmetricKeyType === "ed25519") return key;
   throw unusable(file, `it is a key for ${key.asymmetricKeyType ?? "something else"}, not for Ed25519`);

@@ -98,6 +98,8 @@ export async function recover(directory: string, key: TrustedKey | null = null):
     incidents.push(incident("The newest segment does not continue the record.", { segment: newest.name }));
     return { link, resume: null, incidents, bytes };
   }
+  const vouched = vouch(head, link, key);
+  if (vouched.incident !== null) incidents.push(vouched.incident);
   if (seals.has(newest.first)) {
     // Closed for good: cleanly, or by a crash before the next one was begun.
     const seal = await readSeal(directory, newest);
@@ -110,8 +112,6 @@ export async function recover(directory: string, key: TrustedKey | null = null):
     const data = { segment: newest.name, bytes: torn };
     incidents.push(incident(`A torn record was cut from the end after a crash: ${torn} bytes.`, data));
   }
-  const vouched = vouch(head, link, key);
-  if (vouched.incident !== null) incidents.push(vouched.incident);
   const { born, goodBytes: position } = scan;
   const resume = { segment: newest, position, born, prev: scan.prev ?? link.hash, retire: !vouched.ok };
   return { link, resume, incidents, bytes: bytes - torn };

@@ -63,8 +63,10 @@ export function readStatement(text: string): { members: Record<string, unknown>;
   if (typeof members !== "object" || members === null || Array.isArray(members)) return null;
   const { key } = members as Record<string, unknown>;
   if (found === null) return { members: members as Record<string, unknown>, signature: null };
-  if (typeof key !== "string") return null;
-  const signature = { key, signed: Buffer.from(signed), value: Buffer.from(found[1]!, "base64") };
+  const value = Buffer.from(found[1]!, "base64");
+  // The last digit has bits to spare: one signature is one text (RFC 4648, section 3.5).
+  if (typeof key !== "string" || value.toString("base64") !== found[1]) return null;
+  const signature = { key, signed: Buffer.from(signed), value };
   return { members: members as Record<string, unknown>, signature };
 }
 

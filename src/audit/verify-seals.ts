@@ -74,15 +74,16 @@ export class SealCheck {
     if (seal === "damaged") return fail("seal_edited", `${file} is no seal.`);
     const unsigned = this.#signature(file, seal.signature);
     if (unsigned !== null) return fail(unsigned.kind, unsigned.message);
-    if (next === null && at.seq < seal.last.seq) {
+    const isOurs = seal.segment === segment.name && seal.first === segment.first && seal.prev === before.hash;
+    if (isOurs && next === null && at.seq < seal.last.seq) {
       const message = `${segment.name} was sealed with record ${seal.last.seq} and ends at ${at.seq}.`;
       return fail("truncated", message, at.seq + 1);
     }
-    if (next === null && at.seq > seal.last.seq) {
+    if (isOurs && next === null && at.seq > seal.last.seq) {
       const message = `Record ${seal.last.seq + 1} was added to ${segment.name} after it was sealed.`;
       return fail("inserted", message, seal.last.seq + 1);
     }
-    const wrong = misfit(seal, segment, before, at, size);
+    const wrong = isOurs ? misfit(seal, at, size) : "the seal is of another segment, or of another beginning";
     if (wrong !== null && this.#keys.length > 0) {
       return fail("edited", `${segment.name} was rewritten, or its signed seal exchanged: ${wrong}.`);
     }
@@ -130,9 +131,7 @@ export class SealCheck {
   }
 }
 
-function misfit(seal: Seal, segment: Segment, before: Link, at: Link, size: number): string | null {
-  if (seal.segment !== segment.name) return `the seal is of ${seal.segment}`;
-  if (seal.first !== segment.first || seal.prev !== before.hash) return "the seal names another beginning";
+function misfit(seal: Seal, at: Link, size: number): string | null {
   if (seal.last.seq !== at.seq) return `the seal names record ${seal.last.seq} as the last and not ${at.seq}`;
   if (seal.last.hash !== at.hash) return `the seal names another hash of record ${at.seq}`;
   return seal.bytes === size ? null : `the seal says ${seal.bytes} bytes and not ${size}`;
