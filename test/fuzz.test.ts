@@ -20,6 +20,7 @@ const parsers: Record<string, string | readonly string[]> = {
   "src/audit/chain.ts: openLine": "audit-line",
   "src/audit/chain.ts: verifyLine": "audit-line",
   "src/audit/clock.ts: parseTime": "audit-line",
+  "src/audit/known-heads.ts: readKnownHeads": "audit-record",
   "src/audit/lines.ts: readLines": "audit-record",
   "src/audit/read.ts: readEvents": "audit-record",
   "src/audit/recover.ts: recover": "audit-record",

@@ -12,6 +12,7 @@ import { readRetention } from "./beginning.ts";
 import { GENESIS, genesis, openLine, sealLine, verifyLine, type DefectKind } from "./chain.ts";
 import { parseTime } from "./clock.ts";
 import { makeKeyPair } from "./key.ts";
+import { readKnownHeads } from "./known-heads.ts";
 import { readEvents } from "./read.ts";
 import { recover } from "./recover.ts";
 import { memory, segmentsOf, temporary, writeRecord } from "./test-support.ts";
@@ -131,6 +132,8 @@ fuzzTarget<RecordWord>({
     }
     if (segments[2] !== undefined) writeFileSync(join(events, "events-000000000001.seal.json"), segments[2]);
     assert.equal((await verifyRecord(directory, [stranger])).ok, false);
+    const known = readKnownHeads(Buffer.from(headBytes).toString());
+    assert.ok(typeof known === "number" ? known >= 1 : known.every(({ seq }) => seq >= 1));
     const check = await verifyRecord(directory);
     assert.equal(check.ok, check.broken === null);
     const recovery = await recover(directory);

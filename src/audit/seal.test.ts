@@ -8,8 +8,10 @@ import { join } from "node:path";
 import { before, test } from "node:test";
 import fc from "fast-check";
 import { genesis, openLine, sealLine } from "./chain.ts";
+import type { Link } from "./chain.ts";
 import type { Event } from "./event.ts";
 import { loadSigningKey, makeKeyPair } from "./key.ts";
+import { KnownHeads, readKnownHeads } from "./known-heads.ts";
 import { readStatement, statementText } from "./signature.ts";
 import type { SigningKey } from "./signature.ts";
 import { Spool } from "./spool.ts";
@@ -52,27 +54,18 @@ async function named(change: () => void, trusted = [owner.trusted]) {
   return [broken!.segment, broken!.kind];
 }
 
+const lastOf = (name: string) => openLine(Buffer.from(was(name).toString().trimEnd().split("\n").at(-1)!))!;
+
 /** What somebody who may write everything can do: another past, with all hashes made anew. */
 function forge(key: SigningKey | null, from = 0): void {
-  let link =
-    from === 0
-      ? genesis
-      : openLine(
-          Buffer.from(
-            was(names[from - 1]!)
-              .toString()
-              .trimEnd()
-              .split("\n")
-              .at(-1)!,
-          ),
-        )!;
+  let link: Link = from === 0 ? genesis : lastOf(names[from - 1]!);
   for (const name of names.slice(from)) {
     const prev = link.hash;
     let text = "";
     for (const line of was(name).toString().trimEnd().split("\n")) {
       const { seq, time, id } = JSON.parse(line) as Event;
       const sealed = sealLine(denial(1, { verdict: "allow" }), seq, link.hash, time, id);
-      link = { seq, hash: sealed.hash } as typeof link;
+      link = { seq, hash: sealed.hash };
       text += `${sealed.line}\n`;
     }
     put(name, text);
@@ -174,7 +167,7 @@ test("segments missing: between, at the beginning, at the end with a head made t
   );
 
   const end = firstOf(names.at(-1)!) - 1;
-  const { hash } = openLine(Buffer.from(was(names.at(-2)!).toString().trimEnd().split("\n").at(-1)!))!;
+  const { hash } = lastOf(names.at(-2)!);
   const { key: _, ...head } = members("head.json");
   const cutWith = (key: SigningKey | null) => () => {
     remove(names.at(-1)!);
@@ -215,9 +208,42 @@ test("what no signature shows: an older state put back whole; the head of a late
   const older = copyOf(directory, memory);
   await writeRecord(directory, 10, { key: owner });
   const { head } = await verifyRecord(directory, [owner.trusted]);
-  const putBack = await verifyRecord(older, [owner.trusted]);
-  assert.equal(putBack.ok, true);
-  assert.ok(putBack.head.seq < head.seq);
+  assert.equal((await verifyRecord(older, [owner.trusted])).ok, true);
+  const kept = readKnownHeads(readFileSync(join(directory, "events", "head.json"), "utf8")) as Link[];
+  assert.deepEqual(kept, [head]);
+  const { broken } = await verifyRecord(older, [owner.trusted], new KnownHeads(kept));
+  assert.deepEqual([broken!.kind, broken!.seq], ["truncated", 11]);
+  assert.equal((await verifyRecord(directory, [owner.trusted], new KnownHeads(kept))).ok, true);
+});
+
+test("another past signed by the owner's own key, as root can: every head kept elsewhere names the first it does not fit", async () => {
+  const lines = names.flatMap((name) => was(name).toString().trimEnd().split("\n"));
+  const heads = lines.map((line) => openLine(Buffer.from(line))!);
+  assert.equal((await verifyWith(() => forge(owner, 2))).ok, true);
+  const from = firstOf(names[2]!);
+  for (const seq of [from, from + 5, count]) {
+    const { broken } = await verifyRecord(work, [owner.trusted], new KnownHeads([heads[3]!, heads[seq - 1]!]));
+    assert.deepEqual([broken!.kind, broken!.seq], ["edited", seq]);
+    assert.match(broken!.message, /kept elsewhere/);
+  }
+  assert.equal((await verifyRecord(work, [owner.trusted], new KnownHeads(heads.slice(0, from - 1)))).ok, true);
+  const both = [heads[from]!, { seq: from + 1, hash: (await allEvents(work))[from]!.hash }];
+  assert.equal((await verifyRecord(work, [], new KnownHeads(both))).ok, false, "two pasts were seen");
+});
+
+test("copies of head.json are read line by line, and what is none is named", () => {
+  const [head, other] = [
+    was("head.json").toString(),
+    JSON.stringify({ schema: "sallyport.head/1", seq: 1, hash: genesis.hash }),
+  ];
+  assert.deepEqual(readKnownHeads(`${head}\n${other}\n`), [
+    { seq: count, hash: members("head.json")["hash"] },
+    { seq: 1, hash: genesis.hash },
+  ]);
+  for (const line of ["x", "{}", other.replace("1,", "-1,"), other.replace("0000", "000")]) {
+    assert.equal(readKnownHeads(`${head}${line}\n`), 2, line);
+  }
+  assert.deepEqual(readKnownHeads(""), []);
 });
 
 test("a restart begins a new segment, and so another key may take over", async () => {

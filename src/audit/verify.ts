@@ -5,19 +5,20 @@
  *
  * The files alone cannot show that whole records were taken from the end; the head does, up to the last second. Someone
  * who rewrites files, seals and head together is found out by signatures, if he has not the key, or by a hash kept
- * elsewhere: compare `head` with it.
+ * elsewhere (`known-heads.ts`).
  */
 import { open } from "node:fs/promises";
 import { beginningOf } from "./beginning.ts";
-import type { Beginning } from "./beginning.ts";
 import { genesis, MAX_LINE_BYTES, openLine, verifyLine } from "./chain.ts";
 import type { Defect, DefectKind, Link } from "./chain.ts";
+import { KnownHeads } from "./known-heads.ts";
 import { readLines } from "./lines.ts";
 import type { RawLine } from "./lines.ts";
 import { lockHolder } from "./lock.ts";
 import { listSegments, readHead, unreadable } from "./segment.ts";
 import type { Head, Segment } from "./segment.ts";
 import type { TrustedKey } from "./signature.ts";
+import { endBefore, isBehind, lastSeal, missingBefore, signedEnd, verifyEnd } from "./verify-end.ts";
 import { SealCheck } from "./verify-seals.ts";
 import type { SealDefect, SealSummary } from "./verify-seals.ts";
 import { SallyportError } from "../errors.ts";
@@ -52,13 +53,17 @@ export interface Verification {
 
 /**
  * Verifies the record under a state directory; with keys, every seal of a closed segment and the head must be signed by one
- * of them. RECORD_UNREADABLE where there is none or it cannot be read.
+ * of them; with known heads, each of them must be in the record. RECORD_UNREADABLE where there is none or it cannot be read.
  */
-export async function verifyRecord(directory: string, keys: readonly TrustedKey[] = []): Promise<Verification> {
+export async function verifyRecord(
+  directory: string,
+  keys: readonly TrustedKey[] = [],
+  known = new KnownHeads(),
+): Promise<Verification> {
   for (let attempt = 1; ; attempt++) {
     const running = lockHolder(directory) !== null;
     try {
-      const result = await verifyOnce(directory, keys, running);
+      const result = await verifyOnce(directory, keys, known, running);
       // Segments come and go while they are listed; what is truly broken still is a moment later.
       const passing = result.broken?.line === 0 || result.broken?.kind === "removed";
       if (!running || !passing || attempt === attempts) return result;
@@ -74,7 +79,12 @@ export async function verifyRecord(directory: string, keys: readonly TrustedKey[
 
 const attempts = 3;
 
-async function verifyOnce(directory: string, keys: readonly TrustedKey[], running: boolean): Promise<Verification> {
+async function verifyOnce(
+  directory: string,
+  keys: readonly TrustedKey[],
+  known: KnownHeads,
+  running: boolean,
+): Promise<Verification> {
   // The head before the files: a process that writes meanwhile only makes the record longer than its head.
   const head = await readHead(directory);
   const { segments, seals: present, strangers } = await listSegments(directory);
@@ -96,7 +106,8 @@ async function verifyOnce(directory: string, keys: readonly TrustedKey[], runnin
   for (const [index, segment] of segments.entries()) {
     const next = segments[index + 1] ?? null;
     const before = at;
-    const check = await verifySegment(segment, at, head === "damaged" ? null : head, segments.slice(index + 1));
+    const told = { head: head === "damaged" ? null : head, known };
+    const check = await verifySegment(segment, at, told, segments.slice(index + 1));
     at = check.at;
     if (check.broken !== null) return result(await withSeal(check.broken, before, segments, seals), index);
     if (check.torn !== null) {
@@ -110,9 +121,11 @@ async function verifyOnce(directory: string, keys: readonly TrustedKey[], runnin
     const unsealed = await seals.check(segment, before, at, size, next);
     if (unsealed !== null) return result(unsealed, index);
   }
-  const cut = await verifyEnd(segments, at, head);
+  const cut = (await verifyEnd(segments, at, head)) ?? endBefore(known, segments, at);
   if (cut !== null) return result(cut, segments.length);
   const broken = (await lastSeal(segments, at, seals)) ?? (await signedEnd(directory, segments, beginning, seals));
+  const gone = known.before(start.seq + 1);
+  if (gone > 0) notes.push(`${gone} heads kept elsewhere are of records before the first; they were not compared.`);
   if (broken === null && keys.length > 0 && seals.vouched < at.seq) {
     notes.push(
       `Records ${seals.vouched + 1} to ${at.seq} came after the last signed head; no signature vouches for them yet.`,
@@ -121,46 +134,11 @@ async function verifyOnce(directory: string, keys: readonly TrustedKey[], runnin
   return result(broken, segments.length);
 }
 
-/** Records that were gone before retention came to them. */
-function missingBefore(beginning: Beginning | null, segments: readonly Segment[]): Break | null {
-  const [range] = beginning?.retention?.missing ?? [];
-  if (range === undefined) return null;
-  const { first, last } = range;
-  const message = `Records ${first} to ${last} were gone before retention: record ${beginning!.retention!.seq} says so.`;
-  return { segment: segments[0]!.name, line: 0, seq: first, kind: "removed", message };
-}
-
 /** Says so where a segment is missing and its seal is not. */
 async function withSeal(broken: Break, at: Link, segments: readonly Segment[], seals: SealCheck): Promise<Break> {
   if (broken.kind !== "removed" || broken.line !== 1) return broken;
   const seal = await seals.orphan(segments, at.seq + 1, broken.seq);
   return seal === null ? broken : { ...broken, message: `${broken.message} ${seal.segment} is gone; its seal is not.` };
-}
-
-/** A seal after the end of the record: its segment was there. */
-async function lastSeal(segments: readonly Segment[], at: Link, seals: SealCheck): Promise<Break | null> {
-  const seal = await seals.orphan(segments, at.seq + 1);
-  if (seal === null) return null;
-  const message = `Records ${seal.first} to ${seal.last.seq} are missing: ${seal.segment} is gone; its seal is not.`;
-  return { segment: seal.segment, line: 0, seq: at.seq + 1, kind: "removed", message };
-}
-
-/** With a key: the head must be signed, and so must be what says that retention deleted the beginning. */
-async function signedEnd(
-  directory: string,
-  segments: readonly Segment[],
-  beginning: Beginning | null,
-  seals: SealCheck,
-): Promise<Break | null> {
-  if (!seals.summary.checked) return null;
-  // Anew: retention synchronises the record, head and all, before it deletes.
-  const head = await readHead(directory);
-  const broken = head === "damaged" ? null : seals.head(head);
-  if (broken !== null) return broken;
-  const by = beginning?.retention?.seq ?? 0;
-  if (by <= seals.vouched) return null;
-  const message = `Only record ${by} says that retention deleted what was before, and no signature vouches for it.`;
-  return { segment: segments[0]!.name, line: 0, seq: 1, kind: "removed", message };
 }
 
 interface SegmentCheck {
@@ -175,7 +153,7 @@ interface SegmentCheck {
 async function verifySegment(
   segment: Segment,
   before: Link,
-  head: Head | null,
+  { head, known }: { head: Head | null; known: KnownHeads },
   later: Segment[],
 ): Promise<SegmentCheck> {
   const handle = await open(segment.path, "r");
@@ -192,7 +170,9 @@ async function verifySegment(
         if (!check.ok) return fail(line.number, await explain(check.defect, segment, line, later));
         const { seq, hash } = check.line;
         if (line.number === 1 && seq !== segment.first) return fail(0, misnamed(segment, seq));
-        if (head !== null && seq === head.seq && hash !== head.hash) return fail(line.number, rewritten(seq));
+        if (head !== null && seq === head.seq && hash !== head.hash)
+          return fail(line.number, rewritten(seq, "head.json names"));
+        if (!known.fits(check.line)) return fail(line.number, rewritten(seq, "was kept elsewhere"));
         at = { seq, hash };
         size = line.end;
       }
@@ -224,44 +204,6 @@ async function explain(defect: Defect, segment: Segment, line: RawLine, later: S
   return defect;
 }
 
-/** The end of the record against its head. */
-async function verifyEnd(segments: Segment[], at: Link, head: Head | "damaged" | null): Promise<Break | null> {
-  const segment = segments.at(-1);
-  const name = segment?.name ?? "head.json";
-  const broken = (message: string) => ({
-    segment: name,
-    line: 0,
-    seq: at.seq + 1,
-    kind: "truncated" as const,
-    message,
-  });
-  if (head === null || head === "damaged") {
-    if (segment === undefined && head === null) return null;
-    const state = head === null ? "missing" : "damaged";
-    return broken(`head.json is ${state}: whether records were cut from the end cannot be told.`);
-  }
-  if (!isBehind(at, head)) return null;
-  const count = head.seq - at.seq;
-  const lines = segment === undefined ? 0 : await countLines(segment);
-  const message = `The record ends at ${at.seq}, but record ${head.seq} was on the disk: ${count} missing from the end.`;
-  return { ...broken(message), line: lines + 1 };
-}
-
-function isBehind(at: Link, head: Head | "damaged" | null): boolean {
-  return head !== null && head !== "damaged" && at.seq < head.seq;
-}
-
-async function countLines({ path }: Segment): Promise<number> {
-  const handle = await open(path, "r");
-  let count = 0;
-  try {
-    for await (const lines of readLines(handle)) count += lines.filter((line) => line.whole).length;
-  } finally {
-    await handle.close();
-  }
-  return count;
-}
-
 function cutLine(segment: Segment, torn: RawLine, at: Link): Break {
   const message = `Record ${at.seq + 1} is cut off, and it is not the end of the record.`;
   return { segment: segment.name, line: torn.number, seq: at.seq + 1, kind: "truncated", message };
@@ -276,7 +218,7 @@ function misnamed(segment: Segment, seq: number): Defect {
   return { kind: "reordered", seq, message: `${segment.name} should begin with record ${segment.first}, not ${seq}.` };
 }
 
-function rewritten(seq: number): Defect {
-  const message = `Record ${seq} is not the one that head.json names: the record was rewritten and its hashes made anew.`;
+function rewritten(seq: number, whose: string): Defect {
+  const message = `Record ${seq} is not the one that ${whose}: the record was rewritten and its hashes made anew.`;
   return { kind: "edited", seq, message };
 }

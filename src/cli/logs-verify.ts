@@ -1,6 +1,8 @@
 /** `sallyport logs verify`: is the record what was written, from where, and who vouches for it. */
+import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { loadTrustedKey } from "../audit/key.ts";
+import { KnownHeads, readKnownHeads } from "../audit/known-heads.ts";
 import { type Verification, verifyRecord } from "../audit/verify.ts";
 import { SallyportError } from "../errors.ts";
 import { collect, requiredState } from "./options.ts";
@@ -11,10 +13,12 @@ export function addVerifyCommand(logs: Command): void {
     .description("Check chain, seals and signatures; names the first broken record and exits 1.")
     .option("-s, --state <dir>", "state directory")
     .option("-k, --key <file>", "public key that must have signed it (repeatable: a later one as well)", collect, [])
+    .option("--heads <file>", "copies of head.json kept elsewhere, one a line, that must all be in it")
     .option("--json", "as JSON")
     .action(async (_options: unknown, command: Command) => {
-      const options = command.optsWithGlobals<{ state: string; key: string[]; json?: true }>();
-      const result = await verifyRecord(requiredState(options.state), options.key.map(loadTrustedKey));
+      const options = command.optsWithGlobals<{ state: string; key: string[]; heads?: string; json?: true }>();
+      const known = options.heads === undefined ? new KnownHeads() : knownHeads(options.heads);
+      const result = await verifyRecord(requiredState(options.state), options.key.map(loadTrustedKey), known);
       if (options.json === true) console.log(JSON.stringify(result));
       else if (result.ok) console.log(holds(result).join("\n"));
       if (result.ok || result.broken === null) return;
@@ -24,6 +28,18 @@ export function addVerifyCommand(logs: Command): void {
         broken: result.broken,
       });
     });
+}
+
+function knownHeads(file: string): KnownHeads {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new SallyportError("USAGE", `The heads in ${file} cannot be read: ${(error as Error).message}.`);
+  }
+  const heads = readKnownHeads(text);
+  if (typeof heads !== "number") return new KnownHeads(heads);
+  throw new SallyportError("USAGE", `${file}:${heads}: this line is no copy of a head.json.`);
 }
 
 function holds({ first, records, segments, head, retention, seals, notes }: Verification): string[] {
