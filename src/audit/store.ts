@@ -15,7 +15,7 @@ import { writeSeal } from "./seal.ts";
 import type { ClosedSegment } from "./seal.ts";
 import { describe, segmentAt, writeHead } from "./segment.ts";
 import type { SigningKey } from "./signature.ts";
-import { SegmentWriter } from "./writer.ts";
+import { prepareDirectory, SegmentWriter } from "./writer.ts";
 
 export interface StoreOptions {
   directory: string;
@@ -34,8 +34,8 @@ export class Store {
   #before = genesis.hash;
   /** Segments that were closed and have no seal yet; no new one is begun before they do. */
   #unsealed: (ClosedSegment & { key: SigningKey | null })[] = [];
-  /** Bytes of the open segment known to be durable. */
-  #durable = 0;
+  /** The last record known to be durable, and the bytes of the open segment up to it. */
+  #durable = { link: genesis, bytes: 0 };
   #written: Link = genesis;
   #synced: Link = genesis;
   #bytes = 0;
@@ -46,7 +46,7 @@ export class Store {
     this.#tell = tell;
   }
 
-  /** Number of the last record known to be durable. */
+  /** Number of the last record known to be durable, and named by the head. */
   get synced(): number {
     return this.#synced.seq;
   }
@@ -63,11 +63,11 @@ export class Store {
   /** Takes up the record where recovery found its end. */
   async begin({ link, resume, bytes }: Recovery): Promise<void> {
     this.#written = this.#synced = link;
+    this.#durable = { link, bytes: resume?.position ?? 0 };
     this.#bytes = bytes;
     if (resume !== null) {
       const born = resume.born ?? this.#options.clock.now();
       this.#writer = await SegmentWriter.resume(resume.segment, resume.position, born);
-      this.#durable = resume.position;
       this.#before = resume.prev;
       if (resume.retire) await this.#retire(null);
     }
@@ -108,16 +108,15 @@ export class Store {
         await this.#writer.sync();
       } catch (error) {
         // After a failed fsync the kernel may have dropped the pages and call them clean: the file is not trusted again.
-        await this.#writer.cutBack(this.#durable);
+        await this.#writer.cutBack(this.#durable.bytes);
         await this.#abandon(`could not be made durable (${describe(error)})`);
         throw error;
       }
       const problem = await this.#writer.inspect(true);
       if (problem !== null) return await this.#abandon(problem);
-      this.#durable = this.#writer.position;
+      this.#confirm(this.#writer.position);
     }
     await this.#writeHead();
-    this.#backlog.confirmed();
     this.#synced = this.#written;
   }
 
@@ -134,11 +133,10 @@ export class Store {
     try {
       await this.#writer.cutBack(whole);
       await this.#writer.sync();
-      this.#durable = whole;
+      this.#confirm(whole);
       this.#synced = this.#written;
-      this.#backlog.confirmed();
     } catch {
-      await this.#writer.cutBack(this.#durable);
+      await this.#writer.cutBack(this.#durable.bytes);
     }
     await this.#abandon(problem);
   }
@@ -163,18 +161,27 @@ export class Store {
     this.#writer = null;
   }
 
+  /** Everything written is durable, up to this byte of the segment. */
+  #confirm(bytes: number): void {
+    this.#durable = { link: this.#written, bytes };
+    this.#backlog.confirmed();
+  }
+
   /** Closes the segment for good: what of it is durable will be sealed. */
   async #retire(key = this.#options.key): Promise<void> {
     if (this.#writer === null) return;
     const { segment } = this.#writer;
-    const closed = { segment, last: this.#synced, prev: this.#before, bytes: this.#durable, key };
+    const { link: last, bytes } = this.#durable;
+    const closed = { segment, last, prev: this.#before, bytes, key };
     if (closed.last.seq >= segment.first) this.#unsealed.push(closed);
     await this.#close();
   }
 
   /** The head first: it is never behind a seal. */
   async #seal(): Promise<void> {
-    if (this.#unsealed.length > 0) await this.#writeHead();
+    if (this.#unsealed.length === 0) return;
+    await prepareDirectory(this.#options.directory); // it may have been removed, with the segment
+    await this.#writeHead();
     for (let closed = this.#unsealed[0]; closed !== undefined; closed = this.#unsealed[0]) {
       await writeSeal(this.#options.directory, closed, this.#options.clock.now(), closed.key);
       this.#unsealed.shift();
@@ -194,7 +201,7 @@ export class Store {
     const { writer, displaced } = await SegmentWriter.create(directory, segment, clock.now());
     this.#writer = writer;
     this.#before = this.#written.hash;
-    this.#durable = 0;
+    this.#durable = { link: this.#written, bytes: 0 };
     if (displaced !== null) {
       this.#tell(incident(`A file stood in the place of segment ${segment.name} and was moved away.`, { displaced }));
     }
@@ -209,7 +216,7 @@ export class Store {
     await this.#retire();
     this.#bytes -= this.#backlog.unconfirmed + (this.#backlog.front?.done ?? 0);
     this.#backlog.rewind();
-    this.#written = this.#synced;
+    this.#written = this.#durable.link;
     this.#tell(incident(`Segment ${segment.name} ${problem} while it was being written.`, data));
   }
 
