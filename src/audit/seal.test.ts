@@ -297,6 +297,40 @@ test("a signed record that a crash left open is gone on with, and what came afte
   assert.deepEqual([told!.seq, told!.data], [5, { first: 2, last: 4 }]);
 });
 
+test("an open segment cut at any record: found by the signed head, whatever head is put in its place", async () => {
+  const directory = temporary(memory);
+  const spool = await Spool.open({ directory, key: owner });
+  for (let port = 1; port <= 5; port++) spool.append(denial(port));
+  await spool.flush();
+  const open = afterCrash(directory);
+  await spool.close();
+  const [name] = segmentsOf(open);
+  const file = (each: string) => join(open, "events", each);
+  const lines = readFileSync(file(name!), "utf8").trimEnd().split("\n");
+  for (let kept = 0; kept < lines.length; kept++) {
+    writeFileSync(
+      file(name!),
+      lines
+        .slice(0, kept)
+        .map((line) => `${line}\n`)
+        .join(""),
+    );
+    const { broken } = await verifyRecord(open, [owner.trusted]);
+    assert.deepEqual([broken!.kind, broken!.seq], ["truncated", kept + 1]);
+    const cut = copyOf(open, memory);
+    const { seq, hash } = kept === 0 ? genesis : openLine(Buffer.from(lines[kept - 1]!))!;
+    const head = { schema: "sallyport.head/1", seq, hash, segment: name, time: "" };
+    for (const [key, kind] of [
+      [null, "seal_unsigned"],
+      [other, "seal_other_key"],
+    ] as const) {
+      writeFileSync(join(cut, "events", "head.json"), statementText(head, key));
+      assert.equal((await verifyRecord(cut)).ok, true);
+      assert.equal((await verifyRecord(cut, [owner.trusted])).broken!.kind, kind);
+    }
+  }
+});
+
 test("a head that another key signed is not gone on with", async () => {
   const directory = temporary(memory);
   const spool = await Spool.open({ directory, key: other });
