@@ -26,7 +26,11 @@ export const errorTable = {
   ENFORCEMENT_LOST: { exit: 1, help: "The data path stopped; new connections are refused until it runs again." },
   NOT_RUNNING: { exit: 1, help: "No Sallyport answers in this state directory; start one or check --state." },
   RECORD_UNREADABLE: { exit: 2, help: "Check the path and the permissions of the state directory; --state names it." },
-  CHAIN_BROKEN: { exit: 1, help: "The record was edited, cut or reordered at the place named." },
+  CHAIN_BROKEN: { exit: 1, help: "The record was edited, cut or reordered, or its seal was, at the place named." },
+  KEY_UNUSABLE: {
+    exit: 2,
+    help: "`sallyport logs keygen --out FILE` makes a pair: FILE signs and is its owner's alone, FILE.pub is for `logs verify --key`.",
+  },
   SIMULATION_FAILED: {
     exit: 1,
     help: "The simulation could not be finished, so it says nothing about the firewall; the text says what broke.",

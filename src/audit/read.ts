@@ -53,7 +53,7 @@ export async function* readEvents(directory: string, filter: ReadFilter = {}): A
       const current: Segment | undefined = place?.segment;
       const next: Segment | undefined = current && segments.find((segment) => segment.first > current.first);
       if (place !== null) {
-        for await (const event of readOn(place, filter, matches)) {
+        for await (const event of readOn(place, next === undefined, filter, matches)) {
           yield event;
           if (filter.signal?.aborted) return;
         }
@@ -74,10 +74,18 @@ interface Place {
   line: number;
 }
 
-async function* readOn(place: Place, filter: ReadFilter, matches: (line: Buffer) => Event | "skip" | null) {
-  const handle = await open(place.segment.path, "r").catch((error: unknown) => {
+async function* readOn(
+  place: Place,
+  isLast: boolean,
+  filter: ReadFilter,
+  matches: (line: Buffer) => Event | "skip" | null,
+) {
+  const handle = await open(place.segment.path, "r").catch((error: NodeJS.ErrnoException) => {
+    // Retention deletes old segments while they are read; the next one is there.
+    if (error.code === "ENOENT" && !isLast) return null;
     throw unreadable(place.segment.path, error);
   });
+  if (handle === null) return;
   try {
     for await (const lines of readLines(handle, place.offset, place.line)) {
       for (const line of lines) {

@@ -9,14 +9,20 @@ import type { Defect, Link } from "./chain.ts";
 import { parseTime } from "./clock.ts";
 import type { EventBody } from "./event.ts";
 import { readLines } from "./lines.ts";
+import { readSeal } from "./seal.ts";
 import { DISPLACED, listSegments, readHead } from "./segment.ts";
 import type { Head, Segment } from "./segment.ts";
+import { checkSignature } from "./signature.ts";
+import type { TrustedKey } from "./signature.ts";
 
 export interface Recovery {
   /** The record to continue. */
   link: Link;
-  /** The segment to go on writing, cut to `position` bytes; null: begin a new one. */
-  resume: { segment: Segment; position: number; born: number | null } | null;
+  /**
+   * The open segment, cut to `position` bytes, and the hash before it; null: there is none to go on with. `retire`: it is
+   * not gone on with, but closed under an unsigned seal, because our key has not vouched for it so far.
+   */
+  resume: { segment: Segment; position: number; born: number | null; prev: string; retire: boolean } | null;
   /** What was found, to be recorded first, in order. */
   incidents: EventBody[];
   /** Size of the record's segments, bytes. */
@@ -24,6 +30,8 @@ export interface Recovery {
 }
 
 interface Scan {
+  /** The hash before its first record; null where it has none. */
+  prev: string | null;
   /** The last good record; null where the segment has none. */
   last: Link | null;
   /** Microseconds; time of the first good record. */
@@ -38,14 +46,17 @@ interface Scan {
 /** No chain grows this much between two writes of its head: a segment named beyond it is not ours. */
 const plausibleGrowth = 1_000_000_000;
 
-/** Reads the end of the record. Changes nothing. Rejects with RECORD_UNREADABLE or the file system's error. */
-export async function recover(directory: string): Promise<Recovery> {
+/**
+ * Reads the end of the record; `key` is the one that will sign it. Changes nothing. Rejects with RECORD_UNREADABLE or the
+ * file system's error.
+ */
+export async function recover(directory: string, key: TrustedKey | null = null): Promise<Recovery> {
   const incidents: EventBody[] = [];
   const stored = await readHead(directory);
   if (stored === "damaged") incidents.push(incident("head.json is damaged and was made anew.", {}));
   const head = stored === "damaged" ? null : stored;
 
-  const { segments, strangers } = await listSegments(directory);
+  const { segments, seals, strangers } = await listSegments(directory);
   if (stored === null && segments.length > 0) incidents.push(incident("head.json was missing and was made anew.", {}));
   const limit = (head?.seq ?? 0) + plausibleGrowth;
   const ours = segments.filter((segment) => segment.first <= limit);
@@ -87,13 +98,42 @@ export async function recover(directory: string): Promise<Recovery> {
     incidents.push(incident("The newest segment does not continue the record.", { segment: newest.name }));
     return { link, resume: null, incidents, bytes };
   }
+  const vouched = vouch(head, link, key);
+  if (vouched.incident !== null) incidents.push(vouched.incident);
+  if (seals.has(newest.first)) {
+    // Closed for good: cleanly, or by a crash before the next one was begun.
+    const seal = await readSeal(directory, newest);
+    const fits = seal !== null && seal !== "damaged" && seal.last.hash === scan.last?.hash && seal.bytes === scan.size;
+    if (!fits) incidents.push(incident("The newest segment is not what its seal says.", { segment: newest.name }));
+    return { link, resume: null, incidents, bytes };
+  }
   const torn = scan.size - scan.goodBytes;
   if (torn > 0) {
     const data = { segment: newest.name, bytes: torn };
     incidents.push(incident(`A torn record was cut from the end after a crash: ${torn} bytes.`, data));
   }
-  const resume = { segment: newest, position: scan.goodBytes, born: scan.born };
+  const { born, goodBytes: position } = scan;
+  const resume = { segment: newest, position, born, prev: scan.prev ?? link.hash, retire: !vouched.ok };
   return { link, resume, incidents, bytes: bytes - torn };
+}
+
+/** Whether the key that will sign the record vouches for it up to here, and what must be said of that. */
+function vouch(head: Head | null, link: Link, key: TrustedKey | null): { ok: boolean; incident: EventBody | null } {
+  const signature = head?.signature ?? null;
+  if (key === null) {
+    const message = "The record was signed up to here; from here on it is not.";
+    return { ok: true, incident: signature && incident(message, { key: signature.key }) };
+  }
+  if (link.seq === 0) return { ok: true, incident: null };
+  const check = checkSignature(signature, [key]);
+  if (check !== "good") {
+    const message = "The record is signed from here on; the key has not vouched for what was recorded before.";
+    return { ok: false, incident: incident(message, { key: key.id, head: check }) };
+  }
+  const beyond = link.seq - head!.seq;
+  if (beyond <= 0) return { ok: true, incident: null };
+  const message = `Records after the last signed head were taken as a crash left them: ${beyond}.`;
+  return { ok: true, incident: incident(message, { first: head!.seq + 1, last: link.seq }) };
 }
 
 /**
@@ -110,7 +150,14 @@ function continueFrom(end: Link | null, head: Head | null, newest: Segment | und
 async function scanSegment(segment: Segment, head: Head | null): Promise<Scan> {
   const handle = await open(segment.path, "r");
   try {
-    const scan: Scan = { last: null, born: null, goodBytes: 0, size: (await handle.stat()).size, defect: null };
+    const scan: Scan = {
+      prev: null,
+      last: null,
+      born: null,
+      goodBytes: 0,
+      size: (await handle.stat()).size,
+      defect: null,
+    };
     for await (const lines of readLines(handle)) {
       for (const line of lines) {
         if (!line.whole) return scan;
@@ -122,6 +169,7 @@ async function scanSegment(segment: Segment, head: Head | null): Promise<Scan> {
           const message = `Record ${seq} is not the one that head.json names: the record was rewritten.`;
           return { ...scan, defect: { kind: "edited", seq, message, line: line.number } };
         }
+        scan.prev ??= check.line.prev;
         scan.last = { seq, hash };
         scan.born ??= parseTime(time);
         scan.goodBytes = line.end;

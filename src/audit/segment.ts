@@ -1,14 +1,16 @@
 /**
  * What lies in `<state>/events/`: segments named by their first record (`events-000000000001.ndjson`, so that name order
- * is chain order) and `head.json`, the last record known to be on the disk. Segments are append-only; the newest is the
- * one being written. Work on finished segments (sealing with a signed head, columnar copies, exporters with a cursor)
- * belongs beside this file and reads every segment but the newest.
+ * is chain order), a seal for each closed one (`seal.ts`), and `head.json`, the last record known to be on the disk.
+ * Segments are append-only; the newest is the one being written. Work on finished segments (columnar copies, exporters
+ * with a cursor) belongs beside this file and reads every segment but the newest.
  */
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { open, readdir, readFile, rename } from "node:fs/promises";
+import { open, readdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import type { Link } from "./chain.ts";
+import { readStatement, statementText } from "./signature.ts";
+import type { Signature, SigningKey } from "./signature.ts";
 import { SallyportError } from "../errors.ts";
 
 export interface Segment {
@@ -22,9 +24,21 @@ export interface Segment {
 export interface Head extends Link {
   segment: string | null;
   time: string;
+  /** Not checked. */
+  signature: Signature | null;
+}
+
+/** What is there, in chain order. */
+export interface Listing {
+  segments: Segment[];
+  /** Numbers of the first records of segments that have a seal. */
+  seals: Set<number>;
+  /** Names of files that have no business there. */
+  strangers: string[];
 }
 
 const segmentName = /^events-(\d{12})\.ndjson$/;
+const sealFile = /^events-(\d{12})\.seal\.json(\.new)?$/;
 const headName = "head.json";
 /** Part of the name of a file that was moved out of a segment's way; the record tells of it when it happens. */
 export const DISPLACED = ".displaced-";
@@ -41,19 +55,20 @@ export function segmentAt(directory: string, first: number): Segment {
   return { name, path: join(eventsDirectory(directory), name), first };
 }
 
-/**
- * The segments of a state directory in chain order, and the names of files that have no business there.
- * RECORD_UNREADABLE where there is no record or it cannot be listed.
- */
-export async function listSegments(directory: string): Promise<{ segments: Segment[]; strangers: string[] }> {
+/** The files of a state directory's record. RECORD_UNREADABLE where there is no record or it cannot be listed. */
+export async function listSegments(directory: string): Promise<Listing> {
   const segments: Segment[] = [];
+  const seals = new Set<number>();
   const strangers: string[] = [];
   for (const name of await list(directory)) {
-    const match = segmentName.exec(name);
-    if (match !== null && Number(match[1]) > 0) segments.push(segmentAt(directory, Number(match[1])));
-    else if (!name.startsWith(headName)) strangers.push(name);
+    const first = Number(segmentName.exec(name)?.[1] ?? 0);
+    const seal = sealFile.exec(name);
+    if (first > 0) segments.push(segmentAt(directory, first));
+    else if (seal !== null && Number(seal[1]) > 0) {
+      if (seal[2] === undefined) seals.add(Number(seal[1]));
+    } else if (!name.startsWith(headName)) strangers.push(name);
   }
-  return { segments: segments.toSorted((a, b) => a.first - b.first), strangers: strangers.toSorted() };
+  return { segments: segments.toSorted((a, b) => a.first - b.first), seals, strangers: strangers.toSorted() };
 }
 
 async function list(directory: string): Promise<string[]> {
@@ -73,46 +88,70 @@ export function unreadable(directory: string, error: unknown): SallyportError {
   return new SallyportError("RECORD_UNREADABLE", what, { directory }, error);
 }
 
-/** `head.json`; null where it is absent, "damaged" where it is there and is not a head. */
+/** `head.json`, its signature not checked; null where it is absent, "damaged" where it is there and is not a head. */
 export async function readHead(directory: string): Promise<Head | "damaged" | null> {
-  let text: string;
-  try {
-    text = await readFile(join(eventsDirectory(directory), headName), "utf8");
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ENOENT" ? null : "damaged";
-  }
-  try {
-    const { schema, seq, hash, segment, time } = JSON.parse(text) as Record<string, unknown>;
-    const good =
-      schema === "sallyport.head/1" &&
-      Number.isSafeInteger(seq) &&
-      (seq as number) >= 0 &&
-      (seq as number) <= MAX_SEQ &&
-      typeof hash === "string" &&
-      /^[0-9a-f]{64}$/.test(hash);
-    if (!good) return "damaged";
-    return {
-      seq: seq as number,
-      hash,
-      segment: typeof segment === "string" ? segment : null,
-      time: typeof time === "string" ? time : "",
-    };
-  } catch {
-    return "damaged";
-  }
+  const text = await readSmall(join(eventsDirectory(directory), headName));
+  if (text === null) return null;
+  const statement = readStatement(text);
+  if (statement === null) return "damaged";
+  const { schema, seq, hash, segment, time } = statement.members;
+  if (schema !== "sallyport.head/1" || !(seq === 0 || isSeq(seq)) || !isHash(hash)) return "damaged";
+  return {
+    seq,
+    hash,
+    segment: typeof segment === "string" ? segment : null,
+    time: typeof time === "string" ? time : "",
+    signature: statement.signature,
+  };
 }
 
 /**
- * Replaces `head.json` in one step: written and synchronised under another name, then renamed. Call it only when the
- * record it names is itself on the disk, so that a crash leaves the head behind the record, never ahead of it.
+ * Replaces `head.json` in one step. Call it only when the record it names is itself on the disk, so that a crash leaves
+ * the head behind the record, never ahead of it.
  */
-export async function writeHead(directory: string, head: Head): Promise<void> {
-  const path = join(eventsDirectory(directory), headName);
+export async function writeHead(
+  directory: string,
+  head: Omit<Head, "signature">,
+  key: SigningKey | null = null,
+): Promise<void> {
+  const text = statementText({ schema: "sallyport.head/1", ...head }, key);
+  await replaceFile(join(eventsDirectory(directory), headName), text);
+}
+
+/** A record's number, 1 or more. */
+export function isSeq(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= MAX_SEQ;
+}
+
+export function isHash(value: unknown): value is string {
+  return typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
+}
+
+/** No file of one statement comes near. */
+const smallBytes = 16 * 1024;
+
+/** A file of one statement; null where there is none, empty where what is there cannot be one. Never rejects. */
+export async function readSmall(path: string): Promise<string | null> {
+  try {
+    const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    try {
+      const { bytesRead, buffer } = await handle.read(Buffer.alloc(smallBytes + 1), 0, smallBytes + 1, 0);
+      return bytesRead > smallBytes ? "" : buffer.toString("utf8", 0, bytesRead);
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENOENT" ? null : "";
+  }
+}
+
+/** Writes a small file in one step: written and synchronised under another name, then renamed. */
+export async function replaceFile(path: string, text: string): Promise<void> {
   const temporary = `${path}.new`;
   const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
   const handle = await open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600);
   try {
-    await handle.writeFile(`${JSON.stringify({ schema: "sallyport.head/1", ...head })}\n`);
+    await handle.writeFile(text);
     await handle.datasync();
   } finally {
     await handle.close();

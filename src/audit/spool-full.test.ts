@@ -17,7 +17,7 @@ const { verifyRecord } = await import(room + "/verify.ts");
 const [directory, release] = process.argv.slice(1);
 const ballast = directory + "/ballast";
 writeFileSync(ballast, Buffer.alloc(256 * 1024));
-const spool = await Spool.open({ directory, bufferBytes: 65536, flushBytes: 4096, flushMs: 2, syncMs: 10, retryMs: 5, retryMaxMs: 20 });
+const spool = await Spool.open({ directory, bufferBytes: 65536, segmentBytes: 30000, flushBytes: 4096, flushMs: 2, syncMs: 10, retryMs: 5, retryMaxMs: 20 });
 const pause = () => new Promise((resolve) => setTimeout(resolve, 2));
 const memory = [];
 let port = 0;
@@ -69,10 +69,18 @@ test("a full disk that empties again: what was lost is counted, and the first ne
   const { port, full, during, closed, events, memory, after } = await fillDisk("yes");
   assert.equal(full.degraded, true);
   assert.match(full.fault!, /ENOSPC/);
+  assert.ok(full.losing > 500 && full.losing === full.lost, `${full.losing} of ${full.lost}`);
+  assert.ok(Date.parse(full.since!) <= Date.now() && Date.parse(full.since!) > Date.now() - 60_000);
   assert.equal(during.ok, true, "what is on the full disk verifies");
   assert.ok(memory <= 65_536, `${memory} bytes in memory`);
-  assert.equal(closed.degraded, false);
+  assert.deepEqual([closed.degraded, closed.since, closed.losing], [false, null, 0]);
   assert.equal(after.broken, null);
+  assert.ok(after.seals.closed > 3);
+  assert.equal(
+    after.seals.sealed,
+    after.seals.closed,
+    "also the one that was closed when there was no room for its seal",
+  );
   assert.equal(after.records, closed.seq);
 
   const gaps = events.filter((event) => event.kind === "lifecycle");

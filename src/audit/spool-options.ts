@@ -1,6 +1,7 @@
 /** What a spool can be told, and what it assumes otherwise. */
 import { systemClock } from "./clock.ts";
 import type { Clock } from "./clock.ts";
+import type { SigningKey } from "./signature.ts";
 
 export interface SpoolOptions {
   /** The state directory; the record is in its `events/`. Made if need be. */
@@ -20,6 +21,8 @@ export interface SpoolOptions {
   /** First and longest wait between attempts to write (100 ms, 5 s). */
   retryMs?: number;
   retryMaxMs?: number;
+  /** Signs seals and heads; null: they are not signed. */
+  key?: SigningKey | null;
   clock?: Clock;
 }
 
@@ -33,6 +36,7 @@ export function withDefaults(options: SpoolOptions): Required<SpoolOptions> {
     bufferBytes: 16 * 1024 * 1024,
     retryMs: 100,
     retryMaxMs: 5000,
+    key: null,
     clock: systemClock(),
     ...options,
   };

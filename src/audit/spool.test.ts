@@ -398,6 +398,31 @@ test("a segment whose fsync fails is not trusted again: what it held is written 
   assert.ok((await lifecycles(directory)).some((event) => /could not be made durable/.test(event.message!)));
 });
 
+test("a head that cannot be written for a while: what is on the disk is not written twice, also to the next segment", async () => {
+  const directory = temporary();
+  const spool = await Spool.open({ directory, flushMs: 1, syncMs: 5, retryMs: 5, retryMaxMs: 10 });
+  spool.append(denial(1));
+  await spool.flush();
+  const inTheWay = join(directory, "events", "head.json.new");
+  mkdirSync(inTheWay);
+  for (let port = 2; port <= 20; port++) {
+    spool.append(denial(port));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await until("degraded", () => spool.status().degraded);
+  assert.match(spool.status().fault!, /EISDIR/);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  rmSync(inTheWay, { recursive: true });
+  await spool.flush();
+  const { lost, degraded } = await spool.close();
+  assert.deepEqual({ lost, degraded }, { lost: 0, degraded: false });
+  assert.deepEqual(await portsOf(directory), upTo(20));
+  const { broken, seals } = await verifyRecord(directory);
+  assert.equal(broken, null);
+  assert.ok(seals.closed > 0);
+  assert.equal(seals.sealed, seals.closed);
+});
+
 test("a state directory that cannot be written is refused at open", async () => {
   const file = join(temporary(), "file");
   writeFileSync(file, "");

@@ -21,45 +21,15 @@ import { incident, recover } from "./recover.ts";
 import { describe, MAX_SEQ } from "./segment.ts";
 import { withDefaults } from "./spool-options.ts";
 import type { SpoolOptions } from "./spool-options.ts";
+import { recovered, trouble } from "./spool-status.ts";
+import type { Fault, Gap, SpoolStatus } from "./spool-status.ts";
 import { Store } from "./store.ts";
 import { ulidGenerator } from "./ulid.ts";
 import { prepareDirectory } from "./writer.ts";
 import { SallyportError } from "../errors.ts";
 
 export type { SpoolOptions } from "./spool-options.ts";
-
-export interface SpoolStatus {
-  /** Number and hash of the last record, written or still in memory. */
-  seq: number;
-  head: string;
-  /** Number of the last record known to be durable. */
-  synced: number;
-  /** File name of the segment being written; null before the first write. */
-  segment: string | null;
-  /** True while writing fails, or events are being lost. */
-  degraded: boolean;
-  /** Why, in words; null where not degraded. */
-  fault: string | null;
-  /** Events lost since open (an aggregated event counts for all it stands for). */
-  lost: number;
-  /** Bytes of the record on disk, and bytes waiting in memory. */
-  bytes: number;
-  buffered: number;
-}
-
-interface Gap {
-  lost: number;
-  first: number;
-  last: number;
-}
-
-interface Fault {
-  since: number;
-  text: string;
-  attempts: number;
-  /** The disk has no room or is read-only: the segment itself is not to blame. */
-  full: boolean;
-}
+export type { SpoolStatus } from "./spool-status.ts";
 
 const maxIncidents = 64;
 /** Failed attempts after which a segment that cannot be written is left for a new one. */
@@ -120,9 +90,9 @@ export class Spool {
   }
 
   async #begin(): Promise<void> {
-    const { directory } = this.#options;
+    const { directory, key } = this.#options;
     await prepareDirectory(directory);
-    const recovery = await recover(directory);
+    const recovery = await recover(directory, key?.trusted);
     if (recovery.link.seq >= MAX_SEQ) {
       const message = `The record in ${directory} is at its last number; move it away.`;
       throw new SallyportError("STATE_UNWRITABLE", message, { directory });
@@ -198,8 +168,8 @@ export class Spool {
       head: this.#link.hash,
       synced: this.#store.synced,
       segment: this.#store.segment,
-      degraded: this.#fault !== null || this.#gap !== null,
-      fault: this.#fault?.text ?? (this.#gap === null ? null : "the disk is slower than the events"),
+      key: this.#options.key?.id ?? null,
+      ...trouble(this.#fault, this.#gap),
       lost: this.#lost,
       bytes: this.#store.bytes,
       buffered: this.#backlog.waiting,
@@ -215,6 +185,24 @@ export class Spool {
       this.#syncDue = true;
       this.#cut();
     });
+  }
+
+  /**
+   * Records an event and resolves true when it is durable; false where it was lost. While the disk fails it waits. Not for
+   * the data path.
+   */
+  async confirm(body: EventBody): Promise<boolean> {
+    const before = this.#link.seq;
+    this.append(body);
+    const { seq } = this.#link;
+    if (seq === before) return false;
+    await this.flush();
+    return this.#store.synced >= seq;
+  }
+
+  /** Segments of so many bytes were deleted, by whoever is charged with it (`retention.ts`). */
+  forget(bytes: number): void {
+    this.#store.forget(bytes);
   }
 
   /**
@@ -240,7 +228,7 @@ export class Spool {
     this.#lost += this.#backlog.drop();
     const status = this.status();
     for (const timer of [this.#flushTimer, this.#syncTimer, this.#retryTimer]) clearTimeout(timer);
-    await this.#store.close();
+    await this.#store.close(this.#fault === null && this.#store.synced === this.#link.seq);
     for (const { resolve } of this.#waiting.splice(0)) resolve();
     this.#claim.release();
     return status;
@@ -333,13 +321,9 @@ export class Spool {
 
   /** Memory is empty and the file takes bytes again: the first thing written is what happened. */
   #recovered(): void {
-    const gap = this.#gap;
-    const data: Record<string, unknown> = { lost: gap?.lost ?? 0 };
-    if (gap !== null) Object.assign(data, { first: formatTime(gap.first), last: formatTime(gap.last) });
-    if (this.#fault !== null) Object.assign(data, { error: this.#fault.text, since: formatTime(this.#fault.since) });
-    const what = gap === null ? "no event was lost" : `${gap.lost} events were lost`;
+    const body = recovered(this.#fault, this.#gap);
     this.#gap = this.#fault = null;
-    this.#record(incident(`The record could not be written for a while: ${what}.`, data));
+    this.#record(body);
     for (const body of this.#incidents.splice(0)) this.#record(body);
     this.#cut();
   }

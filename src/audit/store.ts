@@ -1,6 +1,6 @@
 /**
- * The record's files as the spool writes them: batches from the backlog into the newest segment, rotation, durability,
- * the head. One operation at a time, each rejects with the file system's error and may be tried again. What happened to
+ * The record's files as the spool writes them: batches from the backlog into the newest segment, rotation, seals,
+ * durability, the head. One operation at a time, each rejects with the file system's error and may be tried again. What happened to
  * the files is told through `tell`. No timers and no policy: when to write, and what to do when it fails, is `spool.ts`.
  */
 import type { Backlog } from "./backlog.ts";
@@ -11,13 +11,17 @@ import type { Clock } from "./clock.ts";
 import type { EventBody } from "./event.ts";
 import { incident } from "./recover.ts";
 import type { Recovery } from "./recover.ts";
+import { writeSeal } from "./seal.ts";
+import type { ClosedSegment } from "./seal.ts";
 import { describe, segmentAt, writeHead } from "./segment.ts";
-import { SegmentWriter } from "./writer.ts";
+import type { SigningKey } from "./signature.ts";
+import { prepareDirectory, SegmentWriter } from "./writer.ts";
 
 export interface StoreOptions {
   directory: string;
   segmentBytes: number;
   segmentAgeMs: number;
+  key: SigningKey | null;
   clock: Clock;
 }
 
@@ -26,8 +30,12 @@ export class Store {
   readonly #backlog: Backlog;
   readonly #tell: (body: EventBody) => void;
   #writer: SegmentWriter | null = null;
-  /** Bytes of the open segment known to be durable. */
-  #durable = 0;
+  /** Hash of the record before the open segment. */
+  #before = genesis.hash;
+  /** Segments that were closed and have no seal yet; no new one is begun before they do. */
+  #unsealed: (ClosedSegment & { key: SigningKey | null })[] = [];
+  /** The last record known to be durable, and the bytes of the open segment up to it. */
+  #durable = { link: genesis, bytes: 0 };
   #written: Link = genesis;
   #synced: Link = genesis;
   #bytes = 0;
@@ -38,7 +46,7 @@ export class Store {
     this.#tell = tell;
   }
 
-  /** Number of the last record known to be durable. */
+  /** Number of the last record known to be durable, and named by the head. */
   get synced(): number {
     return this.#synced.seq;
   }
@@ -55,18 +63,20 @@ export class Store {
   /** Takes up the record where recovery found its end. */
   async begin({ link, resume, bytes }: Recovery): Promise<void> {
     this.#written = this.#synced = link;
+    this.#durable = { link, bytes: resume?.position ?? 0 };
     this.#bytes = bytes;
     if (resume !== null) {
       const born = resume.born ?? this.#options.clock.now();
       this.#writer = await SegmentWriter.resume(resume.segment, resume.position, born);
-      this.#durable = resume.position;
+      this.#before = resume.prev;
+      if (resume.retire) await this.#retire(null);
     }
     try {
       // Before the first segment: from here on a record without a head is a record that somebody took it from.
       await this.#writeHead();
       if (this.#writer === null) await this.#nextSegment(link.seq + 1);
     } catch (error) {
-      await this.close();
+      await this.#close();
       throw error;
     }
   }
@@ -77,7 +87,7 @@ export class Store {
     if (batch === undefined) return;
     if (this.#writer !== null && batch.done === 0 && this.#isFull(this.#writer, batch.bytes.length)) {
       await this.sync();
-      await this.close();
+      await this.#retire();
       return; // the synchronisation may have changed which batch is the front
     }
     this.#writer ??= await this.#nextSegment(batch.first);
@@ -98,16 +108,15 @@ export class Store {
         await this.#writer.sync();
       } catch (error) {
         // After a failed fsync the kernel may have dropped the pages and call them clean: the file is not trusted again.
-        await this.#writer.cutBack(this.#durable);
+        await this.#writer.cutBack(this.#durable.bytes);
         await this.#abandon(`could not be made durable (${describe(error)})`);
         throw error;
       }
       const problem = await this.#writer.inspect(true);
       if (problem !== null) return await this.#abandon(problem);
-      this.#durable = this.#writer.position;
+      this.#confirm(this.#writer.position);
     }
     await this.#writeHead();
-    this.#backlog.confirmed();
     this.#synced = this.#written;
   }
 
@@ -124,19 +133,59 @@ export class Store {
     try {
       await this.#writer.cutBack(whole);
       await this.#writer.sync();
-      this.#durable = whole;
+      this.#confirm(whole);
       this.#synced = this.#written;
-      this.#backlog.confirmed();
     } catch {
-      await this.#writer.cutBack(this.#durable);
+      await this.#writer.cutBack(this.#durable.bytes);
     }
     await this.#abandon(problem);
   }
 
-  /** Closes the segment. Never rejects. */
-  async close(): Promise<void> {
+  /**
+   * Closes the segment. Never rejects. A signed record is sealed then, so that its end is vouched for and the next start may
+   * have another key; where that fails the next start goes on with the segment.
+   */
+  async close(clean: boolean): Promise<void> {
+    if (!clean || this.#options.key === null) return await this.#close();
+    await this.#retire();
+    await this.#seal().catch(() => {});
+  }
+
+  /** Bytes of the record that were deleted. */
+  forget(bytes: number): void {
+    this.#bytes -= bytes;
+  }
+
+  async #close(): Promise<void> {
     await this.#writer?.close();
     this.#writer = null;
+  }
+
+  /** Everything written is durable, up to this byte of the segment. */
+  #confirm(bytes: number): void {
+    this.#durable = { link: this.#written, bytes };
+    this.#backlog.confirmed();
+  }
+
+  /** Closes the segment for good: what of it is durable will be sealed. */
+  async #retire(key = this.#options.key): Promise<void> {
+    if (this.#writer === null) return;
+    const { segment } = this.#writer;
+    const { link: last, bytes } = this.#durable;
+    const closed = { segment, last, prev: this.#before, bytes, key };
+    if (closed.last.seq >= segment.first) this.#unsealed.push(closed);
+    await this.#close();
+  }
+
+  /** The head first: it is never behind a seal. */
+  async #seal(): Promise<void> {
+    if (this.#unsealed.length === 0) return;
+    await prepareDirectory(this.#options.directory); // it may have been removed, with the segment
+    await this.#writeHead();
+    for (let closed = this.#unsealed[0]; closed !== undefined; closed = this.#unsealed[0]) {
+      await writeSeal(this.#options.directory, closed, this.#options.clock.now(), closed.key);
+      this.#unsealed.shift();
+    }
   }
 
   #isFull(writer: SegmentWriter, bytes: number): boolean {
@@ -147,10 +196,12 @@ export class Store {
 
   async #nextSegment(first: number): Promise<SegmentWriter> {
     const { directory, clock } = this.#options;
+    await this.#seal();
     const segment = segmentAt(directory, first);
     const { writer, displaced } = await SegmentWriter.create(directory, segment, clock.now());
     this.#writer = writer;
-    this.#durable = 0;
+    this.#before = this.#written.hash;
+    this.#durable = { link: this.#written, bytes: 0 };
     if (displaced !== null) {
       this.#tell(incident(`A file stood in the place of segment ${segment.name} and was moved away.`, { displaced }));
     }
@@ -162,15 +213,15 @@ export class Store {
     if (this.#writer === null) return;
     const { segment, position } = this.#writer;
     const data = { segment: segment.name, bytes: position, first: segment.first, last: this.#written.seq };
-    await this.close();
+    await this.#retire();
     this.#bytes -= this.#backlog.unconfirmed + (this.#backlog.front?.done ?? 0);
     this.#backlog.rewind();
-    this.#written = this.#synced;
+    this.#written = this.#durable.link;
     this.#tell(incident(`Segment ${segment.name} ${problem} while it was being written.`, data));
   }
 
   async #writeHead(): Promise<void> {
-    const { directory, clock } = this.#options;
-    await writeHead(directory, { ...this.#written, segment: this.segment, time: formatTime(clock.now()) });
+    const { directory, clock, key } = this.#options;
+    await writeHead(directory, { ...this.#written, segment: this.segment, time: formatTime(clock.now()) }, key);
   }
 }

@@ -3,7 +3,16 @@
  * real record of several segments and changes its files.
  */
 import assert from "node:assert/strict";
-import { cpSync, readFileSync, renameSync, rmSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import fc from "fast-check";
@@ -163,8 +172,8 @@ test("a record replaced by a forged one with its own hash made right breaks the 
   assert.deepEqual(place(broken), { segment: 1, line: 4, kind: "unlinked" });
 });
 
-test("a record rewritten from some point on with all its hashes made anew is found by the head", async () => {
-  const { broken } = await verifyWith((contents) => {
+test("a record rewritten from some point on with all its hashes made anew is found by a seal, or by the head", async () => {
+  const rewrite = (contents: (string | Buffer)[]) => {
     let link = genesis;
     for (const [index, all] of lines.entries()) {
       let text = "";
@@ -176,6 +185,12 @@ test("a record rewritten from some point on with all its hashes made anew is fou
       }
       contents[index] = text;
     }
+  };
+  const sealed = await verifyWith(rewrite);
+  assert.deepEqual(place(sealed.broken), { segment: 0, line: 0, kind: "seal_edited" });
+  const { broken } = await verifyWith((contents) => {
+    rewrite(contents);
+    for (const file of readdirSync(join(work, "events"))) if (/seal/.test(file)) unlinkSync(join(work, "events", file));
   });
   assert.equal(broken!.kind, "edited");
   assert.equal(broken!.seq, count);

@@ -64,7 +64,8 @@ function statusText(status: Status): string {
     ...(path.fragment_drops === 0 ? [] : [`fragments ${path.fragment_drops} datagrams could not be put together`]),
     `flows     ${flows.live} live, ${flows.undecided} undecided; ${status.bindings} bindings`,
     `dns       ${dns.queries} queries, ${dns.denied} denied, ${dns.cacheHits} from cache, ${dns.upstreamFailures} upstream failures`,
-    `record    ${record.seq} events, head ${record.head.slice(0, 12)}`,
+    `record    ${record.seq} events, ${bytes(record.bytes)}, head ${record.head.slice(0, 12)}, ${record.key === null ? "not signed" : `signed by ${record.key.slice(0, 16)}`}`,
+    ...(record.lost === 0 ? [] : [`  lost     ${record.lost} events since the start, counted in the record`]),
     `memory    ${bytes(status.memory.rss)}; ${status.threads.running} of ${status.threads.wanted} threads`,
   ];
   return lines.join("\n");

@@ -1,9 +1,18 @@
 /** `sallyport gateway`: the arguments, and how long it runs. */
 import { availableParallelism } from "node:os";
 import { type Command, Option } from "commander";
-import { denyOption, dnsOption, integer } from "./options.ts";
+import {
+  denyOption,
+  dnsOption,
+  integer,
+  type KeepArguments,
+  keepOptions,
+  retentionOf,
+  signKeyOption,
+} from "./options.ts";
 
-interface GatewayArguments {
+interface GatewayArguments extends KeepArguments {
+  signKey?: string;
   policy: string;
   inside: string[];
   outside?: string;
@@ -18,6 +27,7 @@ interface GatewayArguments {
 }
 
 export function addGatewayCommand(program: Command): void {
+  const [keepFor, keepSize] = keepOptions();
   program
     .command("gateway")
     .description("Police everything that arrives on the inside interfaces; IPv4 and IPv6.")
@@ -39,11 +49,16 @@ export function addGatewayCommand(program: Command): void {
         .choices(["closed", "clean"])
         .default("closed"),
     )
+    .addOption(signKeyOption())
+    .addOption(keepFor!)
+    .addOption(keepSize!)
     .action(async (options: GatewayArguments) => {
       const { startGateway } = await import("../gateway/gateway.ts");
       const gateway = await startGateway({
         ...options,
         outside: options.outside ?? null,
+        signKey: options.signKey ?? null,
+        retention: retentionOf(options),
         say: (line) => process.stderr.write(`sallyport: ${line}\n`),
       });
       for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => gateway.stop());

@@ -1,9 +1,11 @@
-/** `sallyport logs` and `sallyport logs verify`: the record of a state directory, read from its files. */
+/** `sallyport logs`: the record of a state directory, read from its files; the commands below it are in files of their own. */
 import { type Command, Option } from "commander";
 import { type ReadFilter, readEvents } from "../audit/read.ts";
-import { verifyRecord } from "../audit/verify.ts";
 import type { Event } from "../audit/event.ts";
-import { SallyportError } from "../errors.ts";
+import { addKeygenCommand } from "./logs-keygen.ts";
+import { addPruneCommand } from "./logs-prune.ts";
+import { addVerifyCommand } from "./logs-verify.ts";
+import { requiredState } from "./options.ts";
 
 interface LogsArguments {
   state: string;
@@ -36,38 +38,15 @@ export function addLogsCommand(program: Command): void {
     .option("--since <when>", "RFC 3339 time, or 10m, 2h, 3d ago")
     .option("--json", "as JSON (always so)")
     .action(async (options: LogsArguments) => {
-      for await (const event of readEvents(required(options.state), filterOf(options))) {
+      for await (const event of readEvents(requiredState(options.state), filterOf(options))) {
         if (!process.stdout.write(`${JSON.stringify(event)}\n`)) {
           await new Promise((resolve) => process.stdout.once("drain", resolve));
         }
       }
     });
-  logs
-    .command("verify")
-    .description("Check the chain; names the first broken record and exits 1.")
-    .option("-s, --state <dir>", "state directory")
-    .option("--json", "as JSON")
-    .action(async (_options: unknown, command: Command) => {
-      const options = command.optsWithGlobals<{ state: string; json?: true }>();
-      const result = await verifyRecord(required(options.state));
-      if (options.json === true) console.log(JSON.stringify(result));
-      else if (result.ok) {
-        console.log(
-          `The chain holds: ${result.records} records in ${result.segments} segments, head ${result.head.hash}.`,
-        );
-        for (const note of result.notes) console.log(`  note: ${note}`);
-      }
-      if (result.ok || result.broken === null) return;
-      const { segment, line, seq, kind, message } = result.broken;
-      throw new SallyportError("CHAIN_BROKEN", `${segment}:${line}: record ${seq} is ${kind}: ${message}`, {
-        broken: result.broken,
-      });
-    });
-}
-
-function required(state: string | undefined): string {
-  if (state !== undefined) return state;
-  throw new SallyportError("USAGE", "Say which record with --state DIR.");
+  addVerifyCommand(logs);
+  addKeygenCommand(logs);
+  addPruneCommand(logs);
 }
 
 function filterOf(options: LogsArguments): ReadFilter {

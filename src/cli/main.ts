@@ -34,7 +34,7 @@ const summaries: Record<string, string> = {
   status: "what is enforced, since when, and how it goes",
   reload: "read the policy file again",
   flows: "live connections, with their rule and bytes",
-  logs: "events, one JSON object a line; logs verify checks the chain",
+  logs: "events, one JSON object a line; logs verify, keygen and prune",
   policy: "check, test, explain, diff: a policy before it is in force",
   simulate: "try real exfiltration techniques, safely, and say which got out",
 };

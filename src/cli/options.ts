@@ -1,6 +1,9 @@
 /** Options that several commands share. */
 import { InvalidArgumentError, Option } from "commander";
+import type { RetentionLimits } from "../audit/retention.ts";
 import { parseResolver } from "../enforcer/resolvers.ts";
+import { SallyportError } from "../errors.ts";
+import { parseSize } from "../policy/size.ts";
 
 /** For an option that may be given again. */
 export function collect(value: string, before: string[]): string[] {
@@ -20,6 +23,45 @@ export function denyOption(): Option {
   return new Option("--dns-deny <how>", "how a denied name is answered")
     .choices(["nxdomain", "refused"])
     .default("nxdomain");
+}
+
+/** The state directory of a command that may inherit the option. Throws USAGE where there is none. */
+export function requiredState(state: string | undefined): string {
+  if (state !== undefined) return state;
+  throw new SallyportError("USAGE", "Say which record with --state DIR.");
+}
+
+export function signKeyOption(): Option {
+  return new Option("--sign-key <file>", "sign the record with this private key (logs keygen makes one)");
+}
+
+const periods: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** How long, and how much, of the record is kept. */
+export function keepOptions(): Option[] {
+  return [
+    new Option("--keep-for <time>", "delete segments closed longer ago: 12h, 90d").argParser((value: string) => {
+      const match = /^([1-9]\d{0,5})([mhd])$/.exec(value);
+      if (match !== null) return Number(match[1]) * periods[match[2]!]!;
+      throw new InvalidArgumentError("Write a time such as 12h or 90d.");
+    }),
+    new Option("--keep-size <size>", "delete the oldest segments beyond: 10 GiB").argParser((value: string) => {
+      const bytes = parseSize(value);
+      if (bytes !== null) return bytes;
+      throw new InvalidArgumentError("Write a size such as 500 MB or 10 GiB.");
+    }),
+  ];
+}
+
+export interface KeepArguments {
+  /** Milliseconds. */
+  keepFor?: number;
+  /** Bytes. */
+  keepSize?: number;
+}
+
+export function retentionOf({ keepFor, keepSize }: KeepArguments): RetentionLimits {
+  return { keepMs: keepFor ?? null, keepBytes: keepSize ?? null };
 }
 
 /** A whole number in a range. */

@@ -1,13 +1,15 @@
 /** `sallyport run`: the arguments, and what people see of a run. */
 import { closeSync } from "node:fs";
 import { type Command, Option } from "commander";
+import { loadSigningKey } from "../audit/key.ts";
+import { SallyportError } from "../errors.ts";
 import type { Mode } from "../policy/decision.ts";
 import type { Destination } from "../run/destinations.ts";
 import { openReport } from "../run/folder.ts";
 import { liveLine, table } from "../run/report.ts";
 import { suggestPolicy } from "../run/suggest.ts";
 import { invokingUser } from "../run/user.ts";
-import { collect, denyOption, dnsOption } from "./options.ts";
+import { collect, denyOption, dnsOption, signKeyOption } from "./options.ts";
 
 interface RunArguments {
   policy?: string;
@@ -15,6 +17,7 @@ interface RunArguments {
   mode?: Mode;
   report?: string;
   state?: string;
+  signKey?: string;
   failOn: "deny" | "never";
   dns: string[];
   dnsDeny: "nxdomain" | "refused";
@@ -36,6 +39,7 @@ export function addRunCommand(program: Command): void {
     .addOption(new Option("-m, --mode <mode>", "mode of the default rule").choices(["monitor", "enforce"]))
     .option("-r, --report <file>", "write the report as JSON")
     .option("-s, --state <dir>", "keep the event record there")
+    .addOption(signKeyOption())
     .addOption(
       new Option("--fail-on <when>", "exit 3 when something was denied").choices(["deny", "never"]).default("never"),
     )
@@ -59,6 +63,10 @@ async function run(argv: string[], options: RunArguments): Promise<number> {
     allow: options.allow,
     mode: options.mode ?? null,
   });
+  if (options.signKey !== undefined && options.state === undefined) {
+    throw new SallyportError("USAGE", "--sign-key signs the record that is kept: say where with --state DIR.");
+  }
+  const signingKey = options.signKey === undefined ? null : loadSigningKey(options.signKey);
   const say = (text: string) => {
     if (options.quiet !== true) process.stderr.write(`${text}\n`);
   };
@@ -74,6 +82,7 @@ async function run(argv: string[], options: RunArguments): Promise<number> {
     policy,
     user,
     state: options.state ?? null,
+    signingKey,
     report,
     dns: options.dns,
     dnsDeny: options.dnsDeny,

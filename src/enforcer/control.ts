@@ -57,7 +57,11 @@ export class ControlServer {
   close(): void {
     this.#server.close();
     this.#server.closeAllConnections();
-    rmSync(this.#path, { force: true });
+    try {
+      rmSync(this.#path, { force: true });
+    } catch {
+      // A disk that became read-only must not keep the gateway from stopping; the next start removes a dead socket.
+    }
   }
 }
 

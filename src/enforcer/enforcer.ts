@@ -9,7 +9,7 @@ import type { EventBody } from "../audit/event.ts";
 import { lockState, type StateLock } from "../audit/lock.ts";
 import { Spool } from "../audit/spool.ts";
 import type { EndedFlow } from "../datapath/messages.ts";
-import { DataPath, type SpareThreads } from "../datapath/pool.ts";
+import { DataPath } from "../datapath/pool.ts";
 import { SallyportError } from "../errors.ts";
 import { DnsFirewall } from "../dns/firewall.ts";
 import { AddressBook, type Binding } from "../flow/book.ts";
@@ -23,34 +23,9 @@ import { adopt, type Listeners, openSockets } from "./listeners.ts";
 import { LiveFlows } from "./live-flows.ts";
 import { originalServer } from "./original-server.ts";
 import { loadFile, loadText, type PolicyInForce } from "./policy-source.ts";
-import type { Resolver } from "./resolvers.ts";
+import type { EnforcerOptions } from "./options.ts";
+import { RecordRetention } from "./retention.ts";
 import { type FlowView, type Status, statusOf, viewFlows } from "./status.ts";
-
-export interface EnforcerOptions {
-  /** Where the interfaces are: a network namespace, or null for the process's own. */
-  namespace: string | null;
-  inside: readonly string[];
-  outside: string | null;
-  masquerade: boolean;
-  queueBase: number;
-  /** Data-path threads, one NFQUEUE each. */
-  queues: number;
-  /** Where the DNS firewall listens on the inside addresses; queries to port 53 are redirected there. */
-  dnsPort: number;
-  dnsDeny: "nxdomain" | "refused";
-  upstreams: readonly Resolver[];
-  policy: PolicyInForce;
-  /** State directory: record, bindings, lock. */
-  state: string;
-  /** Data-path threads begun earlier. */
-  spare?: SpareThreads;
-  /** Names that need no DNS (the host's /etc/hosts). */
-  fixed: readonly Binding[];
-  /** Every event as it is recorded, for whoever shows it. */
-  onEvent?: (event: EventBody) => void;
-  /** Enforcement is lost for good: new connections are refused, and somebody should know. */
-  onFatal?: (message: string) => void;
-}
 
 const housekeepingMs = 1_000;
 const notKept = "what a restart needs cannot be written to the state directory";
@@ -69,6 +44,7 @@ export class Enforcer {
   dns!: DnsFirewall;
   spool!: Spool;
   denials!: Denials;
+  #retention!: RecordRetention;
   readonly problems = new Set<string>();
   #lock: StateLock | null = null;
   #listeners: Listeners | null = null;
@@ -183,6 +159,8 @@ export class Enforcer {
     await this.#keeper.keep(this.book, this.live.ledger, Date.now(), true).catch(() => {});
     this.live?.close();
     await this.spool.close();
+    // A pass that waited for the disk has its answer now.
+    await this.#retention.stop();
     this.#lock?.release();
   }
 
@@ -190,7 +168,8 @@ export class Enforcer {
     const { options } = this;
     const now = Date.now();
     this.#lock = lockState(options.state);
-    this.spool = await Spool.open({ directory: options.state });
+    this.spool = await Spool.open({ directory: options.state, key: options.signingKey });
+    this.#retention = new RecordRetention(options.state, options.retention, this.spool, this.problems);
     for (const binding of [...options.fixed, ...this.#keeper.bindings(now)]) this.book.bind(binding);
     const sockets = this.within(() => {
       this.live = new LiveFlows({
@@ -322,6 +301,7 @@ export class Enforcer {
     this.book.sweep(now);
     this.#detections.tick(now);
     this.denials.tick(now);
+    this.#retention.tick(now);
     this.#keeper.keep(this.book, this.live.ledger, now).then(
       () => this.problems.delete(notKept),
       () => this.problems.add(notKept),

@@ -46,7 +46,11 @@ export class HostSettings {
 
   /** The place is gone, and its settings with it: what is kept of them must not be put back anywhere else. */
   forget(): void {
-    rmSync(this.#file, { force: true });
+    try {
+      rmSync(this.#file, { force: true });
+    } catch {
+      // A disk that became read-only: a stop must not end here. Nothing puts them back in a place that is gone.
+    }
   }
 
   #within(fn: () => void): void {

@@ -69,7 +69,7 @@ export function statusOf(enforcer: Enforcer): Status {
   if (dataPath.running < options.queues) problems.push("a data-path thread is down; its share of packets is dropped");
   const unjudged = enforcer.denials.problem(Date.now());
   if (unjudged !== null) problems.push(unjudged);
-  if (record.degraded) problems.push(`the record cannot be written: ${record.fault ?? "unknown"}`);
+  if (record.degraded) problems.push(recordProblem(record));
   return {
     schema: "sallyport.status/1",
     version,
@@ -106,6 +106,12 @@ export function statusOf(enforcer: Enforcer): Status {
     record,
     memory: { rss: process.memoryUsage.rss() },
   };
+}
+
+/** Red while events are lost, and already while they only wait for the disk. */
+function recordProblem({ fault, since, losing }: SpoolStatus): string {
+  const lost = losing === 0 ? "no event is lost yet" : `${losing} events are lost so far`;
+  return `the record cannot be written: ${fault ?? "unknown"}; since ${since ?? "now"}, ${lost}`;
 }
 
 /** The live flows with the kernel's counts so far, longest-lived first. */

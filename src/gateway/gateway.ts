@@ -4,6 +4,8 @@
  */
 import { resolve } from "node:path";
 import type { EventBody } from "../audit/event.ts";
+import { loadSigningKey } from "../audit/key.ts";
+import type { RetentionLimits } from "../audit/retention.ts";
 import { checkControlPath, ControlServer } from "../enforcer/control.ts";
 import { Enforcer } from "../enforcer/enforcer.ts";
 import { loadFile, PolicyWatch } from "../enforcer/policy-source.ts";
@@ -24,6 +26,9 @@ export interface GatewayOptions {
   threads: number;
   masquerade: boolean;
   onExit: "closed" | "clean";
+  /** File of the private key that signs the record; null: it is not signed. */
+  signKey: string | null;
+  retention: RetentionLimits;
   onEvent?: (event: EventBody) => void;
   /** One line for people, on stderr. */
   say: (line: string) => void;
@@ -44,6 +49,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const policy = loadFile(file);
   const upstreams = options.dns.length > 0 ? options.dns.map(parseResolver) : systemResolvers();
   const state = resolve(options.state);
+  const signingKey = options.signKey === null ? null : loadSigningKey(options.signKey);
   checkControlPath(state);
   checkHost();
   requireInterfaces([...options.inside, ...(options.outside === null ? [] : [options.outside])]);
@@ -61,6 +67,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     upstreams,
     policy,
     state,
+    signingKey,
+    retention: options.retention,
     fixed: [],
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
     onFatal: (message) => {

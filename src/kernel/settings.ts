@@ -46,7 +46,11 @@ export class Settings {
       if (readSysctl(name) !== null && readSysctl(name) !== value) writeSysctl(name, value);
       delete this.#saved[name];
     }
-    rmSync(this.#file, { force: true });
+    try {
+      rmSync(this.#file, { force: true });
+    } catch {
+      // A disk that became read-only: what is in the kernel is as it was, and a later stop puts back the same once more.
+    }
   }
 }
 

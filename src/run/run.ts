@@ -7,6 +7,7 @@ import { constants } from "node:os";
 import { join } from "node:path";
 import type { Event } from "../audit/event.ts";
 import { readEvents } from "../audit/read.ts";
+import type { SigningKey } from "../audit/signature.ts";
 import { SpareThreads } from "../datapath/pool.ts";
 import { Enforcer } from "../enforcer/enforcer.ts";
 import type { PolicyInForce } from "../enforcer/policy-source.ts";
@@ -32,6 +33,8 @@ export interface RunOptions {
   user: User | null;
   /** Where the record is kept; null: nowhere once the run is over. */
   state: string | null;
+  /** Signs the record; null: it is not signed. */
+  signingKey: SigningKey | null;
   /** An open file for the report; null: none. Closed by the caller. */
   report: number | null;
   dns: string[];
@@ -107,6 +110,8 @@ async function enforced(options: RunOptions, stand: Stand): Promise<RunResult> {
       upstreams: stand.upstreams,
       policy: options.policy,
       state,
+      signingKey: options.signingKey,
+      retention: { keepMs: null, keepBytes: null },
       spare: stand.spare,
       fixed: bindingsFromHosts(textOf("/etc/hosts")),
       onEvent: (event) => {

@@ -19,6 +19,7 @@ const packages = {
   ncat: "ncat",
   ping: "iputils-ping",
   mount: "mount",
+  "mkfs.ext4": "e2fsprogs",
   setpriv: "util-linux",
   gtlsclient: "ngtcp2-client",
   gtlsserver: "ngtcp2-server",

@@ -101,6 +101,9 @@ test("a full disk: enforcement goes on, status says it, and what is missing afte
     ({ record }) => record.lost > 0 || !isFull,
   );
   assert.equal(lossy.record.lost > 0, isFull);
+  assert.ok(Date.parse(lossy.record.since!) <= Date.now());
+  const cost = lossy.record.losing === 0 ? /no event is lost yet/ : /; since 20\S+Z, \d+ events are lost so far/;
+  assert.match(lossy.problems.join("\n"), cost);
   assert.ok(lossy.record.buffered <= 20 << 20, `${lossy.record.buffered} bytes wait for the disk`);
   // A name that nobody has asked for yet. The flood's last events may still be on their way to the record.
   const allowed = await eventually(

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import type { Verification } from "../../src/audit/verify.ts";
 import { curl, Host, sallyport } from "./support.ts";
 
 describe("watching a command", () => {
@@ -149,6 +150,20 @@ describe("watching a command", () => {
     const logs = await host.exec(sallyport, ["logs", "--state", state, "--kind", "connection"]);
     assert.match(logs.stdout, /"name":"allowed\.example"/);
     assert.match(logs.stdout, /"name":"only\.example"/);
+  });
+
+  test("--sign-key signs the kept record to its last event, run after run", async () => {
+    const [state, key] = [join(host.home, "signed"), join(host.home, "record.key")];
+    assert.equal((await host.exec(sallyport, ["logs", "keygen", "--out", key])).code, 0);
+    for (const name of ["allowed.example", "only.example"]) {
+      const ran = await host.run(["-q", "--state", state, "--sign-key", key, "--", ...curl(`https://${name}/`)]);
+      assert.equal(ran.code, 0, ran.stderr);
+    }
+    const verify = ["logs", "verify", "--state", state, "--key", `${key}.pub`, "--json"];
+    const verified = await host.exec(sallyport, verify);
+    assert.equal(verified.code, 0, verified.stderr + verified.stdout);
+    const { seals, segments, notes } = JSON.parse(verified.stdout) as Verification;
+    assert.deepEqual([seals.closed, seals.signed, segments, notes], [2, 2, 2, []]);
   });
 
   test("without --state nothing is kept anywhere", async () => {

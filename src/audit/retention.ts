@@ -1,0 +1,173 @@
+/**
+ * Retention: closed segments that are too old, or too much, are deleted, oldest first, and never without a record of it. First
+ * the live chain names what will go, with last hashes, and that record is made durable; then files are unlinked. A crash in
+ * between leaves more than was named, never less.
+ *
+ * It deletes only what is sealed and continues into the next segment. Where that is not so it stops and says why: a segment
+ * that was tampered with is evidence. Called by the enforcer's housekeeping and `sallyport logs prune`.
+ */
+import { stat, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { beginningOf, latestRetention, linkBefore } from "./beginning.ts";
+import type { Range, Retention } from "./beginning.ts";
+import { genesis } from "./chain.ts";
+import type { Link } from "./chain.ts";
+import type { EventBody } from "./event.ts";
+import { readSeal, sealName } from "./seal.ts";
+import { eventsDirectory, listSegments, segmentAt, syncDirectory, unreadable } from "./segment.ts";
+import type { Segment } from "./segment.ts";
+import type { Spool } from "./spool.ts";
+import { SallyportError } from "../errors.ts";
+
+/** What is kept; null: no bound. */
+export interface RetentionLimits {
+  /** Segments that were closed longer ago than this go, milliseconds. */
+  keepMs: number | null;
+  /** The oldest segments go while all of them have more bytes than this. */
+  keepBytes: number | null;
+}
+
+/** A segment that goes. */
+export interface Doomed {
+  segment: Segment;
+  /** Its last record. */
+  end: Link;
+  bytes: number;
+  /** RFC 3339: when it was closed. */
+  sealed: string;
+  reason: "age" | "size";
+}
+
+export interface RetentionPlan {
+  doomed: Doomed[];
+  /** What is recorded; null where nothing goes. */
+  retention: Retention | null;
+  /** Why an old segment that should go does not, in words; null where none is. */
+  blocked: string | null;
+  /** Segments and bytes that stay. */
+  left: { segments: number; bytes: number };
+}
+
+/** A line of the record holds the ends of so many; the rest goes the next time. */
+const mostAtOnce = 1000;
+
+/** What should go now (`now` in milliseconds). Reads and changes nothing. RECORD_UNREADABLE. */
+export async function planRetention(directory: string, limits: RetentionLimits, now: number): Promise<RetentionPlan> {
+  try {
+    return await plan(directory, limits, now);
+  } catch (error) {
+    throw error instanceof SallyportError ? error : unreadable(directory, error);
+  }
+}
+
+async function plan(directory: string, limits: RetentionLimits, now: number): Promise<RetentionPlan> {
+  const { segments } = await listSegments(directory);
+  const sizes = await Promise.all(segments.map(async ({ path }) => (await stat(path)).size));
+  const left = { segments: segments.length, bytes: sizes.reduce((sum, size) => sum + size, 0) };
+  const doomed: Doomed[] = [];
+  let blocked: string | null = null;
+  for (const [index, segment] of segments.slice(0, -1).entries()) {
+    if (doomed.length === mostAtOnce) break;
+    const isOver = limits.keepBytes !== null && left.bytes > limits.keepBytes;
+    if (!isOver && limits.keepMs === null) break;
+    const found = await endOf(directory, segment, segments[index + 1]!);
+    if (typeof found === "string") {
+      blocked = found;
+      break;
+    }
+    const isOld = limits.keepMs !== null && now - Date.parse(found.sealed) > limits.keepMs;
+    if (!isOld && !isOver) break;
+    doomed.push({ ...found, segment, bytes: sizes[index]!, reason: isOld ? "age" : "size" });
+    left.segments--;
+    left.bytes -= sizes[index]!;
+  }
+  if (doomed.length === 0) return { doomed, retention: null, blocked, left };
+  const start = await startOf(segments);
+  if (typeof start === "string") return { doomed: [], retention: null, blocked: start, left };
+  return { doomed, retention: { ...start, ends: doomed.map(({ end }) => end) }, blocked, left };
+}
+
+/** Where a closed segment ends, as its seal and the segment after it agree; or why that is unknown. */
+async function endOf(
+  directory: string,
+  segment: Segment,
+  next: Segment,
+): Promise<Pick<Doomed, "end" | "sealed"> | string> {
+  const seal = await readSeal(directory, segment);
+  if (seal === null) return `${segment.name} has no seal`;
+  if (seal === "damaged") return `${sealName(segment)} is no seal`;
+  const after = await linkBefore(next);
+  const fits = seal.first === segment.first && seal.last.seq === after?.seq && seal.last.hash === after.hash;
+  if (!fits) return `${sealName(segment)} does not fit the segment after it, ${next.name}`;
+  if (Number.isNaN(Date.parse(seal.sealed))) return `${sealName(segment)} does not say when it was written`;
+  return { end: seal.last, sealed: seal.sealed };
+}
+
+/** What came before the first segment, and what of that is accounted for by nothing; or why it is unknown. */
+async function startOf(segments: readonly Segment[]): Promise<Omit<Retention, "ends"> | string> {
+  const [first] = segments;
+  if (first?.first === 1) return { after: genesis, missing: [] };
+  const beginning = await beginningOf(segments);
+  if (beginning === null) return `${first?.name ?? "the first segment"} does not begin with a record of ours`;
+  const { link, retention } = beginning;
+  if (retention !== null) return { after: link, missing: retention.missing };
+  const latest = await latestRetention(segments);
+  const known = latest?.ends.at(-1)?.seq ?? 0;
+  if (known >= link.seq) return `${first!.name} is not what the last retention, record ${latest!.seq}, left`;
+  const missing: Range[] = [...(latest?.missing ?? []), { first: known + 1, last: link.seq }];
+  return { after: link, missing };
+}
+
+/** The event that names what goes. */
+export function retentionEvent({ doomed, retention }: RetentionPlan): EventBody {
+  const first = retention!.after.seq + 1;
+  const last = retention!.ends.at(-1)!.seq;
+  const bytes = doomed.reduce((sum, each) => sum + each.bytes, 0);
+  const count = (reason: Doomed["reason"]) => doomed.filter((each) => each.reason === reason).length;
+  return {
+    kind: "lifecycle",
+    message: `Retention deletes ${doomed.length} segments, records ${first} to ${last}.`,
+    data: {
+      retention,
+      segments: doomed.length,
+      records: last - first + 1,
+      bytes,
+      age: count("age"),
+      size: count("size"),
+    },
+  };
+}
+
+/**
+ * Records a plan and carries it out. Resolves false, with nothing deleted, where the record could not be written. Rejects with the
+ * file system's error; the next time goes on where this one stopped.
+ */
+export async function applyRetention(directory: string, spool: Spool, plan: RetentionPlan): Promise<boolean> {
+  await sweepSeals(directory);
+  if (plan.doomed.length === 0) return true;
+  if (spool.status().degraded || !(await spool.confirm(retentionEvent(plan)))) return false;
+  for (const { segment, bytes } of plan.doomed) {
+    await unlink(segment.path);
+    spool.forget(bytes);
+    await unlink(sealPath(directory, segment));
+  }
+  await syncDirectory(directory);
+  return true;
+}
+
+/** Seals that a crash between the two deletions left. */
+async function sweepSeals(directory: string): Promise<void> {
+  const { segments, seals } = await listSegments(directory);
+  const [first] = segments;
+  const left = [...seals].filter((seal) => first !== undefined && seal < first.first);
+  if (left.length === 0) return;
+  const named = (await beginningOf(segments))?.retention ?? null;
+  if (named === null) return;
+  // One whose segment went missing is evidence.
+  const isMissing = (seq: number) => named.missing.some((range) => range.first <= seq && seq <= range.last);
+  for (const seal of left) if (!isMissing(seal)) await unlink(sealPath(directory, segmentAt(directory, seal)));
+}
+
+function sealPath(directory: string, segment: Segment): string {
+  return join(eventsDirectory(directory), sealName(segment));
+}
