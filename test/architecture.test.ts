@@ -14,6 +14,7 @@ const levels = [
   ["address"],
   ["wire"],
   ["policy"],
+  ["translate"],
   ["flow"],
   ["detect"],
   ["version.ts"],
@@ -26,7 +27,7 @@ const levels = [
   ["simulate"],
   ["cli"],
 ];
-const pureRooms = ["errors.ts", "address", "wire", "policy", "flow", "detect"];
+const pureRooms = ["errors.ts", "address", "wire", "policy", "translate", "flow", "detect"];
 
 /** Files over the limit, each with the reason why it has no wall to move. */
 const excused: Record<string, string> = {};
