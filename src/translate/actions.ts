@@ -5,10 +5,19 @@
 import { presetRef } from "../policy/presets.ts";
 import type { Context } from "./context.ts";
 import { rulesFor } from "./draft.ts";
-import type { Place } from "./draft.ts";
+import type { DraftRule, Place } from "./draft.ts";
 import { quoted } from "./note.ts";
+import type { Effect } from "./note.ts";
 import { inputOf, stepsUsing } from "./workflow.ts";
 import type { Step } from "./workflow.ts";
+
+/** An input that is not the list, and what its loss means. */
+export interface Other {
+  readonly effect: Effect;
+  readonly message: string;
+  /** Whether a value of it says anything that is lost. */
+  readonly matters: (value: string) => boolean;
+}
 
 /** One such product. */
 export interface StepFirewall {
@@ -21,8 +30,8 @@ export interface StepFirewall {
   readonly udp: boolean;
   /** The list of one step. */
   readonly places: (step: Step, context: Context) => Place[];
-  /** Other inputs that say something about what is reached or done; the note for each. */
-  readonly others: Readonly<Record<string, (value: string) => string | null>>;
+  /** Other inputs that say something about what is reached or done. */
+  readonly others: Readonly<Record<string, Other>>;
   readonly about: readonly string[];
 }
 
@@ -65,9 +74,18 @@ export function importSteps(context: Context, firewall: StepFirewall): void {
       const message = `job ${step.job} has a list of its own; one policy gives every job what any of them has. Add --job ${step.job}`;
       notes.add("wider", step, message);
     }
-    draft.rules.push(...rulesFor({ name: `job ${step.job}`, spot: step, from: null }, lists[i]!, firewall.udp));
+    draft.rules.push(...rulesOf(step, lists[i]!, firewall, options.web));
   }
   draft.about.push(...firewall.about);
+}
+
+function rulesOf(step: Step, places: readonly Place[], { udp }: StepFirewall, web: boolean): DraftRule[] {
+  const base = { name: `job ${step.job}`, spot: step, from: null };
+  if (!udp || !web) return rulesFor(base, places, udp);
+  // Names are for TLS and HTTP then; addresses have no names that could be.
+  const names = places.filter(({ kind }) => kind === "name");
+  const cidrs = places.filter(({ kind }) => kind === "cidr");
+  return [...rulesFor(base, names, false), ...rulesFor({ ...base, name: `${base.name}: addresses` }, cidrs, true)];
 }
 
 function modeOf(step: Step, { mode, product }: StepFirewall, { notes }: Context): "monitor" | "enforce" {
@@ -83,18 +101,14 @@ function modeOf(step: Step, { mode, product }: StepFirewall, { notes }: Context)
 function noteOthers(step: Step, { others }: StepFirewall, { notes }: Context): void {
   for (const [name, entry] of step.inputs) {
     const value = inputOf(step, name);
-    const message = value === null ? null : (others[name]?.(value) ?? null);
-    if (message !== null)
-      notes.add(message.startsWith("its list") ? "narrower" : "other", entry, `${name}: ${message}`);
+    const other = Object.hasOwn(others, name) ? others[name]! : null;
+    if (value === null || other === null || !other.matters(value)) continue;
+    notes.add(other.effect, entry, `${name}: ${other.message}`);
   }
 }
 
-/** For inputs that only matter where they say yes. */
-export function ifTrue(message: string): (value: string) => string | null {
-  return (value) => (value.toLowerCase() === "false" ? null : message);
-}
+/** For inputs that matter unless they say no, and for such that matter only where they do. */
+export const unlessFalse = (value: string): boolean => value.toLowerCase() !== "false";
+export const ifFalse = (value: string): boolean => value.toLowerCase() === "false";
 
-/** For inputs that only matter where they say no. */
-export function ifFalse(message: string): (value: string) => string | null {
-  return (value) => (value.toLowerCase() === "true" ? null : message);
-}
+export const rootStays = "root is not taken away here; `sallyport run` runs the command as another user where asked";

@@ -5,7 +5,7 @@
  * `?`, `[…]` and `\` mean something as well. What a name resolves to is then open on every port, for TCP and UDP.
  */
 import type { Context } from "./context.ts";
-import { ifFalse, importSteps } from "./actions.ts";
+import { ifFalse, importSteps, rootStays } from "./actions.ts";
 import { placesOf } from "./draft.ts";
 import type { Place } from "./draft.ts";
 import { piecesOf, words } from "./field.ts";
@@ -21,10 +21,12 @@ export function importBullfrog(context: Context): void {
     udp: true,
     places: (step, context) => [...list(step, "allowed-domains", context), ...list(step, "allowed-ips", context)],
     others: {
-      "dns-policy": (value) => (value === "any" ? "names that no rule has are not looked up here" : null),
-      "enable-sudo": ifFalse(
-        "root is not taken away here; `sallyport run` runs the command as another user where asked",
-      ),
+      "dns-policy": {
+        effect: "narrower",
+        message: "names that no rule has are not looked up here",
+        matters: (value) => value === "any",
+      },
+      "enable-sudo": { effect: "other", message: rootStays, matters: ifFalse },
     },
     about: [
       ...(context.options.web

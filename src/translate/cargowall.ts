@@ -5,7 +5,7 @@
  * `*` is one whole label, `**` one or more, anywhere in the name (code-cargo/cargowall, pkg/config/pattern.go).
  */
 import type { Context } from "./context.ts";
-import { ifTrue, importSteps } from "./actions.ts";
+import { importSteps, rootStays, unlessFalse } from "./actions.ts";
 import { placesOf, readPort } from "./draft.ts";
 import type { Place, PortSet } from "./draft.ts";
 import { piecesOf, textLines } from "./field.ts";
@@ -29,11 +29,9 @@ export function importCargowall(context: Context): void {
       ...list(step, "azure-infra-hosts", [443], context),
     ],
     others: {
-      "config-file": (file) => `its list goes on in ${quoted(file)}`,
-      "sudo-lockdown": ifTrue(
-        "root is not taken away here; `sallyport run` runs the command as another user where asked",
-      ),
-      "dns-upstream": (server) => `say --dns ${server} where the policy is enforced`,
+      "config-file": { effect: "narrower", message: "what is in that file is not read", matters: () => true },
+      "sudo-lockdown": { effect: "other", message: rootStays, matters: unlessFalse },
+      "dns-upstream": { effect: "other", message: "say --dns where the policy is enforced", matters: () => true },
     },
     about: [
       ...(context.options.web

@@ -6,14 +6,14 @@
  * the next: any characters, dots too, or none. `*.example.com` is thus our `**.example.com`.
  */
 import type { Context } from "./context.ts";
-import { ifTrue, importSteps } from "./actions.ts";
+import { importSteps, rootStays, unlessFalse } from "./actions.ts";
 import { placesOf, readPort } from "./draft.ts";
 import type { Place } from "./draft.ts";
 import { piecesOf, words } from "./field.ts";
 import { quoted } from "./note.ts";
 import type { Step } from "./workflow.ts";
 
-const elsewhere = "its list is kept by StepSecurity and not in this file";
+const elsewhere = { effect: "narrower", message: "the list is kept by StepSecurity and not in this file" } as const;
 
 /** Fills the draft from the steps of a workflow that use harden-runner. */
 export function importHardenRunner(context: Context): void {
@@ -24,12 +24,10 @@ export function importHardenRunner(context: Context): void {
     udp: false,
     places: endpoints,
     others: {
-      policy: () => elsewhere,
-      "use-policy-store": ifTrue(elsewhere),
-      "disable-sudo": ifTrue(
-        "root is not taken away here; `sallyport run` runs the command as another user where asked",
-      ),
-      "disable-sudo-and-containers": ifTrue("root and containers are not taken away here"),
+      policy: { ...elsewhere, matters: () => true },
+      "use-policy-store": { ...elsewhere, matters: unlessFalse },
+      "disable-sudo": { effect: "other", message: rootStays, matters: unlessFalse },
+      "disable-sudo-and-containers": { effect: "other", message: rootStays, matters: unlessFalse },
     },
     about: [
       "harden-runner lets a name's address through on a port, whatever is spoken there. Here 443 must be TLS that names the host, 80 HTTP, 22 SSH.",
