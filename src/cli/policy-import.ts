@@ -2,7 +2,9 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { isCidrDefect, parseCidr } from "../address/cidr.ts";
 import { SallyportError } from "../errors.ts";
-import { isPolicyProblems } from "../policy/load.ts";
+import { isPolicyProblems, loadPolicy } from "../policy/load.ts";
+import { exportFormats, exportPolicy } from "../translate/export.ts";
+import type { ExportFormat } from "../translate/export.ts";
 import { importFormats, importPolicy } from "../translate/import.ts";
 import type { ImportFormat } from "../translate/import.ts";
 import { isLoss, noteText } from "../translate/note.ts";
@@ -69,6 +71,59 @@ Exit codes: 0 everything was carried, 1 something was not, 2 the file cannot be 
         );
       } else {
         process.stdout.write(imported.text);
+        tell(notes, file);
+      }
+      process.exitCode = complete ? 0 : 1;
+    });
+}
+
+interface ExportFlags {
+  source?: string;
+  at: Date;
+  json?: true;
+}
+
+export function addExport(policy: Command, atOption: Option): void {
+  const targets = Object.keys(exportFormats) as ExportFormat[];
+  policy
+    .command("export")
+    .description("Write a policy's hosts for another product, on stdout. Exit 1 when something was not carried.")
+    .argument("<format>", targets.join(", "))
+    .argument("<policy>", "policy file")
+    .option("--source <name>", "a declared source whose list it is; default: an address in no source")
+    .addOption(atOption)
+    .option("--json", "as JSON: the text and what was not carried")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  sallyport policy export github sallyport.yaml > .github/egress-firewall.yaml
+  sallyport policy export harden-runner sallyport.yaml --source python-runners
+
+Exit codes: 0 everything was carried, 1 something was not, 2 the policy does not load. More: docs/import.md`,
+    )
+    .action((format: string, file: string, flags: ExportFlags) => {
+      const target = formatOf(format, targets);
+      const text = readPolicyFile(file);
+      const loaded = loadPolicy(text, file, flags.at);
+      if (isPolicyProblems(loaded)) return showProblems(loaded, text, flags.json === true);
+      const { policy, engine } = loaded;
+      const source = flags.source ?? null;
+      if (source !== null && !policy.sources.some(({ name }) => name === source)) {
+        const declared = policy.sources.map(({ name }) => name).join(", ");
+        throw new SallyportError(
+          "USAGE",
+          `there is no source “${source}” in ${file}. Declared: ${declared || "none"}.`,
+        );
+      }
+      const exported = exportPolicy(policy, engine, target, { source, now: flags.at.getTime() });
+      const { notes, complete } = exported;
+      if (flags.json === true) {
+        console.log(
+          JSON.stringify({ schema: "sallyport.export/1", format: target, file, complete, notes, text: exported.text }),
+        );
+      } else {
+        process.stdout.write(exported.text);
         tell(notes, file);
       }
       process.exitCode = complete ? 0 : 1;

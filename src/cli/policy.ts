@@ -13,7 +13,7 @@ import { isPolicyProblems, type LoadedPolicy, loadPolicy } from "../policy/load.
 import { isQuestionDefect, readQuestion, setScene } from "../policy/question.ts";
 import { parseTime } from "../policy/resolve.ts";
 import { readPolicyFile, showProblems } from "./policy-files.ts";
-import { addImport } from "./policy-import.ts";
+import { addExport, addImport } from "./policy-import.ts";
 
 const protocols = ["tls", "http", "ssh", "tcp", "udp", "quic", "icmp"] as const satisfies Protocol[];
 
@@ -43,6 +43,7 @@ Exit codes: 0 fine, 1 a case failed (test), warnings (check --strict), a differe
   addExplain(policy);
   addDiff(policy);
   addImport(policy);
+  addExport(policy, atOption());
 }
 
 function addCheck(policy: Command): void {

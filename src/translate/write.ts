@@ -11,15 +11,21 @@ const width = 118;
 
 /** The policy's text. `file` is the file that was read, `product` whose it is. */
 export function writePolicy(draft: Draft, notes: readonly Note[], file: string, product: string): string {
+  const intro = `From ${oneLine(file)}, ${product}, by \`sallyport policy import\`. Read it before it is in force.`;
+  const head = headLines(intro, notes, file, draft.about);
+  return `${[...head, "version: 1", ...sources(draft), ...destinations(draft), ...rules(draft, file), ...theDefault(draft)].join("\n")}\n`;
+}
+
+/** The comment that a translation opens with: where it is from, what was not carried, how it is to be read. */
+export function headLines(intro: string, notes: readonly Note[], file: string, about: readonly string[]): string[] {
   const lost = notes.filter(isLoss).map((note) => noteText(file, note).replace("not carried: ", ""));
   const same = notes.filter((note) => !isLoss(note)).map((note) => noteText(file, note));
-  const head = [
-    ...comment(`From ${oneLine(file)}, ${product}, by \`sallyport policy import\`. Read it before it is in force.`),
+  return [
+    ...comment(intro),
     ...section("Not carried:", lost),
     ...section("Translated:", same),
-    ...section("About this:", draft.about),
+    ...section("About this:", about),
   ];
-  return `${[...head, "version: 1", ...sources(draft), ...destinations(draft), ...rules(draft, file), ...theDefault(draft)].join("\n")}\n`;
 }
 
 function section(title: string, entries: readonly string[]): string[] {
