@@ -25,7 +25,7 @@ interface Shared {
 export function addPolicyCommands(program: Command): void {
   const policy = program
     .command("policy")
-    .description("Look at a policy before it is in force: check, test, explain, diff; import others.")
+    .description("Look at a policy before it is in force: check, test, explain, diff; import and export others.")
     .addHelpText(
       "after",
       `
@@ -35,8 +35,11 @@ Examples:
   sallyport policy explain sallyport.yaml pypi.org               what happens to any source, and why
   sallyport policy explain sallyport.yaml 10.20.1.7 pypi.org:443
   sallyport policy diff old.yaml new.yaml                        what becomes reachable, what stops
+  sallyport policy import build.yml > sallyport.yaml             harden-runner, GitHub, Smokescreen, Cilium and others
+  sallyport policy export github sallyport.yaml
 
-Exit codes: 0 fine, 1 a case failed (test), warnings (check --strict), a difference (diff --exit-code), 2 a file does not load`,
+Exit codes: 0 fine, 1 a case failed (test), warnings (check --strict), a difference (diff --exit-code), something was
+not carried (import, export), 2 a file does not load`,
     );
   addCheck(policy);
   addTest(policy);

@@ -98,7 +98,8 @@ export function rulesFor(base: RuleBase, places: readonly Place[], udp: boolean)
 export function withPorts(text: string, ports: PortSet): string {
   const host = text.includes(":") ? `[${text}]` : text;
   if (ports === "any") return `${host}:*`;
-  if (ports.length === 1 && ports[0] === 443 && host === text) return host;
+  // A single word alone would be the name of a destination.
+  if (ports.length === 1 && ports[0] === 443 && host === text && /[.*]/.test(text)) return host;
   return `${host}:${[...new Set(ports)].toSorted((a, b) => a - b).join(",")}`;
 }
 

@@ -11,7 +11,7 @@ import { importBullfrog } from "./bullfrog.ts";
 import { importCargowall } from "./cargowall.ts";
 import { importCilium } from "./cilium.ts";
 import type { Context, ImportOptions } from "./context.ts";
-import { emptyDraft } from "./draft.ts";
+import { emptyDraft, plainName } from "./draft.ts";
 import type { Draft } from "./draft.ts";
 import { at, entriesOf, readFields, textOf } from "./field.ts";
 import type { Field } from "./field.ts";
@@ -125,12 +125,13 @@ function recognise(roots: readonly Field[], problems: Problems): ImportFormat | 
   return null;
 }
 
-/** Rules of one name get numbers: names are unique in a policy. */
+/** Names that a policy may have; rules of one name get numbers, because names are unique in it. */
 function nameApart({ rules }: Draft): void {
   const seen = new Set<string>();
   for (const [i, rule] of rules.entries()) {
-    let { name } = rule;
-    for (let n = 2; seen.has(name); n++) name = `${rule.name.slice(0, 180)} ${n}`;
+    const plain = plainName(rule.name);
+    let name = plain;
+    for (let n = 2; seen.has(name); n++) name = `${plain} ${n}`;
     seen.add(name);
     rules[i] = { ...rule, name };
   }
