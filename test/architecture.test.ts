@@ -17,6 +17,7 @@ const levels = [
   ["translate"],
   ["flow"],
   ["detect"],
+  ["presets"],
   ["version.ts"],
   ["audit"],
   ["kernel"],
@@ -39,6 +40,8 @@ const longestTest = 500;
 const dependencies: Record<string, string> = {
   commander: "the command line: help, options, errors",
   koffi: "calls into libc: netlink, namespaces, recvmmsg; prebuilt, nothing to download or compile",
+  saxes: "Maven's settings: an XML parser that knows no entities of the file's own",
+  "smol-toml": "settings and lockfiles of Cargo and uv",
   tldts: "the public suffix list, for the lint on wildcards and for budgets per registrable domain",
   yaml: "policy files with the line and column of everything in them",
   zod: "one schema for loading, errors and the JSON Schema of editors",

@@ -14,6 +14,7 @@ import { isQuestionDefect, readQuestion, setScene } from "../policy/question.ts"
 import { parseTime } from "../policy/resolve.ts";
 import { readPolicyFile, showProblems } from "./policy-files.ts";
 import { addExport, addImport } from "./policy-import.ts";
+import { addPreset } from "./policy-preset.ts";
 
 const protocols = ["tls", "http", "ssh", "tcp", "udp", "quic", "icmp"] as const satisfies Protocol[];
 
@@ -47,6 +48,7 @@ not carried (import, export), 2 a file does not load`,
   addDiff(policy);
   addImport(policy);
   addExport(policy, atOption());
+  addPreset(policy);
 }
 
 function addCheck(policy: Command): void {

@@ -15,6 +15,34 @@ export interface PresetHost {
 /** The versions of each preset: the first is version 1. */
 export const presets: Readonly<Record<string, readonly (readonly PresetHost[])[]>> = {
   "github-actions": githubActions,
+  // Clients of package registries, where no configuration of theirs names another (`sallyport policy preset`).
+  pypi: [
+    [
+      { host: "pypi.org", reason: "the index that pip and uv ask when nothing else is configured" },
+      { host: "files.pythonhosted.org", reason: "the files that the index links to" },
+    ],
+  ],
+  go: [
+    [
+      { host: "proxy.golang.org", reason: "modules and toolchains: the default of GOPROXY" },
+      { host: "sum.golang.org", reason: "checksums of modules: the default of GOSUMDB" },
+    ],
+  ],
+  cargo: [
+    [
+      { host: "index.crates.io", reason: "the sparse index that Cargo asks by default" },
+      { host: "static.crates.io", reason: "the crates that the index leads to" },
+    ],
+  ],
+  maven: [[{ host: "repo.maven.apache.org", reason: "Maven Central, as every POM inherits it" }]],
+  docker: [
+    [
+      { host: "registry-1.docker.io", reason: "Docker Hub: manifests, and layers by redirection" },
+      { host: "auth.docker.io", reason: "tokens for Docker Hub, also for anonymous pulls" },
+      { host: "production.cloudflare.docker.com", reason: "layers: one of the hosts that Docker Hub redirects to" },
+      { host: "production.cloudfront.docker.com", reason: "layers: the other" },
+    ],
+  ],
   ghcr: [
     [
       { host: "ghcr.io", reason: "GitHub's container registry: manifests and tokens" },
