@@ -14,7 +14,7 @@ interface Configuration {
   readonly table: Table;
 }
 
-/** What Cargo needs here; nothing found means crates.io. */
+/** What Cargo needs here. */
 export function findCargo(machine: Machine): Finding {
   const finding = new Finding();
   const configurations = read(machine, finding);
@@ -42,8 +42,13 @@ export function findCargo(machine: Machine): Finding {
       sources.filter((source) => !isPublic(source)),
       "package",
     );
-  const asksPublic = sources.length === 0 ? finding.found.length > 0 : sources.some(isPublic);
-  if (!replaced && asksPublic)
+  if (replaced) {
+    if (finding.found.length === 0) finding.notes.push("crates come from files, not from a network");
+    return finding;
+  }
+  const asksPublic = !finding.isBroken && (sources.length === 0 || sources.some(isPublic));
+  finding.asksBuiltIn = asksPublic && finding.found.length === 0;
+  if (asksPublic && !finding.asksBuiltIn)
     for (const { host, reason } of presetHosts("cargo")) finding.host(host, 443, "tls", reason);
   return finding;
 }

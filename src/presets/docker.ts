@@ -5,7 +5,7 @@ import { Finding, placeOf, shown } from "./finding.ts";
 import { readText, readTexts } from "./machine.ts";
 import type { Machine } from "./machine.ts";
 
-/** What pulling images needs here; nothing found means Docker Hub. */
+/** What pulling images needs here. */
 export function findDocker(machine: Machine): Finding {
   const finding = new Finding();
   const mirrors = mirrorsOf(machine, finding);
@@ -21,7 +21,9 @@ export function findDocker(machine: Machine): Finding {
   if (mirrors.length > 0) {
     if (needsHub) for (const { url, why } of mirrors) finding.url(url, why);
     if (needsHub) finding.notes.push("Docker asks Docker Hub where a mirror fails; that stays closed");
-  } else if (needsHub && finding.found.length > 0) {
+  } else if (needsHub && finding.found.length === 0) {
+    finding.asksBuiltIn = !finding.isBroken;
+  } else if (needsHub && !finding.isBroken) {
     for (const { host, reason } of presetHosts("docker")) finding.host(host, 443, "tls", reason);
   }
   if (registries.has("ghcr.io")) finding.notes.push("layers of ghcr.io come from another host: add the preset ghcr");
@@ -35,7 +37,7 @@ function mirrorsOf(machine: Machine, finding: Finding): { url: string; why: stri
   try {
     settings = JSON.parse(file.text);
   } catch {
-    finding.missing.push(`${file.name} is no JSON`);
+    finding.broken(`${file.name} is no JSON`);
     return [];
   }
   const urls =

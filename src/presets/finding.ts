@@ -23,6 +23,16 @@ export class Finding {
   readonly notes: string[] = [];
   /** What could not be found or carried: the preset is not whole. */
   readonly missing: string[] = [];
+  /** Nothing is configured, so the client asks what is built into it: the built-in list of that name. */
+  asksBuiltIn = false;
+  /** A file of settings is not what it should be: what it would have named is not known, and nothing is guessed instead. */
+  isBroken = false;
+
+  /** Settings that cannot be understood. */
+  broken(text: string): void {
+    this.missing.push(text);
+    this.isBroken = true;
+  }
 
   get found(): readonly Found[] {
     return [...this.#found.values()];

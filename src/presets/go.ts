@@ -10,26 +10,20 @@ interface Setting {
   readonly why: string;
 }
 
-/** What the go command needs here; nothing found means its defaults. */
+/** What the go command needs here. */
 export function findGo(machine: Machine): Finding {
   const finding = new Finding();
   const setting = settingsOf(machine);
   const [proxy, sum] = [setting("GOPROXY"), setting("GOSUMDB")];
   const privates = setting("GONOPROXY") ?? setting("GOPRIVATE");
   const direct = fromModules(machine, privates, finding);
-  if (proxy === null && sum === null && !direct) return finding;
+  if (proxy === null && sum === null && !direct) {
+    finding.asksBuiltIn = true;
+    return finding;
+  }
   const [usualProxy, usualSum] = presetHosts("go");
   if (proxy === null) finding.host(usualProxy!.host, 443, "tls", usualProxy!.reason);
-  for (const entry of (proxy?.value ?? "").split(/[,|]/).filter((each) => each !== "")) {
-    if (entry === "off") continue;
-    if (entry === "direct")
-      finding.notes.push(
-        "GOPROXY ends in direct: modules that the proxy lacks come from hosts of their own, which stay closed",
-      );
-    else finding.url(entry, proxy!.why);
-  }
-  if (proxy?.value === "direct")
-    finding.missing.push("GOPROXY is direct: every module comes from a host of its own; name them");
+  else fromProxy(proxy, finding);
   if (sum === null)
     finding.host(usualSum!.host, 443, "tls", `${usualSum!.reason}; asked where the proxy does not mirror it`);
   else if (sum.value !== "off") {
@@ -38,6 +32,20 @@ export function findGo(machine: Machine): Finding {
     finding.url(url ?? `https://${database!.split("+")[0]}`, sum.why);
   }
   return finding;
+}
+
+/** GOPROXY: URLs, `direct` and `off`, parted by commas or bars. */
+function fromProxy({ value, why }: Setting, finding: Finding): void {
+  const entries = value.split(/[,|]/).filter((each) => each !== "");
+  for (const entry of entries.filter((each) => each !== "direct" && each !== "off")) finding.url(entry, why);
+  if (!entries.includes("direct")) return;
+  if (entries.indexOf("direct") === 0) {
+    finding.missing.push("GOPROXY is direct: every module comes from a host of its own; name them");
+  } else {
+    finding.notes.push(
+      "GOPROXY ends in direct: modules that the proxy lacks come from hosts of their own, which stay closed",
+    );
+  }
 }
 
 /** The environment before the file that `go env -w` writes. */

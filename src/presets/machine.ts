@@ -28,8 +28,8 @@ export interface Text {
 }
 
 /** A file's text; null where there is none. One that is there and cannot be read is a failure: its hosts would be missing. */
-export function readText({ folder, home, root }: Machine, path: string): Text | null {
-  const name = nameOf(path, folder, home, root);
+export function readText(machine: Machine, path: string): Text | null {
+  const name = nameOf(machine, path);
   try {
     const { size } = statSync(path);
     if (size > largestFile) throw new SallyportError("CONFIG_UNREADABLE", `${name} has ${size} bytes`, { path });
@@ -55,7 +55,8 @@ export function readTexts(machine: Machine, folder: string, ending: RegExp): Tex
   return names.toSorted().flatMap((name) => readText(machine, join(folder, name)) ?? []);
 }
 
-function nameOf(path: string, folder: string, home: string, root: string): string {
+/** How a path is called in messages: relative to the project, `~/…` in the home, else as it is. */
+export function nameOf({ folder, home, root }: Machine, path: string): string {
   for (const [base, prefix] of [
     [folder, ""],
     [home, "~/"],

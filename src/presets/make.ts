@@ -89,14 +89,14 @@ function makeEcosystem(name: Ecosystem, machine: Machine | null): Made {
   const { version, find } = ecosystems[name];
   const finding = machine === null ? unknown(name) : find(machine);
   const base = { name, title: `${name}, version ${version}`, notes: finding.notes, missing: finding.missing };
-  if (finding.found.length > 0 || !Object.hasOwn(presets, name))
-    return { ...base, reference: null, found: finding.found };
+  if (!finding.asksBuiltIn) return { ...base, reference: null, found: finding.found };
   return { ...base, ...builtIn(name), notes: [...finding.notes, "no configuration names another host"] };
 }
 
 function unknown(name: Ecosystem): Finding {
   const finding = new Finding();
-  if (!Object.hasOwn(presets, name))
+  finding.asksBuiltIn = Object.hasOwn(presets, name);
+  if (!finding.asksBuiltIn)
     finding.missing.push(
       `its hosts are in the configuration of the machine: \`sallyport policy preset ${name}\` there`,
     );

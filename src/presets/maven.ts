@@ -20,7 +20,7 @@ interface Repository {
 
 const maxDepth = 64;
 
-/** What Maven needs here; nothing found means Maven Central. */
+/** What Maven needs here. */
 export function findMaven(machine: Machine): Finding {
   const finding = new Finding();
   const home = machine.environment["MAVEN_HOME"] ?? machine.environment["M2_HOME"];
@@ -32,7 +32,7 @@ export function findMaven(machine: Machine): Finding {
     join(machine.folder, ".mvn/settings.xml"),
     join(machine.folder, "pom.xml"),
   ];
-  const mirrors: (Repository & { of: readonly string[] })[] = [];
+  const mirrors: (Repository & { of: readonly string[]; blocked: boolean })[] = [];
   const repositories: Repository[] = [];
   for (const path of paths) {
     const file = readText(machine, path);
@@ -42,7 +42,13 @@ export function findMaven(machine: Machine): Finding {
       if (url.includes("${")) finding.missing.push(`${placeOf(file!, url, id)}: ${shown(url)} has a property in it`);
       else if (at.endsWith("mirrors/mirror")) {
         const of = (values.get("mirrorOf") ?? "").split(",").map((each) => each.trim());
-        mirrors.push({ id, url, why: placeOf(file!, url, `mirror ${id}`), of });
+        mirrors.push({
+          id,
+          url,
+          why: placeOf(file!, url, `mirror ${id}`),
+          of,
+          blocked: values.get("blocked") === "true",
+        });
       } else if (
         /(?:repositories\/repository|pluginRepositories\/pluginRepository)$/.test(at) &&
         !at.includes("distributionManagement")
@@ -54,14 +60,21 @@ export function findMaven(machine: Machine): Finding {
   // The user's file comes after the machine's, and its mirrors are asked first.
   const mirrorFor = (id: string, url: string) => mirrors.toReversed().find(({ of }) => fits(of, id, url)) ?? null;
   const [central] = presetHosts("maven");
-  if (mirrors.length === 0 && repositories.length === 0) return finding;
+  if (finding.isBroken) return finding;
   const all = [{ id: "central", url: `https://${central!.host}/maven2`, why: central!.reason }, ...repositories];
   // A repository called central stands for Maven Central.
   const own = repositories.some(({ id }) => id === "central") ? repositories : all;
   const found = own.map((each) => ({ ...each, mirror: mirrorFor(each.id, each.url) }));
   // Nothing but what Maven asks by itself: the built-in list says it.
-  if (own === all && repositories.length === 0 && found[0]!.mirror === null) return finding;
+  if (repositories.length === 0 && found[0]!.mirror === null) {
+    finding.asksBuiltIn = true;
+    return finding;
+  }
   for (const { id, url, why, mirror } of found) {
+    if (mirror?.blocked === true) {
+      finding.notes.push(`${id} is blocked: ${mirror.why}`);
+      continue;
+    }
     finding.url((mirror ?? { url }).url, mirror === null ? why : `${mirror.why}, in place of ${id}`);
   }
   return finding;
@@ -104,7 +117,7 @@ function readXml({ name, text }: Text, finding: Finding): Block[] {
   try {
     parser.write(text).close();
   } catch (error) {
-    finding.missing.push(`${name} is no XML: ${shown((error as Error).message)}`);
+    finding.broken(`${name} is no XML: ${shown((error as Error).message)}`);
     return [];
   }
   return blocks;

@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { Finding, fromLockfile, placeOf, readUrl, shown } from "./finding.ts";
-import { ask, readText } from "./machine.ts";
+import { ask, nameOf, readText } from "./machine.ts";
 import type { Machine } from "./machine.ts";
 
 /** What npm answers, or what its files say where there is no npm. */
@@ -59,30 +59,28 @@ export function findNpm(machine: Machine): Finding {
 }
 
 function configuration(machine: Machine, finding: Finding): Configuration {
-  const said = ask(machine, machine.folder, "npm", ["config", "list", "--json"]);
-  if (said === null) return fromFiles(machine, finding);
-  const values = JSON.parse(said) as Record<string, unknown>;
-  const { registry } = values;
-  const text = ask(machine, machine.folder, "npm", ["config", "list"])!;
-  const set = listed(text).filter(({ key }) => isRegistry(key));
-  const origin = set.find(({ key }) => key === "registry")?.origin ?? "npm's own default";
-  const registries: [string, string, string][] = [];
-  if (typeof registry === "string" && registry !== "")
-    registries.push(["registry", registry, `npm config get registry (${origin})`]);
-  for (const { key, value, origin } of set) if (key !== "registry") registries.push([key, value, `${key} (${origin})`]);
-  const proxy = values["https-proxy"];
-  if (typeof proxy === "string" && proxy !== "") {
-    finding.missing.push(`npm goes through the proxy ${shown(proxy)}, which is not in this list`);
+  const text = ask(machine, machine.folder, "npm", ["config", "list"]);
+  if (text === null) return fromFiles(machine, finding);
+  const set = listed(machine, text);
+  const registries: (readonly [string, string, string])[] = set.flatMap(({ key, value, origin }) =>
+    isRegistry(key) ? [[key, value, `${key} (${origin})`]] : [],
+  );
+  if (!registries.some(([key]) => key === "registry")) {
+    const usual = ask(machine, machine.folder, "npm", ["config", "get", "registry"])!.trim();
+    if (usual !== "") registries.unshift(["registry", usual, "npm's own default: npm config get registry"]);
   }
-  return { registries, replace: String(values["replace-registry-host"] ?? "npmjs") };
+  for (const { value } of set.filter(({ key }) => key === "https-proxy" || key === "proxy")) {
+    finding.missing.push(`npm goes through the proxy ${shown(value)}, which is not in this list`);
+  }
+  return { registries, replace: set.find(({ key }) => key === "replace-registry-host")?.value ?? "npmjs" };
 }
 
 /** What `npm config list` says is set, with the file it is from: `; "project" config from FILE` stands above the settings. */
-function listed(text: string): { key: string; value: string; origin: string }[] {
+function listed(machine: Machine, text: string): { key: string; value: string; origin: string }[] {
   let origin = "npm config";
   return text.split("\n").flatMap((line) => {
     const head = /^; "(\w+)" config from (.*)$/.exec(line);
-    if (head !== null) origin = head[1] === "env" ? "the environment" : head[2]!.trim();
+    if (head !== null) origin = head[1] === "env" ? "the environment" : nameOf(machine, head[2]!.trim());
     const pair = /^(\S+) = "(.*)"\s*$/.exec(line);
     return pair === null ? [] : [{ key: pair[1]!, value: pair[2]!, origin }];
   });

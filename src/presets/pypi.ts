@@ -14,7 +14,7 @@ interface Index {
   readonly main: boolean;
 }
 
-/** What pip and uv need here; nothing found means what they ask by themselves. */
+/** What pip and uv need here. */
 export function findPypi(machine: Machine): Finding {
   const finding = new Finding();
   const indexes = [
@@ -27,7 +27,9 @@ export function findPypi(machine: Machine): Finding {
   fromLocks(machine, finding);
   const isAlone = !indexes.some(({ main }) => main);
   const asksPublic = finding.found.some(({ host }) => host === "pypi.org");
-  if ((isAlone && indexes.length > 0) || asksPublic) {
+  if (finding.isBroken) return finding;
+  finding.asksBuiltIn = isAlone && finding.found.length === 0;
+  if (!finding.asksBuiltIn && (isAlone || asksPublic)) {
     for (const { host, reason } of presetHosts("pypi"))
       finding.host(host, 443, "tls", isAlone ? `${reason} (no main index is configured)` : reason);
   }

@@ -13,7 +13,7 @@ export function readToml({ name, text }: Text, finding: Finding): Table | null {
     return parse(text, { unsafeKeyBehaviour: "drop" });
   } catch (error) {
     // A RangeError: nested beyond the stack.
-    finding.missing.push(`${name} is no TOML: ${shown((error as Error).message.split("\n")[0] ?? "")}`);
+    finding.broken(`${name} is no TOML: ${shown((error as Error).message.split("\n")[0] ?? "")}`);
     return null;
   }
 }
