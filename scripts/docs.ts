@@ -9,6 +9,7 @@ import { errorCodesPage } from "./docs/error-codes.ts";
 import { policyReferencePage, policySchemaFile } from "./docs/policy-reference.ts";
 import { reasonCodesPage } from "./docs/reason-codes.ts";
 import { techniquesPage } from "./docs/techniques.ts";
+import { profiles, profileText } from "../src/presets/profiles.ts";
 
 const documents: Record<string, string> = {
   "docs/error-codes.md": errorCodesPage(),
@@ -16,6 +17,7 @@ const documents: Record<string, string> = {
   "docs/policy.schema.json": policySchemaFile(),
   "docs/reason-codes.md": reasonCodesPage(),
   "docs/techniques.md": techniquesPage(),
+  ...Object.fromEntries(Object.keys(profiles).map((name) => [`profiles/${name}.yaml`, profileText(name)])),
 };
 
 const check = process.argv.includes("--check");

@@ -14,8 +14,10 @@ const levels = [
   ["address"],
   ["wire"],
   ["policy"],
+  ["translate"],
   ["flow"],
   ["detect"],
+  ["presets"],
   ["version.ts"],
   ["audit"],
   ["kernel"],
@@ -26,7 +28,7 @@ const levels = [
   ["simulate"],
   ["cli"],
 ];
-const pureRooms = ["errors.ts", "address", "wire", "policy", "flow", "detect"];
+const pureRooms = ["errors.ts", "address", "wire", "policy", "translate", "flow", "detect"];
 
 /** Files over the limit, each with the reason why it has no wall to move. */
 const excused: Record<string, string> = {};
@@ -38,6 +40,8 @@ const longestTest = 500;
 const dependencies: Record<string, string> = {
   commander: "the command line: help, options, errors",
   koffi: "calls into libc: netlink, namespaces, recvmmsg; prebuilt, nothing to download or compile",
+  saxes: "Maven's settings: an XML parser that knows no entities of the file's own",
+  "smol-toml": "settings and lockfiles of Cargo and uv",
   tldts: "the public suffix list, for the lint on wildcards and for budgets per registrable domain",
   yaml: "policy files with the line and column of everything in them",
   zod: "one schema for loading, errors and the JSON Schema of editors",

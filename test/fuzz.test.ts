@@ -67,6 +67,8 @@ const parsers: Record<string, string | readonly string[]> = {
   "src/simulate/sink/testimony.ts: readHello": "sink-words",
   "src/simulate/sink/testimony.ts: readRequest": "sink-words",
   "src/simulate/sink/testimony.ts: verify": "sink-words",
+  "src/translate/draft.ts: readPort": "host-text",
+  "src/translate/field.ts: readFields": "host-text",
   "src/wire/dns/message.ts: decode": "dns-message",
   "src/wire/dns/message.ts: decodeHeader": "dns-message",
   "src/wire/dns/name.ts: fromHostName": "dns-message",
@@ -101,6 +103,7 @@ const pairs = Object.entries(parsers).flatMap(([parser, by]) => [by].flat().map(
 const notParsers: Record<string, string> = {
   "src/audit/lock.ts: JSON":
     "the lock file, which a process of ours wrote as root; anything else in it is an unknown owner",
+  "src/cli/policy-files.ts: readPolicyFile": "opens a file",
   "src/kernel/interfaces.ts: JSON": "what `ip -json` prints",
   "src/kernel/settings.ts: JSON": "settings to give back, written by us as root",
   "src/kernel/sysctl.ts: readSysctl": "hands out the kernel's text as it is",

@@ -1,18 +1,20 @@
-/** `sallyport policy check`, `test`, `explain` and `diff`: a policy before it is in force. Files and the clock come in here. */
-import { readFileSync } from "node:fs";
+/** `sallyport policy` and its `check`, `test`, `explain` and `diff`: a policy before it is in force. Files and the clock come in here. */
 import { styleText } from "node:util";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { SallyportError } from "../errors.ts";
 import { casesText, readCases, runCases } from "../policy/cases.ts";
-import { checkReport, checkText, problemsText } from "../policy/check.ts";
+import { checkReport, checkText } from "../policy/check.ts";
 import type { Protocol } from "../policy/decision.ts";
 import { diffPolicies } from "../policy/diff.ts";
 import { diffText } from "../policy/diff-text.ts";
 import { explain } from "../policy/explain.ts";
 import { explainText } from "../policy/explain-text.ts";
-import { isPolicyProblems, type LoadedPolicy, loadPolicy, type PolicyProblems } from "../policy/load.ts";
+import { isPolicyProblems, type LoadedPolicy, loadPolicy } from "../policy/load.ts";
 import { isQuestionDefect, readQuestion, setScene } from "../policy/question.ts";
 import { parseTime } from "../policy/resolve.ts";
+import { readPolicyFile, showProblems } from "./policy-files.ts";
+import { addExport, addImport } from "./policy-import.ts";
+import { addPreset } from "./policy-preset.ts";
 
 const protocols = ["tls", "http", "ssh", "tcp", "udp", "quic", "icmp"] as const satisfies Protocol[];
 
@@ -24,7 +26,7 @@ interface Shared {
 export function addPolicyCommands(program: Command): void {
   const policy = program
     .command("policy")
-    .description("Look at a policy before it is in force: check, test, explain, diff.")
+    .description("Look at a policy before it is in force: check, test, explain, diff; import and export others.")
     .addHelpText(
       "after",
       `
@@ -34,13 +36,19 @@ Examples:
   sallyport policy explain sallyport.yaml pypi.org               what happens to any source, and why
   sallyport policy explain sallyport.yaml 10.20.1.7 pypi.org:443
   sallyport policy diff old.yaml new.yaml                        what becomes reachable, what stops
+  sallyport policy import build.yml > sallyport.yaml             harden-runner, GitHub, Smokescreen, Cilium and others
+  sallyport policy export github sallyport.yaml
 
-Exit codes: 0 fine, 1 a case failed (test), warnings (check --strict), a difference (diff --exit-code), 2 a file does not load`,
+Exit codes: 0 fine, 1 a case failed (test), warnings (check --strict), a difference (diff --exit-code), something was
+not carried (import, export), 2 a file does not load`,
     );
   addCheck(policy);
   addTest(policy);
   addExplain(policy);
   addDiff(policy);
+  addImport(policy);
+  addExport(policy, atOption());
+  addPreset(policy);
 }
 
 function addCheck(policy: Command): void {
@@ -58,7 +66,7 @@ function addCheck(policy: Command): void {
 }
 
 function check(file: string, { json, strict, at }: Shared & { strict?: true }): number {
-  const text = read(file);
+  const text = readPolicyFile(file);
   const report = checkReport(file, loadPolicy(text, file, at));
   say(json === true ? JSON.stringify(report) : checkText(report, text));
   if (!report.loads) return 2;
@@ -86,10 +94,10 @@ A file of cases is a list:
       const { loaded } = load(file, options) ?? {};
       if (loaded === undefined) return;
       const casesFile = options.cases ?? file.replace(/(\.ya?ml)?$/, (ending) => `.test${ending || ".yaml"}`);
-      const text = read(casesFile);
+      const text = readPolicyFile(casesFile);
       const scene = setScene(loaded.policy, loaded.engine);
       const cases = readCases(scene, text, casesFile);
-      if (isPolicyProblems(cases)) return showProblems(cases, text, options);
+      if (isPolicyProblems(cases)) return showProblems(cases, text, options.json === true);
       const report = runCases(scene, cases, casesFile);
       say(options.json === true ? JSON.stringify(report) : casesText(report));
       if (report.failed > 0) process.exitCode = 1;
@@ -173,25 +181,11 @@ function atOption(): Option {
 
 /** Null where the policy does not load; then its problems are shown and the exit code is set. */
 function load(file: string, options: Shared): { loaded: LoadedPolicy } | null {
-  const text = read(file);
+  const text = readPolicyFile(file);
   const loaded = loadPolicy(text, file, options.at);
   if (!isPolicyProblems(loaded)) return { loaded };
-  showProblems(loaded, text, options);
+  showProblems(loaded, text, options.json === true);
   return null;
-}
-
-function showProblems({ problems }: PolicyProblems, text: string, { json }: Shared): void {
-  if (json === true) console.log(JSON.stringify({ schema: "sallyport.problems/1", problems }));
-  else console.error(problemsText(problems, text, "error"));
-  process.exitCode = 2;
-}
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    throw new SallyportError("POLICY_UNREADABLE", `${file}: ${(error as Error).message}`, { file }, error);
-  }
 }
 
 const colours = [

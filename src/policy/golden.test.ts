@@ -1,12 +1,12 @@
 /**
- * What people read, word for word: each file of `golden/` is a policy (and a second policy, or cases), a line `----`, and what
- * the command in its first line prints. Adding a case is adding a file; `SALLYPORT_GOLDEN=write` writes the expected part of
- * every file anew, for a person to read in the diff. Files are called policy.yaml, new.yaml and policy.test.yaml; the time is
+ * What people read, word for word (test/support/golden.ts): each file of `golden/` is a policy (and a second policy, or cases)
+ * and what the command in its first line prints. Files are called policy.yaml, new.yaml and policy.test.yaml; the time is
  * the start of 2030 unless the command says `--at`.
  */
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
+import { goldenFiles, goldenTests, readGolden } from "../../test/support/golden.ts";
+import type { Golden } from "../../test/support/golden.ts";
 import { casesText, readCases, runCases } from "./cases.ts";
 import { checkReport, checkText, problemsText } from "./check.ts";
 import type { Protocol } from "./decision.ts";
@@ -21,27 +21,17 @@ import { problemTitles } from "./problem.ts";
 import { isQuestionDefect, readQuestion, setScene } from "./question.ts";
 
 const folder = new URL("golden/", import.meta.url);
-const files = readdirSync(folder).filter((file) => file.endsWith(".txt"));
-const divider = "----\n";
 
-interface Golden {
+interface Command extends Golden {
   command: string;
   args: string[];
   now: Date;
   protocol: Protocol | null;
   ech: boolean;
-  inputs: string[];
-  expected: string;
 }
 
-function readGolden(file: string): Golden {
-  const parts = readFileSync(new URL(file, folder), "utf8").split(new RegExp(`^${divider}`, "m"));
-  const words = [
-    ...parts[0]!
-      .split("\n")[0]!
-      .slice(1)
-      .matchAll(/"([^"]*)"|(\S+)/g),
-  ].map((m) => m[1] ?? m[2]!);
+function commandOf(golden: Golden): Command {
+  const words = [...golden.words];
   const option = (name: string): string | null => {
     const at = words.indexOf(name);
     return at < 0 ? null : words.splice(at, 2)[1]!;
@@ -50,10 +40,11 @@ function readGolden(file: string): Golden {
   const protocol = option("--protocol") as Protocol | null;
   const ech = words.includes("--ech");
   const [command, ...args] = words.filter((word) => word !== "--ech");
-  return { command: command!, args, now, protocol, ech, inputs: parts.slice(0, -1), expected: parts.at(-1)! };
+  return { ...golden, command: command!, args, now, protocol, ech };
 }
 
-function output({ command, args, now, protocol, ech, inputs }: Golden): string {
+function output(golden: Golden): string {
+  const { command, args, now, protocol, ech, inputs } = commandOf(golden);
   const [text, second] = inputs;
   const load = (text: string, file: string): LoadedPolicy => {
     const loaded = loadPolicy(text, file, now);
@@ -114,20 +105,12 @@ function assertPatchHolds(
 }
 
 describe("golden files", () => {
-  for (const file of files) {
-    test(file.replace(".txt", ""), () => {
-      const golden = readGolden(file);
-      const got = `${output(golden)}\n`;
-      if (process.env["SALLYPORT_GOLDEN"] === "write") {
-        writeFileSync(new URL(file, folder), [...golden.inputs, got].join(divider));
-      } else assert.equal(got, golden.expected);
-    });
-  }
+  goldenTests(folder, output);
 
   test("show every kind of problem with its place and its fix", () => {
     const shown = new Set<string>();
-    for (const file of files) {
-      const { command, expected } = readGolden(file);
+    for (const file of goldenFiles(folder)) {
+      const { command, expected } = commandOf(readGolden(folder, file));
       const pattern =
         /^policy\.yaml:\d+:\d+: (?:error|warning): .*\((\w+)\)\n +\d+ \| .*\n +\| +\^+\n +(?:\|)? ?= fix: \S/gm;
       if (command === "check") for (const match of expected.matchAll(pattern)) shown.add(match[1]!);
@@ -136,8 +119,8 @@ describe("golden files", () => {
   });
 
   test("show each command", () => {
-    const commands = files.map((file) => readGolden(file).command);
+    const commands = goldenFiles(folder).map((file) => commandOf(readGolden(folder, file)).command);
     assert.deepEqual([...new Set(commands)].toSorted(), ["check", "diff", "explain", "test"]);
-    assert.ok(files.length >= 40);
+    assert.ok(commands.length >= 40);
   });
 });

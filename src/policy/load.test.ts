@@ -41,7 +41,7 @@ const whole = `version: 1
 sources:
   python-runners: { subnets: [10.20.1.0/24] }
 destinations:
-  github: { preset: github-actions }
+  github: { preset: github-actions@1 }
   pypi: [pypi.org, files.pythonhosted.org]
   ecr: { cidrs: [203.0.113.0/24], ports: [443] }
 permits:
@@ -122,7 +122,10 @@ test("unknown references suggest the nearest name", () => {
     "unknown_reference",
   );
   assert.equal(problems("version: 1\ndefault: { enforce_for: [x] }")[0]!.code, "unknown_reference");
-  assert.match(problems("version: 1\ndestinations: { a: { preset: pyton } }")[0]!.fix, /Did you mean python\?/);
+  assert.match(
+    problems("version: 1\ndestinations: { a: { preset: github-action } }")[0]!.fix,
+    /Did you mean github-actions@1\?/,
+  );
 });
 
 test("an unquoted star is explained, not parsed as an alias", () => {

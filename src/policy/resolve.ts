@@ -10,7 +10,7 @@ import { carriesEch } from "./ech.ts";
 import { isEndpointDefect, parseEndpoint } from "./endpoint.ts";
 import type { ParsedEndpoint, Ports } from "./endpoint.ts";
 import type { Policy, Rule, Service, Source, Target } from "./model.ts";
-import { presets } from "./presets.ts";
+import { findPreset, isPresetDefect } from "./presets.ts";
 import { nearest } from "./problem.ts";
 import type { ProblemCode, Problems } from "./problem.ts";
 import type { RawDestination, RawPolicy, RawRule } from "./schema.ts";
@@ -143,9 +143,15 @@ class Resolver {
     };
     if (Array.isArray(value)) list(value, path, null, null);
     else if ("preset" in value) {
-      const texts = Object.hasOwn(presets, value.preset) ? presets[value.preset]! : null;
-      if (texts === null) this.#unknown("preset", value.preset, [...path, "preset"], Object.keys(presets));
-      else list(texts, [...path, "preset"], null, null);
+      const hosts = findPreset(value.preset);
+      if (isPresetDefect(hosts)) this.#report("unknown_reference", [...path, "preset"], hosts.message, hosts.fix);
+      else
+        list(
+          hosts.map(({ host }) => host),
+          [...path, "preset"],
+          null,
+          null,
+        );
     } else {
       const ports = portsOf(value.ports);
       list(value.hosts ?? [], [...path, "hosts"], ports, "name");
@@ -266,11 +272,10 @@ class Resolver {
     this.#unknown("source", name, path, this.#sources.keys());
   }
 
-  #unknown(kind: "source" | "destination" | "preset", name: string, path: Path, candidates: Iterable<string>): void {
+  #unknown(kind: "source" | "destination", name: string, path: Path, candidates: Iterable<string>): void {
     if (this.#raw.misshapen.has(`${kind}s ${name}`)) return;
     const guess = nearest(name, candidates);
-    const declare =
-      kind === "preset" ? `Choose one of: ${Object.keys(presets).join(", ")}.` : `Declare it under ${kind}s.`;
+    const declare = `Declare it under ${kind}s.`;
     const fix = guess === null ? declare : `Did you mean ${guess}? ${declare}`;
     this.#report("unknown_reference", path, `there is no ${kind} named “${name}”`, fix);
   }

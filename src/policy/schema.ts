@@ -43,7 +43,11 @@ const destination = z
       cidrs: endpointList.optional().describe("CIDR prefixes or addresses, each with optional ports."),
       ports: portList.optional().describe("Ports of every entry above that names none of its own."),
     }),
-    z.strictObject({ preset: z.string().describe("Name of a built-in list, for example `github-actions`.") }),
+    z.strictObject({
+      preset: z
+        .string()
+        .describe("Name and version of a built-in list, for example `github-actions@1`; a version never changes."),
+    }),
   ])
   .describe("One group of endpoints.");
 

@@ -1,0 +1,160 @@
+/**
+ * npm: the registries that npm itself says it would ask, and the hosts that the lockfile has packages from. Which registry the
+ * public one is stands nowhere here: npm knows.
+ */
+import { join } from "node:path";
+import { Finding, fromLockfile, placeOf, readUrl, shown } from "./finding.ts";
+import { ask, nameOf, readText } from "./machine.ts";
+import type { Machine } from "./machine.ts";
+
+/** What npm answers, or what its files say where there is no npm. */
+interface Configuration {
+  /** Key and value: `registry`, `@scope:registry`. */
+  readonly registries: readonly (readonly [string, string, string])[];
+  readonly replace: string;
+}
+
+/** What npm needs here. */
+export function findNpm(machine: Machine): Finding {
+  const finding = new Finding();
+  const { registries, replace } = configuration(machine, finding);
+  for (const [, value, why] of registries) finding.url(value, why);
+  const registry = registries.find(([key]) => key === "registry")?.[1] ?? null;
+  if (registry === null) {
+    finding.missing.push(
+      "nothing names npm's registry: there is no npm on PATH to say, and no .npmrc with registry=. Run this where npm is configured.",
+    );
+  }
+  const replaced = registry === null ? () => false : replacedBy(registry, replace, machine, finding);
+  for (const name of ["npm-shrinkwrap.json", "package-lock.json"]) {
+    const file = readText(machine, join(machine.folder, name));
+    if (file === null) continue;
+    const urls = resolvedOf(file.text);
+    if (urls === null) finding.missing.push(`${name} is no JSON`);
+    else
+      fromLockfile(
+        finding,
+        file,
+        urls.filter((url) => !replaced(url)),
+        "package",
+      );
+    return finding;
+  }
+  const yarn = readText(machine, join(machine.folder, "yarn.lock"));
+  if (yarn !== null) {
+    const urls = [...yarn.text.matchAll(/^ {2}resolved "([^"#]+)/gm)].map((match) => match[1]!);
+    fromLockfile(
+      finding,
+      yarn,
+      urls.filter((url) => !replaced(url)),
+      "package",
+    );
+  }
+  const pnpm = readText(machine, join(machine.folder, "pnpm-lock.yaml"));
+  if (pnpm !== null) {
+    const urls = [...pnpm.text.matchAll(/\btarball: ['"]?([^\s'",}]+)/g)].map((match) => match[1]!);
+    fromLockfile(finding, pnpm, urls, "package");
+  }
+  return finding;
+}
+
+function configuration(machine: Machine, finding: Finding): Configuration {
+  const text = ask(machine, machine.folder, "npm", ["config", "list"]);
+  if (text === null) return fromFiles(machine, finding);
+  const set = listed(machine, text);
+  const registries: (readonly [string, string, string])[] = set.flatMap(({ key, value, origin }) =>
+    isRegistry(key) ? [[key, value, `${key} (${origin})`]] : [],
+  );
+  if (!registries.some(([key]) => key === "registry")) {
+    const usual = ask(machine, machine.folder, "npm", ["config", "get", "registry"])!.trim();
+    if (usual !== "") registries.unshift(["registry", usual, "npm's own default: npm config get registry"]);
+  }
+  for (const { value } of set.filter(({ key }) => key === "https-proxy" || key === "proxy")) {
+    finding.missing.push(`npm goes through the proxy ${shown(value)}, which is not in this list`);
+  }
+  return { registries, replace: set.find(({ key }) => key === "replace-registry-host")?.value ?? "npmjs" };
+}
+
+/** What `npm config list` says is set, with the file it is from: `; "project" config from FILE` stands above the settings. */
+function listed(machine: Machine, text: string): { key: string; value: string; origin: string }[] {
+  let origin = "npm config";
+  return text.split("\n").flatMap((line) => {
+    const head = /^; "(\w+)" config from (.*)$/.exec(line);
+    if (head !== null) origin = head[1] === "env" ? "the environment" : nameOf(machine, head[2]!.trim());
+    const pair = /^(\S+) = "(.*)"\s*$/.exec(line);
+    return pair === null ? [] : [{ key: pair[1]!, value: pair[2]!, origin }];
+  });
+}
+
+const isRegistry = (key: string): boolean => key === "registry" || /^@[^:]+:registry$/.test(key);
+
+/** The files npm would read, the nearer one first, where npm itself is not there to ask. */
+function fromFiles(machine: Machine, finding: Finding): Configuration {
+  const paths = [join(machine.folder, ".npmrc"), join(machine.home, ".npmrc"), join(machine.root, "etc/npmrc")];
+  const seen = new Map<string, readonly [string, string, string]>();
+  const named = machine.environment["npm_config_registry"] ?? machine.environment["NPM_CONFIG_REGISTRY"];
+  if (named !== undefined) seen.set("registry", ["registry", named, "npm_config_registry in the environment"]);
+  for (const path of paths) {
+    const file = readText(machine, path);
+    for (const [, key, value] of file?.text.matchAll(/^\s*((?:@[^:\s=]+:)?registry)\s*=\s*(\S+)/gm) ?? []) {
+      if (seen.has(key!)) continue;
+      if (value!.includes("${")) finding.missing.push(`${file!.name}: ${shown(value!)} is for npm to read`);
+      else seen.set(key!, [key!, value!, placeOf(file!, value!, key!)]);
+    }
+  }
+  return { registries: [...seen.values()], replace: "npmjs" };
+}
+
+/**
+ * npm asks the configured registry for packages that a lockfile has from the public one, or from any (`replace-registry-host`).
+ * The public one is what npm asks when nothing is configured.
+ */
+function replacedBy(registry: string, replace: string, machine: Machine, finding: Finding): (url: string) => boolean {
+  if (replace === "never") return () => false;
+  const hostOf = (text: string): string | null => {
+    const url = readUrl(text);
+    return url === null || url === "local" ? null : url.host;
+  };
+  const own = hostOf(registry);
+  let other: string | null = replace;
+  if (replace === "npmjs") {
+    const clean = Object.keys(machine.environment).filter((name) => /^npm_config_/i.test(name));
+    const args = ["config", "get", "registry", "--userconfig=/nonexistent/user", "--globalconfig=/nonexistent/global"];
+    const said = ask(machine, "/", "npm", args, Object.fromEntries(clean.map((name) => [name, undefined])));
+    other = said === null ? null : hostOf(said.trim());
+  }
+  let told = false;
+  return (url) => {
+    const host = hostOf(url);
+    const isReplaced = host !== null && host !== own && (replace === "always" || host === other);
+    if (isReplaced && !told) {
+      told = true;
+      finding.notes.push(
+        `packages that the lockfile has from ${host} are fetched from ${own}: npm's replace-registry-host is ${replace}`,
+      );
+    }
+    return isReplaced;
+  };
+}
+
+/** Every `resolved` of a lockfile, of versions 1 to 3; null where it is no JSON. */
+export function resolvedOf(text: string): string[] | null {
+  let root: unknown;
+  try {
+    root = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  const out: string[] = [];
+  const pending: unknown[] = [root];
+  while (pending.length > 0) {
+    const value = pending.pop();
+    if (typeof value !== "object" || value === null) continue;
+    const { packages, dependencies, resolved, link } = value as Record<string, unknown>;
+    if (typeof resolved === "string" && link !== true) out.push(resolved);
+    for (const map of [packages, dependencies]) {
+      if (typeof map === "object" && map !== null) pending.push(...Object.values(map).toReversed());
+    }
+  }
+  return out;
+}
