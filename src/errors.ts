@@ -26,6 +26,14 @@ export const errorTable = {
   ENFORCEMENT_LOST: { exit: 1, help: "The data path stopped; new connections are refused until it runs again." },
   NOT_RUNNING: { exit: 1, help: "No Sallyport answers in this state directory; start one or check --state." },
   RECORD_UNREADABLE: { exit: 2, help: "Check the path and the permissions of the state directory; --state names it." },
+  REPORT_INVALID: {
+    exit: 2,
+    help: "Give state directories (--state of `sallyport gateway` and `run`), or files of `sallyport run --report`.",
+  },
+  PLAN_DENIES: {
+    exit: 1,
+    help: "Add rules for what is listed (`sallyport policy explain`), or promote with --force and let it be refused.",
+  },
   CHAIN_BROKEN: { exit: 1, help: "The record was edited, cut or reordered at the place named." },
   SIMULATION_FAILED: {
     exit: 1,

@@ -18,6 +18,7 @@ const levels = [
   ["detect"],
   ["version.ts"],
   ["audit"],
+  ["baseline"],
   ["kernel"],
   ["dns"],
   ["datapath"],

@@ -1,6 +1,7 @@
 /** The `sallyport` command: arguments in, exit codes out. What a command does is in the room it calls. */
 import { Command, CommanderError } from "commander";
 import { version } from "../version.ts";
+import { addBaselineCommand } from "./baseline.ts";
 import { addControlCommands } from "./control.ts";
 import { fail } from "./fail.ts";
 import { addGatewayCommand } from "./gateway.ts";
@@ -35,7 +36,8 @@ const summaries: Record<string, string> = {
   reload: "read the policy file again",
   flows: "live connections, with their rule and bytes",
   logs: "events, one JSON object a line; logs verify checks the chain",
-  policy: "check, test, explain, diff: a policy before it is in force",
+  policy: "check, test, explain, diff, plan, promote: before it is in force",
+  baseline: "from recorded traffic to a policy, with how complete it is",
   simulate: "try real exfiltration techniques, safely, and say which got out",
 };
 
@@ -44,6 +46,7 @@ addGatewayCommand(program);
 addControlCommands(program);
 addLogsCommand(program);
 addPolicyCommands(program);
+addBaselineCommand(program);
 addSimulateCommand(program);
 inherit(program);
 for (const command of program.commands) command.summary(summaries[command.name()] ?? "");

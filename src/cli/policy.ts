@@ -1,30 +1,24 @@
 /** `sallyport policy check`, `test`, `explain` and `diff`: a policy before it is in force. Files and the clock come in here. */
-import { readFileSync } from "node:fs";
-import { styleText } from "node:util";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { SallyportError } from "../errors.ts";
 import { casesText, readCases, runCases } from "../policy/cases.ts";
-import { checkReport, checkText, problemsText } from "../policy/check.ts";
+import { checkReport, checkText } from "../policy/check.ts";
 import type { Protocol } from "../policy/decision.ts";
 import { diffPolicies } from "../policy/diff.ts";
 import { diffText } from "../policy/diff-text.ts";
 import { explain } from "../policy/explain.ts";
 import { explainText } from "../policy/explain-text.ts";
-import { isPolicyProblems, type LoadedPolicy, loadPolicy, type PolicyProblems } from "../policy/load.ts";
+import { isPolicyProblems, loadPolicy } from "../policy/load.ts";
 import { isQuestionDefect, readQuestion, setScene } from "../policy/question.ts";
-import { parseTime } from "../policy/resolve.ts";
+import { atOption, load, read, say, type Shared, showProblems } from "./policy-file.ts";
+import { addPlan, addPromote } from "./policy-plan.ts";
 
 const protocols = ["tls", "http", "ssh", "tcp", "udp", "quic", "icmp"] as const satisfies Protocol[];
-
-interface Shared {
-  json?: true;
-  at: Date;
-}
 
 export function addPolicyCommands(program: Command): void {
   const policy = program
     .command("policy")
-    .description("Look at a policy before it is in force: check, test, explain, diff.")
+    .description("Look at a policy before it is in force: check, test, explain, diff, plan; promote.")
     .addHelpText(
       "after",
       `
@@ -34,13 +28,17 @@ Examples:
   sallyport policy explain sallyport.yaml pypi.org               what happens to any source, and why
   sallyport policy explain sallyport.yaml 10.20.1.7 pypi.org:443
   sallyport policy diff old.yaml new.yaml                        what becomes reachable, what stops
+  sallyport policy plan new.yaml --events /var/lib/sallyport     what it would have made of recorded traffic
+  sallyport policy promote python-runners --policy sallyport.yaml --events /var/lib/sallyport
 
-Exit codes: 0 fine, 1 a case failed (test), warnings (check --strict), a difference (diff --exit-code), 2 a file does not load`,
+Exit codes: 0 fine, 1 a case failed (test), warnings (check --strict), a difference (diff, plan --exit-code), promote refused, 2 a file does not load`,
     );
   addCheck(policy);
   addTest(policy);
   addExplain(policy);
   addDiff(policy);
+  addPlan(policy);
+  addPromote(policy);
 }
 
 function addCheck(policy: Command): void {
@@ -159,53 +157,4 @@ function addDiff(policy: Command): void {
       say(options.json === true ? JSON.stringify(report) : diffText(report));
       if (report.differs && options.exitCode === true) process.exitCode = 1;
     });
-}
-
-function atOption(): Option {
-  return new Option("--at <time>", "as of this date or RFC 3339 time, for rules that expire or start to enforce")
-    .argParser((text: string) => {
-      const time = parseTime(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text);
-      if (time === null) throw new InvalidArgumentError("Write 2027-01-31 or 2027-01-31T12:00:00Z.");
-      return new Date(time);
-    })
-    .default(new Date(), "now");
-}
-
-/** Null where the policy does not load; then its problems are shown and the exit code is set. */
-function load(file: string, options: Shared): { loaded: LoadedPolicy } | null {
-  const text = read(file);
-  const loaded = loadPolicy(text, file, options.at);
-  if (!isPolicyProblems(loaded)) return { loaded };
-  showProblems(loaded, text, options);
-  return null;
-}
-
-function showProblems({ problems }: PolicyProblems, text: string, { json }: Shared): void {
-  if (json === true) console.log(JSON.stringify({ schema: "sallyport.problems/1", problems }));
-  else console.error(problemsText(problems, text, "error"));
-  process.exitCode = 2;
-}
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    throw new SallyportError("POLICY_UNREADABLE", `${file}: ${(error as Error).message}`, { file }, error);
-  }
-}
-
-const colours = [
-  [/^(?:ALLOW|ok {4})/gm, "green"],
-  [/^(?:DENY|FAIL)|\berror(?=:)/gm, "red"],
-  [/^WOULD DENY|\bwarning(?=:)/gm, "yellow"],
-  [/^ {4}\+ .*$/gm, "green"],
-  [/^ {4}- .*$/gm, "red"],
-] as const;
-
-/** Prints a report; colour only on a terminal, and not where NO_COLOR says so. */
-function say(text: string): void {
-  const isPlain = text.startsWith("{") || !process.stdout.isTTY;
-  const paint = (text: string): string =>
-    colours.reduce((painted, [what, colour]) => painted.replaceAll(what, (found) => styleText(colour, found)), text);
-  console.log(isPlain ? text : paint(text));
 }
