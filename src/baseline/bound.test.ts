@@ -69,7 +69,7 @@ describe("the bound", () => {
   for (const job of [...jobs, ...loners, ...crowds]) {
     test(`is wrong at any of 150 times in at most 5 % of all cases: ${job.name}`, () => {
       const random = randomFrom(5);
-      const cases = 300;
+      const cases = 200;
       let wrong = 0;
       for (let i = 0; i < cases; i++) {
         const runs = drawRuns(job, 150, random);
@@ -83,8 +83,8 @@ describe("the bound", () => {
         });
         if (isWrong) wrong++;
       }
-      // The binomial's 99.9 % quantile of 300 at 5 % is 28.
-      assert.ok(wrong <= 28, `${wrong} of ${cases}`);
+      // The binomial's 99.9 % quantile of 200 at 5 % is 20.
+      assert.ok(wrong <= 20, `${wrong} of ${cases}`);
     });
   }
 });
@@ -106,13 +106,13 @@ describe("how many more runs", () => {
     const random = randomFrom(6);
     const ratios: number[] = [];
     for (let i = 0; i < 40; i++) {
-      const runs = drawRuns(job, 1500, random);
+      const runs = drawRuns(job, 1000, random);
       const news = newsOf(runs);
       const counted = countIncidence(runs.slice(0, 60));
       const aim = { risk: 0.05, confidence: 0.95, chance: chanceOfNews(counted), fade: fading(counted) };
       const told = runsToGo(news.slice(0, 60), aim);
       let took = 60;
-      while (took < runs.length && newsBound(news.slice(0, took), 0.95) > 0.05) took++;
+      while (took < runs.length && newsBound(news.slice(0, took), 0.95) > 0.05) took += 5;
       if (told !== null) ratios.push((60 + told) / took);
     }
     assert.ok(ratios.length >= 30, `${ratios.length} of 40 were told`);

@@ -120,23 +120,28 @@ function tallies(news: readonly boolean[], future: Future = { runs: 0, newsIn: (
 
 /** ln E_n(p). */
 function wealth(tallies: readonly Tally[], p: number): number {
-  const terms = tallies.flatMap(({ weight, quiet, news }) =>
-    stakes.map(
-      ([stake, share]) =>
-        Math.log(weight * share) +
-        quiet * Math.log1p(stake * p) +
-        (news === 0 ? 0 : news * Math.log(Math.max(Number.MIN_VALUE, 1 - stake * (1 - p)))),
-    ),
-  );
-  const most = Math.max(...terms);
-  return most + Math.log(terms.reduce((sum, term) => sum + Math.exp(term - most), 0));
+  let most = Number.NEGATIVE_INFINITY;
+  let sum = 0;
+  for (const { weight, quiet, news } of tallies) {
+    for (const [stake, share] of stakes) {
+      const won = quiet * Math.log1p(stake * p);
+      const lost = news === 0 ? 0 : news * Math.log(Math.max(Number.MIN_VALUE, 1 - stake * (1 - p)));
+      const term = Math.log(weight * share) + won + lost;
+      // The sum of exponentials, kept relative to its greatest.
+      if (term > most) {
+        sum = sum * Math.exp(most - term) + 1;
+        most = term;
+      } else sum += Math.exp(term - most);
+    }
+  }
+  return most + Math.log(sum);
 }
 
 function solve(tallies: readonly Tally[], confidence: number): number {
   const goal = -Math.log1p(-confidence);
   let [low, high] = [0, 1];
   if (wealth(tallies, high) < goal) return 1;
-  for (let i = 0; i < 50; i++) {
+  for (let i = 0; i < 40; i++) {
     const middle = (low + high) / 2;
     if (wealth(tallies, middle) < goal) low = middle;
     else high = middle;

@@ -16,6 +16,7 @@ import { drawRuns, jobs, randomFrom, union } from "./testing/jobs.ts";
 const near = (actual: number, expected: number, tolerance: number, what = "") =>
   assert.ok(Math.abs(actual - expected) <= tolerance, `${what} ${actual}, not ${expected} ± ${tolerance}`);
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
 describe("published values", () => {
   test("Chao2 of Barro Colorado Island's trees (vegan, specpool): 236.3732, standard error 6.54361", () => {
@@ -118,6 +119,7 @@ describe("against jobs of known truth", () => {
     }
   });
 
+  // In the middle of all cases: the mean is pulled up by the few with hardly a duplicate, by which Chao2 divides.
   test("Chao2 does not claim more than there is, and comes near where the rare ones are alike", () => {
     for (const job of jobs) {
       const random = randomFrom(3);
@@ -127,8 +129,9 @@ describe("against jobs of known truth", () => {
         claimed.push(chao2(counted).unseen);
         there.push(job.size - counted.seen);
       }
-      assert.ok(mean(claimed) <= mean(there) * 1.25 + 0.5, `${job.name}: ${mean(claimed)} of ${mean(there)}`);
-      if (job.name === "some rare") near(mean(claimed), mean(there), 0.2 * mean(there), job.name);
+      const [told, true_] = [median(claimed), median(there)];
+      assert.ok(told <= true_ * 1.1 + 0.5, `${job.name}: ${told} of ${true_}`);
+      if (job.name === "some rare") near(told, true_, 0.2 * true_, job.name);
     }
   });
 

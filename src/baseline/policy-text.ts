@@ -72,7 +72,7 @@ function ruleLines({ source, addresses, entries }: Clause, isAlone: boolean, ind
         ...(protocol === "" ? [] : [`    protocol: ${protocol}`]),
         ...(stars ? ["    reason: names of one zone that change from run to run"] : []),
         "    to:",
-        ...endpointsOf(group, protocol === "icmp").map((text) => `      - ${yamlText(text)}`),
+        ...endpointsOf(group, protocol).map((text) => `      - ${yamlText(text)}`),
       ];
     });
 }
@@ -82,17 +82,20 @@ function fromLines(source: string | null, addresses: readonly Address[], isAlone
   return isAlone ? [] : [`    from: [${sortedAddresses(addresses).map(yamlText).join(", ")}]`];
 }
 
-/** Each host once, with all its ports. */
-function endpointsOf(entries: Clause["entries"], portless: boolean): string[] {
+/** Each host once, with all its ports. A port goes without saying only where its protocol does. */
+function endpointsOf(entries: Clause["entries"], protocol: string): string[] {
   const hosts = Map.groupBy(entries, ({ host }) => host);
-  return [...hosts].map(([host, group]) => hostText(host, portless ? [] : group.map(({ port }) => port)));
+  return [...hosts].map(([host, group]) => {
+    const ports = protocol === "icmp" ? [] : group.map(({ port }) => port);
+    return hostText(host, ports, protocol === "");
+  });
 }
 
-/** `host`, `host:80,443`, `203.0.113.7/32:5432`, `[2001:db8::7/128]:443`; no ports where 443 alone is meant. */
-export function hostText(host: string, ports: readonly number[]): string {
+/** `host:80,443`, `203.0.113.7/32:5432`, `[2001:db8::7/128]:443`; `host` alone where `isPlain` and 443 is the only port. */
+export function hostText(host: string, ports: readonly number[], isPlain: boolean): string {
   const sorted = [...new Set(ports)].toSorted((a, b) => a - b).join(",");
   const isV6 = host.includes(":");
-  if (sorted === "" || (sorted === "443" && !isV6)) return host;
+  if (sorted === "" || (sorted === "443" && isPlain && !isV6)) return host;
   return `${isV6 ? `[${host}]` : host}:${sorted}`;
 }
 

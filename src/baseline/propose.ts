@@ -187,7 +187,7 @@ function withoutRefused(proposal: SourceProposal, engine: Engine): SourceProposa
 
 /** How an entry is written where it stands alone. */
 export function entryText({ host, port, protocol }: Pick<Entry, "host" | "port" | "protocol">): string {
-  return hostText(host, protocol === "icmp" ? [] : [port]);
+  return hostText(host, protocol === "icmp" ? [] : [port], protocol === "tls");
 }
 
 /** The unit that completeness is counted in: a destination, or the preset's pattern that it falls under, known beforehand. */
