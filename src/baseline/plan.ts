@@ -128,7 +128,7 @@ export class Planner {
     if (this.#first === null || contact.first < this.#first) this.#first = contact.first;
     if (this.#last === null || contact.last > this.#last) this.#last = contact.last;
     const after = passes(engine, contact.facts);
-    this.#remember(contact.facts, after);
+    this.#remember(contact.facts);
     const kind = kindOf(contact.verdict, after.verdict);
     if (kind !== null) this.#note(kind, source, contact, after, mark?.who ?? formatAddress(contact.facts.source));
   }
@@ -183,7 +183,9 @@ export class Planner {
     if (change.used_by.length < mostUsers && !change.used_by.includes(who)) change.used_by.push(who);
   }
 
-  #remember(facts: NameFacts, { rule, monitored }: Decision): void {
+  /** Rules are told by the complete flow: a refusal that comes early names none of those that only watch. */
+  #remember(facts: NameFacts): void {
+    const { rule, monitored } = this.#options.candidate.engine.name(facts);
     if (rule !== null) this.#decided.add(rule.name);
     for (const each of monitored) this.#decided.add(each.name);
     const { source, destination, port, application, name, names, ech } = facts;
@@ -200,8 +202,8 @@ export class Planner {
         const alone = compile({ ...policy, rules: [{ ...rule, mode: "enforce", expires: null }] as Rule[] }, 0);
         const shadows = new Set<string>();
         for (const facts of this.#flows.values()) {
-          if (passes(alone, facts).rule === null) continue;
-          shadows.add(passes(engine, facts).rule?.name ?? "the default");
+          if (alone.name(facts).rule === null) continue;
+          shadows.add(engine.name(facts).rule?.name ?? "the default");
         }
         return { rule: rule.name, line: rule.line, shadowed_by: [...shadows].toSorted(orderOf) };
       });

@@ -21,14 +21,13 @@ export interface PolicyTextOptions {
   sources: readonly Source[];
   /** There is no declared source at all: rules are for everybody. */
   isAlone: boolean;
+  /** A first line that says where it comes from; null: none. */
+  heading: string | null;
 }
 
 /** The policy's YAML. */
-export function policyText(clauses: readonly Clause[], { mode, sources, isAlone }: PolicyTextOptions): string {
-  const lines = [
-    "# Proposed by sallyport baseline from recorded traffic: read it before it is in force.",
-    "version: 1",
-  ];
+export function policyText(clauses: readonly Clause[], { mode, sources, isAlone, heading }: PolicyTextOptions): string {
+  const lines = [...(heading === null ? [] : [`# ${heading}`]), "version: 1"];
   const named = clauses.filter(({ source }) => source !== null);
   if (named.length > 0) {
     lines.push("", "sources:");
@@ -63,9 +62,10 @@ function ruleLines({ source, addresses, entries }: Clause, isAlone: boolean, ind
     .toSorted(([a], [b]) => protocolOrder.indexOf(a) - protocolOrder.indexOf(b))
     .flatMap(([protocol, group]) => {
       const stars = group.some(({ fold }) => fold === "star");
-      const name = ["seen", ...(who === null ? [] : ["from", who]), ...(protocol === "" ? [] : [`(${protocol})`])].join(
-        " ",
-      );
+      const name = [
+        who === null ? "seen while monitoring" : `seen from ${who}`,
+        ...(protocol === "" ? [] : [`(${protocol})`]),
+      ].join(" ");
       return [
         `  - name: ${yamlText(name)}`,
         ...fromLines(source, addresses, isAlone),

@@ -56,17 +56,19 @@ export interface ProposeOptions {
   sources: readonly Source[];
 }
 
+const heading = "Proposed by sallyport baseline from recorded traffic: read it before it is in force.";
+
 /** Builds the proposal. */
 export function propose(evidence: Evidence, options: ProposeOptions): Proposal {
   const isAlone = evidence.sources.every(({ name }) => name === null);
   const drafts = evidence.sources.map((source) => draft(source, options));
-  const text = policyText(drafts.map(clauseOf(isAlone)), { ...options, isAlone });
+  const text = policyText(drafts.map(clauseOf(isAlone)), { ...options, isAlone, heading });
   const engine = engineOf(text);
   const checked = drafts.map((each) => withoutRefused(each, engine));
   const isSame = checked.every(({ entries }, i) => entries.length === drafts[i]!.entries.length);
   return {
     sources: checked,
-    text: isSame ? text : policyText(checked.map(clauseOf(isAlone)), { ...options, isAlone }),
+    text: isSame ? text : policyText(checked.map(clauseOf(isAlone)), { ...options, isAlone, heading }),
   };
 }
 
