@@ -24,6 +24,7 @@ const parsers: Record<string, string | readonly string[]> = {
   "src/audit/recover.ts: recover": "audit-record",
   "src/audit/segment.ts: readHead": "audit-record",
   "src/audit/verify.ts: verifyRecord": "audit-record",
+  "src/baseline/report-file.ts: readReport": "host-text",
   "src/dns/answer.ts: readAnswer": "dns-answer",
   "src/dns/frames.ts: FrameReader": "dns-frames",
   "src/dns/judge.ts: judge": "dns-judgement",

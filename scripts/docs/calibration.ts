@@ -29,7 +29,10 @@ function quietTable(): string {
     });
     return [percent(risk), ...counts];
   });
-  const head = ["the next run is new with at most", ...confidences.map((each) => `runs at ${percent(each)} confidence`)];
+  const head = [
+    "the next run is new with at most",
+    ...confidences.map((each) => `runs at ${percent(each)} confidence`),
+  ];
   return tableOf(head, rows);
 }
 
@@ -67,7 +70,9 @@ function rowOf(job: Job, length: number, isFirst: boolean): string[] {
     String(Math.round(median((each) => each.unseen))),
     String(Math.round(median((each) => each.chao))),
     // McAllester and Schapire, On the convergence rate of Good–Turing estimators, COLT 2000, theorem 1.
-    percent(Math.min(1, estimate + (2 * Math.SQRT2 + Math.sqrt(3)) * Math.sqrt(Math.log(3 / (1 - confidence)) / length))),
+    percent(
+      Math.min(1, estimate + (2 * Math.SQRT2 + Math.sqrt(3)) * Math.sqrt(Math.log(3 / (1 - confidence)) / length)),
+    ),
   ];
 }
 

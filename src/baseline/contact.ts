@@ -10,6 +10,7 @@ import { canonicalName, isNameDefect } from "../address/name.ts";
 import { specialClass } from "../address/special.ts";
 import type { Application, NameFacts, Transport } from "../policy/decision.ts";
 import { reasonTexts, type Reason } from "../policy/reason.ts";
+import { isGoodName } from "../policy/resolve.ts";
 
 /** One recorded connection, or many alike. */
 export interface Contact {
@@ -77,6 +78,10 @@ export function contactOf(event: Event, lookups: Lookups): Contact | null {
   const spoken = Object.hasOwn(applications, destination.protocol) ? applications[destination.protocol]! : null;
   if (from === null || to === null || spoken === null) return null;
   const [transport, application] = spoken;
+  const hasPorts = transport === "tcp" || transport === "udp";
+  const port = hasPorts ? destination.port : 0;
+  // No rule can name another.
+  if (port === undefined || !Number.isInteger(port) || port < (hasPorts ? 1 : 0) || port > 65_535) return null;
   const reason = reasonOf(event.reason);
   const name = nameOf(destination.name);
   const isShown = name !== null && (destination.name_from === "sni" || destination.name_from === "host");
@@ -93,7 +98,7 @@ export function contactOf(event: Event, lookups: Lookups): Contact | null {
       // Recorded only by its reason: an ordinary address that was called private is one of the gateway's own.
       local: reason === "private_address" && specialClass(to) === null,
       transport,
-      port: Number.isInteger(destination.port) ? destination.port! : 0,
+      port,
       names: [...bound],
       application,
       name: isShown ? name : null,
@@ -101,7 +106,7 @@ export function contactOf(event: Event, lookups: Lookups): Contact | null {
     },
     protocol: destination.protocol,
     name,
-    group: typeof source?.group === "string" ? source.group : null,
+    group: typeof source?.group === "string" && isGoodName(source.group) ? source.group : null,
     verdict,
     reason,
     rule: typeof event.rule?.name === "string" ? event.rule.name : null,

@@ -23,7 +23,6 @@ const program = new Command("sallyport")
     `
 Try: sudo sallyport run -- npm ci                   watch; ends with a policy
      sudo sallyport run --allow pypi.org -- pip download requests     enforce
-
 Exit codes: 0 fine, 1 our failure, 2 usage or invalid policy, 3 denied under
 --fail-on deny, 4 enforcement could not be set up and nothing was run`,
   );
@@ -36,7 +35,7 @@ const summaries: Record<string, string> = {
   reload: "read the policy file again",
   flows: "live connections, with their rule and bytes",
   logs: "events, one JSON object a line; logs verify checks the chain",
-  policy: "check, test, explain, diff, plan, promote: before it is in force",
+  policy: "check, explain, diff, plan, promote: before it is in force",
   baseline: "from recorded traffic to a policy, with how complete it is",
   simulate: "try real exfiltration techniques, safely, and say which got out",
 };
