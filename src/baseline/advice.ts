@@ -61,7 +61,7 @@ export interface Advice {
 const lateLimit = 0.01;
 
 /** The estimates for runs in the order of time; `counts`: connections per destination. */
-export function completenessOf(runs: RunSets, counts: readonly number[], { risk, confidence }: Aim): Completeness {
+function completenessOf(runs: RunSets, counts: readonly number[], { risk, confidence }: Aim): Completeness {
   const incidence = countIncidence(runs);
   const news = newsOf(runs);
   const chance = chanceOfNews(incidence);
@@ -149,6 +149,10 @@ function unitsOf({ evidence, entries }: SourceProposal): Map<string, string> {
   return units;
 }
 
+/** What runs were let through to; the doubt has no say. */
 function setsOf(runs: readonly Run[], units: ReadonlyMap<string, string>): ReadonlySet<string>[] {
-  return runs.map(({ contacted }) => new Set([...contacted].map((key) => units.get(key) ?? key)));
+  return runs.map(({ seen }) => {
+    const passed = [...seen].filter(({ denied }) => !denied).map(plainKey);
+    return new Set(passed.map((key) => units.get(key) ?? key));
+  });
 }

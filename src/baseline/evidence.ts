@@ -21,6 +21,8 @@ export interface Seen {
   port: number;
   protocol: Contact["protocol"];
   doubt: Doubt | null;
+  /** Refused by the policy in force. */
+  denied: boolean;
   /** Connections. */
   count: number;
   /** RFC 3339. */
@@ -38,8 +40,8 @@ export interface Run {
   job: string | null;
   /** RFC 3339: the first thing it did. */
   start: string;
-  /** Keys of {@link SourceEvidence.passed}, whatever the doubt: `host port protocol`. */
-  contacted: Set<string>;
+  /** What it contacted, or tried to. */
+  seen: Set<Seen>;
 }
 
 export interface SourceEvidence {
@@ -110,7 +112,7 @@ export class Gatherer {
     source.addresses.add(contact.facts.source);
     if (contact.verdict === "deny" || contact.verdict === "would_deny") source.enforced = contact.enforced;
     const isNewRun = mark !== null && !source.runs.has(mark.key);
-    if (isNewRun) source.runs.set(mark.key, { job: mark.job, start: event.time, contacted: new Set() });
+    if (isNewRun) source.runs.set(mark.key, { job: mark.job, start: event.time, seen: new Set() });
     const seen = this.#seen(source, contact);
     if (seen === null) {
       source.beyond += contact.count;
@@ -120,7 +122,7 @@ export class Gatherer {
     const run = mark === null ? undefined : source.runs.get(mark.key);
     if (run === undefined) return;
     if (event.time < run.start) run.start = event.time;
-    if (contact.verdict !== "deny") run.contacted.add(keyOf(contact));
+    run.seen.add(seen);
   }
 
   /**
@@ -158,8 +160,9 @@ export class Gatherer {
   }
 
   #seen(source: SourceEvidence, contact: Contact): Seen | null {
-    const doubt = contact.verdict === "deny" ? null : doubtOf(contact);
-    const list = contact.verdict === "deny" ? source.denied : source.passed;
+    const denied = contact.verdict === "deny";
+    const doubt = denied ? null : doubtOf(contact);
+    const list = denied ? source.denied : source.passed;
     const key = `${keyOf(contact)} ${doubt ?? ""}`;
     const known = list.get(key);
     if (known !== undefined) return known;
@@ -171,6 +174,7 @@ export class Gatherer {
       port: facts.port,
       protocol,
       doubt,
+      denied,
       count: 0,
       first,
       last,
@@ -231,12 +235,11 @@ function note(seen: Seen, contact: Contact, who: string): void {
   if (seen.flows.size < mostFlows && !seen.flows.has(kind)) seen.flows.set(kind, facts);
 }
 
-/** What runs are compared by: the doubt may differ from one to the next. */
 function keyOf({ name, facts, protocol }: Contact): string {
-  return `${name ?? formatAddress(facts.destination)} ${facts.port} ${protocol}`;
+  return plainKey({ host: name ?? formatAddress(facts.destination), port: facts.port, protocol });
 }
 
-/** The same of a destination that was seen. */
+/** What runs are compared by: the doubt may differ from one to the next. */
 export function plainKey({ host, port, protocol }: Pick<Seen, "host" | "port" | "protocol">): string {
   return `${host} ${port} ${protocol}`;
 }

@@ -149,16 +149,17 @@ export function chanceOfLateNews(runs: RunSets): number {
   const half = Math.floor(runs.length / 2);
   const all = bears.filter(Boolean).length;
   const late = bears.slice(runs.length - half).filter(Boolean).length;
+  const choose = binomials(runs.length);
   let tail = 0;
   for (let k = late; k <= Math.min(all, half); k++) {
-    tail += Math.exp(lnChoose(half, k) + lnChoose(runs.length - half, all - k) - lnChoose(runs.length, all));
+    tail += Math.exp(choose(half, k) + choose(runs.length - half, all - k) - choose(runs.length, all));
   }
   return Math.min(1, tail);
 }
 
-function lnChoose(n: number, k: number): number {
-  if (k < 0 || k > n) return Number.NEGATIVE_INFINITY;
-  let sum = 0;
-  for (let i = 1; i <= Math.min(k, n - k); i++) sum += Math.log((n - Math.min(k, n - k) + i) / i);
-  return sum;
+/** ln of the binomial coefficients up to `most` over any. */
+function binomials(most: number): (n: number, k: number) => number {
+  const factorials = new Float64Array(most + 1);
+  for (let i = 2; i <= most; i++) factorials[i] = factorials[i - 1]! + Math.log(i);
+  return (n, k) => (k < 0 || k > n ? Number.NEGATIVE_INFINITY : factorials[n]! - factorials[k]! - factorials[n - k]!);
 }

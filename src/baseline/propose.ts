@@ -9,7 +9,7 @@ import type { Source } from "../policy/model.ts";
 import type { Engine, Mode } from "../policy/decision.ts";
 import { SallyportError } from "../errors.ts";
 import type { Doubt } from "./doubt.ts";
-import { type Evidence, orderOf, plainKey, type Seen, type SourceEvidence } from "./evidence.ts";
+import { type Evidence, orderOf, type Seen, type SourceEvidence } from "./evidence.ts";
 import { foldNames, presetPattern, starCandidates } from "./fold.ts";
 import { passes } from "./replay.ts";
 import { type Clause, hostText, policyText } from "./policy-text.ts";
@@ -87,19 +87,18 @@ function clauseOf(isAlone: boolean): (source: SourceProposal) => Clause {
 
 function draft(evidence: SourceEvidence, { accept, stars }: ProposeOptions): SourceProposal {
   const held: Held[] = [];
-  const wanted: Entry[] = [];
-  const names = new Map<string, Seen[]>();
+  const good: Seen[] = [];
   for (const seen of evidence.passed.values()) {
-    const { doubt } = seen;
+    const { doubt, protocol } = seen;
     if (doubt !== null && !accept.has(acceptKey(seen))) held.push({ seen, doubt });
-    else if (seen.protocol === "other" || seen.protocol === "dns")
-      held.push({ seen, doubt: doubt ?? "protocol_denied" });
-    else {
-      if (seen.named)
-        names.set(`${seen.port} ${seen.protocol}`, [...(names.get(`${seen.port} ${seen.protocol}`) ?? []), seen]);
-      if (isByAddress(seen)) wanted.push(...byAddress(seen));
-    }
+    else if (protocol === "other" || protocol === "dns") held.push({ seen, doubt: doubt ?? "protocol_denied" });
+    else good.push(seen);
   }
+  const wanted = good.filter(isByAddress).flatMap(byAddress);
+  const names = Map.groupBy(
+    good.filter(({ named }) => named),
+    ({ port, protocol }) => `${port} ${protocol}`,
+  );
   const shards: SourceProposal["shards"] = [];
   for (const group of names.values()) {
     const byName = Map.groupBy(group, ({ host }) => host);
@@ -151,7 +150,7 @@ function merged(entries: readonly Entry[]): Entry[] {
 }
 
 /** By name, port and protocol. */
-export function bySeen(a: Seen, b: Seen): number {
+function bySeen(a: Seen, b: Seen): number {
   return orderOf(a.host, b.host) || a.port - b.port || orderOf(a.protocol, b.protocol) || orderOf(a.doubt, b.doubt);
 }
 
@@ -196,9 +195,4 @@ export function entryText({ host, port, protocol }: Pick<Entry, "host" | "port" 
 export function unitOf(key: string): string {
   const [host, ...rest] = key.split(" ");
   return [presetPattern(host!) ?? host, ...rest].join(" ");
-}
-
-/** Keys in doubt that nobody has accepted. */
-export function openDoubts({ held }: SourceProposal): Set<string> {
-  return new Set(held.map(({ seen }) => plainKey(seen)));
 }

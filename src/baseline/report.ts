@@ -2,7 +2,7 @@
 import { formatAddress } from "../address/ip.ts";
 import { type Advice, adviseOn, type Aim } from "./advice.ts";
 import { type Doubt, doubtTexts } from "./doubt.ts";
-import { type Evidence, orderOf, plainKey, type Seen, type SourceEvidence } from "./evidence.ts";
+import { type Evidence, orderOf, type Seen, type SourceEvidence } from "./evidence.ts";
 import { acceptKey, entryText, type Proposal, type SourceProposal } from "./propose.ts";
 import { reasonTexts, type Reason } from "../policy/reason.ts";
 
@@ -76,7 +76,13 @@ export function baselineReport(evidence: Evidence, proposal: Proposal, aim: Aim,
 }
 
 function sourceView(proposal: SourceProposal, aim: Aim): SourceView {
-  const { evidence, entries, held, denied, shards } = proposal;
+  const { evidence, entries, shards } = proposal;
+  const held = proposal.held.map(({ seen, doubt }) => ({ seen: [seen], doubt }));
+  const denied = proposal.denied.map((seen) => ({ seen: [seen], doubt: null }));
+  const runs = countRuns(
+    evidence,
+    [...entries, ...held, ...denied].map(({ seen }) => seen),
+  );
   return {
     source: evidence.name,
     addresses: [...evidence.addresses].map(formatAddress).toSorted(orderOf),
@@ -85,28 +91,43 @@ function sourceView(proposal: SourceProposal, aim: Aim): SourceView {
       protocol: entry.protocol,
       names: [...new Set(entry.seen.map(({ host }) => host))].toSorted(orderOf),
       fold: entry.fold,
-      ...useOf(entry.seen, evidence),
+      ...useOf(entry.seen, runs),
     })),
-    held: held.map(({ seen, doubt }) => doubtView(seen, evidence, doubt, doubtTexts[doubt] ?? reasonText(doubt))),
-    denied: denied.map((seen) => doubtView(seen, evidence, null, "refused by the policy in force")),
+    held: held.map((each) => doubtView(each, runs)),
+    denied: denied.map((each) => doubtView(each, runs)),
     shards,
     advice: adviseOn(proposal, aim),
   };
+}
+
+/** By the list of destinations that stand together. */
+type RunCounts = Map<readonly Seen[], number>;
+
+/** In how many runs something of each group was met. One pass over the runs, of which there may be many. */
+function countRuns({ runs }: SourceEvidence, groups: readonly (readonly Seen[])[]): RunCounts {
+  const groupsOf = new Map<Seen, (readonly Seen[])[]>();
+  for (const group of groups) for (const seen of group) groupsOf.set(seen, [...(groupsOf.get(seen) ?? []), group]);
+  const counts = new Map(groups.map((group) => [group, 0]));
+  for (const { seen } of runs.values()) {
+    const met = new Set([...seen].flatMap((each) => groupsOf.get(each) ?? []));
+    for (const group of met) counts.set(group, counts.get(group)! + 1);
+  }
+  return counts;
 }
 
 function reasonText(doubt: Doubt): string {
   return Object.hasOwn(reasonTexts, doubt) ? reasonTexts[doubt as Reason] : doubt;
 }
 
-function doubtView(seen: Seen, evidence: SourceEvidence, doubt: Doubt | null, text: string): DoubtView {
-  return { endpoint: acceptKey(seen), protocol: seen.protocol, doubt, text, ...useOf([seen], evidence) };
+function doubtView({ seen, doubt }: { seen: Seen[]; doubt: Doubt | null }, runs: RunCounts): DoubtView {
+  const [only] = seen;
+  const text = doubt === null ? "refused by the policy in force" : (doubtTexts[doubt] ?? reasonText(doubt));
+  return { endpoint: acceptKey(only!), protocol: only!.protocol, doubt, text, ...useOf(seen, runs) };
 }
 
 const mostUsers = 5;
 
-/** A run that used several destinations under one pattern counts once. */
-function useOf(seen: readonly Seen[], { runs }: SourceEvidence): Use {
-  const keys = new Set(seen.map(plainKey));
+function useOf(seen: readonly Seen[], runs: RunCounts): Use {
   const users = new Map<string, number>();
   for (const each of seen) for (const [who, count] of each.users) users.set(who, (users.get(who) ?? 0) + count);
   const ordered = [...users].toSorted(([a, x], [b, y]) => y - x || orderOf(a, b)).map(([who]) => who);
@@ -114,7 +135,7 @@ function useOf(seen: readonly Seen[], { runs }: SourceEvidence): Use {
     ordered.length <= mostUsers ? ordered : [...ordered.slice(0, mostUsers), `${ordered.length - mostUsers} more`];
   return {
     used_by: shown,
-    runs: [...runs.values()].filter(({ contacted }) => !keys.isDisjointFrom(contacted)).length,
+    runs: runs.get(seen) ?? 0,
     connections: seen.reduce((sum, { count }) => sum + count, 0),
     first_seen: seen.map(({ first }) => first).toSorted(orderOf)[0]!,
     last_seen: seen

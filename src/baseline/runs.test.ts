@@ -68,7 +68,7 @@ describe("a run", () => {
   test("of a destination counts once, however often it was connected to", () => {
     const [source] = evidenceOf([at(0), at(1), at(2), at(40)]).sources;
     assert.deepEqual(
-      [...source!.runs.values()].map(({ contacted }) => contacted.size),
+      [...source!.runs.values()].map(({ seen }) => seen.size),
       [1, 1],
     );
     assert.deepEqual(
