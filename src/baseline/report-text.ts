@@ -55,10 +55,14 @@ function sourceText(view: SourceView, { aim }: BaselineReport): string {
 
 function completenessText({ runs, chance, bound, chao2, recent }: Completeness, confidence: number): string {
   if (runs === 0) return "no run can be told: nothing can be said about what is still to come";
-  const unseen = `${Math.ceil(chao2.unseen)} (${Math.floor(chao2.lower - chao2.total + chao2.unseen)} to ${Math.ceil(chao2.upper - chao2.total + chao2.unseen)})`;
+  const least = (value: number) => value - chao2.total + chao2.unseen;
+  const unseen =
+    chao2.unseen === 0
+      ? "none that shows"
+      : `at least ${Math.ceil(chao2.unseen)} (${Math.floor(least(chao2.lower))} to ${Math.ceil(least(chao2.upper))})`;
   return [
     `next run new: ${share(chance)}, at most ${share(bound)} (${Math.round(confidence * 100)} % confidence)`,
-    `still unseen: at least ${unseen}`,
+    `still unseen: ${unseen}`,
     `new in the last ${count(recent.runs, "run")}: ${recent.news}`,
   ].join("; ");
 }
