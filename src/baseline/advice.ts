@@ -149,10 +149,13 @@ function unitsOf({ evidence, entries }: SourceProposal): Map<string, string> {
   return units;
 }
 
-/** What runs were let through to; the doubt has no say. */
+/**
+ * What runs contacted or, where the default refused, tried to: that was new as well. What a rule refuses is settled. The doubt
+ * has no say.
+ */
 function setsOf(runs: readonly Run[], units: ReadonlyMap<string, string>): ReadonlySet<string>[] {
   return runs.map(({ seen }) => {
-    const passed = [...seen].filter(({ denied }) => !denied).map(plainKey);
-    return new Set(passed.map((key) => units.get(key) ?? key));
+    const tried = [...seen].filter(({ denied }) => denied !== "rule").map(plainKey);
+    return new Set(tried.map((key) => units.get(key) ?? unitOf(key)));
   });
 }

@@ -21,8 +21,8 @@ export interface Seen {
   port: number;
   protocol: Contact["protocol"];
   doubt: Doubt | null;
-  /** Refused by the policy in force. */
-  denied: boolean;
+  /** Refused by a rule of the policy in force, or by its default; null: let through. */
+  denied: "rule" | "default" | null;
   /** Connections. */
   count: number;
   /** RFC 3339. */
@@ -160,10 +160,10 @@ export class Gatherer {
   }
 
   #seen(source: SourceEvidence, contact: Contact): Seen | null {
-    const denied = contact.verdict === "deny";
-    const doubt = denied ? null : doubtOf(contact);
-    const list = denied ? source.denied : source.passed;
-    const key = `${keyOf(contact)} ${doubt ?? ""}`;
+    const denied = contact.verdict !== "deny" ? null : contact.rule === null ? "default" : "rule";
+    const doubt = denied === null ? doubtOf(contact) : null;
+    const list = denied === null ? source.passed : source.denied;
+    const key = `${keyOf(contact)} ${doubt ?? denied ?? ""}`;
     const known = list.get(key);
     if (known !== undefined) return known;
     if (list.size >= mostDestinations) return null;

@@ -19,7 +19,11 @@ describe("numbers", () => {
     assert.deepEqual(patterns(["a1.x.example.com", "a2.x.example.com", "a90.x.example.com"]), [
       "a{1-2,90}.x.example.com",
     ]);
+  });
+
+  test("directly below an owner's domain, where customers may be, are exactly those seen", () => {
     assert.deepEqual(patterns(["a1.example.com", "a2.example.com", "a3.example.com"]), ["a{1-3}.example.com"]);
+    assert.deepEqual(patterns(["a1.example.com", "a3.example.com", "a5.example.com"]), ["a{1,3,5}.example.com"]);
   });
 
   test("do not fold by twos, nor with leading zeros, nor where they are long enough to be accounts", () => {
@@ -32,6 +36,8 @@ describe("numbers", () => {
     const [fold] = foldNames(["productionresultssa7.blob.core.windows.net"], false);
     assert.equal(fold?.pattern, presetPattern("productionresultssa7.blob.core.windows.net"));
     assert.equal(presetPattern("productionresultssa77.blob.core.windows.net"), null);
+    // A preset's star is for whoever writes the preset into his policy.
+    assert.deepEqual(patterns(["pipelines.actions.githubusercontent.com"], true), []);
   });
 });
 
@@ -89,6 +95,7 @@ describe("shared zones", () => {
           assert.ok(how === "preset" || (!isPublicSuffix(zone) && registrableDomain(zone) !== null), text);
           if (how !== "preset" && matchesPattern(pattern, other)) {
             assert.equal(registrableDomain(other), registrableDomain(folded[0]!));
+            assert.ok(names.includes(other) || registrableDomain(zone) !== zone, `${text} lets in ${other}`);
           }
         }
       }),

@@ -7,8 +7,8 @@
  * - anywhere below a zone that hands names to customers and is not, or not wholly, on that list (`tenants` below, known fronts
  *   and sinks): `a.b.s3.amazonaws.com` is a bucket of its own, `123.dkr.ecr.us-east-1.amazonaws.com` another's registry.
  *
- * What remains are numbered hosts of one owner (`shard3.cdn.example.com`), folded into the numbers seen, small gaps filled; and,
- * only when asked, random-looking ones (`d3a4b5c6.cdn.example.com`), folded into a star. More names never make a pattern narrower,
+ * What remains are numbered hosts of one owner (`shard3.cdn.example.com`), folded into the numbers seen, small gaps filled where
+ * the zone is one below the owner's domain; and, only when asked, random-looking ones (`d3a4b5c6.cdn.example.com`), folded into a star. More names never make a pattern narrower,
  * so that more data changes no more than it must. A list of zones is never complete: every fold is shown for review.
  */
 import { matchesPattern, parsePattern, isPatternDefect, decimal } from "../address/pattern.ts";
@@ -27,7 +27,7 @@ export interface Fold {
 /** Numbers are folded from this many on, random labels from that many. */
 const leastNumbers = 3;
 const leastRandom = 5;
-/** Numbers seen this far apart or less are joined to a range. */
+/** Numbers seen this far apart or less are joined to a range; directly below an owner's domain, which may have customers, 1. */
 const widestGap = 4;
 /** Longer numbers are accounts, times, sizes: no family. */
 const mostDigits = 4;
@@ -72,7 +72,7 @@ const presetPatterns = Object.values(presets)
   .flat()
   .flatMap((text) => {
     const pattern = parsePattern(text);
-    return isPatternDefect(pattern) || !/[*{]/.test(text) ? [] : [{ text, pattern }];
+    return isPatternDefect(pattern) || !/^[^*]*\{/.test(text) ? [] : [{ text, pattern }];
   });
 
 /**
@@ -117,7 +117,8 @@ export function foldNames(names: readonly string[], stars: boolean): Fold[] {
     if (group.length < leastNumbers) continue;
     const { lead, trail } = numberOf(group[0]!)!;
     const numbers = group.map((name) => numberOf(name)!.value).toSorted((a, b) => a - b);
-    const pattern = `${lead}{${rangesOf(numbers)}}${trail}.${zoneOf(group[0]!)}`;
+    const zone = zoneOf(group[0]!);
+    const pattern = `${lead}{${rangesOf(numbers, isDeep(zone) ? widestGap : 1)}}${trail}.${zone}`;
     out.push({ pattern, names: group, how: "numbers" });
   }
   return out;
@@ -134,7 +135,7 @@ function zoneOf(name: string): string {
   return name.slice(name.indexOf(".") + 1);
 }
 
-/** A star directly below a registrable domain takes in all its services: only deeper zones are of one kind. */
+/** Directly below a registrable domain are all its services, and perhaps its customers: only deeper zones are of one kind. */
 function isDeep(zone: string): boolean {
   return registrableDomain(zone) !== zone;
 }
@@ -150,11 +151,11 @@ function numberOf(name: string): { lead: string; value: number; trail: string } 
   return value === null ? null : { lead: match![1]!, value, trail: match![3]! };
 }
 
-function rangesOf(numbers: readonly number[]): string {
+function rangesOf(numbers: readonly number[], gap: number): string {
   const ranges: [number, number][] = [];
   for (const number of numbers) {
     const last = ranges.at(-1);
-    if (last !== undefined && number - last[1] <= widestGap) last[1] = number;
+    if (last !== undefined && number - last[1] <= gap) last[1] = number;
     else ranges.push([number, number]);
   }
   return ranges.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(",");

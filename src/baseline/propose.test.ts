@@ -130,6 +130,15 @@ describe("the proposal", () => {
     }
   });
 
+  test("writes IPv6 sources and addresses so that they are read as such", () => {
+    const events = [
+      connection({ group: "six", source: "2001:db8:1::7" }),
+      connection({ group: "six", source: "2001:db8:1::", name: null, ip: "2001:db8::9", port: 5432, protocol: "tcp" }),
+    ];
+    const { text } = proposalOf(events, { accept: new Set(["[2001:db8::9]:5432"]) });
+    for (const event of events) assert.equal(verdictOf(text, event), "allow", text);
+  });
+
   test("an address that was recorded in two sources is for the policy in force to say", () => {
     assert.throws(
       () => evidenceOf([connection({ group: "a" }), connection({ group: "b" })]),
