@@ -55,6 +55,8 @@ export interface SourceEvidence {
   runs: Map<string, Run>;
   /** The default refused, as of the last event that shows it. */
   enforced: boolean;
+  /** RFC 3339: when that event was; null: none. */
+  judged: string | null;
   /** Connections to destinations beyond {@link mostDestinations}: a scan, of which no list can be made. */
   beyond: number;
 }
@@ -81,7 +83,7 @@ export class Gatherer {
   readonly #group: (contact: Contact) => string | null;
   readonly #lookups = new Lookups();
   readonly #sources = new Map<string | null, SourceEvidence>();
-  /** `source address, domain` of detections; domain `*`: the source alone is known. */
+  /** `address domain` of detections. */
   readonly #detected = new Set<string>();
   #events = 0;
   #uncounted = 0;
@@ -110,7 +112,11 @@ export class Gatherer {
     if (contact.reason === "closed") return;
     const source = this.#source(this.#group(contact));
     source.addresses.add(contact.facts.source);
-    if (contact.verdict === "deny" || contact.verdict === "would_deny") source.enforced = contact.enforced;
+    // The latest in time, whichever place it was read from.
+    if (contact.verdict !== "allow" && (source.judged === null || event.time >= source.judged)) {
+      source.judged = event.time;
+      source.enforced = contact.enforced;
+    }
     const isNewRun = mark !== null && !source.runs.has(mark.key);
     if (isNewRun) source.runs.set(mark.key, { job: mark.job, start: event.time, seen: new Set() });
     const seen = this.#seen(source, contact);
@@ -152,6 +158,7 @@ export class Gatherer {
         denied: new Map(),
         runs: new Map(),
         enforced: false,
+        judged: null,
         beyond: 0,
       };
       this.#sources.set(name, source);
