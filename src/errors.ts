@@ -35,6 +35,14 @@ export const errorTable = {
     exit: 2,
     help: "`sallyport logs keygen --out FILE` makes a pair: FILE signs and is its owner's alone, FILE.pub is for `logs verify --key`.",
   },
+  REPORT_INVALID: {
+    exit: 2,
+    help: "Give state directories (--state of `sallyport gateway` and `run`), or files of `sallyport run --report`.",
+  },
+  PLAN_DENIES: {
+    exit: 1,
+    help: "Add rules for what is listed (`sallyport policy explain`), or promote with --force and let it be refused.",
+  },
   SIMULATION_FAILED: {
     exit: 1,
     help: "The simulation could not be finished, so it says nothing about the firewall; the text says what broke.",

@@ -20,6 +20,7 @@ const levels = [
   ["presets"],
   ["version.ts"],
   ["audit"],
+  ["baseline"],
   ["kernel"],
   ["dns"],
   ["datapath"],

@@ -30,6 +30,7 @@ const parsers: Record<string, string | readonly string[]> = {
   "src/audit/segment.ts: readSmall": "audit-record",
   "src/audit/signature.ts: readStatement": "audit-record",
   "src/audit/verify.ts: verifyRecord": "audit-record",
+  "src/baseline/report-file.ts: readReport": "baseline-report",
   "src/dns/answer.ts: readAnswer": "dns-answer",
   "src/dns/frames.ts: FrameReader": "dns-frames",
   "src/dns/judge.ts: judge": "dns-judgement",
@@ -67,8 +68,8 @@ const parsers: Record<string, string | readonly string[]> = {
   "src/simulate/sink/testimony.ts: readHello": "sink-words",
   "src/simulate/sink/testimony.ts: readRequest": "sink-words",
   "src/simulate/sink/testimony.ts: verify": "sink-words",
-  "src/translate/draft.ts: readPort": "host-text",
-  "src/translate/field.ts: readFields": "host-text",
+  "src/translate/draft.ts: readPort": "foreign-policy",
+  "src/translate/field.ts: readFields": "foreign-policy",
   "src/wire/dns/message.ts: decode": "dns-message",
   "src/wire/dns/message.ts: decodeHeader": "dns-message",
   "src/wire/dns/name.ts: fromHostName": "dns-message",
@@ -103,7 +104,7 @@ const pairs = Object.entries(parsers).flatMap(([parser, by]) => [by].flat().map(
 const notParsers: Record<string, string> = {
   "src/audit/lock.ts: JSON":
     "the lock file, which a process of ours wrote as root; anything else in it is an unknown owner",
-  "src/cli/policy-files.ts: readPolicyFile": "opens a file",
+  "src/cli/policy-file.ts: read": "opens a file",
   "src/kernel/interfaces.ts: JSON": "what `ip -json` prints",
   "src/kernel/settings.ts: JSON": "settings to give back, written by us as root",
   "src/kernel/sysctl.ts: readSysctl": "hands out the kernel's text as it is",
@@ -230,12 +231,12 @@ describe("the corpus", () => {
 /** Two test files run at a time (`scripts/test`). */
 const minutes = (seconds: number) => (targets.size * seconds) / 2 / 60;
 
-test("the time boxes of all targets fit into a run: three minutes here, twenty on the build server", () => {
+test("the time boxes of all targets fit into a run: four minutes here, twenty on the build server", () => {
   const server = Number(/SALLYPORT_FUZZ_SECONDS=(\d+)/.exec(readFileSync(join(root, ".ci/run"), "utf8"))?.[1]);
   const here = Number(
     /SALLYPORT_FUZZ_SECONDS"\] \?\? (\d+)/.exec(readFileSync(join(root, "test/support/fuzz.ts"), "utf8"))?.[1],
   );
-  assert.ok(here >= 10 && minutes(here) <= 3, `${minutes(here)} minutes`);
+  assert.ok(here >= 10 && minutes(here) <= 4, `${minutes(here)} minutes`);
   assert.ok(server >= 60 && minutes(server) <= 20, `${minutes(server)} minutes`);
   // The runner ends a file after five minutes of one test; files hold few targets, so that two at a time stay two.
   const perFile = Map.groupBy(targets.values(), ({ path }) => path);

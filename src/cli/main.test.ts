@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { describe, test } from "node:test";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const commands = ["run", "gateway", "status", "reload", "flows", "logs", "policy", "simulate"];
+const commands = ["run", "gateway", "status", "reload", "flows", "logs", "policy", "baseline", "simulate"];
 
 function sallyport(...args: string[]): { code: number | null; stdout: string; stderr: string } {
   const { status, stdout, stderr } = spawnSync(`${root}sallyport`, args, {
@@ -68,6 +68,9 @@ describe("the command line", () => {
       ["logs", "keygen"],
       ["logs", "prune", "--state", "s"],
       ["policy", "check"],
+      ["policy", "plan", "p"],
+      ["policy", "promote", "s", "--events", "e"],
+      ["baseline"],
       ["simulate", "--live"],
       ["simulate", "--only", "frobnicate"],
     ]) {

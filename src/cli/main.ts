@@ -1,6 +1,7 @@
 /** The `sallyport` command: arguments in, exit codes out. What a command does is in the room it calls. */
 import { Command, CommanderError } from "commander";
 import { version } from "../version.ts";
+import { addBaselineCommand } from "./baseline.ts";
 import { addControlCommands } from "./control.ts";
 import { fail } from "./fail.ts";
 import { addGatewayCommand } from "./gateway.ts";
@@ -22,7 +23,6 @@ const program = new Command("sallyport")
     `
 Try: sudo sallyport run -- npm ci                   watch; ends with a policy
      sudo sallyport run --allow pypi.org -- pip download requests     enforce
-
 Exit codes: 0 fine, 1 our failure, 2 usage or invalid policy, 3 denied under
 --fail-on deny, 4 enforcement could not be set up and nothing was run`,
   );
@@ -35,7 +35,8 @@ const summaries: Record<string, string> = {
   reload: "read the policy file again",
   flows: "live connections, with their rule and bytes",
   logs: "events, one JSON object a line; logs verify, keygen and prune",
-  policy: "check, test, explain, diff, import, export: before it is in force",
+  policy: "check, explain, diff, plan, promote, import, export: before it is in force",
+  baseline: "from recorded traffic to a policy, with how complete it is",
   simulate: "try real exfiltration techniques, safely, and say which got out",
 };
 
@@ -44,6 +45,7 @@ addGatewayCommand(program);
 addControlCommands(program);
 addLogsCommand(program);
 addPolicyCommands(program);
+addBaselineCommand(program);
 addSimulateCommand(program);
 inherit(program);
 for (const command of program.commands) command.summary(summaries[command.name()] ?? "");

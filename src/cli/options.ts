@@ -72,3 +72,32 @@ export function integer(least: number, most: number): (value: string) => number 
     throw new InvalidArgumentError(`Write a whole number from ${least} to ${most}.`);
   };
 }
+
+const units: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Milliseconds in `90s`, `10m`, `2h`, `3d`; null where it is none. */
+function milliseconds(text: string): number | null {
+  const match = /^(\d{1,6})([smhd])$/.exec(text);
+  return match === null ? null : Number(match[1]) * units[match[2]!]!;
+}
+
+/** A time as it is, or how long ago (`10m`, `2h`, `3d`) as RFC 3339. */
+export function timeOrAgo(text: string): string {
+  const ago = milliseconds(text);
+  return ago === null ? text : new Date(Date.now() - ago).toISOString();
+}
+
+/** A length of time in milliseconds. */
+export function duration(text: string): number {
+  const length = milliseconds(text);
+  if (length !== null && length > 0) return length;
+  throw new InvalidArgumentError("Write 90s, 10m, 2h or 3d.");
+}
+
+/** A share above 0 and below 1: `0.05`, `5%`. */
+export function share(text: string): number {
+  const percent = /^(\d+(?:\.\d+)?)%$/.exec(text);
+  const value = percent === null ? Number(text === "" ? "none" : text) : Number(percent[1]) / 100;
+  if (value > 0 && value < 1) return value;
+  throw new InvalidArgumentError("Write a share such as 0.05 or 5%.");
+}

@@ -9,7 +9,7 @@ import { importFormats, importPolicy } from "../translate/import.ts";
 import type { ImportFormat } from "../translate/import.ts";
 import { isLoss, noteText } from "../translate/note.ts";
 import type { Note } from "../translate/note.ts";
-import { readPolicyFile, showProblems } from "./policy-files.ts";
+import { read, showProblems } from "./policy-file.ts";
 
 const formats = Object.keys(importFormats) as ImportFormat[];
 
@@ -53,7 +53,7 @@ Exit codes: 0 everything was carried, 1 something was not, 2 the file cannot be 
     )
     .action((first: string, second: string | undefined, flags: ImportFlags) => {
       const [format, file] = second === undefined ? [null, first] : [formatOf(first, formats), second];
-      const text = readPolicyFile(file);
+      const text = read(file);
       const { source: sources, anySource = false, job = null, web = false } = flags;
       const imported = importPolicy(text, file, format, { sources, anySource, job, web });
       if (isPolicyProblems(imported)) return showProblems(imported, text, flags.json === true);
@@ -104,7 +104,7 @@ Exit codes: 0 everything was carried, 1 something was not, 2 the policy does not
     )
     .action((format: string, file: string, flags: ExportFlags) => {
       const target = formatOf(format, targets);
-      const text = readPolicyFile(file);
+      const text = read(file);
       const loaded = loadPolicy(text, file, flags.at);
       if (isPolicyProblems(loaded)) return showProblems(loaded, text, flags.json === true);
       const { policy, engine } = loaded;

@@ -1,6 +1,5 @@
 /** `sallyport policy` and its `check`, `test`, `explain` and `diff`: a policy before it is in force. Files and the clock come in here. */
-import { styleText } from "node:util";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { SallyportError } from "../errors.ts";
 import { casesText, readCases, runCases } from "../policy/cases.ts";
 import { checkReport, checkText } from "../policy/check.ts";
@@ -9,24 +8,21 @@ import { diffPolicies } from "../policy/diff.ts";
 import { diffText } from "../policy/diff-text.ts";
 import { explain } from "../policy/explain.ts";
 import { explainText } from "../policy/explain-text.ts";
-import { isPolicyProblems, type LoadedPolicy, loadPolicy } from "../policy/load.ts";
+import { isPolicyProblems, loadPolicy } from "../policy/load.ts";
 import { isQuestionDefect, readQuestion, setScene } from "../policy/question.ts";
-import { parseTime } from "../policy/resolve.ts";
-import { readPolicyFile, showProblems } from "./policy-files.ts";
+import { atOption, load, read, say, type Shared, showProblems } from "./policy-file.ts";
 import { addExport, addImport } from "./policy-import.ts";
+import { addPlan, addPromote } from "./policy-plan.ts";
 import { addPreset } from "./policy-preset.ts";
 
 const protocols = ["tls", "http", "ssh", "tcp", "udp", "quic", "icmp"] as const satisfies Protocol[];
 
-interface Shared {
-  json?: true;
-  at: Date;
-}
-
 export function addPolicyCommands(program: Command): void {
   const policy = program
     .command("policy")
-    .description("Look at a policy before it is in force: check, test, explain, diff; import and export others.")
+    .description(
+      "Look at a policy before it is in force: check, test, explain, diff, plan; promote; import and export others.",
+    )
     .addHelpText(
       "after",
       `
@@ -36,16 +32,20 @@ Examples:
   sallyport policy explain sallyport.yaml pypi.org               what happens to any source, and why
   sallyport policy explain sallyport.yaml 10.20.1.7 pypi.org:443
   sallyport policy diff old.yaml new.yaml                        what becomes reachable, what stops
+  sallyport policy plan new.yaml --events /var/lib/sallyport     what it would have made of recorded traffic
+  sallyport policy promote python-runners --policy sallyport.yaml --events /var/lib/sallyport
   sallyport policy import build.yml > sallyport.yaml             harden-runner, GitHub, Smokescreen, Cilium and others
   sallyport policy export github sallyport.yaml
 
-Exit codes: 0 fine, 1 a case failed (test), warnings (check --strict), a difference (diff --exit-code), something was
-not carried (import, export), 2 a file does not load`,
+Exit codes: 0 fine, 1 a case failed (test), warnings (check --strict), a difference (diff, plan --exit-code), promote
+refused, something was not carried (import, export), 2 a file does not load`,
     );
   addCheck(policy);
   addTest(policy);
   addExplain(policy);
   addDiff(policy);
+  addPlan(policy);
+  addPromote(policy);
   addImport(policy);
   addExport(policy, atOption());
   addPreset(policy);
@@ -66,7 +66,7 @@ function addCheck(policy: Command): void {
 }
 
 function check(file: string, { json, strict, at }: Shared & { strict?: true }): number {
-  const text = readPolicyFile(file);
+  const text = read(file);
   const report = checkReport(file, loadPolicy(text, file, at));
   say(json === true ? JSON.stringify(report) : checkText(report, text));
   if (!report.loads) return 2;
@@ -94,7 +94,7 @@ A file of cases is a list:
       const { loaded } = load(file, options) ?? {};
       if (loaded === undefined) return;
       const casesFile = options.cases ?? file.replace(/(\.ya?ml)?$/, (ending) => `.test${ending || ".yaml"}`);
-      const text = readPolicyFile(casesFile);
+      const text = read(casesFile);
       const scene = setScene(loaded.policy, loaded.engine);
       const cases = readCases(scene, text, casesFile);
       if (isPolicyProblems(cases)) return showProblems(cases, text, options.json === true);
@@ -167,39 +167,4 @@ function addDiff(policy: Command): void {
       say(options.json === true ? JSON.stringify(report) : diffText(report));
       if (report.differs && options.exitCode === true) process.exitCode = 1;
     });
-}
-
-function atOption(): Option {
-  return new Option("--at <time>", "as of this date or RFC 3339 time, for rules that expire or start to enforce")
-    .argParser((text: string) => {
-      const time = parseTime(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text);
-      if (time === null) throw new InvalidArgumentError("Write 2027-01-31 or 2027-01-31T12:00:00Z.");
-      return new Date(time);
-    })
-    .default(new Date(), "now");
-}
-
-/** Null where the policy does not load; then its problems are shown and the exit code is set. */
-function load(file: string, options: Shared): { loaded: LoadedPolicy } | null {
-  const text = readPolicyFile(file);
-  const loaded = loadPolicy(text, file, options.at);
-  if (!isPolicyProblems(loaded)) return { loaded };
-  showProblems(loaded, text, options.json === true);
-  return null;
-}
-
-const colours = [
-  [/^(?:ALLOW|ok {4})/gm, "green"],
-  [/^(?:DENY|FAIL)|\berror(?=:)/gm, "red"],
-  [/^WOULD DENY|\bwarning(?=:)/gm, "yellow"],
-  [/^ {4}\+ .*$/gm, "green"],
-  [/^ {4}- .*$/gm, "red"],
-] as const;
-
-/** Prints a report; colour only on a terminal, and not where NO_COLOR says so. */
-function say(text: string): void {
-  const isPlain = text.startsWith("{") || !process.stdout.isTTY;
-  const paint = (text: string): string =>
-    colours.reduce((painted, [what, colour]) => painted.replaceAll(what, (found) => styleText(colour, found)), text);
-  console.log(isPlain ? text : paint(text));
 }

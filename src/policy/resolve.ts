@@ -93,8 +93,7 @@ class Resolver {
   }
 
   #checkName(name: string, path: Path, key: boolean): void {
-    // Names go to terminals and line-based logs.
-    if (name.trim() === name && name !== "" && name.length <= 200 && !/[\p{Cc}\p{Cf}\u2028\u2029]/u.test(name)) return;
+    if (isGoodName(name)) return;
     const message = `“${name}” is not a good name: it is empty, over 200 characters, or has invisible characters or outer spaces`;
     this.#report("bad_name", path, message, "Write a plain, short name.", key);
   }
@@ -319,6 +318,11 @@ class Resolver {
     this.#inlineEndpoints.set(text, listed);
     return listed;
   }
+}
+
+/** True for what a source, a destination or a rule may be called: names go to terminals and line-based logs. */
+export function isGoodName(name: string): boolean {
+  return name.trim() === name && name !== "" && name.length <= 200 && !/[\p{Cc}\p{Cf}\u2028\u2029]/u.test(name);
 }
 
 function portsOf(raw: readonly (number | "*")[] | undefined): Ports {

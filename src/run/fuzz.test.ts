@@ -1,14 +1,8 @@
-/**
- * Texts of other programs under fuzz. The host's: resolv.conf and hosts give bindings of canonical names, or nothing. Other
- * firewalls': a policy that loads comes out, the same each time, or problems at places that are in the file.
- */
+/** The host's own texts under fuzz: resolv.conf and hosts give bindings of canonical names, or nothing. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { asBytes, fuzzTarget, textOf } from "../../test/support/fuzz.ts";
 import { canonicalName } from "../address/name.ts";
-import { isPolicyProblems, readPolicy } from "../policy/load.ts";
-import { foreignPolicies } from "../translate/foreign.arbitrary.ts";
-import { importPolicy } from "../translate/import.ts";
 import { bindingsFromHosts, resolvConfFor } from "./resolv.ts";
 
 const line = fc
@@ -37,32 +31,12 @@ const line = fc
   )
   .map((parts) => parts.join(""));
 
-const options = { sources: new Map([["one", ["10.0.0.0/8"]]]), anySource: false, job: null, web: false };
-
-/** What an import comes to; it must not throw, and what it gives loads. */
-function importOutcome(text: string): "imported" | "refused" {
-  const imported = importPolicy(text, "fuzz", null, options);
-  if (isPolicyProblems(imported)) {
-    const lines = text.split("\n").length;
-    assert.ok(imported.problems.length > 0);
-    for (const { file, line, column, fix } of imported.problems)
-      // A problem of what came out is ours.
-      assert.ok(file === "fuzz" && line >= 1 && line <= lines + 1 && column >= 1 && fix !== "");
-    return "refused";
-  }
-  assert.ok(!isPolicyProblems(readPolicy(imported.text, "out.yaml")), imported.text);
-  assert.deepEqual(importPolicy(text, "fuzz", imported.format, options), imported);
-  for (const { line, column } of imported.notes) assert.ok(line >= 1 && column >= 1);
-  return "imported";
-}
-
-fuzzTarget<"stays" | "changes" | "bindings" | "imported">({
+fuzzTarget<"stays" | "changes" | "bindings">({
   name: "host-text",
-  grammar: [asBytes(fc.array(line, { maxLength: 6 }).map((lines) => lines.join("\n"))), asBytes(foreignPolicies)],
-  outcomes: { stays: true, changes: true, bindings: true, imported: true },
+  grammar: [asBytes(fc.array(line, { maxLength: 6 }).map((lines) => lines.join("\n")))],
+  outcomes: { stays: true, changes: true, bindings: true },
   check: (bytes) => {
     const text = textOf(bytes);
-    const outcome = importOutcome(text);
     const changed = resolvConfFor(text, "192.0.2.254");
     if (changed !== null) {
       // Lines as resolvers read them: they end at a line feed and nowhere else, which JavaScript's `m` does not know.
@@ -72,7 +46,6 @@ fuzzTarget<"stays" | "changes" | "bindings" | "imported">({
     }
     const bindings = bindingsFromHosts(text);
     for (const { name } of bindings) assert.equal(canonicalName(name), name);
-    if (outcome === "imported") return outcome;
     return bindings.length > 0 ? "bindings" : changed === null ? "stays" : "changes";
   },
 });

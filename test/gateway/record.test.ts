@@ -15,7 +15,8 @@ import type { Status } from "../../src/enforcer/status.ts";
 import { Lab } from "../lab/lab.ts";
 import type { Outcome } from "../lab/process.ts";
 import { requireTools } from "../lab/tools.ts";
-import { gatewayArguments, launcher, RunningGateway, writePolicy } from "./start.ts";
+import { launcher } from "../support/launcher.ts";
+import { gatewayArguments, RunningGateway, writePolicy } from "./start.ts";
 
 const policy = `version: 1
 rules:

@@ -1,0 +1,108 @@
+/** The page for people: what is generated follows the traffic, what people wrote stays. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Event } from "../audit/event.ts";
+import { SallyportError } from "../errors.ts";
+import { driftOf, renderPage } from "./page.ts";
+import { propose } from "./propose.ts";
+import { type BaselineReport, baselineReport } from "./report.ts";
+import { connection, evidenceOf, plain } from "./testing/events.ts";
+
+function reportOf(events: readonly Event[]): BaselineReport {
+  const evidence = evidenceOf(events);
+  return baselineReport(evidence, propose(evidence, plain), { risk: 0.05, confidence: 0.95 }, 0);
+}
+
+const some = [
+  connection({ name: "pypi.org", group: "python" }),
+  connection({ name: "a.example", group: "python", at: 1 }),
+];
+const more = [...some, connection({ name: "new.example", group: "python", at: 90_000 })];
+const rowOf = (page: string, endpoint: string) => page.split("\n").find((line) => line.includes(`\`${endpoint}\``))!;
+const withWhy = (page: string, endpoint: string, why: string) => {
+  const row = rowOf(page, endpoint);
+  return page.replace(row, row.replace(/\|[^|]*\|$/, `| ${why} |`));
+};
+
+describe("the page", () => {
+  test("is made anew with an opening, and the same again for the same traffic", () => {
+    const page = renderPage(reportOf(some), null);
+    assert.match(page, /^# Egress allowlist\n/);
+    assert.match(
+      rowOf(page, "pypi.org"),
+      /\| tls \| `10\.20\.1\.7` \| 1 of 1 \| 1 \| 2026-05-01 \| 2026-05-01 \| {2}\|$/,
+    );
+    assert.equal(renderPage(reportOf(some), page), page);
+  });
+
+  test("keeps what stands around the markers to the byte", () => {
+    const page = renderPage(reportOf(some), null);
+    const around = page
+      .replace(/^[\s\S]*?(?=<!-- sallyport:begin)/, "# Ours\r\n\n\tnotes  \n")
+      .replace(/\n$/, "\n\nThe end\n\n");
+    const again = renderPage(reportOf(more), around);
+    assert.ok(again.startsWith("# Ours\r\n\n\tnotes  \n<!-- sallyport:begin"));
+    assert.ok(again.endsWith("<!-- sallyport:end -->\n\nThe end\n\n"));
+    assert.ok(rowOf(again, "new.example") !== undefined);
+  });
+
+  test("keeps reasons with their endpoints, also where a formatter padded the table or a reason has a bar in it", () => {
+    let page = withWhy(renderPage(reportOf(some), null), "pypi.org", "installs packages");
+    page = withWhy(page, "a.example", "asked \\| answered");
+    const padded = page.replaceAll(" | tls | ", " | tls      | ").replaceAll("|---|---|", "| --- | :-: |");
+    for (const each of [page, padded]) {
+      const again = renderPage(reportOf(more), each);
+      assert.match(rowOf(again, "pypi.org"), /\| installs packages \|$/);
+      assert.match(rowOf(again, "a.example"), /\| asked \\\| answered \|$/);
+      assert.match(rowOf(again, "new.example"), /\| {2}\|$/);
+    }
+    const barred = withWhy(page, "pypi.org", "a").replace("| a |", "| a | b |");
+    assert.match(rowOf(renderPage(reportOf(some), barred), "pypi.org"), /\| a \| b \|$/);
+  });
+
+  test("remembers the reason of what is not seen any more, and gives it back", () => {
+    const page = withWhy(renderPage(reportOf(more), null), "new.example", "for releases");
+    const without = renderPage(reportOf(some), page);
+    assert.match(without, /## Not seen any more\n\n.*\n.*\n\| `python` \| `new\.example` \| tls \| for releases \|/);
+    assert.equal(renderPage(reportOf(some), without), without);
+    assert.equal(renderPage(reportOf(more), without), page);
+  });
+
+  test("is put below what a page without markers says, and refuses markers that are damaged", () => {
+    const page = renderPage(reportOf(some), "# Ours\n");
+    assert.ok(page.startsWith("# Ours\n\n<!-- sallyport:begin"));
+    const end = "<!-- sallyport:end -->";
+    for (const broken of [page.replace(end, ""), `${page}${end}\n`, page.replace(/<!-- sallyport:begin.*/, "")]) {
+      assert.throws(
+        () => renderPage(reportOf(some), broken),
+        (error) => error instanceof SallyportError && error.code === "USAGE",
+      );
+    }
+  });
+
+  test("drifts with endpoints and not with figures", () => {
+    const page = renderPage(reportOf(some), null);
+    const later = some.map((event) => ({ ...event, time: event.time.replace("05-01", "05-20") }));
+    assert.deepEqual(driftOf(reportOf([...some, ...later]), page), []);
+    assert.deepEqual(driftOf(reportOf(more), page), ["+ `new.example` tls for `python` (allowed)"]);
+    assert.deepEqual(driftOf(reportOf(some.slice(1)), page), ["- `pypi.org` tls for `python` (allowed)"]);
+    const bare = connection({ name: null, ip: "198.51.100.9", group: "python" });
+    assert.deepEqual(driftOf(reportOf([...some, bare]), page), ["+ `198.51.100.9:443` tls for `python` (held back)"]);
+    for (const none of [null, "# Ours\n"])
+      assert.deepEqual(driftOf(reportOf(some), none), ["the page has no generated part"]);
+    assert.deepEqual(driftOf(reportOf(some), withWhy(page, "pypi.org", "a reason")), []);
+  });
+
+  test("lets no name of a job or source out of its cell, and no marker in", () => {
+    const job = "x` | evil | <!-- sallyport:end -->\n## Source `y`\u202e";
+    const events = [
+      connection({ group: "a|b", identity: { job, run_id: 1 } }),
+      connection({ name: "z.example", group: "a|b" }),
+    ];
+    const page = renderPage(reportOf(events), null);
+    assert.equal(page.match(/sallyport:end/g)!.length, 2, page);
+    assert.equal(page.match(/^## Source/gm)!.length, 1);
+    assert.equal(renderPage(reportOf(events), withWhy(page, "pypi.org", "kept")).match(/\| kept \|/g)!.length, 1);
+    assert.deepEqual(driftOf(reportOf(events), page), []);
+  });
+});

@@ -1,0 +1,79 @@
+/** A plan for people: what would stop, what would pass, what nobody uses. */
+import { columns, count } from "../policy/wording.ts";
+import type { Change, ChangeKind, PlanReport, Side } from "./plan.ts";
+import { day, sourceName } from "./report-text.ts";
+
+const titles: Readonly<Record<ChangeKind, string>> = {
+  denied: "Newly denied: it passed, and would be refused",
+  uncovered: "Passes only while the default monitors: no rule allows it",
+  allowed: "Newly allowed: it was refused, and would pass",
+  covered: "Now allowed by a rule: it passed because the default monitored",
+};
+const signs: Readonly<Record<ChangeKind, string>> = { denied: "-", uncovered: "~", allowed: "+", covered: "~" };
+
+/** How many lines of one kind are printed. */
+const maxLines = 40;
+
+/** The text of `sallyport policy plan`; no line break at its end. */
+export function planText(report: PlanReport): string {
+  const { changes, beyond, idle, policy, warnings } = report;
+  const blocks = (Object.keys(titles) as ChangeKind[]).flatMap((kind) => {
+    const same = changes.filter((change) => change.kind === kind);
+    return same.length === 0 ? [] : [changeBlock(kind, same)];
+  });
+  if (beyond > 0)
+    blocks.push(`And ${count(beyond, "connection")} more that would change, to destinations beyond the list.`);
+  const shadowed = idle.filter(({ shadowed_by }) => shadowed_by.length > 0);
+  if (shadowed.length > 0) {
+    const rows = shadowed.map(({ rule, line, shadowed_by }) => [
+      `“${rule}” (${policy.file}:${line})`,
+      `decided by ${shadowed_by.map((name) => (name === "the default" ? name : `“${name}”`)).join(", ")}`,
+    ]);
+    blocks.push(["Shadowed: what these rules match, others decide first", ...columns(rows, "  ")].join("\n"));
+  }
+  const dead = idle.filter(({ shadowed_by }) => shadowed_by.length === 0);
+  if (dead.length > 0) {
+    const rows = dead.map(({ rule, line }) => `  “${rule}” (${policy.file}:${line})`);
+    blocks.push(["Unused: no recorded connection matches these rules", ...rows].join("\n"));
+  }
+  if (warnings.length > 0) blocks.push(`${count(warnings.length, "warning")}: sallyport policy check ${policy.file}`);
+  return [...blocks, summaryText(report)].join("\n\n");
+}
+
+function changeBlock(kind: ChangeKind, changes: readonly Change[]): string {
+  const rows = changes
+    .slice(0, maxLines)
+    .map((change) => [
+      `${signs[kind]} ${change.endpoint} ${change.protocol}`,
+      sourceName(change.source),
+      `${count(change.connections, "connection")}, ${spanText(change)}`,
+      `by ${change.used_by.map(printable).join(", ")}`,
+      kind === "covered" ? sideText(change.after) : `${sideText(change.after)}; was ${sideText(change.before)}`,
+    ]);
+  const more = changes.length > maxLines ? [`    and ${changes.length - maxLines} more (--json has all)`] : [];
+  return [titles[kind], ...columns(rows, "    "), ...more].join("\n");
+}
+
+function spanText({ first_seen, last_seen }: Change): string {
+  const [first, last] = [day(first_seen), day(last_seen)];
+  return first === last ? first : `${first} to ${last}`;
+}
+
+function sideText({ verdict, reason, rule }: Side): string {
+  const words = { allow: "allowed", deny: "denied", would_deny: "would be denied" } as const;
+  const why = reason === "rule" || (rule === null && reason === "default") ? "" : ` (${reason})`;
+  return `${words[verdict]} by ${rule === null ? "the default" : `“${rule}”`}${why}`;
+}
+
+function summaryText({ changes, connections, not_replayed, events, first, last }: PlanReport): string {
+  const span = first === null ? "" : `, ${day(first)} to ${day(last!)}`;
+  const asked = `${count(connections, "connection")} of ${count(events, "event")} replayed${span}`;
+  const lost =
+    not_replayed === 0 ? "" : `; ${not_replayed} could not be (decided by what packets did, or only counted)`;
+  const stops = changes.filter(({ kind }) => kind === "denied").reduce((sum, change) => sum + change.connections, 0);
+  return `${asked}${lost}. ${stops === 0 ? "Nothing that passed would be refused." : `${count(stops, "connection")} would be refused.`}`;
+}
+
+function printable(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, "\u{fffd}");
+}

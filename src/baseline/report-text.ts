@@ -1,0 +1,91 @@
+/** A baseline for people: per source what is proposed, what was held back, how complete it is, and what to do. */
+import { columns, count } from "../policy/wording.ts";
+import { type Completeness, text as share } from "./advice.ts";
+import type { BaselineReport, DoubtView, SourceView } from "./report.ts";
+
+const words = {
+  enforced: "ENFORCED",
+  ready: "READY TO ENFORCE",
+  review: "REVIEW",
+  keep_monitoring: "KEEP MONITORING",
+} as const;
+
+/** How many lines of one list are printed. */
+const maxLines = 30;
+
+/** The text of `sallyport baseline`; no line break at its end. */
+export function baselineText(report: BaselineReport): string {
+  const { sources, events, uncounted, skipped, first, last } = report;
+  const span = first === null ? "" : `, ${day(first)} to ${day(last!)}`;
+  const lost = [
+    ...(uncounted > 0 ? [`${count(uncounted, "connection")} counted without a destination (a flood)`] : []),
+    ...(skipped > 0 ? [`${count(skipped, "line")} that were no events`] : []),
+  ];
+  const head = [`${count(events, "event")} from ${count(sources.length, "source")}${span}`, ...lost].join("; ");
+  return [head, ...sources.map((source) => sourceText(source, report))].join("\n\n");
+}
+
+/** A source's name for people. */
+export function sourceName(source: string | null): string {
+  return source ?? "(no declared source)";
+}
+
+function sourceText(view: SourceView, { aim }: BaselineReport): string {
+  const { source, addresses, entries, held, denied, shards, advice } = view;
+  const { verdict, why, completeness, jobs } = advice;
+  const name = sourceName(source);
+  const lines = [
+    `${name}: ${count(completeness.runs, "run")}, ${addresses.length === 1 ? "1 address" : `${addresses.length} addresses`}`,
+    `  proposed: ${count(entries.length, "endpoint")}; held back: ${held.length}; refused: ${denied.length}`,
+    `  ${completenessText(completeness, aim.confidence)}`,
+    ...(jobs.length === 0
+      ? []
+      : columns(
+          jobs.map(({ job, completeness: each }) => jobRow(job, each)),
+          "    ",
+        )),
+    `  ${words[verdict]}: ${why.join("; ")}.`,
+  ];
+  lines.push(...listOf("held back, --accept proposes it all the same", held, (each) => each.text));
+  lines.push(...listOf("refused, never proposed", denied, () => ""));
+  for (const { zone, names } of shards)
+    lines.push(`  ${names} names below ${zone} look like shards; --fold-stars writes *.${zone}`);
+  return lines.join("\n");
+}
+
+function completenessText({ runs, chance, bound, chao2, recent }: Completeness, confidence: number): string {
+  if (runs === 0) return "no run can be told: nothing can be said about what is still to come";
+  const least = (value: number) => value - chao2.total + chao2.unseen;
+  const unseen =
+    chao2.unseen === 0
+      ? "none that shows"
+      : `at least ${Math.ceil(chao2.unseen)} (${Math.floor(least(chao2.lower))} to ${Math.ceil(least(chao2.upper))})`;
+  return [
+    `next run new: ${share(chance)}, at most ${share(bound)} (${Math.round(confidence * 100)} % confidence)`,
+    `still unseen: ${unseen}`,
+    `new in the last ${count(recent.runs, "run")}: ${recent.news}`,
+  ].join("; ");
+}
+
+function jobRow(job: string, { runs, chance, bound, quiet }: Completeness): string[] {
+  return [printable(job), count(runs, "run"), `new: ${share(chance)}, at most ${share(bound)}`, `${quiet} quiet`];
+}
+
+function listOf(title: string, list: readonly DoubtView[], note: (each: DoubtView) => string): string[] {
+  if (list.length === 0) return [];
+  const rows = list
+    .slice(0, maxLines)
+    .map((each) => [each.endpoint, each.protocol, count(each.connections, "connection"), note(each)]);
+  const more = list.length > maxLines ? [`    and ${list.length - maxLines} more (--json has all)`] : [];
+  return [`  ${title}:`, ...columns(rows, "    "), ...more];
+}
+
+/** Names of jobs come from whoever wrote the workflow: they must not drive a terminal. */
+function printable(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, "\u{fffd}");
+}
+
+/** The day of a recorded time. */
+export function day(time: string): string {
+  return time.slice(0, 10);
+}
