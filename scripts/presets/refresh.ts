@@ -121,7 +121,7 @@ function countOf(host: string): number {
   const ranges = /\{([\d,-]+)\}/.exec(host)![1]!.split(",");
   return ranges.reduce((sum, range) => {
     const [from, to = from] = range.split("-").map(Number) as [number, number?];
-    return sum + to! - from + 1;
+    return sum + to - from + 1;
   }, 0);
 }
 
