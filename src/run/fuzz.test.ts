@@ -16,6 +16,7 @@ import { readIni } from "../presets/ini.ts";
 import { readXml } from "../presets/maven.ts";
 import { resolvedOf } from "../presets/npm.ts";
 import { readToml, textsOf } from "../presets/toml.ts";
+import { writePresets } from "../presets/write.ts";
 import { foreignPolicies } from "../translate/foreign.arbitrary.ts";
 import { importPolicy } from "../translate/import.ts";
 import { bindingsFromHosts, resolvConfFor } from "./resolv.ts";
@@ -110,6 +111,9 @@ function presetOutcome(text: string): void {
     assert.doesNotMatch(host, /[@/*]/);
   }
   assert.notEqual(findAws(text, finding), "");
+  const { found, notes, missing } = finding;
+  // Throws where what comes out would not load.
+  writePresets([{ name: "fuzz", title: "fuzz, version 1", reference: null, found, notes, missing }], ["A preset."]);
   const local = readUrl(text);
   assert.ok(local === null || local === "local" || (local.port >= 1 && local.port <= 65535));
 }
