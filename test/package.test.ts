@@ -52,7 +52,8 @@ describe("the npm package", () => {
     spawnSync(bin, args, { env: { ...environment, PATH: path }, encoding: "utf8", cwd: work });
 
   test("holds the launcher, the built program and the documents, and no sources or tests", () => {
-    for (const file of ["sallyport", "dist/cli/main.js", "README.md", "LICENSE", "package.json"]) {
+    const profiles = ["minimal", "python", "node", "docker"].map((name) => `profiles/${name}.yaml`);
+    for (const file of ["sallyport", "dist/cli/main.js", "README.md", "LICENSE", "package.json", ...profiles]) {
       assert.ok(packed.includes(`package/${file}`), `${file} is missing`);
     }
     assert.deepEqual(

@@ -36,9 +36,10 @@ Examples:
   sallyport policy promote python-runners --policy sallyport.yaml --events /var/lib/sallyport
   sallyport policy import build.yml > sallyport.yaml             harden-runner, GitHub, Smokescreen, Cilium and others
   sallyport policy export github sallyport.yaml
+  sallyport policy preset npm github-actions > sallyport.yaml    hosts with reasons, from npm's own configuration
 
 Exit codes: 0 fine, 1 a case failed (test), warnings (check --strict), a difference (diff, plan --exit-code), promote
-refused, something was not carried (import, export), 2 a file does not load`,
+refused, something was not carried (import, export) or is missing (preset), 2 a file does not load`,
     );
   addCheck(policy);
   addTest(policy);

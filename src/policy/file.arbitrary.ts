@@ -102,7 +102,7 @@ const destination = fc.oneof(
   fc.array(endpointTexts, { minLength: 1, maxLength: 3 }),
   fc.record({ hosts: fc.array(endpointTexts, { minLength: 1, maxLength: 2 }), ports }),
   fc.record({ cidrs: fc.array(endpointTexts, { minLength: 1, maxLength: 2 }) }),
-  from<unknown>({ preset: "github-actions" }, { preset: "none" }, [], "pypi.org"),
+  from<unknown>({ preset: "github-actions@1" }, { preset: "github-actions" }, { preset: "none" }, [], "pypi.org"),
 );
 
 const document = fc.record(

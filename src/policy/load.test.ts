@@ -312,10 +312,28 @@ test("a source that no rule names is told", () => {
 });
 
 test("presets load without a warning about what strangers register", () => {
-  for (const name of Object.keys(presets)) {
-    const { warnings } = load(`version: 1\ndestinations: { d: { preset: ${name} } }\nrules: [{ name: a, to: d }]\n`);
-    assert.deepEqual(warnings, [], name);
+  for (const [name, versions] of Object.entries(presets)) {
+    for (const i of versions.keys()) {
+      const preset = `${name}@${i + 1}`;
+      const { warnings, policy } = load(
+        `version: 1\ndestinations: { d: { preset: ${preset} } }\nrules: [{ name: a, to: d }]\n`,
+      );
+      assert.deepEqual(warnings, [], preset);
+      assert.equal(policy.rules[0]!.targets.length, versions[i]!.length);
+    }
+    for (const { reason } of versions.flat()) assert.ok(reason.length > 10, `${name} has a host without a reason`);
   }
+});
+
+test("a preset is named with a version that exists: what it means never grows", () => {
+  const fix = (preset: string) => problems(`version: 1\ndestinations: { a: { preset: "${preset}" } }`)[0]!;
+  for (const preset of ["pypi", "pypi@", "pypi@0", "pypi@01", "pypi@2", "pypi@1.0", "pypi@1 ", "pypi@latest"]) {
+    const { code, fix: text } = fix(preset);
+    assert.equal(code, "unknown_reference", preset);
+    assert.match(text, /^Write pypi@1;/, preset);
+  }
+  for (const preset of ["npm@1", "apt", "__proto__@1", "constructor@1", "@1", ""])
+    assert.match(fix(preset).message, /no preset named/);
 });
 
 test("no text makes the loader throw", () => {

@@ -7,7 +7,8 @@ import { Finding, placeOf, shown } from "./finding.ts";
 import { readText, readTexts } from "./machine.ts";
 import type { Machine, Text } from "./machine.ts";
 
-interface Source {
+/** One source. */
+export interface Source {
   readonly uri: string;
   readonly file: Text;
 }
@@ -43,7 +44,7 @@ export function findApt(machine: Machine): Finding {
 }
 
 /** `deb [options] uri suite component…`. */
-function oneLine(file: Text): Source[] {
+export function oneLine(file: Text): Source[] {
   return [...file.text.matchAll(/^[ \t]*deb(?:-src)?[ \t]+(?:\[[^\]\n]*\][ \t]*)?(\S+)/gm)].map((match) => ({
     uri: match[1]!,
     file,
@@ -51,7 +52,7 @@ function oneLine(file: Text): Source[] {
 }
 
 /** Stanzas of fields; a line that starts with a space goes on. A disabled stanza says nothing. */
-function deb822(file: Text): Source[] {
+export function deb822(file: Text): Source[] {
   const lines = file.text.split("\n").filter((line) => !line.startsWith("#"));
   return lines
     .join("\n")

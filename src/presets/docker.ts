@@ -54,7 +54,7 @@ function mirrorsOf(machine: Machine, finding: Finding): { url: string; why: stri
 }
 
 /** Images that stages are from, with their registry; a name of an earlier stage and `scratch` are none. */
-function imagesOf(text: string): [image: string, registry: string][] {
+export function imagesOf(text: string): [image: string, registry: string][] {
   const stages = new Set<string>(["scratch"]);
   const images: [string, string][] = [];
   for (const [, image, stage] of text.matchAll(/^[ \t]*FROM[ \t]+(?:--\S+[ \t]+)*(\S+)(?:[ \t]+AS[ \t]+(\S+))?/gim)) {

@@ -79,7 +79,8 @@ export function readUrl(text: string): Pick<Found, "host" | "port" | "protocol">
   if (scheme === undefined || url.hostname === "") return null;
   const [protocol, usual] = scheme;
   const host = url.hostname.replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "");
-  return { host, port: url.port === "" ? usual : Number(url.port), protocol };
+  const port = url.port === "" ? usual : Number(url.port);
+  return port === 0 ? null : { host, port, protocol };
 }
 
 /** A foreign text in a message: one line, short, without what stands before an `@` in a URL. */

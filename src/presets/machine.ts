@@ -2,7 +2,7 @@
  * The machine whose clients are asked: a project's folder, a home, the system's files and the environment. Everything that
  * presets read of it goes through here. Nothing is written, and no network is asked.
  */
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { delimiter, isAbsolute, join, relative } from "node:path";
 import { SallyportError } from "../errors.ts";
@@ -80,18 +80,16 @@ export function ask(
     .split(delimiter)
     .some((path) => path !== "" && isFile(join(path, command)));
   if (!isThere) return null;
-  try {
-    return execFileSync(command, args, {
-      cwd: folder,
-      env: { ...environment, ...also },
-      encoding: "utf8",
-      timeout: commandTimeout,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-  } catch (error) {
-    const said = String((error as { stderr?: unknown }).stderr ?? "").trim() || (error as Error).message;
-    throw new SallyportError("CONFIG_UNREADABLE", `${command} ${args.join(" ")}: ${oneLine(said)}`, {}, error);
-  }
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    cwd: folder,
+    env: { ...environment, ...also },
+    encoding: "utf8",
+    timeout: commandTimeout,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  if (status === 0) return stdout;
+  const said = stderr?.trim() || (error?.message ?? `exit ${status}`);
+  throw new SallyportError("CONFIG_UNREADABLE", `${command} ${args.join(" ")}: ${oneLine(said)}`, {}, error);
 }
 
 function isFile(path: string): boolean {

@@ -7,7 +7,7 @@ import { readText } from "./machine.ts";
 import type { Machine, Text } from "./machine.ts";
 
 /** One element with text, by the names that lead to it: `settings/mirrors/mirror`. */
-interface Block {
+export interface Block {
   readonly path: string;
   readonly values: Map<string, string>;
 }
@@ -94,7 +94,7 @@ function fits(of: readonly string[], id: string, url: string): boolean {
 }
 
 /** Every element with an `url` and others beside it. Entities are XML's own five; a document type brings none. */
-function readXml({ name, text }: Text, finding: Finding): Block[] {
+export function readXml({ name, text }: Text, finding: Finding): Block[] {
   const blocks: Block[] = [];
   const open: { name: string; text: string; values: Map<string, string> }[] = [];
   const parser = new SaxesParser();

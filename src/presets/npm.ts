@@ -7,6 +7,9 @@ import { Finding, fromLockfile, placeOf, readUrl, shown } from "./finding.ts";
 import { ask, nameOf, readText } from "./machine.ts";
 import type { Machine } from "./machine.ts";
 
+/** `replace-registry-host` when nobody sets it. */
+const usual = "default";
+
 /** What npm answers, or what its files say where there is no npm. */
 interface Configuration {
   /** Key and value: `registry`, `@scope:registry`. */
@@ -66,13 +69,13 @@ function configuration(machine: Machine, finding: Finding): Configuration {
     isRegistry(key) ? [[key, value, `${key} (${origin})`]] : [],
   );
   if (!registries.some(([key]) => key === "registry")) {
-    const usual = ask(machine, machine.folder, "npm", ["config", "get", "registry"])!.trim();
-    if (usual !== "") registries.unshift(["registry", usual, "npm's own default: npm config get registry"]);
+    const asked = ask(machine, machine.folder, "npm", ["config", "get", "registry"])!.trim();
+    if (asked !== "") registries.unshift(["registry", asked, "npm's own default: npm config get registry"]);
   }
   for (const { value } of set.filter(({ key }) => key === "https-proxy" || key === "proxy")) {
     finding.missing.push(`npm goes through the proxy ${shown(value)}, which is not in this list`);
   }
-  return { registries, replace: set.find(({ key }) => key === "replace-registry-host")?.value ?? "npmjs" };
+  return { registries, replace: set.find(({ key }) => key === "replace-registry-host")?.value ?? usual };
 }
 
 /** What `npm config list` says is set, with the file it is from: `; "project" config from FILE` stands above the settings. */
@@ -102,7 +105,7 @@ function fromFiles(machine: Machine, finding: Finding): Configuration {
       else seen.set(key!, [key!, value!, placeOf(file!, value!, key!)]);
     }
   }
-  return { registries: [...seen.values()], replace: "npmjs" };
+  return { registries: [...seen.values()], replace: usual };
 }
 
 /**
@@ -116,21 +119,24 @@ function replacedBy(registry: string, replace: string, machine: Machine, finding
     return url === null || url === "local" ? null : url.host;
   };
   const own = hostOf(registry);
-  let other: string | null = replace;
-  if (replace === "npmjs") {
-    const clean = Object.keys(machine.environment).filter((name) => /^npm_config_/i.test(name));
+  // Neither `always` nor a host: the public registry, by a name that is npm's own. Asked once, and only where it matters.
+  let other: string | null | undefined = replace.includes(".") || replace === "always" ? replace : undefined;
+  const publicHost = (): string | null => {
+    const given = Object.keys(machine.environment).filter((name) => /^npm_config_/i.test(name));
     const args = ["config", "get", "registry", "--userconfig=/nonexistent/user", "--globalconfig=/nonexistent/global"];
-    const said = ask(machine, "/", "npm", args, Object.fromEntries(clean.map((name) => [name, undefined])));
-    other = said === null ? null : hostOf(said.trim());
-  }
+    const said = ask(machine, "/", "npm", args, Object.fromEntries(given.map((name) => [name, undefined])));
+    return said === null ? null : hostOf(said.trim());
+  };
   let told = false;
   return (url) => {
     const host = hostOf(url);
-    const isReplaced = host !== null && host !== own && (replace === "always" || host === other);
+    if (host === null || host === own) return false;
+    if (other === undefined) other = publicHost();
+    const isReplaced = replace === "always" || host === other;
     if (isReplaced && !told) {
       told = true;
       finding.notes.push(
-        `packages that the lockfile has from ${host} are fetched from ${own}: npm's replace-registry-host is ${replace}`,
+        `packages that the lockfile has from ${host} are fetched from ${own}, as npm's replace-registry-host has it`,
       );
     }
     return isReplaced;

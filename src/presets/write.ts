@@ -1,24 +1,44 @@
 /** Expanded presets as the text of a policy: every host on a line with its reason. The same machine gives the same bytes. */
+import { isPolicyProblems, readPolicy } from "../policy/load.ts";
 import { yamlText } from "../policy/wording.ts";
 import { comment } from "../translate/write.ts";
 import type { Found } from "./finding.ts";
 import type { Made } from "./make.ts";
 
-/** The policy's text; `intro` is what it opens with. */
+/** The policy's text; `intro` is what it opens with. It loads. */
 export function writePresets(made: readonly Made[], intro: readonly string[]): string {
+  const needless = new Set<string>();
+  for (;;) {
+    const text = write(made, intro, needless);
+    const loaded = readPolicy(text, "(the policy that came out)");
+    if (!isPolicyProblems(loaded)) return text;
+    // A rule for what earlier presets have already: a policy may not have it.
+    const lines = text.split("\n");
+    const found = loaded.problems.flatMap(({ code, line }) => {
+      const name = /^ {2}- (?:\{ )?name: ("(?:[^"\\]|\\.)*"|[^,]*)/.exec(lines[line - 1] ?? "")?.[1];
+      return code === "unreachable" && name !== undefined && !needless.has(name) ? [name] : [];
+    });
+    if (found.length === 0)
+      throw new TypeError(`a preset came to a policy that does not load: ${loaded.problems[0]!.message}`);
+    for (const name of found) needless.add(name);
+  }
+}
+
+function write(made: readonly Made[], intro: readonly string[], needless: ReadonlySet<string>): string {
   const told = made.flatMap(({ title, notes, missing }) => [
     ...missing.flatMap((text) => comment(`NOT WHOLE: ${title}: ${text}`)),
     ...notes.flatMap((text) => comment(`${title}: ${text}`)),
   ]);
   const full = made.filter(({ found }) => found.length > 0);
+  const all = full.flatMap((each) => rules(each, needless));
   return [
     ...intro.flatMap((text) => comment(text, "# ", "# ")),
     ...(told.length === 0 ? [] : ["#", ...told]),
     "version: 1",
     ...(full.some((each) => destinationOf(each).length > 0) ? ["destinations:"] : []),
     ...full.flatMap((each) => destination(each)),
-    ...(full.length === 0 ? [] : ["rules:"]),
-    ...full.flatMap((each) => rules(each)),
+    ...(all.length === 0 ? [] : ["rules:"]),
+    ...all,
     "default:",
     "  mode: enforce",
     "",
@@ -47,24 +67,30 @@ function destination(made: Made): string[] {
   return [`  # ${title}`, `  ${key(name)}:`, ...lines];
 }
 
-function rules(made: Made): string[] {
+function rules(made: Made, needless: ReadonlySet<string>): string[] {
   const { name, found } = made;
   const usual = destinationOf(made);
   const others = Map.groupBy(
     found.filter((each) => !usual.includes(each)),
     ({ protocol }) => protocol,
   );
-  const out = usual.length === 0 ? [] : [`  - { name: ${yamlText(name)}, to: ${yamlText(name)} }`];
+  const out: string[] = [];
+  const add = (written: string, lines: string[]): void => {
+    if (needless.has(written)) out.push(`  # ${written}: the rules before allow it all`);
+    else out.push(...lines);
+  };
+  if (usual.length > 0) add(yamlText(name), [`  - { name: ${yamlText(name)}, to: ${yamlText(name)} }`]);
   for (const [protocol, entries] of others) {
-    out.push(
-      `  - name: ${yamlText(`${name} (${protocol})`)}`,
+    const written = yamlText(`${name} (${protocol})`);
+    add(written, [
+      `  - name: ${written}`,
       "    to:",
       ...entries.flatMap(({ host, port, why }) => [
         ...comment(why, "      # ", "      #   "),
         `      - ${yamlText(`${host}:${port}`)}`,
       ]),
       `    protocol: ${protocol}`,
-    );
+    ]);
   }
   return out;
 }

@@ -30,6 +30,10 @@ export interface StepFirewall {
   readonly udp: boolean;
   /** The list of one step. */
   readonly places: (step: Step, context: Context) => Place[];
+  /** Inputs that hold the list. */
+  readonly lists: readonly string[];
+  /** Inputs that say nothing about what is reached. */
+  readonly quiet: readonly string[];
   /** Other inputs that say something about what is reached or done. */
   readonly others: Readonly<Record<string, Other>>;
   readonly about: readonly string[];
@@ -98,8 +102,13 @@ function modeOf(step: Step, { mode, product }: StepFirewall, { notes }: Context)
   return "enforce";
 }
 
-function noteOthers(step: Step, { others }: StepFirewall, { notes }: Context): void {
+function noteOthers(step: Step, { others, lists, quiet, mode, product }: StepFirewall, { notes }: Context): void {
   for (const [name, entry] of step.inputs) {
+    const isKnown = Object.hasOwn(others, name) || lists.includes(name) || quiet.includes(name) || name === mode.input;
+    if (!isKnown) notes.add("other", entry, `${quoted(name)} is no input of ${product} that is known here`);
+    if (lists.includes(name) && (entry.value.kind === "list" || entry.value.kind === "map")) {
+      notes.add("narrower", entry, `${name} is no text`);
+    }
     const value = inputOf(step, name);
     const other = Object.hasOwn(others, name) ? others[name]! : null;
     if (value === null || other === null || !other.matters(value)) continue;

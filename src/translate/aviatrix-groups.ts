@@ -28,10 +28,11 @@ export interface Item extends Spot {
   readonly text: string;
 }
 
-/** What a web group stands for; `urls` are filters with a path. */
+/** What a web group stands for; `urls` are filters with a path, `others` such as are unknown here. */
 export interface WebGroup {
   readonly hosts: readonly Item[];
   readonly urls: readonly Item[];
+  readonly others: readonly Item[];
 }
 
 /** UUIDs that every controller has. */
@@ -65,7 +66,7 @@ export class Groups {
 
   /** Null where the file does not hold it. */
   web(text: string, spot: Spot): WebGroup | null {
-    if (text === anyWeb) return { hosts: [{ line: spot.line, column: spot.column, text: "*" }], urls: [] };
+    if (text === anyWeb) return { hosts: [{ line: spot.line, column: spot.column, text: "*" }], urls: [], others: [] };
     return this.#web.get(text) ?? this.#web.get(referenceOf(text) ?? "") ?? null;
   }
 }
@@ -111,13 +112,18 @@ function readWeb(values: Field): WebGroup {
   const pick = (key: string): Item[] =>
     expressions(values).flatMap((expression) => {
       const field = at(expression, key);
-      const text = textOf(field);
-      return field === null || text === null || text === "" ? [] : [{ line: field.line, column: field.column, text }];
+      const text = textOf(field) ?? (field === null ? "" : "(no text)");
+      return field === null || text === "" ? [] : [{ line: field.line, column: field.column, text }];
     });
   const urls = pick("urlfilter");
   const isHost = ({ text }: Item) => /^(?:https?:\/\/)?[^/]+(?:\/\*?)?$/.test(text);
   const bare = urls
     .filter(isHost)
     .map((item) => ({ ...item, text: item.text.replace(/^https?:\/\//, "").replace(/\/\*?$/, "") }));
-  return { hosts: [...pick("snifilter"), ...bare], urls: urls.filter((item) => !isHost(item)) };
+  const others = expressions(values).flatMap((expression) =>
+    setKeys(expression)
+      .filter((key) => key !== "snifilter" && key !== "urlfilter")
+      .map((text) => ({ line: expression.line, column: expression.column, text })),
+  );
+  return { hosts: [...pick("snifilter"), ...bare], urls: urls.filter((item) => !isHost(item)), others };
 }

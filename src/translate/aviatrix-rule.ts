@@ -112,6 +112,8 @@ function webRules(
     if (group === null) notes.add(lost, item, `web group ${quoted(textOf(item) ?? "")} is not in this file`);
     for (const url of group?.urls ?? [])
       notes.add(lost, url, `${quoted(url.text)} is about a path, which is not read here`);
+    for (const other of group?.others ?? [])
+      notes.add(lost, other, `${quoted(other.text)} is a filter that is unknown here`);
     return (group?.hosts ?? [])
       .flatMap((host) => placesOf(host.text, [], host, spelling, notes))
       .map(({ text }) => text);

@@ -30,7 +30,7 @@ const known = [
 
 /** Fills the draft from every policy list of a file. */
 export function importAviatrix(context: Context): void {
-  const { roots, draft, notes, problems } = context;
+  const { roots, draft, problems } = context;
   const resources = roots.flatMap(resourcesOf);
   const policies = resources.flatMap(({ type, values }) => (type in lists ? itemsOf(at(values, lists[type]!)) : []));
   if (policies.length === 0) {
@@ -44,14 +44,28 @@ export function importAviatrix(context: Context): void {
   for (const { field } of ordered.toSorted((a, b) => a.priority - b.priority)) importPolicy(field, groups, context);
   const ending = resources.find(({ type }) => defaults.includes(type));
   importDefault(ending?.values ?? null, context);
-  for (const { type, values } of resources) {
-    if (!type.startsWith("aviatrix_dcf_") || type in lists || defaults.includes(type)) continue;
-    notes.add("other", values, `${type} has no counterpart in a policy`);
-  }
+  for (const { type, values } of resources) noteOthers(type, values, context);
   draft.about.push(
     "Rules are in the order of their priorities, in one tier: the first that matches decides, as there.",
     "logging, log_profile, tls_profile, exclude_sg_orchestration and egress_path have no counterpart: every decision is recorded.",
   );
+}
+
+/** What Terraform would only work out, and resources of the firewall that are no policy. */
+function noteOthers(type: string, values: Field, { notes }: Context): void {
+  const isGroup = type === "aviatrix_smart_group" || type === "aviatrix_web_group";
+  const isRead = isGroup || type in lists || defaults.includes(type);
+  if (!isRead && /^aviatrix_(?:dcf|distributed_firewalling)_/.test(type)) {
+    notes.add("other", values, `${type} has no counterpart in a policy`);
+  }
+  for (const block of isRead ? [values, ...itemsOf(at(values, "selector"))] : []) {
+    for (const key of ["dynamic", "count", "for_each"]) {
+      const field = at(block, key);
+      if (field === null) continue;
+      const message = `${key} is worked out by Terraform and not read here. Import what \`terraform show -json\` prints`;
+      notes.add("wider", field, message);
+    }
+  }
 }
 
 function priorityOf(field: Field): number {

@@ -20,6 +20,8 @@ export function importBullfrog(context: Context): void {
     mode: { input: "egress-policy", enforce: "block", monitor: "audit", usual: "audit" },
     udp: true,
     places: (step, context) => [...list(step, "allowed-domains", context), ...list(step, "allowed-ips", context)],
+    lists: ["allowed-domains", "allowed-ips"],
+    quiet: ["collect-process-info", "api-token", "log-directory", "agent-download-base-url", "local-agent"],
     others: {
       "dns-policy": {
         effect: "narrower",

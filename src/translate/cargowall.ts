@@ -28,6 +28,11 @@ export function importCargowall(context: Context): void {
       ...list(step, "github-service-hosts", [443], context),
       ...list(step, "azure-infra-hosts", [443], context),
     ],
+    lists: ["allowed-hosts", "allowed-cidrs", "github-service-hosts", "azure-infra-hosts"],
+    quiet: [
+      "fail-on-unsupported sudo-allow-commands allow-existing-connections binary-path debug audit-summary github-token",
+      "api-url api-audience offline job-id version include-prerelease skip-actions-api search-domains",
+    ].flatMap((names) => names.split(" ")),
     others: {
       "config-file": { effect: "narrower", message: "what is in that file is not read", matters: () => true },
       "sudo-lockdown": { effect: "other", message: rootStays, matters: unlessFalse },
@@ -41,6 +46,7 @@ export function importCargowall(context: Context): void {
         : [
             "CargoWall opens every port of a host without ports, so the rules do: opaque, known by DNS alone. Import with --web for 443 and 80 by name.",
           ]),
+      "A policy that is kept at CodeCargo and not in the workflow is not read.",
       "Left out on purpose: trafficmanager.net and blob.core.windows.net with all names below them, which CargoWall opens when azure-infra-hosts is left out; strangers can register names there.",
     ],
   });

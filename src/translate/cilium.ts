@@ -15,6 +15,7 @@ import type { Effect, Spot } from "./note.ts";
 import { quoted } from "./note.ts";
 
 const kinds = ["CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy"];
+const specKeys = "endpointSelector nodeSelector egress egressDeny enableDefaultDeny description labels".split(" ");
 const maxRange = 100;
 
 /** The ports of one egress rule by transport; null: none of it. */
@@ -43,6 +44,10 @@ export function importCilium(context: Context): void {
     const name = plainName(textOf(at(root, "metadata", "name")) ?? "");
     for (const spec of [at(root, "spec"), ...itemsOf(at(root, "specs"))]) {
       if (spec === null) continue;
+      for (const [key, entry] of entriesOf(spec)) {
+        if (!specKeys.includes(key))
+          notes.add("other", entry, `policy ${quoted(name)}: ${key} is not about what goes out`);
+      }
       const from = whoIs(spec, name, context);
       if (from === undefined) continue;
       for (const item of itemsOf(at(spec, "egressDeny"))) denies.push(...rule(item, name, from, "deny", context));

@@ -44,7 +44,7 @@ export interface Draft {
   readonly about: string[];
   readonly sources: Map<string, readonly string[]>;
   readonly destinations: Map<string, { readonly preset: string }>;
-  readonly rules: DraftRule[];
+  rules: DraftRule[];
   mode: "monitor" | "enforce";
   enforceFor: string[];
 }

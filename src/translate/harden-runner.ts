@@ -23,6 +23,8 @@ export function importHardenRunner(context: Context): void {
     mode: { input: "egress-policy", enforce: "block", monitor: "audit", usual: "block" },
     udp: false,
     places: endpoints,
+    lists: ["allowed-endpoints"],
+    quiet: ["token", "api-key", "disable-telemetry", "disable-file-monitoring", "deploy-on-self-hosted-vm"],
     others: {
       policy: { ...elsewhere, matters: () => true },
       "use-policy-store": { ...elsewhere, matters: unlessFalse },

@@ -99,6 +99,7 @@ export function importPolicy(
   const context: Context = { roots, lines: text.split(/\r\n?|\n/), notes, problems, options, draft: emptyDraft() };
   fill(context);
   if (problems.count > 0) return { problems: problems.list };
+  dropRepeated(context);
   nameApart(context.draft);
   for (;;) {
     const out = writePolicy(context.draft, notes.list, file, product);
@@ -128,13 +129,30 @@ function recognise(roots: readonly Field[], problems: Problems): ImportFormat | 
 /** Names that a policy may have; rules of one name get numbers, because names are unique in it. */
 function nameApart({ rules }: Draft): void {
   const seen = new Set<string>();
+  const last = new Map<string, number>();
   for (const [i, rule] of rules.entries()) {
     const plain = plainName(rule.name);
     let name = plain;
-    for (let n = 2; seen.has(name); n++) name = `${plain} ${n}`;
+    let n = last.get(plain) ?? 1;
+    while (seen.has(name)) name = `${plain} ${++n}`;
+    last.set(plain, n);
     seen.add(name);
     rules[i] = { ...rule, name };
   }
+}
+
+/** Takes out rules that say what an earlier one says; what wider ones make needless, the loader finds. */
+function dropRepeated({ draft, notes }: Context): void {
+  const seen = new Set<string>();
+  const kept = draft.rules.filter((rule) => {
+    const { from, to, ports, protocol, action, mode } = rule;
+    const key = JSON.stringify([from, to, ports, protocol, action, mode]);
+    if (seen.has(key) && rule.spot !== null) notes.add("same", rule.spot, `“${rule.name}” repeats a rule before it`);
+    const isNew = !seen.has(key);
+    seen.add(key);
+    return isNew;
+  });
+  draft.rules = kept;
 }
 
 /** Takes out rules that earlier ones always decide before, which a policy may not have. False where that is not all. */
@@ -142,8 +160,10 @@ function dropUnreachable({ draft, notes }: Context, { problems }: PolicyProblems
   if (!problems.every(({ code }) => code === "unreachable")) return false;
   const lines = text.split("\n");
   const found = problems.map(({ line }) => /^\s*- name: (.*)$/.exec(lines[line - 1] ?? "")?.[1]);
-  for (const rule of draft.rules.filter(({ name }) => found.includes(yamlText(name)))) {
-    draft.rules.splice(draft.rules.indexOf(rule), 1);
+  const needless = new Set(draft.rules.filter(({ name }) => found.includes(yamlText(name))));
+  const kept = draft.rules.filter((rule) => !needless.has(rule));
+  draft.rules = kept;
+  for (const rule of needless) {
     if (rule.spot !== null) notes.add("same", rule.spot, `“${rule.name}” adds nothing to the rules before it`);
   }
   return found.some((each) => each !== undefined);

@@ -228,4 +228,80 @@ describe("what comes out of an import means what went in", () => {
     );
     assert.ok(passed > 100);
   });
+
+  // Lowest priority first, the first match decides, watched policies only record; then the default action, or permit.
+  test("Aviatrix: any policies, whoever asks for whatever", () => {
+    const anywhere = "def000ad-0000-0000-0000-000000000000";
+    const internet = "def000ad-0000-0000-0000-000000000001";
+    const snis = ["a.example", "*.a.example", "b.example", "*"];
+    const hosts = ["a.example", "x.y.a.example", "b.example", "c.example"];
+    const policy = fc.record({
+      action: fc.constantFrom("PERMIT", "DENY"),
+      priority: fc.nat(3),
+      watch: fc.boolean(),
+      group: fc.nat(snis.length - 1),
+      runnersOnly: fc.boolean(),
+      port: fc.constantFrom(443, 80),
+    });
+    const setups = fc.record({
+      list: fc.array(policy, { minLength: 1, maxLength: 6 }),
+      ending: fc.option(fc.constantFrom("PERMIT", "DENY")),
+    });
+    let denied = 0;
+    fc.assert(
+      fc.property(setups, ({ list, ending }) => {
+        const policies = list.map(({ action, priority, watch, group, runnersOnly, port }, i) => ({
+          name: `policy ${i}`,
+          action,
+          priority,
+          watch,
+          protocol: "TCP",
+          src_smart_groups: [runnersOnly ? "${aviatrix_smart_group.runners.uuid}" : anywhere],
+          dst_smart_groups: [internet],
+          web_groups: [`\${aviatrix_web_group.g${group}.uuid}`],
+          port_ranges: [{ lo: port }],
+        }));
+        const groups = snis.map((snifilter, i) => [
+          `g${i}`,
+          { name: `g${i}`, selector: { match_expressions: [{ snifilter }] } },
+        ]);
+        const written = {
+          resource: {
+            aviatrix_smart_group: {
+              runners: { name: "runners", selector: { match_expressions: [{ cidr: "10.1.0.0/16" }] } },
+            },
+            aviatrix_web_group: Object.fromEntries(groups) as object,
+            aviatrix_distributed_firewalling_policy_list: { all: { policies } },
+            ...(ending === null
+              ? {}
+              : { aviatrix_distributed_firewalling_default_action_rule: { all: { action: ending } } }),
+          },
+        };
+        const scene = sceneOf(JSON.stringify(written, null, 1));
+        const ordered = list.toSorted((a, b) => a.priority - b.priority);
+        const isKnown = list.some(({ runnersOnly }) => runnersOnly);
+        for (const who of isKnown ? ["runners", "any"] : ["any"]) {
+          for (const host of hosts) {
+            for (const port of [443, 80]) {
+              const first = ordered.find(
+                (each) =>
+                  !each.watch &&
+                  each.port === port &&
+                  (who === "runners" || !each.runnersOnly) &&
+                  (snis[each.group] === "*" ||
+                    snis[each.group] === host ||
+                    (each.group === 1 && host.endsWith(".a.example"))),
+              );
+              const passes = (first?.action ?? ending ?? "PERMIT") === "PERMIT";
+              const got = verdict(scene, who, `${host}:${port}`);
+              assert.equal(got !== "deny", passes, `${who} ${host}:${port} ${got} ${JSON.stringify(list)} ${ending}`);
+              if (!passes) denied++;
+            }
+          }
+        }
+      }),
+      { numRuns: 200 },
+    );
+    assert.ok(denied > 200, `${denied} were denied`);
+  });
 });
