@@ -48,7 +48,7 @@ function changeBlock(kind: ChangeKind, changes: readonly Change[]): string {
       sourceName(change.source),
       `${count(change.connections, "connection")}, ${spanText(change)}`,
       `by ${change.used_by.map(printable).join(", ")}`,
-      kind === "covered" ? sideText(change.after) : `${sideText(change.after)}; was ${sideText(change.before)}`,
+      kind === "covered" ? sideText(change.after) : turnText(change),
     ]);
   const more = changes.length > maxLines ? [`    and ${changes.length - maxLines} more (--json has all)`] : [];
   return [titles[kind], ...columns(rows, "    "), ...more].join("\n");
@@ -57,6 +57,12 @@ function changeBlock(kind: ChangeKind, changes: readonly Change[]): string {
 function spanText({ first_seen, last_seen }: Change): string {
   const [first, last] = [day(first_seen), day(last_seen)];
   return first === last ? first : `${first} to ${last}`;
+}
+
+/** What it would be and what it was, where that says more. */
+function turnText({ before, after }: Change): string {
+  const [was, is] = [sideText(before), sideText(after)];
+  return was === is ? is : `${is}; before, ${was}`;
 }
 
 function sideText({ verdict, reason, rule }: Side): string {

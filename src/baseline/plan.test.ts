@@ -136,10 +136,10 @@ describe("a plan", () => {
     assert.equal(
       planText(planOf(rules, events)),
       `Newly denied: it passed, and would be refused
-    - gone.example:443 tls  py  12 connections, 2026-05-02  by 10.20.1.7  denied by the default; was allowed by “old”
+    - gone.example:443 tls  py  12 connections, 2026-05-02  by 10.20.1.7  denied by the default; before, allowed by “old”
 
 Newly allowed: it was refused, and would pass
-    + pypi.org:443 tls  (no declared source)  1 connection, 2026-05-01  by 10.99.0.1  allowed by “packages”; was denied by the default
+    + pypi.org:443 tls  (no declared source)  1 connection, 2026-05-01  by 10.99.0.1  allowed by “packages”; before, denied by the default
 
 Now allowed by a rule: it passed because the default monitored
     ~ pypi.org:443 tls  py  1 connection, 2026-05-01  by 10.20.1.7  allowed by “packages”

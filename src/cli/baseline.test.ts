@@ -178,7 +178,7 @@ describe("sallyport baseline", () => {
     assert.deepEqual([plan.status, plan.stderr], [0, ""]);
     assert.match(
       plan.stdout,
-      /^Passes only while the default monitors[^]*~ 198\.51\.100\.9:5432 tcp +rust[^]*204 connections of 206 events replayed/,
+      /^Passes only while the default monitors[^]*~ 198\.51\.100\.9:5432 tcp +rust[^]*205 connections of 206 events replayed/,
     );
     writeFileSync(join(work, "enforcing.yaml"), inForce.replace("mode: monitor", "mode: enforce"));
     const denying = run("policy", "plan", "enforcing.yaml", "--events", "state", "--exit-code");
