@@ -16,6 +16,7 @@ const levels = [
   ["policy"],
   ["flow"],
   ["detect"],
+  ["metrics"],
   ["version.ts"],
   ["audit"],
   ["kernel"],
@@ -26,7 +27,7 @@ const levels = [
   ["simulate"],
   ["cli"],
 ];
-const pureRooms = ["errors.ts", "address", "wire", "policy", "flow", "detect"];
+const pureRooms = ["errors.ts", "address", "wire", "policy", "flow", "detect", "metrics"];
 
 /** Files over the limit, each with the reason why it has no wall to move. */
 const excused: Record<string, string> = {};

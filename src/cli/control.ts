@@ -1,4 +1,4 @@
-/** `sallyport status`, `reload` and `flows`: questions to a running enforcer. */
+/** `sallyport status`, `reload`, `flows` and `metrics`: questions to a running enforcer. */
 import { styleText } from "node:util";
 import type { Command } from "commander";
 import type { FlowView, Status } from "../enforcer/status.ts";
@@ -45,6 +45,14 @@ export function addControlCommands(program: Command): void {
       const flows = await ask<FlowView[]>(options.state, "GET", "/flows");
       if (options.json === true) for (const flow of flows) console.log(JSON.stringify(flow));
       else console.log(flows.length === 0 ? "No live connections." : flows.map(flowLine).join("\n"));
+    });
+  program
+    .command("metrics")
+    .description("Counters and levels in Prometheus' text format.")
+    .requiredOption("-s, --state <dir>", "state directory")
+    .action(async (options: { state: string }) => {
+      const control = await import("../enforcer/control.ts");
+      process.stdout.write(await control.askText(options.state, "/metrics"));
     });
 }
 

@@ -1,6 +1,7 @@
 /** `sallyport gateway`: the arguments, and how long it runs. */
 import { availableParallelism } from "node:os";
 import { type Command, Option } from "commander";
+import { type MetricsAddress, parseMetricsAddress } from "../enforcer/metrics-address.ts";
 import { denyOption, dnsOption, integer } from "./options.ts";
 
 interface GatewayArguments {
@@ -15,6 +16,7 @@ interface GatewayArguments {
   threads: number;
   masquerade: boolean;
   onExit: "closed" | "clean";
+  metrics?: MetricsAddress;
 }
 
 export function addGatewayCommand(program: Command): void {
@@ -31,6 +33,12 @@ export function addGatewayCommand(program: Command): void {
     .option("--queue <number>", "first NFQUEUE number", integer(0, 65000), 5100)
     .option("--threads <count>", "data-path threads", integer(1, 64), Math.min(8, availableParallelism()))
     .option("--no-masquerade", "keep the inside's addresses on the way out")
+    .addOption(
+      new Option(
+        "--metrics <[address:]port>",
+        "serve GET /metrics there; on loopback where no address is given",
+      ).argParser(parseMetricsAddress),
+    )
     .addOption(
       new Option(
         "--on-exit <how>",

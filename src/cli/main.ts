@@ -33,6 +33,7 @@ const summaries: Record<string, string> = {
   gateway: "police everything that arrives on some interfaces",
   status: "what is enforced, since when, and how it goes",
   reload: "read the policy file again",
+  metrics: "counters and levels in Prometheus' text format",
   flows: "live connections, with their rule and bytes",
   logs: "events, one JSON object a line; logs verify checks the chain",
   policy: "check, test, explain, diff: a policy before it is in force",

@@ -24,7 +24,9 @@ import { LiveFlows } from "./live-flows.ts";
 import { originalServer } from "./original-server.ts";
 import { loadFile, loadText, type PolicyInForce } from "./policy-source.ts";
 import type { Resolver } from "./resolvers.ts";
+import { rulesFor } from "./rules-for.ts";
 import { type FlowView, type Status, statusOf, viewFlows } from "./status.ts";
+import { Tally } from "./tally.ts";
 
 export interface EnforcerOptions {
   /** Where the interfaces are: a network namespace, or null for the process's own. */
@@ -69,6 +71,8 @@ export class Enforcer {
   dns!: DnsFirewall;
   spool!: Spool;
   denials!: Denials;
+  /** What was recorded, for the metrics. */
+  readonly tally = new Tally();
   readonly problems = new Set<string>();
   #lock: StateLock | null = null;
   #listeners: Listeners | null = null;
@@ -89,17 +93,7 @@ export class Enforcer {
     this.policy = options.policy;
     this.#host = new HostSettings(options.state, options.namespace);
     this.#keeper = new Keeper(options.state);
-    this.#rules = {
-      inside: [...options.inside],
-      outside: options.outside,
-      queueBase: options.queueBase,
-      queueCount: options.queues,
-      dnsPort: options.dnsPort,
-      masquerade: options.masquerade,
-      passBareAcks: true,
-      passQuicData: true,
-      askAnswers: true,
-    };
+    this.#rules = rulesFor(options);
     this.ruleset = new Ruleset(this.#rules);
   }
 
@@ -122,6 +116,7 @@ export class Enforcer {
 
   record(event: EventBody): void {
     this.spool.append(event);
+    this.tally.count(event);
     this.options.onEvent?.(event);
   }
 

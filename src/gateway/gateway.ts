@@ -6,6 +6,9 @@ import { resolve } from "node:path";
 import type { EventBody } from "../audit/event.ts";
 import { checkControlPath, ControlServer } from "../enforcer/control.ts";
 import { Enforcer } from "../enforcer/enforcer.ts";
+import { metricsOf } from "../enforcer/metrics.ts";
+import type { MetricsAddress } from "../enforcer/metrics-address.ts";
+import { MetricsServer } from "../enforcer/metrics-server.ts";
 import { loadFile, PolicyWatch } from "../enforcer/policy-source.ts";
 import { parseResolver, systemResolvers } from "../enforcer/resolvers.ts";
 import { checkHost } from "../kernel/features.ts";
@@ -24,6 +27,8 @@ export interface GatewayOptions {
   threads: number;
   masquerade: boolean;
   onExit: "closed" | "clean";
+  /** Where a scraper may ask for metrics, over TCP. */
+  metrics?: MetricsAddress;
   onEvent?: (event: EventBody) => void;
   /** One line for people, on stderr. */
   say: (line: string) => void;
@@ -49,6 +54,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   requireInterfaces([...options.inside, ...(options.outside === null ? [] : [options.outside])]);
   let end: (code: number) => void = () => {};
   const stopped = new Promise<number>((done) => (end = done));
+  // Before anything is enforced: a port that is taken must not leave a ruleset behind.
+  let telling: Enforcer | null = null;
+  const metrics =
+    options.metrics === undefined
+      ? null
+      : await MetricsServer.start(options.metrics, () => (telling === null ? null : metricsOf(telling)));
   const enforcer = await Enforcer.start({
     namespace: null,
     inside: options.inside,
@@ -67,7 +78,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       options.say(`enforcement lost: ${message}; new connections are refused`);
       void shutdown(1);
     },
+  }).catch((error: unknown) => {
+    metrics?.close();
+    throw error;
   });
+  telling = enforcer;
   const reload = async () => {
     const { ended } = await enforcer.reloadPolicy(file);
     watch.at(enforcer.policy.loaded.nextChange);
@@ -100,6 +115,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     });
   } catch (error) {
     watch.close();
+    metrics?.close();
     await enforcer.stop("clean");
     throw error;
   }
@@ -110,6 +126,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     notifySystemd("STOPPING=1");
     watch.close();
     control.close();
+    metrics?.close();
     await enforcer.stop(options.onExit);
     end(code);
   }
