@@ -6,6 +6,8 @@ export const errorTable = {
   USAGE: { exit: 2, help: "See `sallyport <command> --help`." },
   POLICY_UNREADABLE: { exit: 2, help: "Check the path and the permissions of the policy file." },
   POLICY_INVALID: { exit: 2, help: "Fix the positions listed; `sallyport policy check FILE` shows them again." },
+  CONFIG_UNREADABLE: { exit: 2, help: "Check the path and the permissions of the configuration file." },
+  CONFIG_INVALID: { exit: 2, help: "Fix the positions listed; `sallyport config check FILE` shows them again." },
   NOT_ROOT: { exit: 4, help: "Run as root: sudo sallyport …" },
   MISSING_CAPABILITY: { exit: 4, help: "The process needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_SYS_ADMIN." },
   MISSING_TOOL: { exit: 4, help: "Install the Debian/Ubuntu packages iptables, iproute2 and conntrack." },

@@ -19,6 +19,8 @@ const levels = [
   ["metrics"],
   ["version.ts"],
   ["audit"],
+  ["config"],
+  ["export"],
   ["kernel"],
   ["dns"],
   ["datapath"],

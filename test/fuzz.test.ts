@@ -32,7 +32,7 @@ const parsers: Record<string, string | readonly string[]> = {
   "src/enforcer/bindings.ts: bindingOf": "snapshots",
   "src/enforcer/control.ts: ask": "control-answers",
   "src/enforcer/flow-rows.ts: flowOf": "snapshots",
-  "src/enforcer/metrics-address.ts: parseMetricsAddress": "resolvers",
+  "src/config/metrics-address.ts: parseMetricsAddress": "resolvers",
   "src/enforcer/resolvers.ts: parseResolver": "resolvers",
   "src/enforcer/resolvers.ts: systemResolvers": "resolvers",
   "src/enforcer/snapshot.ts: Snapshot": "snapshots",

@@ -103,16 +103,21 @@ export async function readHead(directory: string): Promise<Head | "damaged" | nu
 }
 
 /**
- * Replaces `head.json` in one step: written and synchronised under another name, then renamed. Call it only when the
- * record it names is itself on the disk, so that a crash leaves the head behind the record, never ahead of it.
+ * Replaces `head.json`. Call it only when the record it names is itself on the disk, so that a crash leaves the head behind
+ * the record, never ahead of it.
  */
 export async function writeHead(directory: string, head: Head): Promise<void> {
-  const path = join(eventsDirectory(directory), headName);
+  const text = `${JSON.stringify({ schema: "sallyport.head/1", ...head })}\n`;
+  await replaceFile(join(eventsDirectory(directory), headName), text);
+}
+
+/** Replaces a small file in one step: written and synchronised under another name, then renamed. Mode 0600. */
+export async function replaceFile(path: string, text: string): Promise<void> {
   const temporary = `${path}.new`;
   const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
   const handle = await open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600);
   try {
-    await handle.writeFile(`${JSON.stringify({ schema: "sallyport.head/1", ...head })}\n`);
+    await handle.writeFile(text);
     await handle.datasync();
   } finally {
     await handle.close();

@@ -2,6 +2,7 @@
 import { styleText } from "node:util";
 import type { Command } from "commander";
 import type { FlowView, Status } from "../enforcer/status.ts";
+import type { SinkStatus } from "../export/record.ts";
 import { bytes } from "../run/report.ts";
 
 interface ControlArguments {
@@ -73,9 +74,17 @@ function statusText(status: Status): string {
     `flows     ${flows.live} live, ${flows.undecided} undecided; ${status.bindings} bindings`,
     `dns       ${dns.queries} queries, ${dns.denied} denied, ${dns.cacheHits} from cache, ${dns.upstreamFailures} upstream failures`,
     `record    ${record.seq} events, head ${record.head.slice(0, 12)}`,
+    ...status.exports.map(sinkLine),
     `memory    ${bytes(status.memory.rss)}; ${status.threads.running} of ${status.threads.wanted} threads`,
   ];
   return lines.join("\n");
+}
+
+function sinkLine(sink: SinkStatus): string {
+  const has = sink.lag === 0 ? `has all ${sink.seq}` : `${sink.lag} behind (${sink.lag_seconds} s)`;
+  const error = sink.failing === 0 ? "" : `; failing (${sink.failing}): ${sink.last_error?.message ?? ""}`;
+  const gone = sink.lost + sink.rejected === 0 ? "" : `; ${sink.lost} lost, ${sink.rejected} refused`;
+  return `export    ${sink.name} to ${sink.to}: ${has}${gone}${error}`;
 }
 
 function flowLine(flow: FlowView): string {

@@ -1,7 +1,7 @@
 /** `sallyport gateway`: the arguments, and how long it runs. */
 import { availableParallelism } from "node:os";
 import { type Command, Option } from "commander";
-import { type MetricsAddress, parseMetricsAddress } from "../enforcer/metrics-address.ts";
+import { type MetricsAddress, parseMetricsAddress } from "../config/metrics-address.ts";
 import { denyOption, dnsOption, integer } from "./options.ts";
 
 interface GatewayArguments {
@@ -16,6 +16,7 @@ interface GatewayArguments {
   threads: number;
   masquerade: boolean;
   onExit: "closed" | "clean";
+  config?: string;
   metrics?: MetricsAddress;
 }
 
@@ -29,6 +30,7 @@ export function addGatewayCommand(program: Command): void {
     .requiredOption("-s, --state <dir>", "state directory: record, bindings, control socket")
     .addOption(dnsOption())
     .addOption(denyOption())
+    .option("-c, --config <file>", "sallyport.config.yaml: where the record is sent to")
     .option("--dns-port <port>", "where the DNS firewall listens on the inside addresses", integer(1, 65535), 15053)
     .option("--queue <number>", "first NFQUEUE number", integer(0, 65000), 5100)
     .option("--threads <count>", "data-path threads", integer(1, 64), Math.min(8, availableParallelism()))

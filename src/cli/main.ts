@@ -1,6 +1,7 @@
 /** The `sallyport` command: arguments in, exit codes out. What a command does is in the room it calls. */
 import { Command, CommanderError } from "commander";
 import { version } from "../version.ts";
+import { addConfigCommands } from "./config.ts";
 import { addControlCommands } from "./control.ts";
 import { fail } from "./fail.ts";
 import { addGatewayCommand } from "./gateway.ts";
@@ -37,6 +38,7 @@ const summaries: Record<string, string> = {
   flows: "live connections, with their rule and bytes",
   logs: "events, one JSON object a line; logs verify checks the chain",
   policy: "check, test, explain, diff: a policy before it is in force",
+  config: "check a configuration file before it is in force",
   simulate: "try real exfiltration techniques, safely, and say which got out",
 };
 
@@ -45,6 +47,7 @@ addGatewayCommand(program);
 addControlCommands(program);
 addLogsCommand(program);
 addPolicyCommands(program);
+addConfigCommands(program);
 addSimulateCommand(program);
 inherit(program);
 for (const command of program.commands) command.summary(summaries[command.name()] ?? "");

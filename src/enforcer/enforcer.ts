@@ -12,6 +12,7 @@ import type { EndedFlow } from "../datapath/messages.ts";
 import { DataPath, type SpareThreads } from "../datapath/pool.ts";
 import { SallyportError } from "../errors.ts";
 import { DnsFirewall } from "../dns/firewall.ts";
+import type { Exporter } from "../export/exporter.ts";
 import { AddressBook, type Binding } from "../flow/book.ts";
 import { inNamespace } from "../kernel/namespace.ts";
 import { Ruleset, type RulesetOptions, type RulesetState } from "../kernel/ruleset.ts";
@@ -73,6 +74,8 @@ export class Enforcer {
   denials!: Denials;
   /** What was recorded, for the metrics. */
   readonly tally = new Tally();
+  /** Set by whoever starts one. */
+  exporter: Exporter | null = null;
   readonly problems = new Set<string>();
   #lock: StateLock | null = null;
   #listeners: Listeners | null = null;

@@ -16,7 +16,7 @@ import { SallyportError } from "../errors.ts";
 import { bindingOf } from "./bindings.ts";
 import { ask, controlSocket } from "./control.ts";
 import { flowOf, flowRow } from "./flow-rows.ts";
-import { parseMetricsAddress } from "./metrics-address.ts";
+import { parseMetricsAddress } from "../config/metrics-address.ts";
 import { parseResolver, systemResolvers } from "./resolvers.ts";
 import { Snapshot } from "./snapshot.ts";
 

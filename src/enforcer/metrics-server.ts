@@ -6,7 +6,7 @@
 import http from "node:http";
 import { SallyportError } from "../errors.ts";
 import { expositionType } from "../metrics/exposition.ts";
-import type { MetricsAddress } from "./metrics-address.ts";
+import type { MetricsAddress } from "../config/metrics-address.ts";
 
 const freshMs = 1_000;
 

@@ -4,6 +4,7 @@
  */
 import { verdictBounds } from "../datapath/messages.ts";
 import { answerBounds } from "../dns/types.ts";
+import type { SinkStatus } from "../export/record.ts";
 import { queueStatistics } from "../kernel/nfqueue.ts";
 import { Exposition, type Sample } from "../metrics/exposition.ts";
 import type { Enforcer } from "./enforcer.ts";
@@ -17,6 +18,7 @@ export function metricsOf(enforcer: Enforcer): string {
   decisions(page, enforcer, status);
   dns(page, enforcer, status);
   record(page, status);
+  exports(page, status);
   return page.toString();
 }
 
@@ -129,6 +131,51 @@ function record(page: Exposition, { record: spool }: Status): void {
     .gauge("sallyport_record_degraded", "1 while the record cannot be written.", flag(spool.degraded))
     .gauge("sallyport_record_bytes", "Size of the record on the disk.", spool.bytes)
     .gauge("sallyport_record_buffered_bytes", "Bytes of the record that wait in memory.", spool.buffered);
+}
+
+function exports(page: Exposition, { exports: sinks }: Status): void {
+  const of = (value: (sink: SinkStatus) => number) => sinks.map((sink): Sample => [{ sink: sink.name }, value(sink)]);
+  page
+    .gauge(
+      "sallyport_export_failing",
+      "1 while the last attempt at a sink failed.",
+      of((sink) => flag(sink.failing > 0)),
+    )
+    .gauge(
+      "sallyport_export_seq",
+      "Number of the last record a sink has.",
+      of((sink) => sink.seq),
+    )
+    .gauge(
+      "sallyport_export_lag_events",
+      "Records on the disk that a sink has not.",
+      of((sink) => sink.lag),
+    )
+    .gauge(
+      "sallyport_export_lag_seconds",
+      "Age of the oldest record it has not.",
+      of((sink) => sink.lag_seconds),
+    )
+    .counter(
+      "sallyport_export_delivered_events_total",
+      "Records a sink took.",
+      of((sink) => sink.delivered),
+    )
+    .counter(
+      "sallyport_export_failures_total",
+      "Attempts that failed.",
+      of((sink) => sink.failures),
+    )
+    .counter(
+      "sallyport_export_lost_events_total",
+      "Records a sink can never get: gone before it took them.",
+      of((sink) => sink.lost),
+    )
+    .counter(
+      "sallyport_export_rejected_events_total",
+      "Records a sink refused for good.",
+      of((sink) => sink.rejected),
+    );
 }
 
 const flag = (value: boolean): number => (value ? 1 : 0);
