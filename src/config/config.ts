@@ -9,7 +9,7 @@ import { SallyportError } from "../errors.ts";
 import { readDocument, type Document } from "../policy/document.ts";
 import { reportIssue } from "../policy/misfit.ts";
 import { formatProblem, Problems, type Problem } from "../policy/problem.ts";
-import { configKeysAt, configSchema, type RawConfig, type RawSink } from "./schema.ts";
+import { configFormAt, configKeysAt, configSchema, type RawConfig, type RawSink } from "./schema.ts";
 import { checkSink, type SinkConfig } from "./sink.ts";
 
 export interface Config {
@@ -40,9 +40,9 @@ export function loadConfigFile(file: string): Config {
   });
   if (!("problems" in config)) return config;
   const list = config.problems.map(formatProblem).join("\n");
-  throw new SallyportError("CONFIG_INVALID", `The configuration does not load.\n${list}`, {
-    problems: config.problems,
-  });
+  // Without the text that stands there: it may be the secret that must not.
+  const problems = config.problems.map(({ text: _, ...problem }) => problem);
+  throw new SallyportError("CONFIG_INVALID", `The configuration does not load.\n${list}`, { problems });
 }
 
 /** Checks a configuration's text. `file` is for messages. Never throws, whatever the text. */
@@ -54,7 +54,7 @@ export function loadConfig(text: string, file: string, secrets: Secrets): Config
   if (!checked.success) {
     for (const issue of checked.error.issues) {
       const keysAt = (path: readonly (string | number)[]) => configKeysAt(path, toOf(document.value, path));
-      reportIssue(issue, [], { document, problems, keysAt, reference: "docs/export.md" });
+      reportIssue(issue, [], { document, problems, keysAt, formAt: configFormAt, reference: "docs/export.md" });
     }
     return { problems: problems.list };
   }
@@ -71,7 +71,7 @@ function resolveConfig(
   let metrics: MetricsAddress | null = null;
   if (raw.metrics !== undefined) {
     try {
-      metrics = parseMetricsAddress(raw.metrics);
+      metrics = parseMetricsAddress(String(raw.metrics));
     } catch (error) {
       const place = () => document.place(["metrics"]);
       problems.add("bad_address", place, (error as Error).message.replace(/\.$/, ""), "Write [ADDRESS:]PORT.");

@@ -87,7 +87,10 @@ const splunk = z.strictObject({
 export const configSchema = z
   .strictObject({
     version: z.literal(1),
-    metrics: z.string().optional().describe("[ADDRESS:]PORT for GET /metrics; on loopback where no address is given."),
+    metrics: z
+      .union([z.number(), z.string()])
+      .optional()
+      .describe("[ADDRESS:]PORT for GET /metrics; on loopback where no address is given."),
     export: z.array(z.discriminatedUnion("to", [file, webhook, syslog, otlp, splunk])).optional(),
   })
   .describe("What a Sallyport gateway is told besides its policy.");
@@ -95,6 +98,13 @@ export const configSchema = z
 export type RawConfig = z.infer<typeof configSchema>;
 export type RawSink = NonNullable<RawConfig["export"]>[number];
 export type RawSecret = z.infer<typeof secret>;
+
+/** What to write where there are several forms. */
+export function configFormAt(path: readonly (string | number)[]): string | null {
+  if (path.at(-1) === "to") return `Write one of: ${Object.keys(sinks).join(", ")}.`;
+  if (path[0] === "metrics") return "Write [ADDRESS:]PORT.";
+  return path[0] === "export" ? "Write { file: PATH } or { env: NAME }: secrets are named, not written here." : null;
+}
 
 const sinks = { file, webhook, syslog, otlp, splunk } as const;
 

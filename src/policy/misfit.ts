@@ -13,6 +13,8 @@ export interface Shape {
   problems: Problems;
   /** The keys a map at a place may have; empty where any key may stand. */
   keysAt: (path: Path) => string[];
+  /** What to write at a place that has several forms, for files that have more than texts and lists of texts. */
+  formAt?: (path: Path) => string | null;
   /** The document that describes the file. */
   reference: string;
 }
@@ -40,13 +42,10 @@ export function reportIssue(issue: z.core.$ZodIssue, base: Path, shape: Shape): 
   if (issue.code === "invalid_union") {
     const branch = likeliest(issue.errors);
     if (branch !== null) for (const inner of branch) reportIssue(inner, path, shape);
-    else
-      problems.add(
-        "schema",
-        place,
-        `${where} has the wrong form`,
-        `Write a text or a list of texts; see ${reference}.`,
-      );
+    else {
+      const fix = shape.formAt?.(path) ?? `Write a text or a list of texts; see ${reference}.`;
+      problems.add("schema", place, `${where} has the wrong form`, fix);
+    }
     return;
   }
   if (issue.code === "invalid_value") {
