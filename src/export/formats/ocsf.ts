@@ -1,5 +1,5 @@
 /**
- * Events as OCSF 1.3.0 (https://schema.ocsf.io/1.3.0): Network Activity (4001) for connections and their ends, DNS Activity
+ * Events as OCSF 1.5.0 (https://schema.ocsf.io/1.5.0): Network Activity (4001) for connections and their ends, DNS Activity
  * (4003) for names, both with the profile `security_control`; Base Event (0) for what is about no one connection.
  *
  * `would_deny` is action Allowed with disposition Logged: it was let through, and told. What OCSF has no member for is in
@@ -9,7 +9,7 @@ import type { Event } from "../../audit/event.ts";
 import { version } from "../../version.ts";
 import { severityOf, summaryOf, type Severity } from "./severity.ts";
 
-const schemaVersion = "1.3.0";
+const schemaVersion = "1.5.0";
 
 const severities: Record<Severity, [number, string]> = {
   info: [1, "Informational"],
