@@ -55,9 +55,12 @@ class ExporterProcess {
       await this.#look();
       // One that fails will not recover in a moment; its cursor stands, and the next start goes on from there.
       const now = Date.now();
-      if (this.#couriers.every((courier) => courier.idle || courier.status(now).state === "failing")) break;
+      const over = this.#couriers.every((courier) => courier.idle || courier.status(now).state === "failing");
+      // None: told to stop before it had begun.
+      if (over && this.#couriers.length > 0) break;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
+    if (this.#couriers.length === 0) process.disconnect!();
     for (const courier of this.#couriers) courier.stop();
   }
 
@@ -104,5 +107,5 @@ process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 process.on("message", (message: ToExporter) => {
   if (message.kind === "stop") return void exporter?.stop(message.withinMs);
   exporter = new ExporterProcess(message.state);
-  void exporter.run(message.sinks).then(() => process.disconnect?.());
+  void exporter.run(message.sinks).then(() => process.disconnect!());
 });

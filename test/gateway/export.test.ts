@@ -88,6 +88,7 @@ function commandLine(pid: string): string {
 }
 
 test("the last word goes out, and a restart after the record was cut says what can never be sent", async () => {
+  assert.ok(await until(() => exported().length > 0, 10_000));
   await gateway.stop();
   assert.match(JSON.stringify(exported().at(-1)), /"message":"stopped"/);
   const before = exported().length;
