@@ -41,7 +41,7 @@ export function loadConfigFile(file: string): Config {
   if (!("problems" in config)) return config;
   const list = config.problems.map(formatProblem).join("\n");
   // Without the text that stands there: it may be the secret that must not.
-  const problems = config.problems.map(({ text: _, ...problem }) => problem);
+  const problems = config.problems.map((problem) => ({ ...problem, text: "" }));
   throw new SallyportError("CONFIG_INVALID", `The configuration does not load.\n${list}`, { problems });
 }
 

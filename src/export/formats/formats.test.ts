@@ -61,7 +61,7 @@ test("OCSF: any event is one of a class of 1.5.0 with the profile security_contr
   for (const event of events) {
     assert.equal(event["type_uid"], Number(event["class_uid"]) * 100 + Number(event["activity_id"]));
   }
-  assert.deepEqual([...new Set(events.map((event) => event["class_uid"]))].toSorted(), [0, 4001, 4003]);
+  assert.deepEqual(new Set(events.map((event) => event["class_uid"])), new Set([0, 4001, 4003]));
   const [network] = events.filter((event) => event["class_uid"] === 4001);
   for (const broken of [
     { ...network, class_uid: 4002 },
@@ -188,7 +188,7 @@ test("ECS: required and well-known fields, and the event's own under sallyport",
     destination: { name: null, name_from: "none", ip: "203.0.113.7", port: 443, protocol: "tcp" },
     rule: { name: null, tier: 3, mode: "enforce", policy: "9b" },
   }).event;
-  assert.partialDeepStrictEqual(ecsOf(event) as never, {
+  assert.partialDeepStrictEqual(ecsOf(event), {
     "@timestamp": "2026-05-04T09:12:31.204518Z",
     ecs: { version: "8.11.0" },
     event: {
