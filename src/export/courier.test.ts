@@ -113,9 +113,23 @@ test("413 halves what is sent at once; a single record that is too large is pass
   const { rejected, lost, problem } = running.courier.status(Date.now());
   assert.deepEqual([rejected, lost], [1, 0]);
   assert.match(problem!, /refused 1 records for good among 3 to 3: answered 413/);
-  assert.deepEqual(running.incidents[0]?.data, { sink: "sink", first: 3, last: 3, rejected: 1 });
+  assert.deepEqual(running.incidents[0]?.data, {
+    ...{ sink: "sink", first: 3, last: 3 },
+    ...{ rejected: 1, rejected_so_far: 1 },
+  });
   await running.stop();
   await picky.close();
+});
+
+test("a sink that refuses everything for good is told of once: what is told would be refused as well", async () => {
+  const state = await recordOf(6);
+  const peer = await Peer.start((_, response) => void response.writeHead(413).end());
+  const running = await runCourier(state, webhook(peer.url), { bounds });
+  await until("all are refused", () => running.courier.status(Date.now()).rejected === 6);
+  assert.equal(running.incidents.length, 1);
+  assert.match(running.courier.status(Date.now()).problem!, /refused 1 records for good among 6 to 6/);
+  await running.stop();
+  await peer.close();
 });
 
 test("a refusal that looks for good (400, 401, a redirect) loses nothing: it is repeated until somebody repairs it", async () => {

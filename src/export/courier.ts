@@ -48,6 +48,8 @@ export interface CourierOptions {
 const defaults = { kinds: null, bounds: { records: 500, bytes: 1024 * 1024 }, timeoutMs: 30_000 };
 /** The cursor is written at most this often, milliseconds. */
 const saveMs = 500;
+/** Records that a sink refuses are told of at most this often, milliseconds; all are counted. */
+const rejectionsMs = 600_000;
 
 export class Courier {
   readonly #options: Required<CourierOptions>;
@@ -64,6 +66,7 @@ export class Courier {
   #counts = { delivered: 0, failures: 0, failing: 0, lost: 0, rejected: 0 };
   #lastError: SinkStatus["last_error"] = null;
   #problem: string | null = null;
+  #rejectionToldAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: CourierOptions) {
     this.#options = { chance: Math.random, ...defaults, ...options };
@@ -163,17 +166,31 @@ export class Courier {
     const next = this.#batch.slice(0, this.#limit);
     const records = kinds === null ? next : next.filter(({ event }) => kinds.includes(event.kind));
     if (this.#counts.failing === 0) this.#state = "sending";
-    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(timeoutMs)]);
-    let refused: Awaited<ReturnType<Sink["deliver"]>>;
-    try {
-      refused = records.length === 0 ? undefined : await sink.deliver(records, signal);
-    } catch (error) {
-      if (!signal.aborted || this.#stop.signal.aborted) throw error;
-      throw new DeliveryFailure(`no answer within ${timeoutMs / 1000} s`);
-    }
+    const refused =
+      records.length === 0 ? undefined : await this.#within(timeoutMs, (signal) => sink.deliver(records, signal));
     if (refused !== undefined) this.#reject(records, refused.rejected, refused.message);
     this.#taken(next, records.length - (refused?.rejected ?? 0));
     await this.#save(false);
+  }
+
+  /** Runs a delivery that is broken off when its time is up, or when the courier stops. */
+  async #within<T>(timeoutMs: number, deliver: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const delivery = new AbortController();
+    const stop = () => delivery.abort();
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      delivery.abort();
+    }, timeoutMs);
+    this.#stop.signal.addEventListener("abort", stop);
+    try {
+      return await deliver(delivery.signal);
+    } catch (error) {
+      throw isLate ? new DeliveryFailure(`no answer within ${timeoutMs / 1000} s`) : error;
+    } finally {
+      clearTimeout(timer);
+      this.#stop.signal.removeEventListener("abort", stop);
+    }
   }
 
   #taken(records: readonly Outgoing[], delivered: number): void {
@@ -189,12 +206,12 @@ export class Courier {
     const { name } = this.#options;
     this.#counts.rejected += rejected;
     const [first, last] = [records[0]!.event.seq, records.at(-1)!.event.seq];
-    this.#tell(`sink ${name} refused ${rejected} records for good among ${first} to ${last}: ${wordsOf(message)}`, {
-      sink: name,
-      first,
-      last,
-      rejected,
-    });
+    const text = `sink ${name} refused ${rejected} records for good among ${first} to ${last}: ${wordsOf(message)}`;
+    this.#problem = text;
+    // Not each one: what is told is a record too, and a sink that refuses that as well would make us tell for ever.
+    if (performance.now() - this.#rejectionToldAt < rejectionsMs) return;
+    this.#rejectionToldAt = performance.now();
+    this.#tell(text, { sink: name, first, last, rejected, rejected_so_far: this.#counts.rejected });
   }
 
   async #failed(error: unknown): Promise<void> {

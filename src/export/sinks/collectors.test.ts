@@ -5,6 +5,9 @@
 import assert from "node:assert/strict";
 import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, symlinkSync } from "node:fs";
 import { execFileSync } from "node:child_process";
+import https from "node:https";
+import type { AddressInfo } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { join } from "node:path";
 import { test } from "node:test";
 import { temporary } from "../../audit/test-support.ts";
@@ -68,6 +71,68 @@ test("an endless answer is not read to its end", async () => {
   });
   const sink = new WebhookSink({ ...named, to: "webhook", url: peer.url, headers: {}, format: "native" });
   await sink.deliver(records, soon());
+  sink.close();
+  await peer.close();
+});
+
+test("HTTPS: the authority that was named is the one that is trusted, and our certificate is shown", async () => {
+  const folder = temporary();
+  const openssl = (...args: string[]) => execFileSync("openssl", args, { cwd: folder, stdio: "pipe" });
+  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
+  openssl(
+    "req",
+    "-x509",
+    ...curve,
+    "-keyout",
+    "key",
+    "-out",
+    "cert",
+    "-subj",
+    "/CN=s",
+    "-addext",
+    "subjectAltName=IP:127.0.0.1",
+  );
+  openssl("req", "-x509", ...curve, "-keyout", "other.key", "-out", "other", "-subj", "/CN=other");
+  const read = (name: string) => readFileSync(join(folder, name), "utf8");
+  const shown: unknown[] = [];
+  const options = {
+    cert: read("cert"),
+    key: read("key"),
+    ca: read("other"),
+    requestCert: true,
+    rejectUnauthorized: true,
+  };
+  const server = https.createServer(options, (request, response) => {
+    shown.push((request.socket as TLSSocket).getPeerCertificate().subject.CN);
+    request.resume().on("end", () => response.end());
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/in`;
+  const sinkWith = (tls: object) =>
+    new WebhookSink({ ...named, to: "webhook", url, headers: {}, tls, format: "native" });
+  const ours = { cert: read("other"), key: read("other.key") };
+  await sinkWith({ ca: read("cert"), ...ours }).deliver(records, soon());
+  assert.deepEqual(shown, ["other"]);
+  await assert.rejects(sinkWith(ours).deliver(records, soon()), /self-signed/);
+  await assert.rejects(
+    sinkWith({ ca: read("other"), ...ours }).deliver(records, soon()),
+    /self-signed|unable to verify/,
+  );
+  await assert.rejects(sinkWith({ ca: read("cert") }).deliver(records, soon()));
+  assert.equal(shown.length, 1);
+  server.closeAllConnections();
+  server.close();
+});
+
+test("a kept connection that the server has ended meanwhile is no failure", async () => {
+  const peer = await Peer.start((_, response) => void response.setHeader("connection", "keep-alive"));
+  const sink = new WebhookSink({ ...named, to: "webhook", url: peer.url, headers: {}, tls: {}, format: "native" });
+  await sink.deliver(records, soon());
+  peer.answer = ({ number }, _, request) => {
+    if (number === 2) request.socket.resetAndDestroy();
+  };
+  await sink.deliver(records, soon());
+  assert.equal(peer.asked.length, 3);
   sink.close();
   await peer.close();
 });

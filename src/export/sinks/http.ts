@@ -17,6 +17,8 @@ export interface HttpAnswer {
 
 const mostBody = 64 * 1024;
 
+class StaleConnection extends Error {}
+
 export class HttpSinkClient {
   readonly #url: URL;
   readonly #headers: Readonly<Record<string, string>>;
@@ -39,8 +41,18 @@ export class HttpSinkClient {
   }
 
   /** POSTs to the URL, or to another path of the same server. Rejects where no whole answer came. */
-  post(body: string, headers: Record<string, string>, signal: AbortSignal, path?: string): Promise<HttpAnswer> {
+  async post(body: string, headers: Record<string, string>, signal: AbortSignal, path?: string): Promise<HttpAnswer> {
     const url = path === undefined ? this.#url : new URL(path, this.#url);
+    try {
+      return await this.#once(url, body, headers, signal);
+    } catch (error) {
+      // The server ended a kept connection in the moment we used it: no fault of anybody's.
+      if (!(error instanceof StaleConnection)) throw error;
+      return await this.#once(url, body, headers, signal);
+    }
+  }
+
+  #once(url: URL, body: string, headers: Record<string, string>, signal: AbortSignal): Promise<HttpAnswer> {
     const bytes = Buffer.from(body);
     return new Promise((resolve, reject) => {
       const options = {
@@ -68,7 +80,10 @@ export class HttpSinkClient {
         response.on("end", answer);
         response.on("error", reject);
       });
-      request.on("error", reject);
+      request.on("error", (error: NodeJS.ErrnoException) => {
+        const isStale = request.reusedSocket && (error.code === "ECONNRESET" || error.code === "EPIPE");
+        reject(isStale ? new StaleConnection(error.message) : error);
+      });
       request.end(bytes);
     });
   }
