@@ -6,7 +6,9 @@ export const errorTable = {
   USAGE: { exit: 2, help: "See `sallyport <command> --help`." },
   POLICY_UNREADABLE: { exit: 2, help: "Check the path and the permissions of the policy file." },
   POLICY_INVALID: { exit: 2, help: "Fix the positions listed; `sallyport policy check FILE` shows them again." },
-  CONFIG_UNREADABLE: {
+  CONFIG_UNREADABLE: { exit: 2, help: "Check the path and the permissions of the configuration file." },
+  CONFIG_INVALID: { exit: 2, help: "Fix the positions listed; `sallyport config check FILE` shows them again." },
+  SETTINGS_UNREADABLE: {
     exit: 2,
     help: "A client's settings cannot be read, so what it needs is not known; correct the file or its permissions.",
   },

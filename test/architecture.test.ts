@@ -18,9 +18,12 @@ const levels = [
   ["flow"],
   ["detect"],
   ["presets"],
+  ["metrics"],
   ["version.ts"],
   ["audit"],
   ["baseline"],
+  ["config"],
+  ["export"],
   ["kernel"],
   ["dns"],
   ["datapath"],
@@ -29,7 +32,7 @@ const levels = [
   ["simulate"],
   ["cli"],
 ];
-const pureRooms = ["errors.ts", "address", "wire", "policy", "translate", "flow", "detect"];
+const pureRooms = ["errors.ts", "address", "wire", "policy", "translate", "flow", "detect", "metrics"];
 
 /** Files over the limit, each with the reason why it has no wall to move. */
 const excused: Record<string, string> = {};

@@ -5,6 +5,8 @@ import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { schemaTables } from "../scripts/docs/json-schema.ts";
+import { loadConfig } from "../src/config/config.ts";
+import { configKeysAt } from "../src/config/schema.ts";
 import { defaultLimits } from "../src/dns/types.ts";
 import { limits } from "../src/flow/limits.ts";
 import { dnsRates, rates } from "../src/kernel/rates.ts";
@@ -70,7 +72,7 @@ test("every policy shown in a document loads", () => {
   const shown = globSync(["*.md", "docs/**/*.md"], { cwd: root }).flatMap((page) =>
     [...readFileSync(join(root, page), "utf8").matchAll(/^```yaml\n([\s\S]*?)^```/gm)]
       .map((match) => match[1]!)
-      .filter((text) => /^version:/m.test(text))
+      .filter((text) => /^version:/m.test(text) && !isConfig(text))
       .map((text) => ({ page, text })),
   );
   assert.ok(shown.length >= 2);
@@ -78,6 +80,41 @@ test("every policy shown in a document loads", () => {
     const loaded = loadPolicy(text, page, new Date("2026-01-01T00:00:00Z"));
     assert.deepEqual(isPolicyProblems(loaded) ? loaded.problems : [], []);
   }
+});
+
+/** What only a configuration has at its first level. */
+const isConfig = (text: string) => /^(export|metrics):/m.test(text);
+
+test("every configuration shown in a document loads", () => {
+  const text = readFileSync(join(root, "docs/export.md"), "utf8");
+  const shown = [...text.matchAll(/^```yaml\n([\s\S]*?)^```/gm)].map((match) => match[1]!);
+  assert.ok(shown.some(isConfig));
+  for (const each of shown) {
+    // Certificates are read when a gateway starts; a document has none.
+    const plain = each.replaceAll(/^ *(ca|certificate|key): .*\n/gm, "");
+    const loaded = loadConfig(plain, "export.md", { readFile: () => "secret", variable: () => "secret" });
+    assert.deepEqual("problems" in loaded ? loaded.problems : [], []);
+  }
+});
+
+test("docs/export.md has every key of every sink", () => {
+  const text = readFileSync(join(root, "docs/export.md"), "utf8");
+  for (const to of ["file", "webhook", "syslog", "otlp", "splunk"]) {
+    const row = new RegExp(`^\\| \`${to}\` \\| (.*?) \\|`, "m").exec(text)?.[1];
+    const told = [...(row ?? "").matchAll(/`(\w+)`/g)].map((match) => match[1]);
+    const own = configKeysAt(["export", 0], to).filter((key) => !["name", "to", "kinds"].includes(key));
+    assert.deepEqual(new Set(told), new Set(own), to);
+  }
+});
+
+test("docs/metrics.md has every metric, and no other", () => {
+  const page = readFileSync(join(root, "docs/metrics.md"), "utf8");
+  const rows = page.split("\n").filter((line) => line.startsWith("| `"));
+  const told = rows.flatMap((line) => [...line.split("|")[1]!.matchAll(/`(\w+)`/g)].map((match) => match[1]));
+  const source = readFileSync(join(root, "src/enforcer/metrics.ts"), "utf8");
+  const made = [...source.matchAll(/"((?:sallyport|process)_\w+)"/g)].map((match) => match[1]);
+  assert.deepEqual(new Set(told), new Set(made));
+  assert.equal(told.length, made.length);
 });
 
 test("docs/limits.md has every bound of the code, with its value", () => {

@@ -145,7 +145,7 @@ export async function readSmall(path: string): Promise<string | null> {
   }
 }
 
-/** Writes a small file in one step: written and synchronised under another name, then renamed. */
+/** Replaces a small file in one step: written and synchronised under another name, then renamed. Mode 0600. */
 export async function replaceFile(path: string, text: string): Promise<void> {
   const temporary = `${path}.new`;
   const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;

@@ -1,7 +1,8 @@
-/** `sallyport status`, `reload` and `flows`: questions to a running enforcer. */
+/** `sallyport status`, `reload`, `flows` and `metrics`: questions to a running enforcer. */
 import { styleText } from "node:util";
 import type { Command } from "commander";
 import type { FlowView, Status } from "../enforcer/status.ts";
+import type { SinkStatus } from "../export/record.ts";
 import { bytes } from "../run/report.ts";
 
 interface ControlArguments {
@@ -46,6 +47,14 @@ export function addControlCommands(program: Command): void {
       if (options.json === true) for (const flow of flows) console.log(JSON.stringify(flow));
       else console.log(flows.length === 0 ? "No live connections." : flows.map(flowLine).join("\n"));
     });
+  program
+    .command("metrics")
+    .description("Counters and levels in Prometheus' text format.")
+    .requiredOption("-s, --state <dir>", "state directory")
+    .action(async (options: { state: string }) => {
+      const control = await import("../enforcer/control.ts");
+      process.stdout.write(await control.askText(options.state, "/metrics"));
+    });
 }
 
 function statusText(status: Status): string {
@@ -66,9 +75,17 @@ function statusText(status: Status): string {
     `dns       ${dns.queries} queries, ${dns.denied} denied, ${dns.cacheHits} from cache, ${dns.upstreamFailures} upstream failures`,
     `record    ${record.seq} events, ${bytes(record.bytes)}, head ${record.head.slice(0, 12)}, ${record.key === null ? "not signed" : `signed by ${record.key.slice(0, 16)}`}`,
     ...(record.lost === 0 ? [] : [`  lost     ${record.lost} events since the start, counted in the record`]),
+    ...status.exports.map(sinkLine),
     `memory    ${bytes(status.memory.rss)}; ${status.threads.running} of ${status.threads.wanted} threads`,
   ];
   return lines.join("\n");
+}
+
+function sinkLine(sink: SinkStatus): string {
+  const has = sink.lag === 0 ? `has all ${sink.seq}` : `${sink.lag} behind (${sink.lag_seconds} s)`;
+  const error = sink.failing === 0 ? "" : `; failing (${sink.failing}): ${sink.last_error?.message ?? ""}`;
+  const gone = sink.lost + sink.rejected === 0 ? "" : `; ${sink.lost} lost, ${sink.rejected} refused`;
+  return `export    ${sink.name} to ${sink.to}: ${has}${gone}${error}`;
 }
 
 function flowLine(flow: FlowView): string {

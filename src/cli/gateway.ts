@@ -1,6 +1,7 @@
 /** `sallyport gateway`: the arguments, and how long it runs. */
 import { availableParallelism } from "node:os";
 import { type Command, Option } from "commander";
+import { type MetricsAddress, parseMetricsAddress } from "../config/metrics-address.ts";
 import {
   denyOption,
   dnsOption,
@@ -24,6 +25,8 @@ interface GatewayArguments extends KeepArguments {
   threads: number;
   masquerade: boolean;
   onExit: "closed" | "clean";
+  config?: string;
+  metrics?: MetricsAddress;
 }
 
 export function addGatewayCommand(program: Command): void {
@@ -37,10 +40,17 @@ export function addGatewayCommand(program: Command): void {
     .requiredOption("-s, --state <dir>", "state directory: record, bindings, control socket")
     .addOption(dnsOption())
     .addOption(denyOption())
+    .option("-c, --config <file>", "sallyport.config.yaml: where the record is sent to")
     .option("--dns-port <port>", "where the DNS firewall listens on the inside addresses", integer(1, 65535), 15053)
     .option("--queue <number>", "first NFQUEUE number", integer(0, 65000), 5100)
     .option("--threads <count>", "data-path threads", integer(1, 64), Math.min(8, availableParallelism()))
     .option("--no-masquerade", "keep the inside's addresses on the way out")
+    .addOption(
+      new Option(
+        "--metrics <[address:]port>",
+        "serve GET /metrics there; on loopback where no address is given",
+      ).argParser(parseMetricsAddress),
+    )
     .addOption(
       new Option(
         "--on-exit <how>",

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { version } from "../version.ts";
 import { addBaselineCommand } from "./baseline.ts";
+import { addConfigCommands } from "./config.ts";
 import { addControlCommands } from "./control.ts";
 import { fail } from "./fail.ts";
 import { addGatewayCommand } from "./gateway.ts";
@@ -33,10 +34,12 @@ const summaries: Record<string, string> = {
   gateway: "police everything that arrives on some interfaces",
   status: "what is enforced, since when, and how it goes",
   reload: "read the policy file again",
+  metrics: "counters and levels in Prometheus' text format",
   flows: "live connections, with their rule and bytes",
   logs: "events, one JSON object a line; logs verify, keygen and prune",
   policy: "check, explain, diff, plan, promote, import, export: before it is in force",
   baseline: "from recorded traffic to a policy, with how complete it is",
+  config: "check a configuration file before it is in force",
   simulate: "try real exfiltration techniques, safely, and say which got out",
 };
 
@@ -46,6 +49,7 @@ addControlCommands(program);
 addLogsCommand(program);
 addPolicyCommands(program);
 addBaselineCommand(program);
+addConfigCommands(program);
 addSimulateCommand(program);
 inherit(program);
 for (const command of program.commands) command.summary(summaries[command.name()] ?? "");

@@ -4,6 +4,7 @@ import type { EventBody } from "../audit/event.ts";
 import type { JudgedName } from "../detect/names.ts";
 import type { Binding } from "../flow/book.ts";
 import type { OverdrawnEntry } from "../flow/overdrawn.ts";
+import type { HistogramCounts } from "../metrics/histogram.ts";
 import type { Application, Transport } from "../policy/decision.ts";
 import type { Policy } from "../policy/model.ts";
 
@@ -41,7 +42,19 @@ export type FromWorker =
   | { kind: "done"; sequence: number }
   /** A packet made our own code fail and was dropped. */
   | { kind: "failure"; message: string }
-  | { kind: "settled"; settled: Settled[]; names: JudgedName[]; statistics: WorkerStatistics };
+  | {
+      kind: "settled";
+      settled: Settled[];
+      names: JudgedName[];
+      statistics: WorkerStatistics;
+      /** In the buckets of {@link verdictBounds}. */
+      verdictTimes: HistogramCounts;
+    };
+
+/** Buckets of the time a packet spends with us, seconds. */
+export const verdictBounds: readonly number[] = [
+  10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1,
+];
 
 /** An event for the record, and the flow behind it where it goes on. */
 export interface Settled {

@@ -9,16 +9,18 @@ import { SallyportError } from "../errors.ts";
 import type { Binding } from "../flow/book.ts";
 import type { OverdrawnEntry } from "../flow/overdrawn.ts";
 import { wake } from "../kernel/wait.ts";
-import type {
-  ConntrackWorkerData,
-  EndedFlow,
-  FromConntrack,
-  FromWorker,
-  PolicyAt,
-  QueueWorkerData,
-  Settled,
-  ToWorker,
-  WorkerStatistics,
+import { type HistogramCounts, sumOf } from "../metrics/histogram.ts";
+import {
+  type ConntrackWorkerData,
+  type EndedFlow,
+  type FromConntrack,
+  type FromWorker,
+  type PolicyAt,
+  type QueueWorkerData,
+  type Settled,
+  type ToWorker,
+  verdictBounds,
+  type WorkerStatistics,
 } from "./messages.ts";
 
 export interface DataPathOptions {
@@ -44,6 +46,7 @@ interface Thread {
   worker: Worker;
   wake: number;
   statistics: WorkerStatistics | null;
+  verdictTimes: HistogramCounts | null;
   /** Sequence numbers not yet confirmed. */
   waiting: Map<number, () => void>;
 }
@@ -103,6 +106,7 @@ export class DataPath {
   #deaths: number[] = [];
   /** Statistics of threads that died. */
   readonly #past: WorkerStatistics[] = [];
+  readonly #pastTimes: HistogramCounts[] = [];
 
   private constructor(options: DataPathOptions) {
     this.#options = options;
@@ -160,6 +164,12 @@ export class DataPath {
     return sum;
   }
 
+  /** How long packets were with us, of all threads since the start. */
+  verdictTimes(): HistogramCounts {
+    const now = this.#threads.map((thread) => thread?.verdictTimes ?? null).filter((times) => times !== null);
+    return sumOf(verdictBounds.length, [...this.#pastTimes, ...now]);
+  }
+
   /** How many queue threads run. */
   get running(): number {
     return this.#threads.filter((thread) => thread !== null).length;
@@ -204,7 +214,7 @@ export class DataPath {
       overdrawn: this.#overdrawn,
     };
     const worker = this.#newWorker(queueFile, data);
-    const thread: Thread = { worker, wake: -1, statistics: null, waiting: new Map() };
+    const thread: Thread = { worker, wake: -1, statistics: null, verdictTimes: null, waiting: new Map() };
     thread.wake = await ready(worker);
     // Between the snapshot and now the policy or the bindings may have changed.
     this.#threads[i] = thread;
@@ -221,7 +231,13 @@ export class DataPath {
   async #startConntrack(): Promise<Thread> {
     const data: ConntrackWorkerData = { namespace: this.#options.namespace };
     const worker = this.#newWorker(conntrackFile, data);
-    const thread: Thread = { worker, wake: await ready(worker), statistics: null, waiting: new Map() };
+    const thread: Thread = {
+      worker,
+      wake: await ready(worker),
+      statistics: null,
+      verdictTimes: null,
+      waiting: new Map(),
+    };
     worker.on("message", (message: FromConntrack) => {
       if (message.kind === "ended") this.#options.onEnded(message.ended, message.lost);
     });
@@ -240,6 +256,7 @@ export class DataPath {
   #received(thread: Thread, message: FromWorker): void {
     if (message.kind === "settled") {
       thread.statistics = message.statistics;
+      thread.verdictTimes = message.verdictTimes;
       this.#options.onSettled(message.settled);
       this.#options.onNames(message.names);
     } else if (message.kind === "failure") {
@@ -257,6 +274,7 @@ export class DataPath {
     if (this.#stopping) return;
     this.#threads[i] = null;
     if (thread.statistics !== null) this.#past.push({ ...thread.statistics, pending: 0, pendingBytes: 0 });
+    if (thread.verdictTimes !== null) this.#pastTimes.push(thread.verdictTimes);
     const now = Date.now();
     this.#deaths = [...this.#deaths.filter((at) => now - at < 60_000), now];
     const fatal = this.#deaths.length > restartsPerMinute;

@@ -29,12 +29,21 @@ import { inNamespace } from "../kernel/namespace.ts";
 import { QueueSocket } from "../kernel/nfqueue.ts";
 import { RawSender } from "../kernel/raw.ts";
 import { Waiter } from "../kernel/wait.ts";
+import { Histogram } from "../metrics/histogram.ts";
 import type { Engine } from "../policy/decision.ts";
 import { compile } from "../policy/compile.ts";
 import { buildReset } from "../wire/ip/build.ts";
 import { Packet, parsePacket } from "../wire/ip/packet.ts";
 import { connectionEvent } from "./event.ts";
-import type { FromWorker, LiveFlow, QueueWorkerData, Settled, ToWorker, WorkerStatistics } from "./messages.ts";
+import {
+  type FromWorker,
+  type LiveFlow,
+  type QueueWorkerData,
+  type Settled,
+  type ToWorker,
+  verdictBounds,
+  type WorkerStatistics,
+} from "./messages.ts";
 
 /** Longest wait, ms: the deadlines of undecided flows are looked at this often. */
 const tickMs = 250;
@@ -79,6 +88,7 @@ class QueueWorker implements Effects {
     lateVerdicts: 0,
     failures: 0,
   };
+  readonly #verdictTimes = new Histogram(verdictBounds);
   /** Bits of waiting packets' marks that are not ours, where there are any. */
   readonly #foreign = new Map<number, number>();
   #engine: Engine;
@@ -176,6 +186,7 @@ class QueueWorker implements Effects {
   /** Judges one batch; false when the queue was empty. */
   #batch(): boolean {
     const queue = this.#queue;
+    const began = performance.now();
     const count = queue.receive();
     for (let i = 0; i < count; i++) {
       const id = queue.packetId(i);
@@ -212,6 +223,8 @@ class QueueWorker implements Effects {
       }
     }
     queue.flush();
+    // Once a batch, not once a packet: each of them waited for the last.
+    if (count > 0) this.#verdictTimes.observe((performance.now() - began) / 1000, count);
     return count > 0;
   }
 
@@ -269,7 +282,8 @@ class QueueWorker implements Effects {
     this.#statistics.pendingBytes = bytes;
     this.#statistics.lateVerdicts = this.#queue.lateVerdicts;
     const [settled, names] = [this.#settled, this.#names];
-    this.#post({ kind: "settled", settled, names, statistics: { ...this.#statistics } });
+    const verdictTimes = this.#verdictTimes.counts();
+    this.#post({ kind: "settled", settled, names, statistics: { ...this.#statistics }, verdictTimes });
     this.#settled = [];
     this.#names = [];
   }

@@ -23,7 +23,9 @@ import { minMessage, passDatagram, PassedStream } from "./passthrough.ts";
 import { Policed } from "./policed.ts";
 import { Resolver } from "./resolver.ts";
 import { type Connection, serveConnection } from "./tcp.ts";
+import { Histogram, type HistogramCounts } from "../metrics/histogram.ts";
 import {
+  answerBounds,
   type Binding,
   type Client,
   defaultLimits,
@@ -48,6 +50,7 @@ export class DnsFirewall {
   private readonly streams = new Map<Connection, PassedStream>();
   private readonly work = new Set<Promise<void>>();
   private readonly detach: (() => void)[] = [];
+  private readonly times = new Histogram(answerBounds);
   private readonly counts = { queries: 0, allowed: 0, denied: 0, wouldDeny: 0, passed: 0, overLimit: 0, failures: 0 };
 
   /** Throws USAGE for upstreams that are not IP addresses and ports, or for none. */
@@ -118,6 +121,11 @@ export class DnsFirewall {
       cacheEntries: this.resolver.cached,
       bindings: this.ledger.size,
     };
+  }
+
+  /** How long queries took, in the buckets of `answerBounds`. */
+  answerTimes(): HistogramCounts {
+    return this.times.counts();
   }
 
   /** Stops serving, ends clients' connections and queries under way. The sockets given to us stay their owner's. */
@@ -206,6 +214,7 @@ export class DnsFirewall {
     watch: (engine: Engine) => Promise<void>,
   ): Promise<void> {
     this.counts.queries++;
+    const began = performance.now();
     const entered = this.queries.enter(client);
     try {
       const engine = this.options.policy();
@@ -226,6 +235,7 @@ export class DnsFirewall {
       if (failure !== null) send(failure);
     } finally {
       if (entered) this.queries.leave(client);
+      this.times.observe((performance.now() - began) / 1000);
     }
   }
 

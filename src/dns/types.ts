@@ -101,6 +101,11 @@ export interface Client extends Claimant {
   server: Endpoint | null;
 }
 
+/** Buckets of the time an answer takes, seconds. */
+export const answerBounds: readonly number[] = [
+  0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
+];
+
 /** Counters since start, and levels now. */
 export interface DnsStats {
   queries: number;

@@ -1,12 +1,14 @@
 /**
  * The control socket: HTTP with JSON over a unix socket in the state directory (`control.sock`, mode 0600). Served by an
- * enforcer, asked by `sallyport status`, `reload` and `flows`. Whoever may open the socket may do all of it.
+ * enforcer, asked by `sallyport status`, `reload`, `flows` and `metrics` (which is text). Whoever may open the socket may do all of it.
  */
 import { chmodSync, rmSync } from "node:fs";
 import http from "node:http";
 import { join } from "node:path";
 import { SallyportError, errorTable, type ErrorCode } from "../errors.ts";
+import { expositionType } from "../metrics/exposition.ts";
 import type { Enforcer } from "./enforcer.ts";
+import { metricsOf } from "./metrics.ts";
 
 /** sun_path holds 108 bytes with its NUL (unix(7)). */
 const longestPath = 107;
@@ -80,7 +82,10 @@ async function answer(
     const call = `${request.method} ${request.url}`;
     if (call === "GET /status") reply(200, enforcer.status());
     else if (call === "GET /flows") reply(200, enforcer.flows());
-    else if (call === "POST /reload") reply(200, await handlers.reload());
+    else if (call === "GET /metrics") {
+      const page = metricsOf(enforcer);
+      response.writeHead(200, { "content-type": expositionType }).end(page);
+    } else if (call === "POST /reload") reply(200, await handlers.reload());
     else reply(404, { code: "USAGE", message: `No such call: ${call}` });
   } catch (error) {
     const code = error instanceof SallyportError ? error.code : "INTERNAL";
@@ -90,7 +95,21 @@ async function answer(
 
 /** Asks the enforcer of a state directory; throws NOT_RUNNING when none answers, or the error it answered with. */
 export async function ask<T>(state: string, method: "GET" | "POST", path: string): Promise<T> {
-  const { status, body } = await new Promise<{ status: number; body: string }>((resolve, reject) => {
+  const { status, body } = await call(state, method, path);
+  const parsed = parse(body);
+  if (status === 200 && parsed !== undefined) return parsed as T;
+  throw answered(state, parsed);
+}
+
+/** The same, for an answer that is text. */
+export async function askText(state: string, path: string): Promise<string> {
+  const { status, body } = await call(state, "GET", path);
+  if (status === 200) return body;
+  throw answered(state, parse(body));
+}
+
+function call(state: string, method: "GET" | "POST", path: string): Promise<{ status: number; body: string }> {
+  return new Promise<{ status: number; body: string }>((resolve, reject) => {
     const request = http.request({ socketPath: controlSocket(state), method, path, timeout: 30_000 }, (response) => {
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
@@ -103,15 +122,17 @@ export async function ask<T>(state: string, method: "GET" | "POST", path: string
     );
     request.end();
   });
-  const parsed = parse(body);
-  if (status === 200 && parsed !== undefined) return parsed as T;
+}
+
+/** The error in an answer that is not what was asked for. */
+function answered(state: string, parsed: unknown): SallyportError {
   const { code, message } = (parsed ?? {}) as { code?: unknown; message?: unknown };
   if (typeof code !== "string" || typeof message !== "string") {
-    throw new SallyportError("INTERNAL", `What answers in ${state} is no enforcer: its answer cannot be read.`, {
+    return new SallyportError("INTERNAL", `What answers in ${state} is no enforcer: its answer cannot be read.`, {
       state,
     });
   }
-  throw new SallyportError(Object.hasOwn(errorTable, code) ? (code as ErrorCode) : "INTERNAL", message);
+  return new SallyportError(Object.hasOwn(errorTable, code) ? (code as ErrorCode) : "INTERNAL", message);
 }
 
 /** Undefined where the text is no JSON. */

@@ -12,6 +12,7 @@ import type { EndedFlow } from "../datapath/messages.ts";
 import { DataPath } from "../datapath/pool.ts";
 import { SallyportError } from "../errors.ts";
 import { DnsFirewall } from "../dns/firewall.ts";
+import type { Exporter } from "../export/exporter.ts";
 import { AddressBook, type Binding } from "../flow/book.ts";
 import { inNamespace } from "../kernel/namespace.ts";
 import { Ruleset, type RulesetOptions, type RulesetState } from "../kernel/ruleset.ts";
@@ -25,7 +26,9 @@ import { originalServer } from "./original-server.ts";
 import { loadFile, loadText, type PolicyInForce } from "./policy-source.ts";
 import type { EnforcerOptions } from "./options.ts";
 import { RecordRetention } from "./retention.ts";
+import { rulesFor } from "./rules-for.ts";
 import { type FlowView, type Status, statusOf, viewFlows } from "./status.ts";
+import { Tally } from "./tally.ts";
 
 const housekeepingMs = 1_000;
 const notKept = "what a restart needs cannot be written to the state directory";
@@ -45,6 +48,10 @@ export class Enforcer {
   spool!: Spool;
   denials!: Denials;
   #retention!: RecordRetention;
+  /** What was recorded, for the metrics. */
+  readonly tally = new Tally();
+  /** Set by whoever starts one. */
+  exporter: Exporter | null = null;
   readonly problems = new Set<string>();
   #lock: StateLock | null = null;
   #listeners: Listeners | null = null;
@@ -65,17 +72,7 @@ export class Enforcer {
     this.policy = options.policy;
     this.#host = new HostSettings(options.state, options.namespace);
     this.#keeper = new Keeper(options.state);
-    this.#rules = {
-      inside: [...options.inside],
-      outside: options.outside,
-      queueBase: options.queueBase,
-      queueCount: options.queues,
-      dnsPort: options.dnsPort,
-      masquerade: options.masquerade,
-      passBareAcks: true,
-      passQuicData: true,
-      askAnswers: true,
-    };
+    this.#rules = rulesFor(options);
     this.ruleset = new Ruleset(this.#rules);
   }
 
@@ -98,6 +95,7 @@ export class Enforcer {
 
   record(event: EventBody): void {
     this.spool.append(event);
+    this.tally.count(event);
     this.options.onEvent?.(event);
   }
 

@@ -16,6 +16,7 @@ import { SallyportError } from "../errors.ts";
 import { bindingOf } from "./bindings.ts";
 import { ask, controlSocket } from "./control.ts";
 import { flowOf, flowRow } from "./flow-rows.ts";
+import { parseMetricsAddress } from "../config/metrics-address.ts";
 import { parseResolver, systemResolvers } from "./resolvers.ts";
 import { Snapshot } from "./snapshot.ts";
 
@@ -181,6 +182,12 @@ fuzzTarget<"one" | "several" | "none">({
         return [];
       }
     });
+    try {
+      const { host, port } = parseMetricsAddress(textOf(bytes));
+      read.push([{ address: host, port }]);
+    } catch (error) {
+      assert.ok(error instanceof SallyportError && error.code === "USAGE", String(error));
+    }
     for (const { address, port } of read.flat()) {
       assert.notEqual(parseAddress(address), null);
       assert.ok(port >= 1 && port <= 65_535);

@@ -3,6 +3,7 @@ import { formatAddress } from "../address/ip.ts";
 import type { SpoolStatus } from "../audit/spool.ts";
 import type { WorkerStatistics } from "../datapath/messages.ts";
 import type { DnsStats } from "../dns/types.ts";
+import type { SinkStatus } from "../export/record.ts";
 import type { RulesetState } from "../kernel/ruleset.ts";
 import { version } from "../version.ts";
 import type { Enforcer } from "./enforcer.ts";
@@ -39,6 +40,8 @@ export interface Status {
   dns: DnsStats;
   bindings: number;
   record: SpoolStatus;
+  /** Where the record goes besides; empty where it goes nowhere. */
+  exports: readonly SinkStatus[];
   memory: { rss: number };
 }
 
@@ -70,6 +73,7 @@ export function statusOf(enforcer: Enforcer): Status {
   const unjudged = enforcer.denials.problem(Date.now());
   if (unjudged !== null) problems.push(unjudged);
   if (record.degraded) problems.push(recordProblem(record));
+  problems.push(...(enforcer.exporter?.problems() ?? []));
   return {
     schema: "sallyport.status/1",
     version,
@@ -104,6 +108,7 @@ export function statusOf(enforcer: Enforcer): Status {
     dns: enforcer.dns.stats(),
     bindings: enforcer.book.size,
     record,
+    exports: enforcer.exporter?.status() ?? [],
     memory: { rss: process.memoryUsage.rss() },
   };
 }

@@ -8,11 +8,19 @@ import { loadSigningKey } from "../audit/key.ts";
 import type { RetentionLimits } from "../audit/retention.ts";
 import { checkControlPath, ControlServer } from "../enforcer/control.ts";
 import { Enforcer } from "../enforcer/enforcer.ts";
+import { metricsOf } from "../enforcer/metrics.ts";
+import { type Config, loadConfigFile } from "../config/config.ts";
+import type { MetricsAddress } from "../config/metrics-address.ts";
+import { MetricsServer } from "../enforcer/metrics-server.ts";
 import { loadFile, PolicyWatch } from "../enforcer/policy-source.ts";
 import { parseResolver, systemResolvers } from "../enforcer/resolvers.ts";
+import { Exporter } from "../export/exporter.ts";
 import { checkHost } from "../kernel/features.ts";
 import { requireInterfaces } from "../kernel/interfaces.ts";
 import { notifySystemd } from "../kernel/notify.ts";
+
+/** How long sinks may take for the last records of a gateway that stops, milliseconds. */
+const lastWordsMs = 3_000;
 
 export interface GatewayOptions {
   policy: string;
@@ -29,6 +37,10 @@ export interface GatewayOptions {
   /** File of the private key that signs the record; null: it is not signed. */
   signKey: string | null;
   retention: RetentionLimits;
+  /** `sallyport.config.yaml`: where the record goes besides. */
+  config?: string;
+  /** Where a scraper may ask for metrics, over TCP; outranks the configuration. */
+  metrics?: MetricsAddress;
   onEvent?: (event: EventBody) => void;
   /** One line for people, on stderr. */
   say: (line: string) => void;
@@ -47,6 +59,8 @@ export interface Gateway {
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const file = resolve(options.policy);
   const policy = loadFile(file);
+  const config = options.config === undefined ? null : loadConfigFile(options.config);
+  const address = options.metrics ?? config?.metrics ?? null;
   const upstreams = options.dns.length > 0 ? options.dns.map(parseResolver) : systemResolvers();
   const state = resolve(options.state);
   const signingKey = options.signKey === null ? null : loadSigningKey(options.signKey);
@@ -55,6 +69,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   requireInterfaces([...options.inside, ...(options.outside === null ? [] : [options.outside])]);
   let end: (code: number) => void = () => {};
   const stopped = new Promise<number>((done) => (end = done));
+  // Before anything is enforced: a port that is taken must not leave a ruleset behind.
+  let telling: Enforcer | null = null;
+  const metrics =
+    address === null ? null : await MetricsServer.start(address, () => (telling === null ? null : metricsOf(telling)));
   const enforcer = await Enforcer.start({
     namespace: null,
     inside: options.inside,
@@ -75,7 +93,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       options.say(`enforcement lost: ${message}; new connections are refused`);
       void shutdown(1);
     },
+  }).catch((error: unknown) => {
+    metrics?.close();
+    throw error;
   });
+  telling = enforcer;
+  enforcer.exporter = config === null ? null : startExporter(enforcer, config);
   const reload = async () => {
     const { ended } = await enforcer.reloadPolicy(file);
     watch.at(enforcer.policy.loaded.nextChange);
@@ -108,6 +131,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     });
   } catch (error) {
     watch.close();
+    metrics?.close();
+    await enforcer.exporter?.stop(0);
     await enforcer.stop("clean");
     throw error;
   }
@@ -118,7 +143,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     notifySystemd("STOPPING=1");
     watch.close();
     control.close();
+    metrics?.close();
     await enforcer.stop(options.onExit);
+    // After the last word of the record is on the disk.
+    await enforcer.exporter?.stop(lastWordsMs);
     end(code);
   }
   notifySystemd("READY=1");
@@ -126,6 +154,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     `ready: enforcing policy ${shortHash(enforcer)} on ${options.inside.join(", ")} (default ${policy.loaded.policy.default.mode})`,
   );
   return { enforcer, stopped, stop: () => void shutdown(0), reload: () => announce(reload()) };
+}
+
+/** Null where the record goes nowhere else. */
+function startExporter(enforcer: Enforcer, { sinks }: Config): Exporter | null {
+  if (sinks.length === 0) return null;
+  const incident = (message: string, data: Record<string, unknown>) =>
+    enforcer.record({ kind: "lifecycle", message, data });
+  return new Exporter({ state: enforcer.options.state, sinks, incident });
 }
 
 function shortHash(enforcer: Enforcer): string {

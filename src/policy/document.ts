@@ -27,7 +27,7 @@ export interface Document {
 export function readDocument(text: string, problems: Problems): Document | null {
   const start: Place = { line: 1, column: 1, text: "" };
   if (text.length > maxPolicyCharacters) {
-    problems.add("too_large", () => start, `the policy has ${text.length} characters`, "Keep it under 8 MiB.");
+    problems.add("too_large", () => start, `the file has ${text.length} characters`, "Keep it under 8 MiB.");
     return null;
   }
   const lines = new LineCounter();

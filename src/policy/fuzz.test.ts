@@ -11,7 +11,7 @@ import { readCases, runCases } from "./cases.ts";
 import { endpointTexts, caseTexts, policyTexts } from "./file.arbitrary.ts";
 import { isEndpointDefect, parseEndpoint, type EndpointDefect } from "./endpoint.ts";
 import { isPolicyProblems, loadPolicy, readPolicy } from "./load.ts";
-import type { Problem, ProblemCode } from "./problem.ts";
+import type { Problem, PolicyProblemCode } from "./problem.ts";
 import { setScene } from "./question.ts";
 import { parseTime } from "./resolve.ts";
 import { parseSize, sizeText } from "./size.ts";
@@ -31,7 +31,7 @@ function checkProblems(problems: readonly Problem[], text: string): void {
 type LoadWord =
   | "loads"
   | Exclude<
-      ProblemCode,
+      PolicyProblemCode,
       | "expired"
       | "promoted"
       | "opaque_name"

@@ -3,7 +3,7 @@
  * rather than stopping at the first. Warnings have the same shape and do not keep a policy from loading.
  */
 
-/** Every kind of problem and warning, with its title for documents and reports. */
+/** Every kind of problem and warning of policies, with its title for documents and reports. */
 export const problemTitles = {
   yaml: "Not valid YAML",
   yaml_alias: "Anchors, aliases, merge keys and tags are refused",
@@ -36,7 +36,15 @@ export const problemTitles = {
   unused: "A source that no rule names",
 } as const;
 
-export type ProblemCode = keyof typeof problemTitles;
+/** Further ones, of configuration files. */
+export const configProblemTitles = {
+  bad_address: "Not an address, a path or a header that can be used",
+  secret_in_file: "A secret is written into the file",
+  missing_secret: "A secret or a certificate that cannot be read",
+} as const;
+
+export type PolicyProblemCode = keyof typeof problemTitles;
+export type ProblemCode = PolicyProblemCode | keyof typeof configProblemTitles;
 
 /** One problem or warning. `line` and `column` are 1-based; `text` is the offending source text (first line of it). */
 export interface Problem {

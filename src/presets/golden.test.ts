@@ -157,6 +157,6 @@ describe("presets", () => {
     mkdirSync(join(machine.root, "etc/apt/sources.list.d"), { recursive: true });
     // A name that leads back to itself: reading it fails for root, too.
     execFileSync("ln", ["-s", "loop.list", join(machine.root, "etc/apt/sources.list.d/loop.list")]);
-    assert.throws(() => makePreset("apt", machine), { code: "CONFIG_UNREADABLE" });
+    assert.throws(() => makePreset("apt", machine), { code: "SETTINGS_UNREADABLE" });
   });
 });

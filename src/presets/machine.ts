@@ -32,13 +32,13 @@ export function readText(machine: Machine, path: string): Text | null {
   const name = nameOf(machine, path);
   try {
     const { size } = statSync(path);
-    if (size > largestFile) throw new SallyportError("CONFIG_UNREADABLE", `${name} has ${size} bytes`, { path });
+    if (size > largestFile) throw new SallyportError("SETTINGS_UNREADABLE", `${name} has ${size} bytes`, { path });
     return { name, text: readFileSync(path, "utf8") };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || code === "ENOTDIR" || code === "EISDIR") return null;
     if (error instanceof SallyportError) throw error;
-    throw new SallyportError("CONFIG_UNREADABLE", `${name}: ${(error as Error).message}`, { path }, error);
+    throw new SallyportError("SETTINGS_UNREADABLE", `${name}: ${(error as Error).message}`, { path }, error);
   }
 }
 
@@ -50,7 +50,7 @@ export function readTexts(machine: Machine, folder: string, ending: RegExp): Tex
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || code === "ENOTDIR") return [];
-    throw new SallyportError("CONFIG_UNREADABLE", `${folder}: ${(error as Error).message}`, { folder }, error);
+    throw new SallyportError("SETTINGS_UNREADABLE", `${folder}: ${(error as Error).message}`, { folder }, error);
   }
   return names.toSorted().flatMap((name) => readText(machine, join(folder, name)) ?? []);
 }
@@ -89,7 +89,7 @@ export function ask(
   });
   if (status === 0) return stdout;
   const said = stderr?.trim() || (error?.message ?? `exit ${status}`);
-  throw new SallyportError("CONFIG_UNREADABLE", `${command} ${args.join(" ")}: ${oneLine(said)}`, {}, error);
+  throw new SallyportError("SETTINGS_UNREADABLE", `${command} ${args.join(" ")}: ${oneLine(said)}`, {}, error);
 }
 
 function isFile(path: string): boolean {

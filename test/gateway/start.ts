@@ -23,6 +23,8 @@ export type GatewayOptions = {
   state?: string;
   /** More arguments. */
   args?: string[];
+  /** More of the environment. */
+  env?: { [name: string]: string };
 };
 
 let gateways = 0;
@@ -65,7 +67,7 @@ export class RunningGateway {
     mkdirSync(state, { recursive: true });
     const policyFile = writePolicy(`${state}.yaml`, options.policy);
     const args = [...gatewayArguments(lab, policyFile, state), ...(options.args ?? [])];
-    const process = lab.gateway.spawn(launcher, args);
+    const process = lab.gateway.spawn(launcher, args, options.env === undefined ? {} : { env: options.env });
     await process.waitFor(/^sallyport: ready: /m, 30_000);
     return new RunningGateway(lab, process, state, policyFile);
   }
@@ -120,6 +122,15 @@ export class RunningGateway {
 
   async status(): Promise<Status> {
     return JSON.parse((await this.ask("status", "--json")).stdout) as Status;
+  }
+
+  /** The first status that holds this; the last one asked for where none does within ten seconds. */
+  async statusWhen(holds: (status: Status) => boolean): Promise<Status> {
+    const end = performance.now() + 10_000;
+    for (;;) {
+      const status = await this.status();
+      if (holds(status) || performance.now() > end) return status;
+    }
   }
 
   async flows(): Promise<FlowView[]> {

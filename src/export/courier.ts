@@ -1,0 +1,263 @@
+/**
+ * Brings the record to one sink: reads from the sink's own cursor, sends a batch, and moves the cursor only when the sink has
+ * taken it. At least once: what a sink may not have is sent again. A sink that hangs, refuses or breaks off is tried again,
+ * later and later, for ever; memory stays at one batch meanwhile, because the record itself is the queue.
+ *
+ * What no retry can bring back is told through `incident`: records that were removed before the sink had them, a chain that
+ * is not the one the sink has, one record that the sink calls too large. One courier a sink; they share nothing.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { EventKind } from "../audit/event.ts";
+import { waitAfter } from "./backoff.ts";
+import type { Cursor } from "./cursor.ts";
+import { DeliveryFailure, wordsOf } from "./failure.ts";
+import { beginning, type Outgoing, type Position, type SinkStatus } from "./record.ts";
+import { readBatch, type BatchBounds, type Trouble } from "./tail.ts";
+
+/** Takes records somewhere else. One delivery at a time. */
+export interface Sink {
+  /** Where to, for people; no secrets. */
+  readonly to: string;
+  /**
+   * Resolves when the far end has taken all of them, with how many of them it refused for good; rejects (best with a
+   * {@link DeliveryFailure}) where it is not certain that it has. Must end soon after `signal` is aborted.
+   */
+  deliver(records: readonly Outgoing[], signal: AbortSignal): Promise<{ rejected: number; message: string } | void>;
+  /** Ends connections that are kept open. */
+  close(): void;
+}
+
+export interface CourierOptions {
+  state: string;
+  name: string;
+  sink: Sink;
+  cursor: Cursor;
+  /** Only events of these kinds are sent; null: all. */
+  kinds?: readonly EventKind[] | null;
+  /** Number of the last record known to be durable. */
+  durable: () => number;
+  /** Something that no retry repairs, for the record and for people. */
+  incident: (message: string, data: Record<string, unknown>) => void;
+  bounds?: BatchBounds;
+  /** A delivery that takes longer has failed, milliseconds. */
+  timeoutMs?: number;
+  /** From 0 to 1, for the jitter. */
+  chance?: () => number;
+}
+
+const defaults = { kinds: null, bounds: { records: 500, bytes: 1024 * 1024 }, timeoutMs: 30_000 };
+/** The cursor is written at most this often, milliseconds. */
+const saveMs = 500;
+/** Records that a sink refuses are told of at most this often, milliseconds; all are counted. */
+const rejectionsMs = 600_000;
+
+export class Courier {
+  readonly #options: Required<CourierOptions>;
+  readonly #stop = new AbortController();
+  #position: Position = beginning;
+  #saved: Position = beginning;
+  #savedAt = Number.NEGATIVE_INFINITY;
+  /** Read and not yet delivered. */
+  #batch: Outgoing[] = [];
+  /** Records sent at once: halved where that is too much, and doubled again. */
+  #limit: number;
+  #wake: () => void = () => {};
+  #state: SinkStatus["state"] = "waiting";
+  #counts = { delivered: 0, failures: 0, failing: 0, lost: 0, rejected: 0 };
+  #lastError: SinkStatus["last_error"] = null;
+  #problem: string | null = null;
+  #rejectionToldAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: CourierOptions) {
+    this.#options = { chance: Math.random, ...defaults, ...options };
+    this.#limit = this.#options.bounds.records;
+  }
+
+  /** Runs until {@link stop}. Never rejects. */
+  async run(): Promise<void> {
+    this.#position = this.#saved = await this.#options.cursor.read();
+    if (this.#position.seq > this.#options.durable()) this.#startOver();
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      try {
+        if (this.#batch.length === 0) await this.#read();
+        if (this.#batch.length > 0) await this.#deliver();
+        else await this.#rest();
+      } catch (error) {
+        await this.#failed(error);
+      }
+    }
+    await this.#save(true);
+    this.#options.sink.close();
+  }
+
+  /** More may be durable. */
+  wake(): void {
+    this.#wake();
+  }
+
+  /** Breaks off what is under way. */
+  stop(): void {
+    this.#stop.abort();
+    this.#wake();
+  }
+
+  /** True when the sink has everything that is durable. */
+  get idle(): boolean {
+    return this.#batch.length === 0 && this.#position.seq >= this.#options.durable();
+  }
+
+  status(now: number): SinkStatus {
+    const lag = Math.max(0, this.#options.durable() - this.#position.seq);
+    const oldest = Date.parse(this.#batch[0]?.event.time ?? "");
+    return {
+      name: this.#options.name,
+      to: this.#options.sink.to,
+      state: this.#state,
+      seq: this.#position.seq,
+      lag,
+      lag_seconds: lag === 0 || Number.isNaN(oldest) ? 0 : Math.max(0, Math.round((now - oldest) / 1000)),
+      ...this.#counts,
+      last_error: this.#lastError,
+      problem: this.#problem,
+    };
+  }
+
+  /** The cursor is ahead of the record: it is another record, or its end was lost. */
+  #startOver(): void {
+    const { seq } = this.#position;
+    const durable = this.#options.durable();
+    this.#tell(`sink ${this.#options.name} has records that the record has not: it is sent everything again`, {
+      seq,
+      durable,
+    });
+    this.#position = beginning;
+  }
+
+  async #read(): Promise<void> {
+    const { state, bounds, durable } = this.#options;
+    const batch = await readBatch(state, this.#position, durable(), bounds);
+    for (const trouble of batch.troubles) this.#missing(trouble);
+    this.#batch = batch.records;
+    if (batch.records.length === 0) this.#position = batch.end;
+  }
+
+  #missing({ kind, first, last }: Trouble): void {
+    const { name } = this.#options;
+    const data = { sink: name, first, last };
+    if (kind === "unlinked") {
+      return this.#tell(`record ${first} does not continue what sink ${name} has: the record is another one`, data);
+    }
+    const count = last - first + 1;
+    this.#counts.lost += count;
+    this.#tell(
+      `sink ${name} never got ${count} records, ${first} to ${last}: they were gone before it took them`,
+      data,
+    );
+  }
+
+  #tell(message: string, data: Record<string, unknown>): void {
+    this.#problem = message;
+    this.#options.incident(message, data);
+  }
+
+  async #deliver(): Promise<void> {
+    const { sink, kinds, timeoutMs } = this.#options;
+    const next = this.#batch.slice(0, this.#limit);
+    const records = kinds === null ? next : next.filter(({ event }) => kinds.includes(event.kind));
+    if (this.#counts.failing === 0) this.#state = "sending";
+    const refused =
+      records.length === 0 ? undefined : await this.#within(timeoutMs, (signal) => sink.deliver(records, signal));
+    if (refused !== undefined) this.#reject(records, refused.rejected, refused.message);
+    this.#taken(next, records.length - (refused?.rejected ?? 0));
+    await this.#save(false);
+  }
+
+  /** Runs a delivery that is broken off when its time is up, or when the courier stops. */
+  async #within<T>(timeoutMs: number, deliver: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const delivery = new AbortController();
+    const stop = () => delivery.abort();
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      delivery.abort();
+    }, timeoutMs);
+    this.#stop.signal.addEventListener("abort", stop);
+    try {
+      return await deliver(delivery.signal);
+    } catch (error) {
+      throw isLate ? new DeliveryFailure(`no answer within ${timeoutMs / 1000} s`) : error;
+    } finally {
+      clearTimeout(timer);
+      this.#stop.signal.removeEventListener("abort", stop);
+    }
+  }
+
+  #taken(records: readonly Outgoing[], delivered: number): void {
+    this.#batch = this.#batch.slice(records.length);
+    this.#position = records.at(-1)!.at;
+    this.#counts.delivered += delivered;
+    this.#counts.failing = 0;
+    this.#state = "sending";
+    this.#limit = Math.min(this.#options.bounds.records, this.#limit * 2);
+  }
+
+  #reject(records: readonly Outgoing[], rejected: number, message: string): void {
+    const { name } = this.#options;
+    this.#counts.rejected += rejected;
+    const [first, last] = [records[0]!.event.seq, records.at(-1)!.event.seq];
+    const text = `sink ${name} refused ${rejected} records for good among ${first} to ${last}: ${wordsOf(message)}`;
+    this.#problem = text;
+    // Not each one: what is told is a record too, and a sink that refuses that as well would make us tell for ever.
+    if (performance.now() - this.#rejectionToldAt < rejectionsMs) return;
+    this.#rejectionToldAt = performance.now();
+    this.#tell(text, { sink: name, first, last, rejected, rejected_so_far: this.#counts.rejected });
+  }
+
+  async #failed(error: unknown): Promise<void> {
+    if (this.#stop.signal.aborted) return;
+    const failure = error instanceof DeliveryFailure ? error : null;
+    this.#counts.failures++;
+    this.#lastError = { at: new Date().toISOString(), message: wordsOf(error) };
+    if (failure?.tooLarge === true) {
+      const sent = this.#batch.slice(0, this.#limit);
+      if (sent.length <= 1) {
+        this.#reject(sent, 1, failure.message);
+        this.#taken(sent, 0);
+      } else this.#limit = Math.ceil(sent.length / 2);
+      return;
+    }
+    this.#counts.failing++;
+    this.#state = "failing";
+    await this.#save(false);
+    const wait = waitAfter(this.#counts.failing, failure?.retryAfterMs ?? null, this.#options.chance());
+    await sleep(wait, undefined, { signal: this.#stop.signal }).catch(() => {});
+  }
+
+  async #rest(): Promise<void> {
+    await this.#save(true);
+    if (!this.idle || this.#stop.signal.aborted) {
+      // Durable, and not to be found: it is looked for again, not at once.
+      await sleep(saveMs, undefined, { signal: this.#stop.signal }).catch(() => {});
+      return;
+    }
+    this.#state = "waiting";
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      // What became durable before this wait began.
+      if (!this.idle || this.#stop.signal.aborted) resolve();
+    });
+  }
+
+  async #save(now: boolean): Promise<void> {
+    if (this.#saved === this.#position || (!now && performance.now() - this.#savedAt < saveMs)) return;
+    const position = this.#position;
+    this.#savedAt = performance.now();
+    try {
+      await this.#options.cursor.write(position);
+      this.#saved = position;
+    } catch (error) {
+      this.#lastError = { at: new Date().toISOString(), message: `the cursor was not saved: ${wordsOf(error)}` };
+    }
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * The exporter as the enforcer's process sees it: started, watched, started again where it dies, told to end. It takes part
+ * in no decision and holds nothing: the record on the disk is its queue, and each sink's cursor says how far it is.
+ */
+import { fork, type ChildProcess } from "node:child_process";
+import type { SinkConfig } from "../config/sink.ts";
+import type { FromExporter, ToExporter } from "./messages.ts";
+import { beginning, type SinkStatus } from "./record.ts";
+
+const file = new URL("./process.ts", import.meta.url);
+/** Megabytes of JavaScript heap; a batch of each of many sinks fits many times over. */
+const heapMegabytes = 256;
+/** First and longest wait before it is started again, milliseconds. */
+const restartMs = { first: 1_000, longest: 30_000 } as const;
+/** A process that lived so long died of something new, milliseconds. */
+const healthyMs = 60_000;
+
+export interface ExporterOptions {
+  /** The state directory whose record is exported. */
+  state: string;
+  sinks: readonly SinkConfig[];
+  /** Something that no retry repairs: for the record. */
+  incident: (message: string, data: Record<string, unknown>) => void;
+}
+
+export class Exporter {
+  readonly #options: ExporterOptions;
+  #child: ChildProcess | null = null;
+  #status: SinkStatus[];
+  #restart: NodeJS.Timeout | null = null;
+  #deaths = 0;
+  #died: string | null = null;
+  #stopping = false;
+
+  constructor(options: ExporterOptions) {
+    this.#options = options;
+    this.#status = options.sinks.map(({ name }) => unheard(name));
+    this.#start();
+  }
+
+  /** The sinks as they were told about last, at most about a second ago. */
+  status(): readonly SinkStatus[] {
+    return this.#status;
+  }
+
+  /** What is wrong for good, in words. */
+  problems(): string[] {
+    const dead = this.#child === null && !this.#stopping;
+    return [
+      ...(dead ? [`the exporter is not running: ${this.#died ?? "it could not be started"}`] : []),
+      ...this.#status.map(({ problem }) => problem).filter((problem) => problem !== null),
+    ];
+  }
+
+  /** Lets the sinks take what is durable, for at most so long; then the process is gone. */
+  async stop(withinMs: number): Promise<void> {
+    this.#stopping = true;
+    if (this.#restart !== null) clearTimeout(this.#restart);
+    const child = this.#child;
+    if (child === null) return;
+    const gone = new Promise((resolve) => child.once("exit", resolve));
+    child.send({ kind: "stop", withinMs } satisfies ToExporter, () => {});
+    const late = setTimeout(() => child.kill("SIGKILL"), withinMs + 2_000);
+    await gone;
+    clearTimeout(late);
+  }
+
+  #start(): void {
+    const { state, sinks } = this.#options;
+    const started = performance.now();
+    const child = fork(file, {
+      // Its own flags: those of the process it comes from are about something else (tests, debuggers).
+      execArgv: ["--disable-warning=ExperimentalWarning", `--max-old-space-size=${heapMegabytes}`],
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+    });
+    this.#child = child;
+    let said = "";
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-2_000)));
+    child.on("message", (message: FromExporter) => this.#received(message));
+    child.on("error", (error) => (said = error.message));
+    child.on("exit", (code, signal) => {
+      this.#child = null;
+      if (this.#stopping) return;
+      this.#died = `${signal ?? `exit code ${code}`}${said === "" ? "" : `: ${said.trim().split("\n").at(-1)}`}`;
+      if (performance.now() - started > healthyMs) this.#deaths = 0;
+      const wait = Math.min(restartMs.longest, restartMs.first * 2 ** this.#deaths++);
+      this.#options.incident(`the exporter died (${this.#died}); it is started again in ${wait / 1000} s`, {});
+      this.#restart = setTimeout(() => this.#start(), wait);
+    });
+    // Secrets cross here, not as arguments or variables that other processes can read.
+    child.send({ kind: "start", state, sinks: [...sinks] } satisfies ToExporter, () => {});
+  }
+
+  #received(message: FromExporter): void {
+    if (message.kind === "status") this.#status = message.sinks;
+    else this.#options.incident(message.message, message.data);
+  }
+}
+
+/** Before a sink has been told of. */
+function unheard(name: string): SinkStatus {
+  const counts = { delivered: 0, failures: 0, failing: 0, lost: 0, rejected: 0 };
+  const nothing = { last_error: null, problem: null };
+  return { name, to: "", state: "waiting", seq: beginning.seq, lag: 0, lag_seconds: 0, ...counts, ...nothing };
+}

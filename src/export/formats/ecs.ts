@@ -1,0 +1,115 @@
+/** Events as the Elastic Common Schema 8.11. What it has no field for is under `sallyport`, by the record's own names. */
+import type { Event } from "../../audit/event.ts";
+import { version } from "../../version.ts";
+import { severityOf, summaryOf } from "./severity.ts";
+
+const severities = { info: 21, low: 47, medium: 73, high: 99 } as const;
+const transports: Readonly<Record<string, string>> = { tls: "tcp", http: "tcp", ssh: "tcp", quic: "udp" };
+
+/** One event as an ECS document. */
+export function ecsOf(event: Event): object {
+  const { source, destination, rule, bytes, packets, dns } = event;
+  const protocol = destination?.protocol;
+  return {
+    "@timestamp": event.time,
+    ecs: { version: "8.11.0" },
+    message: summaryOf(event),
+    event: defined({
+      kind: event.kind === "detection" ? "alert" : "event",
+      category: event.kind === "policy" || event.kind === "lifecycle" ? ["configuration"] : ["network"],
+      type: typesOf(event),
+      action: event.verdict ?? event.kind,
+      outcome: event.verdict === undefined ? "unknown" : event.verdict === "deny" ? "failure" : "success",
+      reason: event.reason,
+      id: event.id,
+      sequence: event.seq,
+      hash: event.hash,
+      severity: severities[severityOf(event)],
+      module: "sallyport",
+      dataset: `sallyport.${event.kind}`,
+      // Nanoseconds.
+      duration: event.duration_ms === undefined ? undefined : event.duration_ms * 1_000_000,
+      start: event.first,
+      end: event.last,
+    }),
+    observer: { vendor: "Sallyport", product: "Sallyport", type: "firewall", version },
+    ...(rule === undefined
+      ? {}
+      : { rule: { name: rule.name ?? "default", ruleset: rule.policy, category: `tier ${rule.tier}` } }),
+    ...(source === undefined
+      ? {}
+      : {
+          source: defined({
+            ip: source.ip,
+            address: source.ip,
+            port: source.port,
+            bytes: bytes?.up,
+            packets: packets?.up,
+          }),
+        }),
+    ...(destination === undefined
+      ? {}
+      : {
+          destination: defined({
+            ip: destination.ip,
+            address: destination.ip ?? destination.name ?? undefined,
+            domain: event.kind === "dns" ? undefined : (destination.name ?? undefined),
+            port: destination.port,
+            bytes: bytes?.down,
+            packets: packets?.down,
+          }),
+          network: defined({
+            direction: "egress",
+            protocol,
+            transport: protocol === "dns" ? undefined : (transports[protocol ?? ""] ?? protocol),
+            bytes: bytes === undefined ? undefined : bytes.up + bytes.down,
+          }),
+        }),
+    ...(event.kind === "dns" && typeof destination?.name === "string"
+      ? {
+          dns: defined({
+            question: defined({ name: destination.name, type: dns?.qtype }),
+            answers: dns?.answers?.map((data) => ({ data })),
+            response_code: dns?.rcode,
+          }),
+        }
+      : {}),
+    ...(event.tls === undefined
+      ? {}
+      : {
+          tls: defined({
+            version: event.tls.version ?? undefined,
+            client: defined({
+              server_name: destination?.name_from === "sni" ? (destination.name ?? undefined) : undefined,
+            }),
+          }),
+        }),
+    sallyport: defined({
+      verdict: event.verdict,
+      enforced: event.enforced,
+      stage: event.stage,
+      tier: rule?.tier,
+      mode: rule?.mode,
+      group: source?.group ?? undefined,
+      name_from: destination?.name_from,
+      names_of_ip: destination?.names_of_ip,
+      monitored: event.monitored,
+      tls: event.tls,
+      detection: event.detection,
+      data: event.data,
+      count: event.count,
+      prev: event.prev,
+    }),
+  };
+}
+
+function typesOf({ kind, verdict }: Event): string[] {
+  if (kind === "policy" || kind === "lifecycle") return ["change"];
+  if (kind === "flow_end") return ["connection", "end"];
+  const outcome = verdict === "deny" ? "denied" : "allowed";
+  return kind === "dns" ? ["protocol", outcome] : ["connection", outcome];
+}
+
+function defined(value: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(value).filter(([, content]) => content !== undefined));
+}

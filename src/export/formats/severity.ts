@@ -1,0 +1,21 @@
+/** How much an event matters, once for all formats. */
+import type { Event } from "../../audit/event.ts";
+
+export type Severity = "info" | "low" | "medium" | "high";
+
+/** What is refused is medium: the firewall did its work. A detection is high: somebody should look. */
+export function severityOf(event: Event): Severity {
+  if (event.kind === "detection") return "high";
+  if (event.verdict === "deny") return "medium";
+  return event.verdict === "would_deny" ? "low" : "info";
+}
+
+/** One line for people. */
+export function summaryOf({ kind, verdict, reason, destination, message, rule }: Event): string {
+  if (message !== undefined) return message;
+  const port = destination?.port === undefined ? "" : ` port ${destination.port}`;
+  const where = `${destination?.name ?? destination?.ip ?? "unknown"}${port}`;
+  const by = rule === undefined ? "" : rule.name === null ? " by the default" : ` by rule ${rule.name}`;
+  const why = reason === undefined || reason === "rule" || reason === "default" ? "" : ` (${reason})`;
+  return `${kind.replace("_", " ")} ${verdict?.replace("_", " ") ?? ""} ${where}${by}${why}`.replaceAll(/ +/g, " ");
+}
