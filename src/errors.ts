@@ -26,6 +26,19 @@ export const errorTable = {
   ENFORCEMENT_LOST: { exit: 1, help: "The data path stopped; new connections are refused until it runs again." },
   NOT_RUNNING: { exit: 1, help: "No Sallyport answers in this state directory; start one or check --state." },
   RECORD_UNREADABLE: { exit: 2, help: "Check the path and the permissions of the state directory; --state names it." },
+  REPORT_INVALID: {
+    exit: 2,
+    help: "Give state directories (--state of `sallyport gateway` and `run`), or files of `sallyport run --report`.",
+  },
+  QUERY_INVALID: { exit: 2, help: "Ask one SELECT over the view `events`; its columns are in docs/query.md." },
+  QUERY_FAILED: {
+    exit: 1,
+    help: "The text says why. A Parquet copy that is damaged can be deleted (the folder `query` in the state directory); --memory gives more memory.",
+  },
+  QUERY_ENGINE: {
+    exit: 1,
+    help: "Install Sallyport again with optional packages (npm install --include=optional); there is a DuckDB for x64 and arm64, glibc and musl.",
+  },
   CHAIN_BROKEN: { exit: 1, help: "The record was edited, cut or reordered at the place named." },
   SIMULATION_FAILED: {
     exit: 1,
