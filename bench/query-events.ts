@@ -93,7 +93,13 @@ function bodies(random: () => number, age: number): EventBody[] {
     stage: "dns",
     source,
     destination: { name, name_from: "dns", protocol: "dns" },
-    dns: { qtype: "A", server: "10.20.0.1", rcode: verdict === "deny" ? "NXDOMAIN" : "NOERROR", answers: [ip], ttl: 60 },
+    dns: {
+      qtype: "A",
+      server: "10.20.0.1",
+      rcode: verdict === "deny" ? "NXDOMAIN" : "NOERROR",
+      answers: [ip],
+      ttl: 60,
+    },
   };
   if (verdict === "deny") {
     const repeats = random() < 0.1 ? { count: 1 + Math.floor(random() * 500) } : {};

@@ -4,6 +4,7 @@ import { type ReadFilter, readEvents } from "../audit/read.ts";
 import { verifyRecord } from "../audit/verify.ts";
 import type { Event } from "../audit/event.ts";
 import { SallyportError } from "../errors.ts";
+import { timeOrAgo } from "./options.ts";
 
 interface LogsArguments {
   state: string;
@@ -75,15 +76,7 @@ function filterOf(options: LogsArguments): ReadFilter {
     ...(options.verdict === undefined ? {} : { verdict: options.verdict }),
     ...(options.kind === undefined ? {} : { kind: options.kind }),
     ...(options.name === undefined ? {} : { name: options.name }),
-    ...(options.since === undefined ? {} : { since: timeOf(options.since) }),
+    ...(options.since === undefined ? {} : { since: timeOrAgo(options.since) }),
     follow: options.follow === true,
   };
-}
-
-const units: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-/** A time, or how long ago. */
-function timeOf(text: string): string {
-  const ago = /^(\d+)([smhd])$/.exec(text);
-  return ago === null ? text : new Date(Date.now() - Number(ago[1]) * units[ago[2]!]!).toISOString();
 }

@@ -6,6 +6,7 @@ import { fail } from "./fail.ts";
 import { addGatewayCommand } from "./gateway.ts";
 import { addLogsCommand } from "./logs.ts";
 import { addPolicyCommands } from "./policy.ts";
+import { addQueryCommand } from "./query.ts";
 import { addRunCommand } from "./run.ts";
 import { addSimulateCommand } from "./simulate.ts";
 
@@ -16,7 +17,11 @@ const program = new Command("sallyport")
   .enablePositionalOptions()
   .showHelpAfterError("(sallyport --help shows the commands)")
   .helpCommand("help", "the help of one of these")
-  .configureHelp({ subcommandTerm: (command) => command.name() })
+  // The list must fit a screen with all its commands; that there is help, it says itself.
+  .configureHelp({
+    subcommandTerm: (command) => command.name(),
+    visibleCommands: (command) => [...command.commands],
+  })
   .addHelpText(
     "after",
     `
@@ -35,6 +40,7 @@ const summaries: Record<string, string> = {
   reload: "read the policy file again",
   flows: "live connections, with their rule and bytes",
   logs: "events, one JSON object a line; logs verify checks the chain",
+  query: "ask the record: destinations, rules, new names, or SQL",
   policy: "check, test, explain, diff: a policy before it is in force",
   simulate: "try real exfiltration techniques, safely, and say which got out",
 };
@@ -43,6 +49,7 @@ addRunCommand(program);
 addGatewayCommand(program);
 addControlCommands(program);
 addLogsCommand(program);
+addQueryCommand(program);
 addPolicyCommands(program);
 addSimulateCommand(program);
 inherit(program);

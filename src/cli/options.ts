@@ -30,3 +30,17 @@ export function integer(least: number, most: number): (value: string) => number 
     throw new InvalidArgumentError(`Write a whole number from ${least} to ${most}.`);
   };
 }
+
+const units: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Milliseconds in `90s`, `10m`, `2h`, `3d`; null where it is none. */
+function milliseconds(text: string): number | null {
+  const match = /^(\d{1,6})([smhd])$/.exec(text);
+  return match === null ? null : Number(match[1]) * units[match[2]!]!;
+}
+
+/** A time as it is, or how long ago (`10m`, `2h`, `3d`) as RFC 3339. */
+export function timeOrAgo(text: string): string {
+  const ago = milliseconds(text);
+  return ago === null ? text : new Date(Date.now() - ago).toISOString();
+}

@@ -15,7 +15,10 @@ import { layout } from "./columns.ts";
 import { pathOf } from "./scratch.ts";
 import type { Identity } from "./segments.ts";
 
-const cached = /^events-\d{12}\.\d+\.[0-9a-f]+\.v\d+\.parquet$/;
+/** A segment's events, and their sums (`parts.ts`). */
+export type Half = "events" | "sums";
+
+const cached = /^events-\d{12}\.\d+\.[0-9a-f]+\.v\d+\.(?:events|sums)\.parquet$/;
 const unfinished = /^tmp-[0-9a-f]+\.parquet$/;
 /** Nobody works on one segment for so long. */
 const abandonedMs = 3_600_000;
@@ -55,8 +58,8 @@ export class Cache {
   }
 
   /** The copy of a segment, open; null where there is none that is whole. */
-  async find(identity: Identity): Promise<FileHandle | null> {
-    const name = nameOf(identity);
+  async find(identity: Identity, half: Half): Promise<FileHandle | null> {
+    const name = nameOf(identity, half);
     this.#used.add(name);
     const handle = await open(this.#path(name), O_RDONLY | O_NOFOLLOW).catch(() => null);
     if (handle === null) return null;
@@ -65,21 +68,25 @@ export class Cache {
     return null;
   }
 
-  /** Where to write a copy of a segment before it is {@link adopt}ed; null where the disk has no room for it. */
-  async place({ size }: Identity): Promise<string | null> {
+  /** Whether the disk has room for a segment's copies. */
+  async hasRoom({ size }: Identity): Promise<boolean> {
     const { bavail, blocks, bsize } = await statfs(pathOf(this.#folder));
-    // A copy takes a tenth of its segment; a quarter is always enough.
-    if (bavail * bsize - size / 4 < Math.max(leastFree, blocks * bsize * leastFreeShare)) return null;
+    // They take a tenth of their segment; a quarter is always enough.
+    return bavail * bsize - size / 4 >= Math.max(leastFree, blocks * bsize * leastFreeShare);
+  }
+
+  /** Where to write a copy before it is {@link adopt}ed. */
+  place(): string {
     return this.#path(`tmp-${randomBytes(8).toString("hex")}.parquet`);
   }
 
   /** Gives a copy that is written its name. Two that copy one segment at once do the same work, and either is good. */
-  async adopt(path: string, identity: Identity): Promise<FileHandle> {
+  async adopt(path: string, identity: Identity, half: Half): Promise<FileHandle> {
     await chmod(path, 0o600);
     const handle = await open(path, O_RDONLY | O_NOFOLLOW);
     try {
       await handle.datasync();
-      await rename(path, this.#path(nameOf(identity)));
+      await rename(path, this.#path(nameOf(identity, half)));
     } catch (error) {
       await handle.close();
       throw error;
@@ -104,12 +111,15 @@ export class Cache {
   }
 }
 
-function nameOf({ first, size, head }: Identity): string {
-  return `events-${String(first).padStart(12, "0")}.${size}.${head.slice(0, 32)}.v${layout}.parquet`;
+function nameOf({ first, size, head }: Identity, half: Half): string {
+  return `events-${String(first).padStart(12, "0")}.${size}.${head.slice(0, 32)}.v${layout}.${half}.parquet`;
 }
 
 async function keyOf(state: string): Promise<string> {
-  return createHash("sha256").update(await realpath(state)).digest("hex").slice(0, 32);
+  return createHash("sha256")
+    .update(await realpath(state))
+    .digest("hex")
+    .slice(0, 32);
 }
 
 const magic = "PAR1";

@@ -2,21 +2,33 @@
 import type { Engine } from "./engine.ts";
 import { columnList, literal, readLinesSql } from "./columns.ts";
 import { copyEvents } from "./lines.ts";
+import { sumsSql } from "./parts.ts";
 import { pathOf, type Scratch } from "./scratch.ts";
 import type { OpenSegment } from "./segments.ts";
 
-/** Writes a segment's events to `path`, which must not exist. Returns how many of its lines are no events. */
-export async function compact(engine: Engine, scratch: Scratch, segment: OpenSegment, path: string): Promise<number> {
+/**
+ * Writes a segment's events and their sums to two files that must not exist. Returns how many of its lines are no events.
+ * Rejects with the engine's error.
+ */
+export async function compact(
+  engine: Engine,
+  scratch: Scratch,
+  segment: OpenSegment,
+  { events, sums }: { events: string; sums: string },
+): Promise<number> {
   const skipped = await fill(engine, scratch, segment, "part");
+  const format = "FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false";
   try {
-    await engine.run(
-      `COPY (SELECT ${columnList} FROM part) TO ${literal(path)} (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)`,
-    );
+    await engine.run(`COPY (SELECT ${columnList} FROM part) TO ${literal(events)} (${format})`);
+    await engine.run(`COPY (${sumsSql("part")}) TO ${literal(sums)} (${format}, ROW_GROUP_SIZE ${sumsRows})`);
   } finally {
     await engine.run("DROP TABLE part");
   }
   return skipped;
 }
+
+/** Small groups, so that a question about one family passes over the others. */
+const sumsRows = 8192;
 
 /** Makes table `name` of a segment's events. Returns how many of its lines are no events. */
 async function fill(engine: Engine, scratch: Scratch, segment: OpenSegment, name: string): Promise<number> {

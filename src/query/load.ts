@@ -6,13 +6,14 @@ import { open, readFile, realpath, stat, unlink } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { readReport } from "../audit/report-file.ts";
 import { SallyportError } from "../errors.ts";
-import { Cache } from "./cache.ts";
-import { columnList, emptyTable, literal } from "./columns.ts";
+import { Cache, type Half } from "./cache.ts";
+import { literal } from "./columns.ts";
 import { compact, tabulate } from "./compact.ts";
 import type { Engine } from "./engine.ts";
 import { copyEvents, copyWholeLines, writeEvents } from "./lines.ts";
+import type { Copy, LoadedRecord } from "./parts.ts";
 import { pathOf, type Scratch } from "./scratch.ts";
-import { identify, openRecord, type OpenSegment } from "./segments.ts";
+import { identify, openRecord, type Identity, type OpenSegment } from "./segments.ts";
 
 export interface LoadOptions {
   /** Where Parquet copies are kept, instead of in each state directory. */
@@ -24,9 +25,9 @@ export interface LoadOptions {
   onNote?: ((text: string) => void) | undefined;
 }
 
-/** What was loaded: `SELECT`s that together are all events, and the files that they read. */
+/** What was loaded, and the files that it reads. */
 export interface Loaded {
-  selects: string[];
+  records: LoadedRecord[];
   paths: string[];
 }
 
@@ -37,7 +38,7 @@ export async function load(
   inputs: readonly string[],
   options: LoadOptions,
 ): Promise<Loaded> {
-  const loaded: Loaded = { selects: [], paths: [] };
+  const loaded: Loaded = { records: [], paths: [] };
   const seen = new Set<string>();
   for (const input of inputs) {
     const real = await realpath(input).catch((error: unknown) => {
@@ -50,12 +51,6 @@ export async function load(
     await (isRecord ? loadRecord : loadReport)(place, loaded);
   }
   return loaded;
-}
-
-/** The view `record`: every event of all that was loaded. */
-export async function createView(engine: Engine, { selects }: Loaded): Promise<void> {
-  const all = selects.length > 0 ? selects : [`SELECT NULL::VARCHAR AS gateway, ${emptyTable} WHERE false`];
-  await engine.run(`CREATE VIEW record AS ${all.join("\nUNION ALL ")}`);
 }
 
 interface Place {
@@ -71,11 +66,10 @@ interface Place {
 async function loadRecord(place: Place, loaded: Loaded): Promise<void> {
   const { engine, scratch, input, table } = place;
   const { sealed, live } = await openRecord(input, (handle) => scratch.keep(handle));
-  const paths = await loadSealed(place, sealed);
-  loaded.paths.push(...paths);
-  if (paths.length > 0) {
-    loaded.selects.push(select(input, `read_parquet([${paths.map(literal).join(", ")}], union_by_name = false)`));
-  }
+  const copies = await loadSealed(place, sealed);
+  loaded.paths.push(...copies.flatMap(({ events, sums }) => [events, sums]));
+  const record: LoadedRecord = { gateway: input, copies, tables: [] };
+  loaded.records.push(record);
   if (live === null) return;
   const file = await scratch.file();
   await copyWholeLines(live, file);
@@ -85,51 +79,75 @@ async function loadRecord(place: Place, loaded: Loaded): Promise<void> {
     tellSkipped(place, live.segment.name, await copyEvents(whole, events));
     await tabulate(engine, pathOf(events), table);
   }
-  loaded.selects.push(select(input, table));
+  record.tables.push(table);
 }
 
-/** The paths of a Parquet file for each segment. */
-async function loadSealed(place: Place, sealed: readonly OpenSegment[]): Promise<string[]> {
-  const { scratch, input, options } = place;
-  const cache = sealed.length === 0 ? null : await Cache.open(input, options.cache, (handle) => scratch.keep(handle));
-  const ready: { segment: OpenSegment; copy: FileHandle | null }[] = [];
+type Files = Record<Half, FileHandle>;
+
+/** The Parquet copies of all sealed segments. */
+async function loadSealed(place: Place, sealed: readonly OpenSegment[]): Promise<Copy[]> {
+  if (sealed.length === 0) return [];
+  const { engine, scratch, input, options } = place;
+  const cache = await Cache.open(input, options.cache, (handle) => scratch.keep(handle));
+  const ready: { segment: OpenSegment; files: Files | null }[] = [];
   for (const segment of sealed) {
-    const copy = cache instanceof Cache ? await cache.find(await identify(segment)) : null;
-    if (copy !== null) {
-      scratch.keep(copy);
-      await segment.handle.close();
-    }
-    ready.push({ segment, copy });
+    const files = cache instanceof Cache ? await find(cache, await identify(segment), scratch) : null;
+    if (files !== null) await segment.handle.close();
+    ready.push({ segment, files });
   }
-  const of = ready.filter(({ copy }) => copy === null).length;
+  const of = ready.filter(({ files }) => files === null).length;
   if (typeof cache === "string" && of > 0) {
-    options.onNote?.(`segments are read anew for this question only: ${cache}; --cache DIR keeps copies elsewhere`);
+    options.onNote?.(`sealed segments are read for this question only (${cache}); --cache DIR keeps copies elsewhere`);
   }
-  const paths: string[] = [];
+  const paths: { events: string; sums: string }[] = [];
   let done = 0;
-  for (const { segment, copy } of ready) {
+  for (const { segment, files } of ready) {
     options.signal?.throwIfAborted();
-    if (copy === null) options.onProgress?.(done++, of, segment.segment.name);
-    paths.push(pathOf(copy ?? (await makeCopy(place, segment, cache instanceof Cache ? cache : null))));
+    if (files === null) options.onProgress?.(done++, of, segment.segment.name);
+    const { events, sums } = files ?? (await copy(place, segment, cache instanceof Cache ? cache : null));
+    paths.push({ events: pathOf(events), sums: pathOf(sums) });
   }
   if (cache instanceof Cache) await cache.sweep();
-  return paths;
+  return await withTimes(engine, paths);
+}
+
+async function find(cache: Cache, identity: Identity, scratch: Scratch): Promise<Files | null> {
+  const events = await cache.find(identity, "events");
+  const sums = await cache.find(identity, "sums");
+  for (const handle of [events, sums]) if (handle !== null) scratch.keep(handle);
+  return events === null || sums === null ? null : { events, sums };
+}
+
+async function withTimes(engine: Engine, paths: readonly { events: string; sums: string }[]): Promise<Copy[]> {
+  const rows = await engine.rows(
+    `SELECT filename, epoch_us(min("first")), epoch_us(max("last"))
+     FROM read_parquet([${paths.map(({ sums }) => literal(sums)).join(", ")}], filename = true)
+     WHERE family = 'rules' GROUP BY filename`,
+  );
+  const times = new Map(rows.map(([name, first, last]) => [String(name), [Number(first), Number(last)] as const]));
+  return paths.map((each) => ({ ...each, times: times.get(each.sums) ?? null }));
 }
 
 /** Copies a segment: into the cache, or, where there is none or no room, into the scratch directory. */
-async function makeCopy(place: Place, segment: OpenSegment, cache: Cache | null): Promise<FileHandle> {
+async function copy(place: Place, segment: OpenSegment, cache: Cache | null): Promise<Files> {
   const { engine, scratch } = place;
   const identity = await identify(segment);
-  const lasting = (await cache?.place(identity)) ?? null;
-  const path = lasting ?? scratch.path();
+  const lasting = cache === null || !(await cache.hasRoom(identity)) ? null : cache;
+  const path = () => lasting?.place() ?? scratch.path();
+  const paths = { events: path(), sums: path() };
   try {
-    const skipped = await compact(engine, scratch, segment, path);
+    const skipped = await compact(engine, scratch, segment, paths);
     tellSkipped(place, segment.segment.name, skipped);
     // A damaged segment is read each time, so that each answer says that it is damaged.
-    if (cache !== null && lasting !== null && skipped === 0) return scratch.keep(await cache.adopt(path, identity));
-    return scratch.keep(await open(path, "r"));
+    const keep = async (half: Half) =>
+      scratch.keep(
+        lasting !== null && skipped === 0
+          ? await lasting.adopt(paths[half], identity, half)
+          : await open(paths[half], "r"),
+      );
+    return { events: await keep("events"), sums: await keep("sums") };
   } finally {
-    await unlink(path).catch(() => {});
+    for (const each of Object.values(paths)) await unlink(each).catch(() => {});
     await segment.handle.close();
   }
 }
@@ -141,17 +159,15 @@ async function loadReport(place: Place, loaded: Loaded): Promise<void> {
   });
   const report = readReport(text);
   if (report === null) {
-    throw new SallyportError("REPORT_INVALID", `${input} is no report of sallyport run with its events.`, { path: input });
+    throw new SallyportError("REPORT_INVALID", `${input} is no report of sallyport run with its events.`, {
+      path: input,
+    });
   }
   tellSkipped(place, input, report.skipped);
   const file = await scratch.file();
   await writeEvents(report.events, file);
   await tabulate(engine, pathOf(file), table);
-  loaded.selects.push(select(input, table));
-}
-
-function select(input: string, from: string): string {
-  return `SELECT ${literal(input)} AS gateway, ${columnList} FROM ${from}`;
+  loaded.records.push({ gateway: input, copies: [], tables: [table] });
 }
 
 function tellSkipped({ input, options }: Place, file: string, skipped: number): void {

@@ -7,8 +7,10 @@
 import { formatTime } from "../audit/clock.ts";
 import { SallyportError } from "../errors.ts";
 import { Engine } from "./engine.ts";
-import { createView, load, type LoadOptions } from "./load.ts";
-import { questions, type Bounds, type Field, type QuestionName } from "./questions.ts";
+import { emptyTable } from "./columns.ts";
+import { load, type LoadOptions } from "./load.ts";
+import { partsSql, recordSql, type LoadedRecord, type Window } from "./parts.ts";
+import { questions, questionSql, type Field, type Question, type QuestionName } from "./questions.ts";
 import { Scratch } from "./scratch.ts";
 import { checkSelect, refused } from "./select.ts";
 import { plain, type Value } from "./value.ts";
@@ -34,11 +36,13 @@ export class Query {
   readonly #engine: Engine;
   readonly #scratch: Scratch;
   readonly #options: QueryOptions;
+  readonly #records: readonly LoadedRecord[];
 
-  private constructor(engine: Engine, scratch: Scratch, options: QueryOptions) {
+  private constructor(engine: Engine, scratch: Scratch, options: QueryOptions, records: readonly LoadedRecord[]) {
     this.#engine = engine;
     this.#scratch = scratch;
     this.#options = options;
+    this.#records = records;
   }
 
   /** Loads the inputs. QUERY_ENGINE, QUERY_FAILED, RECORD_UNREADABLE, REPORT_INVALID; an aborted signal's reason. */
@@ -55,12 +59,14 @@ export class Query {
       });
       signal?.addEventListener("abort", stop);
       const loaded = await load(engine, scratch, options.inputs, { ...options, cache: options.cache ?? null });
-      await createView(engine, loaded);
-      const query = new Query(engine, scratch, options);
-      const { since, until } = query.#bounds(null);
-      await engine.run(`CREATE VIEW events AS SELECT * FROM record WHERE ${since} AND ${until}`);
+      const { since = null, until = null } = options;
+      await engine.run(`CREATE VIEW record AS ${recordSql(loaded.records, emptyTable)}`);
+      await engine.run(
+        `CREATE VIEW events AS SELECT * FROM record WHERE ${since === null ? "true" : `time >= ${literalTime(since)}`}` +
+          (until === null ? "" : ` AND time < ${literalTime(until)}`),
+      );
       await engine.lock(loaded.paths);
-      return query;
+      return new Query(engine, scratch, options, loaded.records);
     } catch (error) {
       engine?.close();
       await scratch.remove();
@@ -73,9 +79,14 @@ export class Query {
 
   /** Answers one of our questions. QUERY_FAILED. */
   async ask(name: QuestionName, limit: number): Promise<Answer> {
-    const { fields, sinceMs, sql } = questions[name];
-    const rows = await this.#fetch(sql(this.#bounds(sinceMs), limit + 1), limit);
-    return { fields: [...fields], ...rows };
+    const question: Question = questions[name];
+    const { until = null } = this.#options;
+    const ago = question.sinceMs === null ? null : (Date.now() - question.sinceMs) * 1000;
+    const since = this.#options.since ?? ago;
+    const window: Window = { since: question.needsPast === true ? null : since, until };
+    const parts = partsSql(question.family, this.#records, window, literalTime);
+    const sql = questionSql(question, parts, since === null ? null : literalTime(since), limit + 1);
+    return { fields: [...question.fields], ...(await this.#fetch(sql, limit)) };
   }
 
   /** Answers SQL over `events` and `record`. QUERY_INVALID for what is no single SELECT or does not bind; QUERY_FAILED. */
@@ -89,17 +100,6 @@ export class Query {
   async close(): Promise<void> {
     this.#engine.close();
     await this.#scratch.remove();
-  }
-
-  #bounds(sinceMs: number | null): Bounds {
-    const { since: given, until } = this.#options;
-    const since = given ?? (sinceMs === null ? null : (Date.now() - sinceMs) * 1000);
-    const from = since === null ? null : literalTime(since);
-    return {
-      from,
-      since: from === null ? "true" : `time >= ${from}`,
-      until: until === undefined || until === null ? "true" : `time < ${literalTime(until)}`,
-    };
   }
 
   /** At most `limit` rows. Pushes the columns to `fields`, where it is given. */
@@ -142,5 +142,10 @@ function isAuthors(error: unknown): boolean {
 
 function failure(error: unknown): unknown {
   if (error instanceof SallyportError) return error;
-  return new SallyportError("QUERY_FAILED", `The question could not be answered: ${(error as Error).message}`, {}, error);
+  return new SallyportError(
+    "QUERY_FAILED",
+    `The question could not be answered: ${(error as Error).message}`,
+    {},
+    error,
+  );
 }

@@ -1,11 +1,12 @@
 /**
- * The questions that come with the program, as SQL over the view `record`. Every count sums `count`, because repeats are
+ * The questions that come with the program, as SQL over parts (`parts.ts`). Every count sums `count`, because repeats are
  * recorded as one event. The tests put each beside a plain pass over the same events (`testing/naive.ts`).
  *
  * An attempt is a connection, or a name that was refused (or would have been) and so never became one. Bytes are those of
  * finished connections.
  */
 import { quoted } from "./columns.ts";
+import type { Family } from "./parts.ts";
 
 export type Kind = "text" | "number" | "bytes" | "time" | "rule";
 
@@ -13,38 +14,36 @@ export type Kind = "text" | "number" | "bytes" | "time" | "rule";
 export interface Field {
   name: string;
   kind: Kind;
-  /** Of the table for people; the name in capitals otherwise. */
+  /** Of the table for people; the name otherwise. */
   title?: string;
 }
 
 export interface Question {
   /** What it answers, in one line. */
   about: string;
+  /** What the answer's columns are, in order. */
   fields: readonly Field[];
+  family: Family;
   /** For how long back it looks when nobody says, milliseconds; null: to the beginning. */
   sinceMs: number | null;
-  sql: (bounds: Bounds, limit: number) => string;
-}
-
-/** SQL conditions on `time`. */
-export interface Bounds {
-  /** `time >= …`, or `true`. */
-  since: string;
-  /** `time < …`, or `true`. */
-  until: string;
-  /** The first moment asked about, as an SQL literal; null: the beginning. */
-  from: string | null;
+  /** It needs what was before, too: `since` is no bound of what is read, but of `first`. */
+  needsPast?: true;
+  /** Columns that say what a row is about, and their SQL over parts. */
+  key: Readonly<Record<string, string>>;
+  /** Which parts. */
+  where: string;
+  measures: readonly (keyof typeof measures)[];
+  /** A further column, of the rows of the answer, to order them by. */
+  rank?: string;
+  order: string;
 }
 
 const attempt = "(kind = 'connection' OR kind = 'dns' AND verdict <> 'allow')";
 const end = "kind = 'flow_end'";
-const destination = "coalesce(name, ip)";
-/** A refused name has no port; its question was sent to port 53 of somebody. */
-const port = "CASE WHEN kind = 'dns' THEN NULL ELSE port END";
-
+const isCounted = `(${attempt} OR ${end})`;
 const total = (what: string, where: string) => `coalesce(sum(${what}) FILTER (WHERE ${where}), 0)`;
 
-/** What is counted for each group of events: its name, how it is summed over events, how over groups. */
+/** What is counted for each row of an answer. */
 const measures = {
   connections: total("count", attempt),
   allowed: total("count", `${attempt} AND verdict = 'allow'`),
@@ -53,77 +52,40 @@ const measures = {
   flows: total("count", end),
   bytes_up: total("bytes_up", end),
   bytes_down: total("bytes_down", end),
+  largest: `max(largest) FILTER (WHERE ${end})`,
+  first: "min(\"first\") FILTER (WHERE kind IN ('connection', 'dns'))",
+  last: 'max("last")',
 } as const;
 
-type Measure = keyof typeof measures;
-
-/** What is told apart and counted: `runners` are source addresses, of one gateway each. */
-const distincts = {
-  runners: { parts: { gateway: "gateway", source_ip: "source_ip" }, counted: "(gateway, source_ip)", given: "source_ip" },
-  destinations: { parts: { destination }, counted: "destination", given: "destination" },
-} as const;
-
-interface Grouping {
-  /** Columns of the answer that say what a row is about, and their SQL. */
-  key: Readonly<Record<string, string>>;
-  /** Which events; those that no measure counts are left out anyway. */
-  where: string;
-  measures: readonly Measure[];
-  distinct: readonly (keyof typeof distincts)[];
-  /** Extremes: the column's name, and the SQL for events and for groups. */
-  extremes: Readonly<Record<string, readonly [string, string]>>;
-  having?: string;
-  order: string;
-}
-
-/**
- * Two steps: first by the key and by what is told apart, then by the key alone. Counting distinct values in one step would keep
- * a set for each group while all events pass by.
- */
-function grouped(grouping: Grouping, limit: number): string {
-  const { key, where, distinct, extremes } = grouping;
-  const parts: Record<string, string> = { ...key };
-  for (const each of distinct) Object.assign(parts, distincts[each].parts);
-  const sums = grouping.measures.map((name) => `${measures[name]} AS ${name}`);
-  const ends = Object.entries(extremes);
-  const first = [
-    ...Object.entries(parts).map(([name, sql]) => `${sql} AS ${quoted(name)}`),
-    ...sums,
-    ...ends.map(([name, [sql]]) => `${sql} AS ${name}`),
-  ];
+/** `parts` is a SELECT of rows of parts; `since` an SQL literal, null where there is none. */
+export function questionSql(question: Question, parts: string, since: string | null, limit: number): string {
+  const { key, where, order, rank } = question;
   const keys = Object.keys(key).map(quoted);
-  const second = [
-    ...keys,
-    ...grouping.measures.map((name) => `sum(${name}) AS ${name}`),
-    ...distinct.map((each) => {
-      const { counted, given } = distincts[each];
-      return `count(DISTINCT ${counted}) FILTER (WHERE ${given} IS NOT NULL) AS ${each}`;
-    }),
-    ...ends.map(([name, [, sql]]) => `${sql} AS ${name}`),
-  ];
-  return `
-WITH parts AS (
-  SELECT ${first.join(", ")}
-  FROM record WHERE ${where}
-  GROUP BY ${Object.keys(parts).map((_, i) => i + 1).join(", ")}
+  const named = Object.entries(key).map(([name, sql]) => `${sql} AS ${quoted(name)}`);
+  const measured = question.measures.map((name) => `${measures[name]} AS ${quoted(name)}`);
+  const isNew = since === null ? '"first" IS NOT NULL' : `"first" >= ${since}`;
+  return `SELECT ${question.fields.map(({ name }) => quoted(name)).join(", ")}
+FROM (
+  SELECT *${rank === undefined ? "" : `, ${rank} AS rank`} FROM (
+    SELECT ${[...named, ...measured].join(", ")}
+    FROM (${parts}) AS parts
+    WHERE ${where} GROUP BY ${keys.map((_, i) => i + 1).join(", ")}
+  ) WHERE ${question.needsPast === true ? isNew : "true"}
 )
-SELECT * FROM (
-  SELECT ${second.join(", ")}
-  FROM parts GROUP BY ${keys.map((_, i) => i + 1).join(", ")}
-  ${grouping.having === undefined ? "" : `HAVING ${grouping.having}`}
-)
-ORDER BY ${grouping.order}, ${keys.map((name) => `${name} NULLS LAST`).join(", ")}
+ORDER BY ${order}, ${keys.map((name) => `${name} NULLS LAST`).join(", ")}
 LIMIT ${limit}`;
 }
 
-const within = ({ since, until }: Bounds) => `${since} AND ${until}`;
-const last: Readonly<Record<string, readonly [string, string]>> = { last: ["max(time)", "max(last)"] };
-
-const text = (name: string, title?: string): Field => ({ name, kind: "text", ...(title === undefined ? {} : { title }) });
-const rule: Field = { name: "rule", kind: "rule" };
+const text = (name: string, title?: string): Field => ({
+  name,
+  kind: "text",
+  ...(title === undefined ? {} : { title }),
+});
 const number = (name: string, title?: string): Field => ({ ...text(name, title), kind: "number" });
 const bytes = (name: string, title?: string): Field => ({ ...text(name, title), kind: "bytes" });
 const time = (name: string): Field => ({ name, kind: "time" });
+const rule: Field = { name: "rule", kind: "rule" };
+const tier = number("rule_tier", "tier");
 const counts = [
   number("connections", "conns"),
   number("allowed"),
@@ -136,23 +98,20 @@ const trafficNames = ["bytes_up", "bytes_down"] as const;
 const mostFirst = "connections DESC, bytes_up DESC";
 const week = 7 * 24 * 3_600_000;
 
+const destination = "coalesce(name, ip)";
+const endpoint = { destination, port: "port", protocol: "protocol" };
+const same = (...names: string[]) => Object.fromEntries(names.map((name) => [name, quoted(name)]));
+
 export const questions = {
   destinations: {
     about: "where connections went, the most first",
-    fields: [text("destination"), number("port"), text("protocol"), ...counts, ...traffic, number("runners"), time("last")],
+    fields: [text("destination"), number("port"), text("protocol"), ...counts, ...traffic, time("last")],
+    family: "destinations",
     sinceMs: null,
-    sql: (bounds, limit) =>
-      grouped(
-        {
-          key: { destination, port, protocol: "protocol" },
-          where: `${within(bounds)} AND (${attempt} OR ${end})`,
-          measures: [...countNames, ...trafficNames],
-          distinct: ["runners"],
-          extremes: last,
-          order: mostFirst,
-        },
-        limit,
-      ),
+    key: endpoint,
+    where: isCounted,
+    measures: [...countNames, ...trafficNames, "last"],
+    order: mostFirst,
   },
   runners: {
     about: "which runners (source addresses) connected how often, and sent how much",
@@ -162,47 +121,24 @@ export const questions = {
       text("source_group", "group"),
       ...counts,
       ...traffic,
-      number("destinations"),
       time("last"),
     ],
+    family: "runners",
     sinceMs: null,
-    sql: (bounds, limit) =>
-      grouped(
-        {
-          key: { gateway: "gateway", source_ip: "source_ip", source_group: "source_group" },
-          where: `${within(bounds)} AND (${attempt} OR ${end})`,
-          measures: [...countNames, ...trafficNames],
-          distinct: ["destinations"],
-          extremes: last,
-          order: mostFirst,
-        },
-        limit,
-      ),
+    key: same("gateway", "source_ip", "source_group"),
+    where: isCounted,
+    measures: [...countNames, ...trafficNames, "last"],
+    order: mostFirst,
   },
   rules: {
-    about: "which rules decided how often; rule - tier 3 is the default",
-    fields: [
-      rule,
-      number("rule_tier", "tier"),
-      ...counts,
-      ...traffic,
-      number("destinations"),
-      number("runners"),
-      time("last"),
-    ],
+    about: "which rules decided how often, and what went through them",
+    fields: [rule, tier, ...counts, ...traffic, time("last")],
+    family: "rules",
     sinceMs: null,
-    sql: (bounds, limit) =>
-      grouped(
-        {
-          key: { rule: "rule", rule_tier: "rule_tier" },
-          where: `${within(bounds)} AND (${attempt} OR ${end})`,
-          measures: [...countNames, ...trafficNames],
-          distinct: ["destinations", "runners"],
-          extremes: last,
-          order: mostFirst,
-        },
-        limit,
-      ),
+    key: same("rule", "rule_tier"),
+    where: isCounted,
+    measures: [...countNames, ...trafficNames, "last"],
+    order: mostFirst,
   },
   jobs: {
     about: "which jobs connected how often, where the record knows jobs",
@@ -215,92 +151,56 @@ export const questions = {
       text("run_attempt", "attempt"),
       ...counts,
       ...traffic,
-      number("destinations"),
       time("last"),
     ],
+    family: "runners",
     sinceMs: null,
-    sql: (bounds, limit) =>
-      grouped(
-        {
-          key: {
-            gateway: "gateway",
-            repository: "repository",
-            workflow: "workflow",
-            job: "job",
-            run_id: "run_id",
-            run_attempt: "run_attempt",
-          },
-          where: `${within(bounds)} AND (${attempt} OR ${end})`,
-          measures: [...countNames, ...trafficNames],
-          distinct: ["destinations"],
-          extremes: last,
-          order: mostFirst,
-        },
-        limit,
-      ),
+    key: same("gateway", "repository", "workflow", "job", "run_id", "run_attempt"),
+    where: isCounted,
+    measures: [...countNames, ...trafficNames, "last"],
+    order: mostFirst,
   },
   "would-deny": {
     about: "what enforcing would refuse, by rule and destination",
     fields: [
       rule,
-      number("rule_tier", "tier"),
+      tier,
       text("reason"),
       text("destination"),
       number("port"),
       text("protocol"),
       number("connections", "conns"),
-      number("runners"),
       time("last"),
     ],
+    family: "destinations",
     sinceMs: null,
-    sql: (bounds, limit) =>
-      grouped(
-        {
-          key: { rule: "rule", rule_tier: "rule_tier", reason: "reason", destination, port, protocol: "protocol" },
-          where: `${within(bounds)} AND ${attempt} AND verdict = 'would_deny'`,
-          measures: ["connections"],
-          distinct: ["runners"],
-          extremes: last,
-          // A rule's rows stay together, the rule with the most first.
-          order: 'sum(connections) OVER (PARTITION BY "rule", "rule_tier") DESC, "rule" NULLS LAST, "rule_tier" NULLS LAST, connections DESC',
-        },
-        limit,
-      ),
+    key: { ...same("rule", "rule_tier", "reason"), ...endpoint },
+    where: `${attempt} AND verdict = 'would_deny'`,
+    measures: ["connections", "last"],
+    // A rule's rows stay together, the rule with the most first.
+    rank: 'sum(connections) OVER (PARTITION BY "rule", "rule_tier")',
+    order: 'rank DESC, "rule" NULLS LAST, "rule_tier" NULLS LAST, connections DESC',
   },
   "new-names": {
-    about: "names seen for the first time (in the last 7 days, unless --since says otherwise)",
-    fields: [text("name"), time("first"), ...counts, ...traffic, number("runners")],
+    about: "names seen for the first time: in the last 7 days, or since --since",
+    fields: [text("name"), time("first"), ...counts, ...traffic],
+    family: "destinations",
     sinceMs: week,
-    sql: (bounds, limit) =>
-      grouped(
-        {
-          key: { name: "name" },
-          where: `${bounds.until} AND name IS NOT NULL AND (kind IN ('connection', 'dns') OR ${end})`,
-          measures: [...countNames, ...trafficNames],
-          distinct: ["runners"],
-          extremes: { first: ["min(time) FILTER (WHERE kind IN ('connection', 'dns'))", "min(first)"] },
-          having: bounds.from === null ? "min(first) IS NOT NULL" : `min(first) >= ${bounds.from}`,
-          order: "first DESC",
-        },
-        limit,
-      ),
+    needsPast: true,
+    key: same("name"),
+    where: `name IS NOT NULL AND kind IN ('connection', 'dns', 'flow_end')`,
+    measures: [...countNames, ...trafficNames, "first"],
+    order: '"first" DESC',
   },
   uploads: {
     about: "bytes sent, by name, the most first",
-    fields: [text("destination"), number("flows"), ...traffic, bytes("largest"), number("runners"), time("last")],
+    fields: [text("destination"), number("flows"), ...traffic, bytes("largest"), time("last")],
+    family: "destinations",
     sinceMs: null,
-    sql: (bounds, limit) =>
-      grouped(
-        {
-          key: { destination },
-          where: `${within(bounds)} AND ${end}`,
-          measures: ["flows", ...trafficNames],
-          distinct: ["runners"],
-          extremes: { largest: ["max(bytes_up)", "max(largest)"], ...last },
-          order: "bytes_up DESC, flows DESC",
-        },
-        limit,
-      ),
+    key: { destination },
+    where: end,
+    measures: ["flows", ...trafficNames, "largest", "last"],
+    order: "bytes_up DESC, flows DESC",
   },
 } as const satisfies Readonly<Record<string, Question>>;
 
