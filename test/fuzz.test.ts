@@ -22,6 +22,7 @@ const parsers: Record<string, string | readonly string[]> = {
   "src/audit/lines.ts: readLines": "audit-record",
   "src/audit/read.ts: readEvents": "audit-record",
   "src/audit/recover.ts: recover": "audit-record",
+  "src/audit/report-file.ts: readReport": "audit-line",
   "src/audit/segment.ts: readHead": "audit-record",
   "src/audit/verify.ts: verifyRecord": "audit-record",
   "src/dns/answer.ts: readAnswer": "dns-answer",
@@ -93,6 +94,7 @@ const pairs = Object.entries(parsers).flatMap(([parser, by]) => [by].flat().map(
 
 /** Looks like a parser, and why it needs no target. */
 const notParsers: Record<string, string> = {
+  "src/query/select.ts: JSON": "what DuckDB's own parser makes of a statement",
   "src/audit/lock.ts: JSON":
     "the lock file, which a process of ours wrote as root; anything else in it is an unknown owner",
   "src/kernel/interfaces.ts: JSON": "what `ip -json` prints",

@@ -11,6 +11,7 @@ import { joinParts, splitParts } from "../../test/support/parts.ts";
 import { genesis, openLine, verifyLine, type DefectKind } from "./chain.ts";
 import { parseTime } from "./clock.ts";
 import { readEvents } from "./read.ts";
+import { readReport } from "./report-file.ts";
 import { recover } from "./recover.ts";
 import { memory, segmentsOf, temporary, writeRecord } from "./test-support.ts";
 import { verifyRecord } from "./verify.ts";
@@ -31,6 +32,14 @@ fuzzTarget<LineWord>({
   grammar: [
     fc.constantFrom(...lines).map(latin1),
     fc.json({ maxDepth: 2 }).map((text) => Uint8Array.from(Buffer.from(text))),
+    fc
+      .tuple(
+        fc.constantFrom("[]", '["true"]', "null"),
+        fc.array(fc.oneof(fc.constantFrom(...lines), fc.json()), { maxLength: 3 }),
+      )
+      .map(([command, events]) =>
+        latin1(`{"schema":"sallyport.run/1","command":${command},"events":[${events.join(",")}]}`),
+      ),
   ],
   outcomes: { whole: true, edited: true, not_json: true, removed: true, inserted: true, unlinked: true },
   check: (bytes, pick) => {
@@ -42,6 +51,10 @@ fuzzTarget<LineWord>({
     if (sealed !== null) {
       assert.ok(Number.isSafeInteger(sealed.seq) && sealed.seq > 0);
       assert.ok(parseTime(sealed.time) === null || Number.isSafeInteger(parseTime(sealed.time)));
+    }
+    const report = readReport(line.toString("utf8"));
+    if (report !== null) {
+      assert.ok(report.skipped >= 0 && report.events.every(({ schema }) => schema === "sallyport.event/1"));
     }
     const other = verifyLine(line, before);
     if (other.ok) return "whole";

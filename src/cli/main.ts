@@ -1,5 +1,5 @@
 /** The `sallyport` command: arguments in, exit codes out. What a command does is in the room it calls. */
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Help } from "commander";
 import { version } from "../version.ts";
 import { addControlCommands } from "./control.ts";
 import { fail } from "./fail.ts";
@@ -20,7 +20,7 @@ const program = new Command("sallyport")
   // The list must fit a screen with all its commands; that there is help, it says itself.
   .configureHelp({
     subcommandTerm: (command) => command.name(),
-    visibleCommands: (command) => [...command.commands],
+    visibleCommands: (command) => new Help().visibleCommands(command).filter((each) => each.name() !== "help"),
   })
   .addHelpText(
     "after",

@@ -72,10 +72,12 @@ export function sumsSql(from: string): string {
     .join("\nUNION ALL ");
 }
 
-/** Parquet has no wider integers; what is more than they hold was not counted by a kernel. */
+/** Parquet has no wider integers; what is more than they hold was not counted by a kernel. Null where nothing is added up. */
 function saturated(name: string): string {
-  return `least(sum(${name}), 9223372036854775807)::BIGINT AS ${name}`;
+  return `CAST(CASE WHEN sum(${name}) > ${most} THEN ${most} ELSE sum(${name}) END AS BIGINT) AS ${name}`;
 }
+
+const most = "9223372036854775807";
 
 /** A segment as it was copied. */
 export interface Copy {

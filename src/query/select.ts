@@ -15,14 +15,24 @@ const harmless = new Set(["range", "generate_series", "unnest", "json_each", "js
 /** Scalar functions with an effect beyond their value. */
 const effective = new Set(["write_log", "setseed", "nextval", "set_config"]);
 
+/** What DuckDB's parser makes of a text. */
+interface Tree {
+  error: boolean;
+  error_type?: string;
+  error_message?: string;
+  statements?: unknown[];
+}
+
 /** Throws QUERY_INVALID for what does not parse or bind, and for what is more than a question. */
 export async function checkSelect(engine: Engine, sql: string): Promise<void> {
   const [row] = await engine.rows("SELECT json_serialize_sql($1::VARCHAR)", [sql]);
-  const tree = JSON.parse(String(row?.[0])) as { error: boolean; error_type?: string; error_message?: string };
+  const tree = JSON.parse(String(row?.[0])) as Tree;
   if (tree.error) {
     const { error_message: why = "" } = tree;
     throw refused(tree.error_type === "not implemented" ? "Only a SELECT can be asked." : why);
   }
+  const { length } = tree.statements ?? [];
+  if (length !== 1) throw refused(`Ask one question at a time; these are ${length}.`);
   const called = callsIn(tree).find(({ name, isTable }) => (isTable ? !harmless.has(name) : effective.has(name)));
   if (called !== undefined) {
     const all = [...harmless].join(", ");
@@ -41,7 +51,7 @@ export async function checkSelect(engine: Engine, sql: string): Promise<void> {
 }
 
 export function refused(why: string): SallyportError {
-  return new SallyportError("QUERY_INVALID", `The SQL is not run: ${why.trim()}`);
+  return new SallyportError("QUERY_INVALID", `The SQL cannot be answered: ${why.trim()}`);
 }
 
 interface Call {

@@ -50,11 +50,13 @@ function cell(field: Field, value: Value, row: readonly Value[], fields: readonl
   return text.length > longestCell ? `${text.slice(0, longestCell - 1)}…` : text;
 }
 
-/** Controls, marks that reorder text or have no width, ends of lines, and halves of characters. */
-const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}\p{Cn}]/gu;
+/** Controls, marks that reorder text or have no width, ends of lines, halves of characters, and what fonts make up. */
+const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}]/gu;
+const plainText = /^[ -~]*$/;
 
 /** Text with everything in it visible: `\u{1b}` for an escape character. */
 export function printable(text: string): string {
+  if (plainText.test(text)) return text;
   return text.replaceAll(unprintable, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
 }
 
