@@ -2,14 +2,14 @@
  * Questions to one or many records: `open` once, `ask` or `select`, `close`. Called by the command line and the benchmark.
  *
  * What is asked sees each record as it was when the query was opened. It reads files, takes no lock, and is never waited for by
- * a gateway. After loading, the engine is locked: it can reach the copies it reads and nothing else, whatever the SQL says.
+ * a gateway. Before SQL of somebody else's runs, the engine is locked: it can reach the copies it reads and nothing else.
  */
 import { formatTime } from "../audit/clock.ts";
 import { SallyportError } from "../errors.ts";
 import { Engine } from "./engine.ts";
 import { emptyTable } from "./columns.ts";
-import { load, type LoadOptions } from "./load.ts";
-import { partsSql, recordSql, type LoadedRecord, type Window } from "./parts.ts";
+import { load, type Loaded, type LoadOptions } from "./load.ts";
+import { partsSql, recordSql, type Window } from "./parts.ts";
 import { questions, questionSql, type Field, type Question, type QuestionName } from "./questions.ts";
 import { Scratch } from "./scratch.ts";
 import { checkSelect, refused } from "./select.ts";
@@ -36,13 +36,14 @@ export class Query {
   readonly #engine: Engine;
   readonly #scratch: Scratch;
   readonly #options: QueryOptions;
-  readonly #records: readonly LoadedRecord[];
+  readonly #loaded: Loaded;
+  #isLocked = false;
 
-  private constructor(engine: Engine, scratch: Scratch, options: QueryOptions, records: readonly LoadedRecord[]) {
+  private constructor(engine: Engine, scratch: Scratch, options: QueryOptions, loaded: Loaded) {
     this.#engine = engine;
     this.#scratch = scratch;
     this.#options = options;
-    this.#records = records;
+    this.#loaded = loaded;
   }
 
   /** Loads the inputs. QUERY_ENGINE, QUERY_FAILED, RECORD_UNREADABLE, REPORT_INVALID; an aborted signal's reason. */
@@ -65,8 +66,7 @@ export class Query {
         `CREATE VIEW events AS SELECT * FROM record WHERE ${since === null ? "true" : `time >= ${literalTime(since)}`}` +
           (until === null ? "" : ` AND time < ${literalTime(until)}`),
       );
-      await engine.lock(loaded.paths);
-      return new Query(engine, scratch, options, loaded.records);
+      return new Query(engine, scratch, options, loaded);
     } catch (error) {
       engine?.close();
       await scratch.remove();
@@ -84,13 +84,16 @@ export class Query {
     const ago = question.sinceMs === null ? null : (Date.now() - question.sinceMs) * 1000;
     const since = this.#options.since ?? ago;
     const window: Window = { since: question.needsPast === true ? null : since, until };
-    const parts = partsSql(question.family, this.#records, window, literalTime);
+    const parts = partsSql(question.family, this.#loaded.records, window, literalTime);
     const sql = questionSql(question, parts, since === null ? null : literalTime(since), limit + 1);
     return { fields: [...question.fields], ...(await this.#fetch(sql, limit)) };
   }
 
   /** Answers SQL over `events` and `record`. QUERY_INVALID for what is no single SELECT or does not bind; QUERY_FAILED. */
   async select(sql: string, limit: number): Promise<Answer> {
+    // As late as can be: what the lock lets through it knows by the names files have now, and retention may take them away.
+    if (!this.#isLocked) await this.#engine.lock(this.#loaded.paths);
+    this.#isLocked = true;
     await checkSelect(this.#engine, sql);
     const fields: Field[] = [];
     const rows = await this.#fetch(sql, limit, fields);

@@ -149,8 +149,7 @@ describe("SQL over the record", () => {
     assert.match(await refusal("SELECT CAST('x' AS INTEGER)"), /Could not convert/);
     assert.match(await refusal(""), /one question at a time; these are 0/);
     assert.match(await refusal("SELECT 1; SELECT 2"), /these are 2/);
-    const deep = `SELECT ${"(".repeat(5000)}1${")".repeat(5000)}`;
-    await refusal(deep);
+    assert.match(await refusal(`SELECT ${"abs(".repeat(5000)}1${")".repeat(5000)}`), /depth/i);
   });
 
   test("--since and --until hold for `events`; `record` is all of it", async () => {
