@@ -204,7 +204,7 @@ describe("DuckDB", () => {
     cpSync(join(root, "src"), join(work, "src"), { recursive: true });
     cpSync(join(root, "package.json"), join(work, "package.json"));
     for (const name of Object.keys(packages(root))) {
-      if (/^@duckdb\/node-bindings-/.test(name)) continue;
+      if (name.startsWith("@duckdb/node-bindings-")) continue;
       const target = join(work, "node_modules", name);
       mkdirSync(dirname(target), { recursive: true });
       if (name.startsWith("@duckdb/")) cpSync(join(root, "node_modules", name), target, { recursive: true });

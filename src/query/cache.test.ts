@@ -43,7 +43,7 @@ const copies = (recorder: Recorder) => readdirSync(cacheOf(recorder)).toSorted()
 
 async function counts(options: QueryOptions): Promise<Record<string, unknown>> {
   const rows = await ask("destinations", options);
-  return Object.fromEntries(rows.map(({ destination, connections }) => [String(destination), connections]));
+  return Object.fromEntries(rows.map(({ destination, connections }) => [destination as string, connections]));
 }
 
 const all = { "a.example": 3, "b.example": 1, "live.example": 1 };

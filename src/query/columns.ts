@@ -131,7 +131,7 @@ export const layout = 1;
 export const isEvent = "schema = 'sallyport.event/1' AND time IS NOT NULL";
 
 /** `SELECT` of all columns and `is_event`, from the JSON lines of a file. What is no JSON becomes a row of nulls. */
-export function readLinesSql(path: string): string {
+export function linesSql(path: string): string {
   const types = Object.entries(members).map(([name, type]) => `${quoted(name)}: '${type}'`);
   const source =
     `read_json('${path}', format = 'newline_delimited', compression = 'uncompressed', ignore_errors = true, ` +

@@ -1,10 +1,10 @@
 /** One sealed segment as Parquet, a tenth of its size and read by column. */
 import type { Engine } from "./engine.ts";
-import { columnList, literal, readLinesSql } from "./columns.ts";
+import { columnList, literal, linesSql } from "./columns.ts";
 import { copyEvents } from "./lines.ts";
 import { sumsSql } from "./parts.ts";
 import { pathOf, type Scratch } from "./scratch.ts";
-import type { OpenSegment } from "./segments.ts";
+import type { HeldSegment } from "./segments.ts";
 
 /**
  * Writes a segment's events and their sums to two files that must not exist. Returns how many of its lines are no events.
@@ -13,7 +13,7 @@ import type { OpenSegment } from "./segments.ts";
 export async function compact(
   engine: Engine,
   scratch: Scratch,
-  segment: OpenSegment,
+  segment: HeldSegment,
   { events, sums }: { events: string; sums: string },
 ): Promise<number> {
   const skipped = await fill(engine, scratch, segment, "part");
@@ -31,7 +31,7 @@ export async function compact(
 const sumsRows = 8192;
 
 /** Makes table `name` of a segment's events. Returns how many of its lines are no events. */
-async function fill(engine: Engine, scratch: Scratch, segment: OpenSegment, name: string): Promise<number> {
+async function fill(engine: Engine, scratch: Scratch, segment: HeldSegment, name: string): Promise<number> {
   if ((await tabulate(engine, pathOf(segment.handle), name)) === 0) return 0;
   // Some line was nothing to the engine. Ours is the reader that says what an event is.
   const file = await scratch.file();
@@ -42,7 +42,7 @@ async function fill(engine: Engine, scratch: Scratch, segment: OpenSegment, name
 
 /** Makes table `name` of a file of JSON lines. Returns how many lines, blank ones apart, are no events; they are left out. */
 export async function tabulate(engine: Engine, path: string, name: string): Promise<number> {
-  await engine.run(`CREATE OR REPLACE TABLE ${name} AS ${readLinesSql(path)}`);
+  await engine.run(`CREATE OR REPLACE TABLE ${name} AS ${linesSql(path)}`);
   const [row] = await engine.rows(`SELECT count(*) FILTER (NOT is_event) FROM ${name}`);
   const bad = Number(row?.[0]);
   if (bad > 0) await engine.run(`DELETE FROM ${name} WHERE NOT is_event`);

@@ -3,12 +3,14 @@
  * gateways at once, whatever lies in Parquet already, is sealed and not yet copied, is being written, or is torn.
  */
 import assert from "node:assert/strict";
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
+import { mutated } from "../../test/support/fuzz.ts";
+import { readEvents } from "../audit/read.ts";
 import { questions, type QuestionName } from "./questions.ts";
 import { answerNaively, type Seen } from "./testing/naive.ts";
-import { epoch, Recorder, timed, using } from "./testing/records.ts";
+import { connection, epoch, Recorder, select, timed, using } from "./testing/records.ts";
 
 const segment = fc.array(timed, { maxLength: 30 });
 const record = fc.record({
@@ -60,6 +62,61 @@ test("every question is answered as a plain pass would", async () => {
           });
         } finally {
           for (const { directory } of recorders) rmSync(directory, { recursive: true, force: true });
+        }
+      },
+    ),
+    { numRuns: Number(process.env["SALLYPORT_QUERY_RUNS"] ?? 15), interruptAfterTimeLimit: 60_000 },
+  );
+});
+
+const sample = (() => {
+  const recorder = new Recorder();
+  const path = recorder.segment([
+    connection("a.example", {
+      count: 3,
+      data: { text: 'q" \\ \u0000 \ud83d\ude00', list: [1, null, { deep: [true] }] },
+    }),
+    connection("b.example", { kind: "flow_end", bytes: { up: 5, down: 6 } }),
+  ]);
+  return readFileSync(path, "latin1").split("\n").slice(0, -1);
+})();
+
+/** Written by somebody else, a few bytes wrong, or of another program: what a line is, `readEvents` says. */
+const damaged = fc.oneof(
+  fc.constantFrom(...sample).map((line) => Buffer.from(line, "latin1")),
+  mutated(sample.map((line) => Uint8Array.from(Buffer.from(line, "latin1")))).map((bytes) => Buffer.from(bytes)),
+  fc.json().map((text) => Buffer.from(text)),
+  fc
+    .constantFrom("", " ", "null", "{", "NaN", `${sample[0]!}x`, `${sample[0]!} `, `\ufeff${sample[0]!}`)
+    .map((text) => Buffer.from(text, "latin1")),
+);
+
+test("whatever stands in a segment, sealed or live, SQL sees the events that readEvents sees, or says that it does not", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(damaged, { maxLength: 20 }),
+      fc.boolean(),
+      fc.boolean(),
+      async (lines, isSealed, isTorn) => {
+        const recorder = new Recorder();
+        try {
+          const path = recorder.segment([connection("x.example")]);
+          if (isSealed) recorder.segment([connection("y.example")]);
+          const bytes = lines.flatMap((line) => [line, Buffer.from("\n")]);
+          writeFileSync(path, Buffer.concat(isTorn ? bytes.slice(0, -1) : bytes));
+          let events = 0;
+          let skipped = 0;
+          const blank = lines.some((line) => /^\s*$/.test(line.toString("latin1")));
+          for await (const event of readEvents(recorder.directory, { onSkip: () => skipped++ })) {
+            assert.equal(event.schema, "sallyport.event/1");
+            events++;
+          }
+          const notes: string[] = [];
+          const options = { inputs: [recorder.directory], onNote: (text: string) => notes.push(text) };
+          assert.deepEqual(await select("SELECT count(*) FROM events", options), [[events]]);
+          if (!blank) assert.equal(notes.length > 0, skipped > 0);
+        } finally {
+          rmSync(recorder.directory, { recursive: true, force: true });
         }
       },
     ),

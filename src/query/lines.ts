@@ -5,13 +5,13 @@
 import type { FileHandle } from "node:fs/promises";
 import { readLines } from "../audit/lines.ts";
 import { eventOf } from "../audit/read.ts";
-import type { OpenSegment } from "./segments.ts";
+import type { HeldSegment } from "./segments.ts";
 
 const chunkBytes = 1024 * 1024;
 const newline = 10;
 
 /** Copies what a live segment holds up to its last whole line, as of when it was opened. */
-export async function copyWholeLines({ handle, size }: OpenSegment, to: FileHandle): Promise<void> {
+export async function copyWholeLines({ handle, size }: HeldSegment, to: FileHandle): Promise<void> {
   const chunk = Buffer.allocUnsafe(chunkBytes);
   let at = 0;
   let whole = 0;
@@ -30,7 +30,7 @@ export async function copyWholeLines({ handle, size }: OpenSegment, to: FileHand
  * Copies the lines that are events, as `readEvents` sees them, and says how many were not. For segments with lines that the
  * engine does not understand: what is no JSON, and JSON that it is stricter about than JavaScript.
  */
-export async function copyEvents({ handle, size }: OpenSegment, to: FileHandle): Promise<number> {
+export async function copyEvents({ handle, size }: HeldSegment, to: FileHandle): Promise<number> {
   const out = new Out(to);
   let skipped = 0;
   for await (const lines of readLines(handle)) {

@@ -13,7 +13,7 @@ import type { Engine } from "./engine.ts";
 import { copyEvents, copyWholeLines, writeEvents } from "./lines.ts";
 import type { Copy, LoadedRecord } from "./parts.ts";
 import { pathOf, type Scratch } from "./scratch.ts";
-import { identify, openRecord, type Identity, type OpenSegment } from "./segments.ts";
+import { identify, holdSegments, type Identity, type HeldSegment } from "./segments.ts";
 
 export interface LoadOptions {
   /** Where Parquet copies are kept, instead of in each state directory. */
@@ -65,7 +65,7 @@ interface Place {
 
 async function loadRecord(place: Place, loaded: Loaded): Promise<void> {
   const { engine, scratch, input, table } = place;
-  const { sealed, live } = await openRecord(input, (handle) => scratch.keep(handle));
+  const { sealed, live } = await holdSegments(input, (handle) => scratch.keep(handle));
   const copies = await loadSealed(place, sealed);
   loaded.paths.push(...copies.flatMap(({ events, sums }) => [events, sums]));
   const record: LoadedRecord = { gateway: input, copies, tables: [] };
@@ -85,11 +85,11 @@ async function loadRecord(place: Place, loaded: Loaded): Promise<void> {
 type Files = Record<Half, FileHandle>;
 
 /** The Parquet copies of all sealed segments. */
-async function loadSealed(place: Place, sealed: readonly OpenSegment[]): Promise<Copy[]> {
+async function loadSealed(place: Place, sealed: readonly HeldSegment[]): Promise<Copy[]> {
   if (sealed.length === 0) return [];
   const { engine, scratch, input, options } = place;
   const cache = await Cache.open(input, options.cache, (handle) => scratch.keep(handle));
-  const ready: { segment: OpenSegment; files: Files | null }[] = [];
+  const ready: { segment: HeldSegment; files: Files | null }[] = [];
   for (const segment of sealed) {
     const files = cache instanceof Cache ? await find(cache, await identify(segment), scratch) : null;
     if (files !== null) await segment.handle.close();
@@ -129,7 +129,7 @@ async function withTimes(engine: Engine, paths: readonly { events: string; sums:
 }
 
 /** Copies a segment: into the cache, or, where there is none or no room, into the scratch directory. */
-async function copy(place: Place, segment: OpenSegment, cache: Cache | null): Promise<Files> {
+async function copy(place: Place, segment: HeldSegment, cache: Cache | null): Promise<Files> {
   const { engine, scratch } = place;
   const identity = await identify(segment);
   const lasting = cache === null || !(await cache.hasRoom(identity)) ? null : cache;

@@ -10,17 +10,17 @@ import { MAX_LINE_BYTES, openLine } from "../audit/chain.ts";
 import { listSegments, unreadable } from "../audit/segment.ts";
 import type { Segment } from "../audit/segment.ts";
 
-export interface OpenSegment {
+export interface HeldSegment {
   segment: Segment;
   handle: FileHandle;
   /** Bytes when it was opened. */
   size: number;
 }
 
-export interface OpenRecord {
-  sealed: OpenSegment[];
+export interface HeldSegments {
+  sealed: HeldSegment[];
   /** Null where there is no segment yet. */
-  live: OpenSegment | null;
+  live: HeldSegment | null;
 }
 
 /** What a Parquet copy is a copy of. */
@@ -33,9 +33,9 @@ export interface Identity {
 }
 
 /** Opens all segments there are. A segment that is deleted before it is reached is passed over, as if we had come later. */
-export async function openRecord(directory: string, keep: (handle: FileHandle) => void): Promise<OpenRecord> {
+export async function holdSegments(directory: string, keep: (handle: FileHandle) => void): Promise<HeldSegments> {
   const { segments } = await listSegments(directory);
-  const opened: OpenSegment[] = [];
+  const opened: HeldSegment[] = [];
   for (const segment of segments) {
     const handle = await open(segment.path, "r").catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") return null;
@@ -52,7 +52,7 @@ export async function openRecord(directory: string, keep: (handle: FileHandle) =
 }
 
 /** Reads the end of a sealed segment. Rejects with the file system's error. */
-export async function identify({ segment, handle, size }: OpenSegment): Promise<Identity> {
+export async function identify({ segment, handle, size }: HeldSegment): Promise<Identity> {
   let tail = await readTail(handle, size, 4096);
   let line = lastLine(tail, size);
   if (line === null) {

@@ -75,7 +75,7 @@ export function answerNaively(question: QuestionName, events: readonly Seen[], {
     group.events.push(event);
     groups.set(text, group);
   }
-  let rows = [...groups.values()].map(({ key, events }) => ({ ...key, ...measure(events) }) as Row);
+  let rows: Row[] = [...groups.values()].map(({ key, events }) => ({ ...key, ...measure(events) }));
   if (question === "new-names") {
     rows = rows.filter(({ first }) => first !== null && (since === null || parseTime(first as string)! >= since));
   }
@@ -109,7 +109,7 @@ function isAsked(question: QuestionName, event: Event): boolean {
   if (question === "uploads") return isEnd(event);
   if (question === "would-deny") return isAttempt(event) && event.verdict === "would_deny";
   if (question === "new-names") {
-    return event.destination?.name != null && ["connection", "dns", "flow_end"].includes(event.kind);
+    return (event.destination?.name ?? null) !== null && ["connection", "dns", "flow_end"].includes(event.kind);
   }
   return isAttempt(event) || isEnd(event);
 }
@@ -146,5 +146,5 @@ function compareLists(a: readonly Value[], b: readonly Value[]): number {
 function compare(a: Value, b: Value): number {
   if (a === null || b === null) return Number(a === null) - Number(b === null);
   if (typeof a === "number" && typeof b === "number") return a - b;
-  return Buffer.compare(Buffer.from(String(a)), Buffer.from(String(b)));
+  return Buffer.compare(Buffer.from(a as string), Buffer.from(b as string));
 }
