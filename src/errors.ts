@@ -45,6 +45,15 @@ export const errorTable = {
     exit: 1,
     help: "Add rules for what is listed (`sallyport policy explain`), or promote with --force and let it be refused.",
   },
+  QUERY_INVALID: { exit: 2, help: "Ask one SELECT over the view `events`; its columns are in docs/query.md." },
+  QUERY_FAILED: {
+    exit: 1,
+    help: "The text says why. A Parquet copy that is damaged can be deleted (the folder `query` in the state directory); --memory gives more memory.",
+  },
+  QUERY_ENGINE: {
+    exit: 1,
+    help: "Install Sallyport again with optional packages (npm install --include=optional); there is a DuckDB for x64 and arm64, glibc and musl.",
+  },
   SIMULATION_FAILED: {
     exit: 1,
     help: "The simulation could not be finished, so it says nothing about the firewall; the text says what broke.",

@@ -24,13 +24,13 @@ const parsers: Record<string, string | readonly string[]> = {
   "src/audit/lines.ts: readLines": "audit-record",
   "src/audit/read.ts: readEvents": "audit-record",
   "src/audit/recover.ts: recover": "audit-record",
+  "src/audit/report-file.ts: readReport": ["audit-line", "baseline-report"],
   "src/audit/seal.ts: parseSeal": "audit-record",
   "src/audit/seal.ts: readSeal": "audit-record",
   "src/audit/segment.ts: readHead": "audit-record",
   "src/audit/segment.ts: readSmall": "audit-record",
   "src/audit/signature.ts: readStatement": "audit-record",
   "src/audit/verify.ts: verifyRecord": "audit-record",
-  "src/baseline/report-file.ts: readReport": "baseline-report",
   "src/dns/answer.ts: readAnswer": "dns-answer",
   "src/dns/frames.ts: FrameReader": "dns-frames",
   "src/dns/judge.ts: judge": "dns-judgement",
@@ -115,6 +115,7 @@ const pairs = Object.entries(parsers).flatMap(([parser, by]) => [by].flat().map(
 
 /** Looks like a parser, and why it needs no target. */
 const notParsers: Record<string, string> = {
+  "src/query/select.ts: JSON": "what DuckDB's own parser makes of a statement",
   "src/audit/lock.ts: JSON":
     "the lock file, which a process of ours wrote as root; anything else in it is an unknown owner",
   "src/cli/policy-file.ts: read": "opens a file",

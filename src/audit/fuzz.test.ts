@@ -14,6 +14,7 @@ import { parseTime } from "./clock.ts";
 import { makeKeyPair } from "./key.ts";
 import { readKnownHeads } from "./known-heads.ts";
 import { readEvents } from "./read.ts";
+import { readReport } from "./report-file.ts";
 import { recover } from "./recover.ts";
 import { memory, segmentsOf, temporary, writeRecord } from "./test-support.ts";
 import { verifyRecord } from "./verify.ts";
@@ -45,6 +46,14 @@ fuzzTarget<LineWord>({
   grammar: [
     fc.constantFrom(...lines, ...retentions).map(latin1),
     fc.json({ maxDepth: 2 }).map((text) => Uint8Array.from(Buffer.from(text))),
+    fc
+      .tuple(
+        fc.constantFrom("[]", '["true"]', "null"),
+        fc.array(fc.oneof(fc.constantFrom(...lines), fc.json()), { maxLength: 3 }),
+      )
+      .map(([command, events]) =>
+        latin1(`{"schema":"sallyport.run/1","command":${command},"events":[${events.join(",")}]}`),
+      ),
   ],
   outcomes: { whole: true, edited: true, not_json: true, removed: true, inserted: true, unlinked: true },
   check: (bytes, pick) => {
@@ -59,6 +68,10 @@ fuzzTarget<LineWord>({
     }
     const retention = readRetention(line);
     if (retention !== null) assert.deepEqual([retention.seq, retention.ends.length > 0], [sealed!.seq, true]);
+    const report = readReport(line.toString("utf8"));
+    if (report !== null) {
+      assert.ok(report.skipped >= 0 && report.events.every(({ schema }) => schema === "sallyport.event/1"));
+    }
     const other = verifyLine(line, before);
     if (other.ok) return "whole";
     assert.ok(other.defect.kind !== "reordered" && other.defect.kind !== "truncated");

@@ -128,7 +128,7 @@ function compile(filter: ReadFilter): (line: Buffer) => Event | "skip" | null {
   const kinds = filter.kind === undefined ? null : new Set([filter.kind].flat());
   const named = filter.name === undefined ? null : nameMatcher(filter.name);
   return (line) => {
-    const event = parse(line);
+    const event = eventOf(line);
     if (event === null) return "skip";
     if (since !== null && event.time < since) return null;
     if (kinds !== null && !kinds.has(event.kind)) return null;
@@ -138,7 +138,8 @@ function compile(filter: ReadFilter): (line: Buffer) => Event | "skip" | null {
   };
 }
 
-function parse(line: Buffer): Event | null {
+/** The event of a line's raw bytes; null where it is none. Does not check the chain. */
+export function eventOf(line: Buffer): Event | null {
   try {
     const event = JSON.parse(line.toString("utf8")) as Event | null;
     return event?.schema === "sallyport.event/1" && typeof event.time === "string" ? event : null;

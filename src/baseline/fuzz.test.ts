@@ -7,7 +7,7 @@ import { isPolicyProblems, loadPolicy } from "../policy/load.ts";
 import { Gatherer } from "./evidence.ts";
 import { driftOf, renderPage } from "./page.ts";
 import { propose } from "./propose.ts";
-import { readReport } from "./report-file.ts";
+import { readReport } from "../audit/report-file.ts";
 import { baselineReport } from "./report.ts";
 import { RunTeller } from "./runs.ts";
 

@@ -7,7 +7,7 @@ import { formatTime, parseTime } from "../audit/clock.ts";
 import type { Event } from "../audit/event.ts";
 import { readEvents } from "../audit/read.ts";
 import { SallyportError } from "../errors.ts";
-import { readReport } from "./report-file.ts";
+import { readReport } from "../audit/report-file.ts";
 import { jobOfCommand, type Input } from "./runs.ts";
 
 /** An event and where it was recorded. */

@@ -1,5 +1,5 @@
 /** The `sallyport` command: arguments in, exit codes out. What a command does is in the room it calls. */
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Help } from "commander";
 import { version } from "../version.ts";
 import { addBaselineCommand } from "./baseline.ts";
 import { addConfigCommands } from "./config.ts";
@@ -8,6 +8,7 @@ import { fail } from "./fail.ts";
 import { addGatewayCommand } from "./gateway.ts";
 import { addLogsCommand } from "./logs.ts";
 import { addPolicyCommands } from "./policy.ts";
+import { addQueryCommand } from "./query.ts";
 import { addRunCommand } from "./run.ts";
 import { addSimulateCommand } from "./simulate.ts";
 
@@ -18,7 +19,11 @@ const program = new Command("sallyport")
   .enablePositionalOptions()
   .showHelpAfterError("(sallyport --help shows the commands)")
   .helpCommand("help", "the help of one of these")
-  .configureHelp({ subcommandTerm: (command) => command.name() })
+  // The list must fit a screen with all its commands; that there is help, it says itself.
+  .configureHelp({
+    subcommandTerm: (command) => command.name(),
+    visibleCommands: (command) => new Help().visibleCommands(command).filter((each) => each.name() !== "help"),
+  })
   .addHelpText(
     "after",
     `
@@ -37,6 +42,7 @@ const summaries: Record<string, string> = {
   metrics: "counters and levels in Prometheus' text format",
   flows: "live connections, with their rule and bytes",
   logs: "events, one JSON object a line; logs verify, keygen and prune",
+  query: "ask the record: destinations, rules, new names, or SQL",
   policy: "check, explain, diff, plan, promote, import, export: before it is in force",
   baseline: "from recorded traffic to a policy, with how complete it is",
   config: "check a configuration file before it is in force",
@@ -47,6 +53,7 @@ addRunCommand(program);
 addGatewayCommand(program);
 addControlCommands(program);
 addLogsCommand(program);
+addQueryCommand(program);
 addPolicyCommands(program);
 addBaselineCommand(program);
 addConfigCommands(program);

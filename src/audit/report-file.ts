@@ -1,5 +1,5 @@
-/** A report of `sallyport run --report` as a baseline reads it: what ran, and its events. */
-import type { Event } from "../audit/event.ts";
+/** A report of `sallyport run --report`, read back: what ran, and its events. */
+import type { Event } from "./event.ts";
 
 export interface ReportFile {
   command: string[];

@@ -1,0 +1,82 @@
+/**
+ * How long questions take over a large record: written here (`query-events.ts`), copied to Parquet, then each question several
+ * times, in turn, with the spread. Run: `node bench/query.ts [events] [directory]`, a million events by default; a directory
+ * that holds a record already is asked as it is. What a question reads is sums of segments, so the numbers for ten million are
+ * not ten times those for one; measure both.
+ */
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
+import { Query } from "../src/query/query.ts";
+import { questions, type QuestionName } from "../src/query/questions.ts";
+import { writeSynthetic } from "./query-events.ts";
+
+const rounds = 5;
+const events = Number(process.argv[2] ?? 1_000_000);
+const given = process.argv[3];
+const directory = given ?? mkdtempSync(join(tmpdir(), "sallyport-bench-"));
+const asked = [
+  ...(Object.keys(questions) as QuestionName[]).map((name) => [name, (query: Query) => query.ask(name, 20)] as const),
+  ["sql: count", (query: Query) => query.select("SELECT sum(count) FROM events", 20)] as const,
+  [
+    "sql: distinct",
+    (query: Query) =>
+      query.select("SELECT name, count(DISTINCT source_ip) AS n FROM events GROUP BY ALL ORDER BY n DESC", 20),
+  ] as const,
+];
+
+const ms = (value: number) => `${Math.round(value).toLocaleString("en")} ms`;
+const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
+
+async function timed<T>(work: () => Promise<T>): Promise<[number, T]> {
+  const start = performance.now();
+  const result = await work();
+  return [performance.now() - start, result];
+}
+
+/** Times of each question, of `rounds` rounds in each of which all are asked. */
+async function measure(query: Query): Promise<void> {
+  const times = new Map<string, number[]>(asked.map(([name]) => [name, []]));
+  let rows = 0;
+  for (let round = 0; round <= rounds; round++) {
+    for (const [name, ask] of asked) {
+      const [time, answer] = await timed(() => ask(query));
+      rows += answer.rows.length;
+      if (round > 0) times.get(name)!.push(time);
+    }
+  }
+  if (rows === 0) throw new Error("nothing was answered");
+  for (const [name, list] of times) {
+    console.log(
+      `${name.padEnd(16)} ${ms(median(list)).padStart(9)}  (${ms(Math.min(...list))} to ${ms(Math.max(...list))})`,
+    );
+  }
+}
+
+try {
+  console.log(`load ${loadavg()[0]!.toFixed(2)}, ${rounds} rounds, ${directory}`);
+  if (!existsSync(join(directory, "events"))) {
+    const [time, { bytes, segments }] = await timed(async () => writeSynthetic(directory, events));
+    console.log(
+      `written: ${events.toLocaleString("en")} events, ${(bytes / 1e6).toFixed(0)} MB, ${segments} segments, ${ms(time)}`,
+    );
+  }
+  let copied = 0;
+  const [copying, first] = await timed(() => Query.open({ inputs: [directory], onProgress: () => copied++ }));
+  await first.close();
+  const sizes = readdirSync(join(directory, "query")).map((name) => statSync(join(directory, "query", name)).size);
+  const size = sizes.reduce((sum, each) => sum + each, 0);
+  console.log(`copied:  ${copied} segments, ${(size / 1e6).toFixed(0)} MB of Parquet, ${ms(copying)}`);
+  const [opening, query] = await timed(() => Query.open({ inputs: [directory] }));
+  console.log(`opened:  ${ms(opening)}, with what is live`);
+  await measure(query);
+  await query.close();
+  console.log("within the last day, and so by event where a segment lies across the bound:");
+  const since = (Date.now() - 86_400_000) * 1000;
+  const bounded = await Query.open({ inputs: [directory], since });
+  await measure(bounded);
+  await bounded.close();
+  console.log(`memory:  ${(process.memoryUsage().rss / 1e6).toFixed(0)} MB`);
+} finally {
+  if (given === undefined) rmSync(directory, { recursive: true, force: true });
+}

@@ -1,0 +1,82 @@
+/**
+ * Answers as text: a table for people, CSV for spreadsheets, JSON lines for scripts. What the record holds was partly written by
+ * whoever wants to get out, so no cell may move a cursor, reorder a line or be run by a spreadsheet.
+ */
+import { styleText } from "node:util";
+import { bytes } from "../run/report.ts";
+import type { Answer } from "./query.ts";
+import type { Field } from "./questions.ts";
+import type { Value } from "./value.ts";
+
+export interface TableOptions {
+  /** Only for a terminal. */
+  colour: boolean;
+  /** Columns that say nothing here. */
+  hide?: readonly string[];
+}
+
+const longestCell = 60;
+
+/** The table that people read; without a line end at its end. */
+export function answerText({ fields, rows }: Answer, { colour, hide = [] }: TableOptions): string {
+  if (rows.length === 0) return "Nothing was recorded that answers this.";
+  const shown = fields.map((field, at) => ({ field, at })).filter(({ field }) => !hide.includes(field.name));
+  const head = shown.map(({ field }) => printable((field.title ?? field.name).toUpperCase()));
+  const cells = rows.map((row) => shown.map(({ field, at }) => cell(field, row[at] ?? null, row, fields)));
+  const isRight = shown.map(({ field, at }) =>
+    field.kind === "text"
+      ? rows.every((row) => row[at] === null || typeof row[at] === "number")
+      : field.kind === "number" || field.kind === "bytes",
+  );
+  const widths = head.map((title, i) => Math.max(title.length, ...cells.map((line) => line[i]!.length)));
+  const line = (values: readonly string[]) =>
+    values
+      .map((value, i) => (isRight[i] === true ? value.padStart(widths[i]!) : value.padEnd(widths[i]!)))
+      .join("  ")
+      .trimEnd();
+  const title = line(head);
+  return [colour ? styleText("bold", title, { validateStream: false }) : title, ...cells.map(line)].join("\n");
+}
+
+function cell(field: Field, value: Value, row: readonly Value[], fields: readonly Field[]): string {
+  if (value === null) {
+    // No rule decided: the default did, where a tier says that something decided.
+    const tier = field.kind === "rule" ? row[fields.findIndex(({ name }) => name === "rule_tier")] : null;
+    return tier === 3 ? "default" : "-";
+  }
+  if (field.kind === "bytes" && typeof value === "number") return bytes(value);
+  if (field.kind === "time" && typeof value === "string") return value.replace(/\.\d+Z$/, "Z");
+  const text = printable(typeof value === "string" ? value : JSON.stringify(value));
+  return text.length > longestCell ? `${text.slice(0, longestCell - 1)}…` : text;
+}
+
+/** Controls, marks that reorder text or have no width, ends of lines, halves of characters, and what fonts make up. */
+const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}]/gu;
+const plainText = /^[ -~]*$/;
+
+/** Text with everything in it visible: `\u{1b}` for an escape character. */
+export function printable(text: string): string {
+  if (plainText.test(text)) return text;
+  return text.replaceAll(unprintable, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
+}
+
+/** RFC 4180, with line feeds, a header, and nothing that a spreadsheet would take for a formula. */
+export function answerCsv({ fields, rows }: Answer): string {
+  const lines = [fields.map(({ name }) => csvCell(name)), ...rows.map((row) => row.map(csvCell))];
+  return lines.map((line) => `${line.join(",")}\n`).join("");
+}
+
+function csvCell(value: Value): string {
+  if (value === null) return "";
+  if (typeof value === "number" || typeof value === "boolean") return String(value);
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  const inert = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(inert) ? `"${inert.replaceAll('"', '""')}"` : inert;
+}
+
+/** An object a line; JSON escapes what must be. */
+export function answerJson({ fields, rows }: Answer): string {
+  return rows
+    .map((row) => `${JSON.stringify(Object.fromEntries(fields.map(({ name }, at) => [name, row[at] ?? null])))}\n`)
+    .join("");
+}
