@@ -411,7 +411,7 @@ test("a head that cannot be written for a while: what is on the disk is not writ
   }
   await until("degraded", () => spool.status().degraded);
   assert.match(spool.status().fault!, /EISDIR/);
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await until("the segment was left", () => spool.status().segment === null);
   rmSync(inTheWay, { recursive: true });
   await spool.flush();
   const { lost, degraded } = await spool.close();

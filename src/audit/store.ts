@@ -38,6 +38,8 @@ export class Store {
   #durable = { link: genesis, bytes: 0 };
   #written: Link = genesis;
   #synced: Link = genesis;
+  /** The last record that the head on the disk names. */
+  #named: Link | null = null;
   #bytes = 0;
 
   constructor(options: StoreOptions, backlog: Backlog, tell: (body: EventBody) => void) {
@@ -181,7 +183,7 @@ export class Store {
   async #seal(): Promise<void> {
     if (this.#unsealed.length === 0) return;
     await prepareDirectory(this.#options.directory); // it may have been removed, with the segment
-    await this.#writeHead();
+    if (this.#named !== this.#written) await this.#writeHead();
     for (let closed = this.#unsealed[0]; closed !== undefined; closed = this.#unsealed[0]) {
       await writeSeal(this.#options.directory, closed, this.#options.clock.now(), closed.key);
       this.#unsealed.shift();
@@ -217,11 +219,14 @@ export class Store {
     this.#bytes -= this.#backlog.unconfirmed + (this.#backlog.front?.done ?? 0);
     this.#backlog.rewind();
     this.#written = this.#durable.link;
+    this.#named = null; // the head may have gone the same way
     this.#tell(incident(`Segment ${segment.name} ${problem} while it was being written.`, data));
   }
 
   async #writeHead(): Promise<void> {
     const { directory, clock, key } = this.#options;
-    await writeHead(directory, { ...this.#written, segment: this.segment, time: formatTime(clock.now()) }, key);
+    const written = this.#written;
+    await writeHead(directory, { ...written, segment: this.segment, time: formatTime(clock.now()) }, key);
+    this.#named = written;
   }
 }

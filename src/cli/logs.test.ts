@@ -4,7 +4,17 @@
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  chmodSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -102,6 +112,30 @@ describe("sallyport logs verify", () => {
     for (const file of [keyFile, join(folder, "none")]) {
       const { code, stderr } = logs("verify", "--state", state, "--key", file);
       assert.deepEqual([code, /KEY_UNUSABLE/.test(stderr)], [2, true], stderr);
+    }
+  });
+
+  test("--heads holds it to copies of head.json that were kept elsewhere", async () => {
+    const directory = join(folder, "longer");
+    cpSync(state, directory, { recursive: true });
+    const heads = join(folder, "heads");
+    const copyHead = () => appendFileSync(heads, readFileSync(join(directory, "events", "head.json")));
+    copyHead();
+    await write(directory, 5, keyFile);
+    copyHead();
+    const args = ["--key", `${keyFile}.pub`, "--heads", heads];
+    const good = logs("verify", "--state", directory, ...args);
+    assert.equal(good.code, 0, good.stderr);
+    const older = logs("verify", "--state", state, ...args);
+    assert.deepEqual([older.code, older.stdout], [1, ""]);
+    assert.match(older.stderr, /record 61 is truncated: .* record 65 was there when its hash was kept elsewhere/);
+    appendFileSync(heads, "{}\n");
+    for (const [file, says] of [
+      [heads, /heads:3: this line is no copy/],
+      [join(folder, "none"), /cannot be read: ENOENT/],
+    ] as const) {
+      const { code, stderr } = logs("verify", "--state", state, "--heads", file);
+      assert.deepEqual([code, says.test(stderr)], [2, true], stderr);
     }
   });
 
