@@ -35,7 +35,7 @@ const summaries: Record<string, string> = {
   reload: "read the policy file again",
   flows: "live connections, with their rule and bytes",
   logs: "events, one JSON object a line; logs verify checks the chain",
-  policy: "check, test, explain, diff, import, export: before it is in force",
+  policy: "policies: check, test, explain, diff, import, export, preset",
   simulate: "try real exfiltration techniques, safely, and say which got out",
 };
 

@@ -4,10 +4,11 @@ import { SallyportError } from "../errors.ts";
 import { problemsText } from "../policy/check.ts";
 import type { PolicyProblems } from "../policy/load.ts";
 
-/** A file's text; a failure with its path where it cannot be read. */
+/** A file's text, of standard input for `-`; a failure with its path where it cannot be read. */
 export function readPolicyFile(file: string): string {
   try {
-    return readFileSync(file, "utf8");
+    // What stands behind /dev/stdin may be a socket, which cannot be opened by that name.
+    return readFileSync(file === "-" || file === "/dev/stdin" ? 0 : file, "utf8");
   } catch (error) {
     throw new SallyportError("POLICY_UNREADABLE", `${file}: ${(error as Error).message}`, { file }, error);
   }
