@@ -43,7 +43,7 @@ const summaries: Record<string, string> = {
   flows: "live connections, with their rule and bytes",
   logs: "events, one JSON object a line; logs verify, keygen and prune",
   query: "ask the record: destinations, rules, new names, or SQL",
-  policy: "check, explain, diff, plan, promote, import, export: before it is in force",
+  policy: "check, test, explain, diff, plan, promote, import, export, preset",
   baseline: "from recorded traffic to a policy, with how complete it is",
   config: "check a configuration file before it is in force",
   simulate: "try real exfiltration techniques, safely, and say which got out",

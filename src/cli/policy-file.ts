@@ -39,10 +39,11 @@ export function showProblems({ problems }: PolicyProblems, text: string, asJson:
   process.exitCode = 2;
 }
 
-/** The file's text. Throws POLICY_UNREADABLE. */
+/** The file's text; `-` is standard input. Throws POLICY_UNREADABLE. */
 export function read(file: string): string {
   try {
-    return readFileSync(file, "utf8");
+    // By number: a socket cannot be opened by the name of /dev/stdin.
+    return readFileSync(file === "-" || file === "/dev/stdin" ? 0 : file, "utf8");
   } catch (error) {
     throw new SallyportError("POLICY_UNREADABLE", `${file}: ${(error as Error).message}`, { file }, error);
   }

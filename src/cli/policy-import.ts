@@ -29,7 +29,10 @@ export function addImport(policy: Command): void {
       "Translate another product's policy into one of ours, on stdout. Exit 1 when something was not carried.",
     )
     .argument("<format>", `${formats.join(", ")}; left out: by what the file looks like`)
-    .argument("[file]", "a workflow, an egress-firewall.yaml, an ACL, policies, or Terraform's JSON")
+    .argument(
+      "[file]",
+      "a workflow, an egress-firewall.yaml, an ACL, policies, or Terraform's JSON; - is standard input",
+    )
     .addOption(
       new Option("--source <name=cidr,...>", "subnets of a service, group or policy that is no address (repeatable)")
         .argParser(readSource)
@@ -46,7 +49,7 @@ Examples:
   sallyport policy import .github/workflows/build.yml > sallyport.yaml
   sallyport policy import harden-runner build.yml --job test
   sallyport policy import acl.yaml --source web=10.20.1.0/24 --source batch=10.20.2.0/24
-  terraform show -json | sallyport policy import aviatrix /dev/stdin
+  terraform show -json | sallyport policy import aviatrix -
 
 What could not be carried is in the output as comments, and on stderr. How each format is read: docs/import.md
 Exit codes: 0 everything was carried, 1 something was not, 2 the file cannot be translated`,

@@ -159,7 +159,8 @@ export function resolvedOf(text: string): string[] | null {
     const { packages, dependencies, resolved, link } = value as Record<string, unknown>;
     if (typeof resolved === "string" && link !== true) out.push(resolved);
     for (const map of [packages, dependencies]) {
-      if (typeof map === "object" && map !== null) pending.push(...Object.values(map).toReversed());
+      if (typeof map !== "object" || map === null) continue;
+      for (const each of Object.values(map).toReversed()) pending.push(each);
     }
   }
   return out;

@@ -4,13 +4,13 @@
  * problem, not in memory. What is read here is never put in force; what comes out of it is loaded like any policy.
  */
 import { LineCounter, isAlias, isMap, isScalar, isSeq, parseAllDocuments } from "yaml";
-import type { Document, Node } from "yaml";
+import type { Node } from "yaml";
 import type { Problems } from "../policy/problem.ts";
 import type { Spot } from "./note.ts";
 
 const maxCharacters = 16 * 1024 * 1024;
 const maxDepth = 64;
-const maxNodes = 400_000;
+const maxNodes = 200_000;
 
 /** One value. A scalar's `text` is as written, without quotes; null stands for nothing. */
 export type Field = Spot &
@@ -64,13 +64,14 @@ export function readFields(text: string, problems: Problems): Field[] | null {
   }
   if (problems.count > 0) return null;
   const reader = new Reader(lines, problems);
-  const fields = documents.map((document) => reader.read(document.contents as Node | null, document as Document, 0));
+  const fields = documents.map(({ contents }) => reader.readDocument(contents as Node | null));
   return problems.count > 0 ? null : fields;
 }
 
 class Reader {
   readonly #lines: LineCounter;
   readonly #problems: Problems;
+  readonly #anchors = new Map<string, Node>();
   #nodes = 0;
 
   constructor(lines: LineCounter, problems: Problems) {
@@ -78,8 +79,17 @@ class Reader {
     this.#problems = problems;
   }
 
-  read(node: unknown, document: Document, depth: number): Field {
+  /** Anchors are a document's own. */
+  readDocument(contents: Node | null): Field {
+    this.#anchors.clear();
+    return this.read(contents, 0, false);
+  }
+
+  read(node: unknown, depth: number, isCopy: boolean): Field {
     const spot = this.#spot(node);
+    // An alias stands for the anchor last written before it; the parser's own look-up walks the whole document.
+    const { anchor } = (node ?? {}) as { anchor?: string };
+    if (anchor !== undefined && !isCopy) this.#anchors.set(anchor, node as Node);
     if (++this.#nodes > maxNodes || depth > maxDepth) {
       if (this.#problems.count === 0) {
         const message =
@@ -89,16 +99,21 @@ class Reader {
       return { ...spot, kind: "null" };
     }
     if (isAlias(node)) {
-      const target = node.resolve(document);
+      const target = this.#anchors.get(node.source);
+      if (target === undefined) {
+        const message = `the alias *${node.source.slice(0, 80)} has no anchor before it`;
+        this.#problems.add("yaml", () => ({ ...spot, text: "" }), message, "Write out what it stands for.");
+        return { ...spot, kind: "null" };
+      }
       // What an alias stands for is where it is written out; the place told is that of its use.
-      return target === undefined ? { ...spot, kind: "null" } : { ...this.read(target, document, depth + 1), ...spot };
+      return { ...this.read(target, depth + 1, true), ...spot };
     }
-    if (isMap(node)) return { ...spot, kind: "map", entries: this.#entries(node.items, document, depth) };
+    if (isMap(node)) return { ...spot, kind: "map", entries: this.#entries(node.items, depth, isCopy) };
     if (isSeq(node)) {
       const items: Field[] = [];
       for (const item of node.items) {
         if (this.#problems.count > 0) break;
-        items.push(this.read(item, document, depth + 1));
+        items.push(this.read(item, depth + 1, isCopy));
       }
       return { ...spot, kind: "list", items };
     }
@@ -110,7 +125,7 @@ class Reader {
     };
   }
 
-  #entries(pairs: readonly { key: unknown; value: unknown }[], document: Document, depth: number): Map<string, Entry> {
+  #entries(pairs: readonly { key: unknown; value: unknown }[], depth: number, isCopy: boolean): Map<string, Entry> {
     const entries = new Map<string, Entry>();
     for (const { key, value } of pairs) {
       if (this.#problems.count > 0) break;
@@ -125,7 +140,7 @@ class Reader {
           "Remove one of them.",
         );
       }
-      const read = this.read(value, document, depth + 1);
+      const read = this.read(value, depth + 1, isCopy);
       // A key without a value has no place of its own.
       entries.set(name, { ...spot, value: (value as Node | null)?.range ? read : { ...read, ...spot } });
     }
