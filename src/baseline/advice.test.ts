@@ -118,7 +118,8 @@ test("the report reads", () => {
   const events = [
     ...runs(30, { group: "python", source: "10.1.0.7" }),
     connection({ name: "new.example", group: "python", source: "10.1.0.7", at: 12 * hour }),
-    connection({ name: "webhook.site", group: "python", source: "10.1.0.8", at: 12 * hour, count: 4 }),
+    connection({ name: "webhook.site", group: "python", source: "10.1.0.8", at: 12 * hour }),
+    connection({ name: "webhook.site", group: "python", source: "10.1.0.8", at: 12 * hour + 1, count: 3 }),
     connection({ name: "evil.example", group: "python", source: "10.1.0.7", at: 3 * hour, verdict: "deny" }),
     recorded(0, { kind: "connection", verdict: "deny", count: 70 }),
   ].toSorted((a, b) => (a.time < b.time ? -1 : 1));
@@ -126,7 +127,7 @@ test("the report reads", () => {
   const report = baselineReport(evidence, propose(evidence, plain), aim, 2);
   assert.equal(
     baselineText(report),
-    `34 events from 1 source, 2026-05-01 to 2026-05-02; 70 connections counted without a destination (a flood); 2 lines that were no events
+    `35 events from 1 source, 2026-05-01 to 2026-05-02; 70 connections only counted (a flood); 2 lines that were no events
 
 python: 31 runs, 2 addresses
   proposed: 2 endpoints; held back: 1; refused: 1

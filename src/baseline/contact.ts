@@ -11,6 +11,7 @@ import { specialClass } from "../address/special.ts";
 import type { Application, NameFacts, Transport } from "../policy/decision.ts";
 import { reasonTexts, type Reason } from "../policy/reason.ts";
 import { isGoodName } from "../policy/resolve.ts";
+import type { Memory, Told } from "./memory.ts";
 
 /** One recorded connection, or many alike. */
 export interface Contact {
@@ -34,28 +35,6 @@ export interface Contact {
 
 /** `names_of_ip` lists at most this many names. */
 const mostNames = 8;
-/** Remembered look-ups; beyond it a cut list of names stays cut. */
-const mostLookups = 100_000;
-
-/**
- * Names that DNS answered, by source. Where an event's list of names is cut (a shared address has hundreds), this says
- * whether the name shown was among the rest.
- */
-export class Lookups {
-  readonly #seen = new Set<string>();
-
-  add(event: Event): void {
-    const { source, destination, dns } = event;
-    if (event.kind !== "dns" || event.verdict === "deny" || typeof destination?.name !== "string") return;
-    if (this.#seen.size < mostLookups && (dns?.answers?.length ?? 0) > 0) {
-      this.#seen.add(`${source?.ip} ${destination.name}`);
-    }
-  }
-
-  has(source: string, name: string): boolean {
-    return this.#seen.has(`${source} ${name}`);
-  }
-}
 
 const applications: Readonly<Record<string, readonly [Transport, Application]>> = {
   tls: ["tcp", "tls"],
@@ -69,7 +48,7 @@ const applications: Readonly<Record<string, readonly [Transport, Application]>> 
 };
 
 /** The contact that an event of kind `connection` records; null where it is none, or says too little (counted floods do). */
-export function contactOf(event: Event, lookups: Lookups): Contact | null {
+export function contactOf(event: Event, memory: Memory): Contact | null {
   const { kind, source, destination, verdict } = event;
   if (kind !== "connection" || !isVerdict(verdict) || typeof destination !== "object" || destination === null)
     return null;
@@ -85,12 +64,15 @@ export function contactOf(event: Event, lookups: Lookups): Contact | null {
   const reason = reasonOf(event.reason);
   const name = nameOf(destination.name);
   const isShown = name !== null && (destination.name_from === "sni" || destination.name_from === "host");
+  const told = event.count === undefined ? inFull(event) : memory.told(event);
+  // Whether the name shown belongs to the address is then not known: better nothing than a guess.
+  if (told === null && isShown) return null;
   const bound = new Set(
-    listOf(destination.names_of_ip)
+    listOf(told?.names)
       .map(nameOf)
       .filter((each) => each !== null),
   );
-  if (name !== null && (!isShown || isVouched(event, bound, lookups))) bound.add(name);
+  if (name !== null && (!isShown || isVouched(event, bound, memory))) bound.add(name);
   return {
     facts: {
       source: from,
@@ -102,7 +84,7 @@ export function contactOf(event: Event, lookups: Lookups): Contact | null {
       names: [...bound],
       application,
       name: isShown ? name : null,
-      ech: event.tls?.ech === true,
+      ech: told?.ech === true,
     },
     protocol: destination.protocol,
     name,
@@ -115,6 +97,10 @@ export function contactOf(event: Event, lookups: Lookups): Contact | null {
     first: timeOf(event.first) ?? event.time,
     last: timeOf(event.last) ?? event.time,
   };
+}
+
+function inFull({ destination, tls }: Event): Told {
+  return { names: destination?.names_of_ip, ech: tls?.ech === true };
 }
 
 function isVerdict(verdict: unknown): verdict is Contact["verdict"] {
@@ -130,10 +116,10 @@ function timeOf(value: unknown): string | null {
 }
 
 /** A name shown that is not in the list of the address's names can still have been answered with it. */
-function isVouched(event: Event, bound: ReadonlySet<string>, lookups: Lookups): boolean {
+function isVouched(event: Event, bound: ReadonlySet<string>, memory: Memory): boolean {
   if (bound.size < mostNames || event.reason === "name_mismatch") return false;
   const isAllowed = event.verdict === "allow" && event.reason === "rule";
-  return isAllowed || lookups.has(event.source!.ip, event.destination!.name!);
+  return isAllowed || memory.lookedUp(event.source!.ip, event.destination!.name!);
 }
 
 function addressOf(text: unknown): Address | null {

@@ -8,8 +8,9 @@ import { registrableDomain } from "../address/suffix.ts";
 import type { Event } from "../audit/event.ts";
 import { SallyportError } from "../errors.ts";
 import type { NameFacts } from "../policy/decision.ts";
-import { type Contact, contactOf, Lookups } from "./contact.ts";
+import { type Contact, contactOf } from "./contact.ts";
 import { type Doubt, doubtOf } from "./doubt.ts";
+import { Memory } from "./memory.ts";
 import type { Input, RunTeller } from "./runs.ts";
 
 /** A destination of one source: a host on a port with what is spoken there, in good standing or with one doubt. */
@@ -81,7 +82,7 @@ const mostFlows = 8;
 export class Gatherer {
   readonly #teller: RunTeller;
   readonly #group: (contact: Contact) => string | null;
-  readonly #lookups = new Lookups();
+  readonly #memory = new Memory();
   readonly #sources = new Map<string | null, SourceEvidence>();
   /** `address domain` of detections. */
   readonly #detected = new Set<string>();
@@ -100,10 +101,10 @@ export class Gatherer {
     this.#events++;
     if (this.#first === null || event.time < this.#first) this.#first = event.time;
     if (this.#last === null || event.time > this.#last) this.#last = event.time;
-    this.#lookups.add(event);
+    this.#memory.add(event);
     if (event.kind === "detection") this.#detect(event);
     const mark = this.#teller.of(event, input);
-    const contact = contactOf(event, this.#lookups);
+    const contact = contactOf(event, this.#memory);
     if (contact === null) {
       if (event.kind === "connection") this.#uncounted += event.count ?? 1;
       return;

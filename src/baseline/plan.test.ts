@@ -51,6 +51,7 @@ describe("a plan", () => {
   test("by whom, when, how often; and the counted ones count", () => {
     const events = [
       connection({ name: "a.example", identity: { job: "build", run_id: 1 } }),
+      connection({ name: "a.example", identity: { job: "test", run_id: 2 }, at: 9 }),
       connection({ name: "a.example", count: 40, at: 86_400 * 3 }),
     ];
     const [change] = planOf(pypi, events).changes;
@@ -62,7 +63,7 @@ describe("a plan", () => {
         change!.last_seen.slice(0, 10),
         change!.source,
       ],
-      [["build", "10.20.1.7"], 41, "2026-05-01", "2026-05-04", "py"],
+      [["build", "test", "10.20.1.7"], 42, "2026-05-01", "2026-05-04", "py"],
     );
   });
 
@@ -130,7 +131,8 @@ describe("a plan", () => {
     const rules = `${pypi}\n  - { name: wide, to: [pypi.org, nobody.example] }\n  - { name: none, to: [x.example] }`;
     const events = [
       connection({ name: "pypi.org", at: 3_600 }),
-      connection({ name: "gone.example", verdict: "allow", reason: "rule", rule: "old", count: 12, at: 90_000 }),
+      connection({ name: "gone.example", verdict: "allow", reason: "rule", rule: "old", at: 90_000 }),
+      connection({ name: "gone.example", verdict: "allow", reason: "rule", rule: "old", count: 11, at: 90_001 }),
       connection({ name: "pypi.org", verdict: "deny", source: "10.99.0.1" }),
     ];
     assert.equal(
@@ -152,7 +154,7 @@ Unused: no recorded connection matches these rules
 
 1 warning: sallyport policy check new.yaml
 
-14 connections of 3 events replayed, 2026-05-01 to 2026-05-02. 12 connections would be refused.`,
+14 connections of 4 events replayed, 2026-05-01 to 2026-05-02. 12 connections would be refused.`,
     );
   });
 });

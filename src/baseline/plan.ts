@@ -13,8 +13,9 @@ import type { LoadedPolicy } from "../policy/load.ts";
 import type { Rule } from "../policy/model.ts";
 import type { Problem } from "../policy/problem.ts";
 import type { Reason } from "../policy/reason.ts";
-import { type Contact, contactOf, Lookups } from "./contact.ts";
+import { type Contact, contactOf } from "./contact.ts";
 import { orderOf } from "./evidence.ts";
+import { Memory } from "./memory.ts";
 import { acceptKey } from "./propose.ts";
 import { passes } from "./replay.ts";
 import type { Input, RunTeller } from "./runs.ts";
@@ -95,7 +96,7 @@ export interface PlanOptions {
 export class Planner {
   readonly #options: PlanOptions;
   readonly #teller: RunTeller;
-  readonly #lookups = new Lookups();
+  readonly #memory = new Memory();
   readonly #changes = new Map<string, Change>();
   readonly #flows = new Map<string, NameFacts>();
   readonly #decided = new Set<string>();
@@ -113,10 +114,10 @@ export class Planner {
 
   add(event: Event, input: Input): void {
     this.#events++;
-    this.#lookups.add(event);
+    this.#memory.add(event);
     const mark = this.#teller.of(event, input);
     if (event.kind !== "connection") return;
-    const contact = contactOf(event, this.#lookups);
+    const contact = contactOf(event, this.#memory);
     if (contact === null || !byPolicy.has(contact.reason)) {
       this.#notReplayed += contact?.count ?? event.count ?? 1;
       return;

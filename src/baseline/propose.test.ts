@@ -8,7 +8,8 @@ import fc from "fast-check";
 import type { Event } from "../audit/event.ts";
 import { parseAddress } from "../address/ip.ts";
 import { isPolicyProblems, loadPolicy } from "../policy/load.ts";
-import { contactOf, Lookups } from "./contact.ts";
+import { contactOf } from "./contact.ts";
+import { Memory } from "./memory.ts";
 import { propose } from "./propose.ts";
 import { passes } from "./replay.ts";
 import { connection, evidenceOf, type Given, plain, proposalOf, recorded } from "./testing/events.ts";
@@ -20,7 +21,7 @@ function engineOf(text: string) {
 }
 
 function verdictOf(text: string, event: Event): string {
-  return passes(engineOf(text), contactOf(event, new Lookups())!.facts).verdict;
+  return passes(engineOf(text), contactOf(event, new Memory())!.facts).verdict;
 }
 
 const endpoints = (text: string) => [...text.matchAll(/^ {6}- (.+)$/gm)].map((match) => match[1]!.replaceAll('"', ""));
@@ -255,6 +256,29 @@ describe("what is not proposed", () => {
     const events = Array.from({ length: 6_000 }, (_, i) => connection({ name: `n${i}.example`, at: i }));
     const [source] = evidenceOf(events).sources;
     assert.deepEqual([source!.passed.size, source!.beyond], [5_000, 1_000]);
+  });
+
+  test("counted repeats say no more than what they repeat: neither a good name becomes doubtful, nor a doubtful one good", () => {
+    // As the recorder counts them: without the address's names, without the hello.
+    const repeat = (given: Given, count: number): Event => {
+      const { tls: _tls, destination, ...event } = connection({ ...given, count });
+      const { names_of_ip: _names, ...counted } = destination!;
+      return { ...event, destination: counted };
+    };
+    const kinds: Given[] = [
+      { name: "pypi.org" },
+      { name: "cdn.example", shown: "evil.example", ip: "203.0.113.66" },
+      { name: "d111.cloudfront.net", ech: true, ip: "203.0.113.67" },
+      { name: "db.example", port: 5432, protocol: "tcp", ip: "203.0.113.68" },
+    ];
+    const events = kinds.flatMap((given) => [connection(given), connection(given), repeat({ ...given, at: 1 }, 40)]);
+    const { sources, text } = proposalOf(events);
+    assert.deepEqual(endpoints(text), ["pypi.org", "db.example:5432"]);
+    assert.deepEqual(held(events), ["d111.cloudfront.net ech", "evil.example name_mismatch"]);
+    const counts = [...sources[0]!.evidence.passed.values()].map(({ count }) => count);
+    assert.deepEqual(counts, [42, 42, 42, 42]);
+    // Cut off from what it repeats, a name shown proves nothing.
+    assert.deepEqual(evidenceOf([repeat({ name: "pypi.org" }, 40)]).sources, []);
   });
 
   test("counted floods without a destination are no contact, and neither is an event of another kind", () => {

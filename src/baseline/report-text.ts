@@ -18,7 +18,7 @@ export function baselineText(report: BaselineReport): string {
   const { sources, events, uncounted, skipped, first, last } = report;
   const span = first === null ? "" : `, ${day(first)} to ${day(last!)}`;
   const lost = [
-    ...(uncounted > 0 ? [`${count(uncounted, "connection")} counted without a destination (a flood)`] : []),
+    ...(uncounted > 0 ? [`${count(uncounted, "connection")} only counted (a flood)`] : []),
     ...(skipped > 0 ? [`${count(skipped, "line")} that were no events`] : []),
   ];
   const head = [`${count(events, "event")} from ${count(sources.length, "source")}${span}`, ...lost].join("; ");
