@@ -17,13 +17,13 @@ const program = new Command("sallyport")
   .enablePositionalOptions()
   .showHelpAfterError("(sallyport --help shows the commands)")
   .helpCommand("help", "the help of one of these")
-  .configureHelp({ subcommandTerm: (command) => command.name() })
+  // `help` itself has no line: the list must fit a screen.
+  .configureHelp({ subcommandTerm: (command) => command.name(), visibleCommands: (command) => [...command.commands] })
   .addHelpText(
     "after",
     `
 Try: sudo sallyport run -- npm ci                   watch; ends with a policy
      sudo sallyport run --allow pypi.org -- pip download requests     enforce
-
 Exit codes: 0 fine, 1 our failure, 2 usage or invalid policy, 3 denied under
 --fail-on deny, 4 enforcement could not be set up and nothing was run`,
   );
