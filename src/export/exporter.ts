@@ -77,16 +77,21 @@ export class Exporter {
     let said = "";
     child.stderr?.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-2_000)));
     child.on("message", (message: FromExporter) => this.#received(message));
-    child.on("error", (error) => (said = error.message));
-    child.on("exit", (code, signal) => {
+    const over = (how: string) => {
+      // Once: a process that could not be made has an error and perhaps no exit.
+      if (this.#child !== child) return;
       this.#child = null;
       if (this.#stopping) return;
-      this.#died = `${signal ?? `exit code ${code}`}${said === "" ? "" : `: ${said.trim().split("\n").at(-1)}`}`;
+      this.#died = `${how}${said === "" ? "" : `: ${said.trim().split("\n").at(-1)}`}`;
       if (performance.now() - started > healthyMs) this.#deaths = 0;
       const wait = Math.min(restartMs.longest, restartMs.first * 2 ** this.#deaths++);
       this.#options.incident(`the exporter died (${this.#died}); it is started again in ${wait / 1000} s`, {});
       this.#restart = setTimeout(() => this.#start(), wait);
+    };
+    child.on("error", (error) => {
+      if (child.pid === undefined) over(error.message);
     });
+    child.on("exit", (code, signal) => over(signal ?? `exit code ${code}`));
     // Secrets cross here, not as arguments or variables that other processes can read.
     child.send({ kind: "start", state, sinks: [...sinks] } satisfies ToExporter, () => {});
   }
