@@ -3,6 +3,7 @@
  * in no decision and holds nothing: the record on the disk is its queue, and each sink's cursor says how far it is.
  */
 import { fork, type ChildProcess } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { SinkConfig } from "../config/sink.ts";
 import type { FromExporter, ToExporter } from "./messages.ts";
 import { beginning, type SinkStatus } from "./record.ts";
@@ -60,9 +61,15 @@ export class Exporter {
     if (child === null) return;
     const gone = new Promise((resolve) => child.once("exit", resolve));
     child.send({ kind: "stop", withinMs } satisfies ToExporter, () => {});
-    const late = setTimeout(() => child.kill("SIGKILL"), withinMs + 2_000);
-    await gone;
+    const late = setTimeout(() => child.kill("SIGKILL"), withinMs + 1_000);
+    const waited = new AbortController();
+    // A process that waits for a file system is not even killed before that answers: it is left to itself then.
+    await Promise.race([gone, sleep(withinMs + 2_000, undefined, { signal: waited.signal }).catch(() => {})]);
+    waited.abort();
     clearTimeout(late);
+    child.stderr?.destroy();
+    if (child.connected) child.disconnect();
+    child.unref();
   }
 
   #start(): void {
@@ -71,6 +78,8 @@ export class Exporter {
     const child = fork(file, {
       // Its own flags: those of the process it comes from are about something else (tests, debuggers).
       execArgv: ["--disable-warning=ExperimentalWarning", `--max-old-space-size=${heapMegabytes}`],
+      // A file operation that hangs, or a name lookup, holds one thread: of one sink, never all.
+      env: { ...process.env, UV_THREADPOOL_SIZE: String(8 + 2 * sinks.length) },
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
     this.#child = child;
