@@ -9,7 +9,10 @@ import { fileURLToPath } from "node:url";
 import { describe, test } from "node:test";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const commands = ["run", "gateway", "status", "reload", "flows", "logs", "policy", "baseline", "simulate"];
+const commands = [
+  ...["run", "gateway", "status", "reload", "flows", "metrics", "logs", "query", "policy", "baseline", "config"],
+  "simulate",
+];
 
 function sallyport(...args: string[]): { code: number | null; stdout: string; stderr: string } {
   const { status, stdout, stderr } = spawnSync(`${root}sallyport`, args, {

@@ -19,10 +19,11 @@ const program = new Command("sallyport")
   .enablePositionalOptions()
   .showHelpAfterError("(sallyport --help shows the commands)")
   .helpCommand("help", "the help of one of these")
-  // The list must fit a screen with all its commands; that there is help, it says itself.
+  // The list must fit a screen with all its commands; that there is help and a version, it says itself.
   .configureHelp({
     subcommandTerm: (command) => command.name(),
-    visibleCommands: (command) => new Help().visibleCommands(command).filter((each) => each.name() !== "help"),
+    visibleCommands: (command) => [...command.commands],
+    visibleOptions: (command) => (command.parent === null ? [] : new Help().visibleOptions(command)),
   })
   .addHelpText(
     "after",

@@ -96,6 +96,7 @@ describe("what is wrong has its place and its fix", () => {
       sink("to: file, path: x"),
       /^3:\d+: path of sink “s”: the path is not absolute\. Begin it with \/\.$/,
     ],
+    ["a URL that is a number", sink("to: webhook, url: 5"), /url of sink “s” has the wrong form\. Write https:/],
     ["no URL", sink("to: webhook, url: siem.example"), /url of sink “s”: not a URL of HTTP/],
     ["another scheme", sink("to: webhook, url: 'ftp://siem.example'"), /url of sink “s”: not a URL of HTTP/],
     ["a password in a URL", sink("to: webhook, url: 'https://u:p@siem.example'"), /the URL holds a user or a password/],
@@ -164,6 +165,13 @@ describe("what is wrong has its place and its fix", () => {
       );
     });
   }
+});
+
+test("a URL that is a secret itself comes from the environment, and is shown without its path", () => {
+  const from = { ...secrets, variable: () => "https://hooks.example/T0/s3cret" };
+  const loaded = loadConfig(sink("to: webhook, url: { env: HOOK_URL }"), "c.yaml", from);
+  assert.ok(!("problems" in loaded));
+  assert.partialDeepStrictEqual(loaded.sinks[0], { url: "https://hooks.example/T0/s3cret" });
 });
 
 describe("sallyport config check", () => {

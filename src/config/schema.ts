@@ -20,7 +20,11 @@ const common = {
 };
 
 const http = {
-  url: z.string().min(1).describe("http:// or https://, without user and password."),
+  url: z
+    .union([z.string().min(1), secret])
+    .describe(
+      "http:// or https://, without user and password; from a file or the environment where it is a secret itself.",
+    ),
   headers: z.record(z.string(), secret).optional().describe("Headers with their values from files or the environment."),
   ca: z.string().min(1).optional().describe("PEM file: trust only these authorities."),
   certificate: z.string().min(1).optional().describe("PEM file: our own certificate, where the sink asks for one."),
@@ -102,6 +106,8 @@ export type RawSecret = z.infer<typeof secret>;
 /** What to write where there are several forms. */
 export function configFormAt(path: readonly (string | number)[]): string | null {
   if (path.at(-1) === "to") return `Write one of: ${Object.keys(sinks).join(", ")}.`;
+  if (path.at(-1) === "url")
+    return "Write https://HOST[:PORT]/PATH, or { file: PATH } or { env: NAME } where it is a secret.";
   if (path[0] === "metrics") return "Write [ADDRESS:]PORT.";
   return path[0] === "export" ? "Write { file: PATH } or { env: NAME }: secrets are named, not written here." : null;
 }

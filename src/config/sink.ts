@@ -115,8 +115,14 @@ class SinkCheck {
     }
   }
 
-  #http(raw: { url: string; ca?: string | undefined; certificate?: string | undefined; key?: string | undefined }) {
-    const url = URL.parse(raw.url);
+  #http(raw: {
+    url: string | RawSecret;
+    ca?: string | undefined;
+    certificate?: string | undefined;
+    key?: string | undefined;
+  }) {
+    const text = typeof raw.url === "string" ? raw.url : this.#secret(raw.url, ["url"]);
+    const url = URL.parse(text);
     const fix = "Write https://HOST[:PORT]/PATH.";
     if (url === null || !/^https?:$/.test(url.protocol)) {
       this.#report(["url"], "bad_address", "not a URL of HTTP", fix);
@@ -130,12 +136,16 @@ class SinkCheck {
     } else if (url.protocol === "http:" && !isLoopback(url.hostname) && this.#hasSecrets()) {
       this.#report(["url"], "bad_address", "secrets would cross the network unencrypted", "Write https://.");
     }
-    return { url: raw.url, tls: this.#tls(raw) };
+    return { url: text, tls: this.#tls(raw) };
   }
 
   #hasSecrets(): boolean {
     const raw = this.#raw;
-    return raw.to === "splunk" || ("headers" in raw && Object.keys(raw.headers ?? {}).length > 0);
+    return (
+      raw.to === "splunk" ||
+      ("url" in raw && typeof raw.url !== "string") ||
+      ("headers" in raw && Object.keys(raw.headers ?? {}).length > 0)
+    );
   }
 
   #headers(headers: Record<string, RawSecret> | undefined): Record<string, string> {

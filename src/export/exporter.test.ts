@@ -3,7 +3,8 @@
  * costs nothing (it comes back and goes on), it ends with its parent, and its last word is the record's last.
  */
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
@@ -11,6 +12,7 @@ import { denial, memory, outputOf, runModule, temporary, until } from "../audit/
 import { Spool } from "../audit/spool.ts";
 import type { SinkConfig } from "../config/sink.ts";
 import { Exporter } from "./exporter.ts";
+import type { SinkStatus } from "./record.ts";
 import { hang, Peer } from "./testing/peer.ts";
 
 const fileSink = (path: string): SinkConfig => ({ name: "file", kinds: null, to: "file", path, format: "native" });
@@ -59,11 +61,15 @@ test("while one sink hangs and one is not there, the third has everything, and r
   const beside = await append(10_000);
   assert.ok(beside < alone * 4 + 500, `${beside} ms beside sinks that hang, ${alone} ms alone`);
   await until("the file has all", () => linesOf(path).length >= 22_000);
-  await until("the state is told", () => exporter.status()[2]!.failures > 0 && exporter.status()[0]!.lag === 0);
-  const [file, hanging, absent] = exporter.status();
-  assert.deepEqual([file!.seq, file!.state, file!.to], [22_000, "waiting", path]);
-  assert.deepEqual([hanging!.lag, hanging!.state], [22_000, "sending"]);
-  assert.deepEqual([absent!.lag, absent!.state], [22_000, "failing"]);
+  const told = () => exporter.status() as [SinkStatus, SinkStatus, SinkStatus];
+  await until("the state is told", () => {
+    const [file, hanging, absent] = told();
+    return file.seq === 22_000 && file.state === "waiting" && hanging.lag === 22_000 && absent.state === "failing";
+  });
+  const [file, hanging, absent] = told();
+  assert.deepEqual([file.seq, file.state, file.to], [22_000, "waiting", path]);
+  assert.deepEqual([hanging.lag, hanging.state], [22_000, "sending"]);
+  assert.deepEqual([absent.lag, absent.state], [22_000, "failing"]);
   assert.deepEqual([incidents, exporter.problems()], [[], []]);
 
   const [pid] = children();
@@ -79,6 +85,63 @@ test("while one sink hangs and one is not there, the third has everything, and r
   assert.match(lines.at(-1)!, /"stopped"/);
   assert.equal(new Set(lines.map((line) => (JSON.parse(line) as { seq: number }).seq)).size, 22_001);
   await peer.close();
+});
+
+test("a file system that hangs holds up neither the record nor another sink nor a stop, and has everything once it answers", async (t) => {
+  const state = temporary(memory);
+  const image = join(state, "image");
+  const code = `
+    const { execFileSync } = await import("node:child_process");
+    const { existsSync, readFileSync } = await import("node:fs");
+    const { setTimeout: sleep } = await import("node:timers/promises");
+    const { Spool } = await import(room + "/spool.ts");
+    const { denial } = await import(room + "/test-support.ts");
+    const { Exporter } = await import(new URL("../export/exporter.ts", room + "/").href);
+    const [state] = process.argv.slice(1);
+    const spool = await Spool.open({ directory: state, syncMs: 50 });
+    const file = (name, path) => ({ name, kinds: null, to: "file", path, format: "native" });
+    const sinks = [file("hangs", state + "/mount/out"), file("well", state + "/out")];
+    const count = (path) => (existsSync(path) ? readFileSync(path, "utf8").split("\\n").length - 1 : 0);
+    const until = async (holds) => {
+      for (let i = 0; i < 1_000 && !holds(); i++) await sleep(10);
+      if (!holds()) console.log(JSON.stringify(exporter.status()));
+      return holds();
+    };
+    const start = () => new Exporter({ state, sinks, incident: (message) => console.error(message) });
+    let exporter = start();
+    spool.append(denial(1));
+    const told = { begun: await until(() => count(state + "/mount/out") === 1 && count(state + "/out") === 1) };
+    execFileSync("fsfreeze", ["-f", state + "/mount"]);
+    try {
+      const before = performance.now();
+      for (let i = 0; i < 2_000; i++) spool.append(denial(2));
+      await spool.flush();
+      told.flush = performance.now() - before;
+      told.well = await until(() => count(state + "/out") === 2_001);
+      const stopping = performance.now();
+      await exporter.stop(500);
+      told.stop = performance.now() - stopping;
+    } finally {
+      execFileSync("fsfreeze", ["-u", state + "/mount"]);
+    }
+    exporter = start();
+    told.all = await until(() => count(state + "/mount/out") >= 2_001);
+    await exporter.stop(500);
+    await spool.close();
+    console.log(JSON.stringify(told));`;
+  writeFileSync(image, "");
+  truncateSync(image, 16 * 1024 * 1024);
+  execFileSync("mkfs.ext4", ["-q", image]);
+  mkdirSync(join(state, "mount"));
+  // Thawed in any case: a file system that stays frozen can never be unmounted.
+  const thaw = `code=$?; fsfreeze -u ${state}/mount 2>/dev/null; exit $code`;
+  const place = `mount -o loop ${image} ${state}/mount || exit 77; "$@"; ${thaw}`;
+  const output = await outputOf(runModule(code, [state], ["unshare", "-m", "sh", "-c", place, "sh"]));
+  if (output.code === 77) return t.skip("no loop devices here");
+  assert.equal(output.code, 0, output.text);
+  const told = JSON.parse(output.text) as { begun: boolean; well: boolean; all: boolean; flush: number; stop: number };
+  assert.deepEqual([told.begun, told.well, told.all], [true, true, true]);
+  assert.ok(told.flush < 3_000 && told.stop < 4_000, output.text);
 });
 
 test("killed, it comes back by itself, says so, and goes on where it was", async () => {

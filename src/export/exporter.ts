@@ -3,6 +3,7 @@
  * in no decision and holds nothing: the record on the disk is its queue, and each sink's cursor says how far it is.
  */
 import { fork, type ChildProcess } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { SinkConfig } from "../config/sink.ts";
 import type { FromExporter, ToExporter } from "./messages.ts";
 import { beginning, type SinkStatus } from "./record.ts";
@@ -60,9 +61,15 @@ export class Exporter {
     if (child === null) return;
     const gone = new Promise((resolve) => child.once("exit", resolve));
     child.send({ kind: "stop", withinMs } satisfies ToExporter, () => {});
-    const late = setTimeout(() => child.kill("SIGKILL"), withinMs + 2_000);
-    await gone;
+    const late = setTimeout(() => child.kill("SIGKILL"), withinMs + 1_000);
+    const waited = new AbortController();
+    // A process that waits for a file system is not even killed before that answers: it is left to itself then.
+    await Promise.race([gone, sleep(withinMs + 2_000, undefined, { signal: waited.signal }).catch(() => {})]);
+    waited.abort();
     clearTimeout(late);
+    child.stderr?.destroy();
+    if (child.connected) child.disconnect();
+    child.unref();
   }
 
   #start(): void {
@@ -71,22 +78,29 @@ export class Exporter {
     const child = fork(file, {
       // Its own flags: those of the process it comes from are about something else (tests, debuggers).
       execArgv: ["--disable-warning=ExperimentalWarning", `--max-old-space-size=${heapMegabytes}`],
+      // A file operation that hangs, or a name lookup, holds one thread: of one sink, never all.
+      env: { ...process.env, UV_THREADPOOL_SIZE: String(8 + 2 * sinks.length) },
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
     this.#child = child;
     let said = "";
     child.stderr?.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-2_000)));
     child.on("message", (message: FromExporter) => this.#received(message));
-    child.on("error", (error) => (said = error.message));
-    child.on("exit", (code, signal) => {
+    const over = (how: string) => {
+      // Once: a process that could not be made has an error and perhaps no exit.
+      if (this.#child !== child) return;
       this.#child = null;
       if (this.#stopping) return;
-      this.#died = `${signal ?? `exit code ${code}`}${said === "" ? "" : `: ${said.trim().split("\n").at(-1)}`}`;
+      this.#died = `${how}${said === "" ? "" : `: ${said.trim().split("\n").at(-1)}`}`;
       if (performance.now() - started > healthyMs) this.#deaths = 0;
       const wait = Math.min(restartMs.longest, restartMs.first * 2 ** this.#deaths++);
       this.#options.incident(`the exporter died (${this.#died}); it is started again in ${wait / 1000} s`, {});
       this.#restart = setTimeout(() => this.#start(), wait);
+    };
+    child.on("error", (error) => {
+      if (child.pid === undefined) over(error.message);
     });
+    child.on("exit", (code, signal) => over(signal ?? `exit code ${code}`));
     // Secrets cross here, not as arguments or variables that other processes can read.
     child.send({ kind: "start", state, sinks: [...sinks] } satisfies ToExporter, () => {});
   }

@@ -22,7 +22,8 @@ export class DeliveryFailure extends Error {
 
 /** Any error of a delivery in a few words for people: bounded, one line, nothing that could drive a terminal. */
 export function wordsOf(error: unknown): string {
-  const text = error instanceof Error ? error.message || error.name : String(error);
+  const text =
+    error instanceof Error ? error.message || (error as NodeJS.ErrnoException).code || error.name : String(error);
   return text
     .replaceAll(/[\p{Cc}\p{Cf}]+/gu, " ")
     .trim()

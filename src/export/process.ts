@@ -103,6 +103,7 @@ function stepBack(): void {
 stepBack();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
 let exporter: ExporterProcess | null = null;
+// At our own end too: nothing of ours is worth staying for, and an open connection would.
 process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 process.on("message", (message: ToExporter) => {
   if (message.kind === "stop") return void exporter?.stop(message.withinMs);

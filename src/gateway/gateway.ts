@@ -145,8 +145,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     control.close();
     metrics?.close();
     await enforcer.stop(options.onExit);
-    // After the last word of the record is on the disk.
-    await enforcer.exporter?.stop(lastWordsMs);
+    // After the last word of the record is on the disk; a gateway that failed must be started again without delay.
+    await enforcer.exporter?.stop(code === 0 ? lastWordsMs : 0);
     end(code);
   }
   notifySystemd("READY=1");

@@ -28,19 +28,20 @@ const soon = () => AbortSignal.timeout(5_000);
 test("a file has each record on a line of its own, also after a torn one, and when it was renamed away", async () => {
   const path = join(temporary(), "out.ndjson");
   const sink = new FileSink({ ...named, to: "file", path, format: "native" });
-  await sink.deliver(records);
+  await sink.deliver(records, soon());
   appendFileSync(path, '{"torn":');
-  await sink.deliver(records.slice(0, 1));
+  await sink.deliver(records.slice(0, 1), soon());
   const lines = readFileSync(path, "utf8").split("\n");
   assert.deepEqual(lines, [...records.map(({ line }) => line), '{"torn":', records[0]!.line, ""]);
   renameSync(path, `${path}.1`);
-  await sink.deliver(records);
+  await sink.deliver(records, soon());
   assert.equal(readFileSync(path, "utf8"), records.map(({ line }) => `${line}\n`).join(""));
 });
 
 test("what is no file is refused at once: a pipe without a reader, a folder, a link", async () => {
   const folder = temporary();
-  const sinkAt = (path: string) => new FileSink({ ...named, to: "file", path, format: "native" }).deliver(records);
+  const sinkAt = (path: string) =>
+    new FileSink({ ...named, to: "file", path, format: "native" }).deliver(records, soon());
   execFileSync("mkfifo", [join(folder, "pipe")]);
   await assert.rejects(sinkAt(join(folder, "pipe")), /is not a file|ENXIO/);
   mkdirSync(join(folder, "folder"));

@@ -17,6 +17,7 @@ const { O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
 
 export class FileSink implements Sink {
   readonly #config: FileConfig;
+  #isWriting = false;
 
   constructor(config: FileConfig) {
     this.#config = config;
@@ -26,7 +27,18 @@ export class FileSink implements Sink {
     return this.#config.path;
   }
 
-  async deliver(records: readonly Outgoing[]): Promise<void> {
+  async deliver(records: readonly Outgoing[], signal: AbortSignal): Promise<void> {
+    // An operation on a file cannot be broken off; a second one would hold a second thread, and so on.
+    if (this.#isWriting) throw new DeliveryFailure(`${this.#config.path}: the file system does not answer`);
+    this.#isWriting = true;
+    const written = this.#write(records).finally(() => (this.#isWriting = false));
+    await new Promise<void>((resolve, reject) => {
+      written.then(resolve, reject);
+      signal.addEventListener("abort", () => reject(new DeliveryFailure("broken off")), { once: true });
+    });
+  }
+
+  async #write(records: readonly Outgoing[]): Promise<void> {
     const { path, format } = this.#config;
     // Not blocking: a pipe without a reader would hold a thread for ever.
     const handle = await open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);

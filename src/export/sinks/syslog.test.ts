@@ -73,6 +73,7 @@ describe("the real rsyslogd", () => {
   const port = { udp: 0, tcp: 0, tls: 0 };
 
   before(async () => {
+    assert.ok(existsSync("/usr/sbin/rsyslogd"), "the Debian packages rsyslog and rsyslog-gnutls are needed");
     mkdirSync(join(folder, "work"));
     certificates(folder);
     for (const transport of ["udp", "tcp", "tls"] as const) port[transport] = await freePort();
