@@ -3,10 +3,11 @@
  * comes first. It is loaded when a question is asked, so that no other command pays for it.
  */
 import { readdirSync } from "node:fs";
-import { setPriority } from "node:os";
+import { getPriority, setPriority } from "node:os";
 import type { DuckDBConnection, DuckDBInstance, DuckDBResult, DuckDBValue } from "@duckdb/node-api";
 import { SallyportError } from "../errors.ts";
 import { literal } from "./columns.ts";
+import { openFiles } from "./scratch.ts";
 
 export interface EngineOptions {
   /** At most so many threads (2). */
@@ -86,6 +87,9 @@ export class Engine {
    */
   async lock(paths: readonly string[]): Promise<void> {
     await this.run(`SET allowed_paths = [${paths.map(literal).join(", ")}]`);
+    // An allowed path is kept as what it leads to, and so is every path that is opened. That of a file which retention has
+    // deleted since leads nowhere and stays as it is: then this lets it through, and no file that still has a name.
+    await this.run(`SET allowed_directories = [${literal(openFiles)}]`);
     await this.run("SET enable_external_access = false");
     await this.run("SET lock_configuration = true");
   }
@@ -115,8 +119,10 @@ async function load(): Promise<Api> {
 function stepBack(): void {
   try {
     // Linux knows priorities by thread; a process's number means its first thread alone.
-    for (const thread of readdirSync("/proc/self/task")) setPriority(Number(thread), niceness);
+    for (const thread of readdirSync("/proc/self/task").map(Number)) {
+      if (getPriority(thread) < niceness) setPriority(thread, niceness);
+    }
   } catch {
-    // A thread ended meanwhile, or we are nicer already and may not go back: no reason to refuse an answer.
+    // A thread ended meanwhile: no reason to refuse an answer.
   }
 }

@@ -91,7 +91,6 @@ export class Query {
 
   /** Answers SQL over `events` and `record`. QUERY_INVALID for what is no single SELECT or does not bind; QUERY_FAILED. */
   async select(sql: string, limit: number): Promise<Answer> {
-    // As late as can be: what the lock lets through it knows by the names files have now, and retention may take them away.
     if (!this.#isLocked) await this.#engine.lock(this.#loaded.paths);
     this.#isLocked = true;
     await checkSelect(this.#engine, sql);
