@@ -1,10 +1,10 @@
 /**
  * How long questions take over a large record: written here (`query-events.ts`), copied to Parquet, then each question several
- * times, in turn, with the spread. Run: `node bench/query.ts [events] [directory]`, a million events by default; a directory
- * that holds a record already is asked as it is. What a question reads is sums of segments, so the numbers for ten million are
- * not ten times those for one; measure both.
+ * times, in turn, with the spread. Run: `node bench/query.ts [events] [directory] [gateways]`, a million events by default; a
+ * directory that holds a record already is asked as it is. With a number of gateways the record is asked as that many at once, by
+ * hard links: a million events and ten gateways read what ten million events of one gateway are copied to.
  */
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Query } from "../src/query/query.ts";
@@ -14,6 +14,7 @@ import { writeSynthetic } from "./query-events.ts";
 const rounds = 5;
 const events = Number(process.argv[2] ?? 1_000_000);
 const given = process.argv[3];
+const gateways = Number(process.argv[4] ?? 1);
 const directory = given ?? mkdtempSync(join(tmpdir(), "sallyport-bench-"));
 const asked = [
   ...(Object.keys(questions) as QuestionName[]).map((name) => [name, (query: Query) => query.ask(name, 20)] as const),
@@ -53,6 +54,21 @@ async function measure(query: Query): Promise<void> {
   }
 }
 
+/** The record, and links to it under other names. */
+function asMany(): string[] {
+  return Array.from({ length: gateways }, (_, i) => {
+    if (i === 0) return directory;
+    const other = join(directory, "links", String(i));
+    for (const folder of ["events", "query"]) {
+      mkdirSync(join(other, folder), { recursive: true, mode: 0o700 });
+      for (const name of readdirSync(join(directory, folder))) {
+        linkSync(join(directory, folder, name), join(other, folder, name));
+      }
+    }
+    return other;
+  });
+}
+
 try {
   console.log(`load ${loadavg()[0]!.toFixed(2)}, ${rounds} rounds, ${directory}`);
   if (!existsSync(join(directory, "events"))) {
@@ -67,16 +83,20 @@ try {
   const sizes = readdirSync(join(directory, "query")).map((name) => statSync(join(directory, "query", name)).size);
   const size = sizes.reduce((sum, each) => sum + each, 0);
   console.log(`copied:  ${copied} segments, ${(size / 1e6).toFixed(0)} MB of Parquet, ${ms(copying)}`);
-  const [opening, query] = await timed(() => Query.open({ inputs: [directory] }));
-  console.log(`opened:  ${ms(opening)}, with what is live`);
+  const inputs = asMany();
+  const [opening, query] = await timed(() => Query.open({ inputs }));
+  const [[total]] = (await query.select("SELECT count(*) FROM events", 1)).rows as [[number]];
+  console.log(
+    `opened:  ${total.toLocaleString("en")} events of ${gateways} gateways, with what is live, ${ms(opening)}`,
+  );
   await measure(query);
   await query.close();
   console.log("within the last day, and so by event where a segment lies across the bound:");
   const since = (Date.now() - 86_400_000) * 1000;
-  const bounded = await Query.open({ inputs: [directory], since });
+  const bounded = await Query.open({ inputs, since });
   await measure(bounded);
   await bounded.close();
   console.log(`memory:  ${(process.memoryUsage().rss / 1e6).toFixed(0)} MB`);
 } finally {
-  if (given === undefined) rmSync(directory, { recursive: true, force: true });
+  rmSync(given === undefined ? directory : join(directory, "links"), { recursive: true, force: true });
 }
