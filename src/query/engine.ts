@@ -28,6 +28,7 @@ export class Engine {
   readonly #api: Api;
   readonly #instance: DuckDBInstance;
   readonly #connection: DuckDBConnection;
+  #interrupting: NodeJS.Timeout | undefined;
 
   private constructor(api: Api, instance: DuckDBInstance, connection: DuckDBConnection) {
     this.#api = api;
@@ -94,12 +95,15 @@ export class Engine {
     await this.run("SET lock_configuration = true");
   }
 
-  /** Ends what runs, soon. */
+  /** Ends what runs, and whatever is begun after it, soon. */
   interrupt(): void {
     this.#connection.interrupt();
+    // Between two statements, and while one is only beginning, there is nothing yet that an interrupt would end.
+    this.#interrupting ??= setInterval(() => this.#connection.interrupt(), 50);
   }
 
   close(): void {
+    clearInterval(this.#interrupting);
     this.#connection.closeSync();
     this.#instance.closeSync();
   }
