@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { describe, test } from "node:test";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const commands = ["run", "gateway", "status", "reload", "flows", "logs", "policy", "simulate"];
+const commands = ["run", "gateway", "status", "reload", "flows", "logs", "query", "policy", "simulate"];
 
 function sallyport(...args: string[]): { code: number | null; stdout: string; stderr: string } {
   const { status, stdout, stderr } = spawnSync(`${root}sallyport`, args, {
@@ -62,6 +62,7 @@ describe("the command line", () => {
       ["status"],
       ["logs"],
       ["logs", "verify"],
+      ["query"],
       ["policy", "check"],
       ["simulate", "--live"],
       ["simulate", "--only", "frobnicate"],
