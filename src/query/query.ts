@@ -12,7 +12,7 @@ import { load, type Loaded, type LoadOptions } from "./load.ts";
 import { partsSql, recordSql, type Window } from "./parts.ts";
 import { questions, questionSql, type Field, type Question, type QuestionName } from "./questions.ts";
 import { Scratch } from "./scratch.ts";
-import { checkSelect, refused } from "./select.ts";
+import { checkSelect, refused, shown } from "./select.ts";
 import { plain, type Value } from "./value.ts";
 
 export interface QueryOptions extends Partial<LoadOptions> {
@@ -146,7 +146,7 @@ function failure(error: unknown): unknown {
   if (error instanceof SallyportError) return error;
   return new SallyportError(
     "QUERY_FAILED",
-    `The question could not be answered: ${(error as Error).message}`,
+    `The question could not be answered: ${shown((error as Error).message)}`,
     {},
     error,
   );

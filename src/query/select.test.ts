@@ -150,6 +150,7 @@ describe("SQL over the record", () => {
     assert.match(await refusal("SELEC 1"), /syntax error/);
     assert.match(await refusal("SELECT nam FROM events"), /nam.*not found|Referenced column "nam"/s);
     assert.match(await refusal("SELECT CAST('x' AS INTEGER)"), /Could not convert/);
+    assert.match(await refusal("SELECT CAST(chr(27) || '[2J' AS INTEGER)"), /string '\\u\{1b\}\[2J'/);
     assert.match(await refusal(""), /one question at a time; these are 0/);
     assert.match(await refusal("SELECT 1; SELECT 2"), /these are 2/);
     assert.match(await refusal(`SELECT ${"abs(".repeat(5000)}1${")".repeat(5000)}`), /depth|exhausted/i);
