@@ -1,10 +1,10 @@
 /**
  * How long questions take over a large record: written here (`query-events.ts`), copied to Parquet, then each question several
- * times, in turn, with the spread. Run: `node bench/query.ts [events] [directory]`, a million events by default; a directory
- * that holds a record already is asked as it is. What a question reads is sums of segments, so the numbers for ten million are
- * not ten times those for one; measure both.
+ * times, in turn, with the spread. Run: `node bench/query.ts [events] [directory] [times]`, a million events by default; a
+ * directory that holds a record already is asked as it is. With `times`, its sealed segments and their copies are there so many
+ * times over, under further numbers, by hard links: what ten million events take needs no hour to be written.
  */
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Query } from "../src/query/query.ts";
@@ -14,6 +14,7 @@ import { writeSynthetic } from "./query-events.ts";
 const rounds = 5;
 const events = Number(process.argv[2] ?? 1_000_000);
 const given = process.argv[3];
+const times = Number(process.argv[4] ?? 1);
 const directory = given ?? mkdtempSync(join(tmpdir(), "sallyport-bench-"));
 const asked = [
   ...(Object.keys(questions) as QuestionName[]).map((name) => [name, (query: Query) => query.ask(name, 20)] as const),
@@ -53,6 +54,32 @@ async function measure(query: Query): Promise<void> {
   }
 }
 
+/** The record, with its sealed segments `times` times; a query does not check the chain. */
+function repeated(): string {
+  if (times === 1) return directory;
+  const other = join(directory, "repeated");
+  const segments = readdirSync(join(directory, "events"))
+    .filter((name) => name.endsWith(".ndjson"))
+    .toSorted();
+  const live = segments.at(-1)!;
+  const first = (name: string) => Number(name.slice(7, 19));
+  for (const folder of ["events", "query"]) {
+    mkdirSync(join(other, folder), { recursive: true, mode: 0o700 });
+    const sealed = readdirSync(join(directory, folder)).filter(
+      (name) => /^events-\d{12}\./.test(name) && name !== live,
+    );
+    for (let i = 0; i < times; i++) {
+      for (const name of sealed) {
+        const number = String(first(name) + i * first(live)).padStart(12, "0");
+        linkSync(join(directory, folder, name), join(other, folder, `events-${number}${name.slice(19)}`));
+      }
+    }
+  }
+  const last = String(times * first(live) + 1).padStart(12, "0");
+  linkSync(join(directory, "events", live), join(other, "events", `events-${last}.ndjson`));
+  return other;
+}
+
 try {
   console.log(`load ${loadavg()[0]!.toFixed(2)}, ${rounds} rounds, ${directory}`);
   if (!existsSync(join(directory, "events"))) {
@@ -67,16 +94,18 @@ try {
   const sizes = readdirSync(join(directory, "query")).map((name) => statSync(join(directory, "query", name)).size);
   const size = sizes.reduce((sum, each) => sum + each, 0);
   console.log(`copied:  ${copied} segments, ${(size / 1e6).toFixed(0)} MB of Parquet, ${ms(copying)}`);
-  const [opening, query] = await timed(() => Query.open({ inputs: [directory] }));
-  console.log(`opened:  ${ms(opening)}, with what is live`);
+  const inputs = [repeated()];
+  const [opening, query] = await timed(() => Query.open({ inputs }));
+  const [[total]] = (await query.select("SELECT count(*) FROM events", 1)).rows as [[number]];
+  console.log(`opened:  ${total.toLocaleString("en")} events, with what is live, ${ms(opening)}`);
   await measure(query);
   await query.close();
   console.log("within the last day, and so by event where a segment lies across the bound:");
   const since = (Date.now() - 86_400_000) * 1000;
-  const bounded = await Query.open({ inputs: [directory], since });
+  const bounded = await Query.open({ inputs, since });
   await measure(bounded);
   await bounded.close();
   console.log(`memory:  ${(process.memoryUsage().rss / 1e6).toFixed(0)} MB`);
 } finally {
-  if (given === undefined) rmSync(directory, { recursive: true, force: true });
+  rmSync(given === undefined ? directory : join(directory, "repeated"), { recursive: true, force: true });
 }

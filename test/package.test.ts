@@ -69,6 +69,17 @@ describe("the npm package", () => {
     assert.equal(result.status, 0);
   });
 
+  test("answers a query: the engine came with it", () => {
+    const events = join(work, "state/events");
+    mkdirSync(events, { recursive: true });
+    const event = `{"schema":"sallyport.event/1","time":"2026-05-04T09:00:00.000000Z","kind":"connection","verdict":"allow","destination":{"name":"pypi.org"}}`;
+    writeFileSync(join(events, "events-000000000001.ndjson"), `${event}\n`);
+    const path = [dirname(process.execPath), "/usr/bin", "/bin"].join(delimiter);
+    const result = run(path, "query", "destinations", "--quiet", "--json", "--state", join(work, "state"));
+    assert.deepEqual([result.status, result.stderr], [0, ""]);
+    assert.match(result.stdout, /^\{"destination":"pypi.org",.*"connections":1,/);
+  });
+
   test("every worker file that the built program starts is in the package", () => {
     const references = packed
       .filter((file) => /^package\/dist\/.*\.js$/.test(file))

@@ -70,6 +70,7 @@ describe("the command line", () => {
       ["logs", "verify"],
       ["logs", "keygen"],
       ["logs", "prune", "--state", "s"],
+      ["query"],
       ["policy", "check"],
       ["policy", "plan", "p"],
       ["policy", "promote", "s", "--events", "e"],

@@ -160,7 +160,7 @@ describe("sallyport query", () => {
     }
   });
 
-  test("Ctrl-C ends it, and nothing is left", async () => {
+  test("Ctrl-C, once or twice, ends it, and nothing is left", async () => {
     const slow = "SELECT count(*) FROM range(100000000000) a, events";
     const child = spawn(process.execPath, [...flags, main, "query", "--state", "gw1", "--sql", slow], {
       cwd: work,
@@ -168,8 +168,8 @@ describe("sallyport query", () => {
     });
     let said = "";
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      if (text.includes("asking") && !said.includes("asking")) for (let i = 0; i < 2; i++) child.kill("SIGINT");
       said += text;
-      if (said.includes("asking")) child.kill("SIGINT");
     });
     const code = await new Promise((resolve) => child.on("close", resolve));
     assert.equal(code, 130, said);

@@ -167,7 +167,7 @@ async function stoppable(work: (signal: AbortSignal) => Promise<number>): Promis
   const stop = new AbortController();
   let code: number | null = null;
   for (const signal of Object.keys(codes) as (keyof typeof codes)[]) {
-    process.once(signal, () => {
+    process.on(signal, () => {
       code ??= codes[signal];
       stop.abort();
     });

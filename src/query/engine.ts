@@ -3,10 +3,11 @@
  * comes first. It is loaded when a question is asked, so that no other command pays for it.
  */
 import { readdirSync } from "node:fs";
-import { setPriority } from "node:os";
+import { getPriority, setPriority } from "node:os";
 import type { DuckDBConnection, DuckDBInstance, DuckDBResult, DuckDBValue } from "@duckdb/node-api";
 import { SallyportError } from "../errors.ts";
 import { literal } from "./columns.ts";
+import { openFiles } from "./scratch.ts";
 
 export interface EngineOptions {
   /** At most so many threads (2). */
@@ -27,6 +28,7 @@ export class Engine {
   readonly #api: Api;
   readonly #instance: DuckDBInstance;
   readonly #connection: DuckDBConnection;
+  #interrupting: NodeJS.Timeout | undefined;
 
   private constructor(api: Api, instance: DuckDBInstance, connection: DuckDBConnection) {
     this.#api = api;
@@ -86,16 +88,22 @@ export class Engine {
    */
   async lock(paths: readonly string[]): Promise<void> {
     await this.run(`SET allowed_paths = [${paths.map(literal).join(", ")}]`);
+    // An allowed path is kept as what it leads to, and so is every path that is opened. That of a file which retention has
+    // deleted since leads nowhere and stays as it is: then this lets it through, and no file that still has a name.
+    await this.run(`SET allowed_directories = [${literal(openFiles)}]`);
     await this.run("SET enable_external_access = false");
     await this.run("SET lock_configuration = true");
   }
 
-  /** Ends what runs, soon. */
+  /** Ends what runs, and whatever is begun after it, soon. */
   interrupt(): void {
     this.#connection.interrupt();
+    // Between two statements, and while one is only beginning, there is nothing yet that an interrupt would end.
+    this.#interrupting ??= setInterval(() => this.#connection.interrupt(), 50);
   }
 
   close(): void {
+    clearInterval(this.#interrupting);
     this.#connection.closeSync();
     this.#instance.closeSync();
   }
@@ -115,8 +123,10 @@ async function load(): Promise<Api> {
 function stepBack(): void {
   try {
     // Linux knows priorities by thread; a process's number means its first thread alone.
-    for (const thread of readdirSync("/proc/self/task")) setPriority(Number(thread), niceness);
+    for (const thread of readdirSync("/proc/self/task").map(Number)) {
+      if (getPriority(thread) < niceness) setPriority(thread, niceness);
+    }
   } catch {
-    // A thread ended meanwhile, or we are nicer already and may not go back: no reason to refuse an answer.
+    // A thread ended meanwhile: no reason to refuse an answer.
   }
 }

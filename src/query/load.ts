@@ -120,7 +120,7 @@ async function find(cache: Cache, identity: Identity, scratch: Scratch): Promise
 
 async function withTimes(engine: Engine, paths: readonly { events: string; sums: string }[]): Promise<Copy[]> {
   const rows = await engine.rows(
-    `SELECT filename, epoch_us(min("first")), epoch_us(max("last"))
+    `SELECT filename, epoch_us(min(earliest)), epoch_us(max(latest))
      FROM read_parquet([${paths.map(({ sums }) => literal(sums)).join(", ")}], filename = true)
      WHERE family = 'rules' GROUP BY filename`,
   );

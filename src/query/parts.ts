@@ -1,16 +1,50 @@
 /**
- * What the questions count: events, or sums of them. A sealed segment's events are summed once, when it is copied, so that a
- * question over ten million events reads some hundred thousand rows. A row of parts is an event with its repeats added up: `count`
- * and bytes are sums, `first` and `last` are the earliest and latest times. How many different runners there were for a
- * destination, no sum can say; SQL over `events` can.
+ * What the questions count: sums of events. A sealed segment's events are summed once, when it is copied, so that a question over
+ * ten million events reads some hundred thousand rows. How many different runners there were for a destination, no sum can say;
+ * SQL over `events` can.
  *
  * Sums know no time but their ends. A segment that lies across a bound of the question is read by event, one that lies inside by
  * its sums: the answer is the same to the microsecond.
+ *
+ * An attempt is a connection, or a name that was refused (or would have been) and so never became one. Bytes are those of
+ * finished connections.
  */
 import { columnList, literal, quoted } from "./columns.ts";
 
 /** Which events are told apart by what. */
 export type Family = "destinations" | "runners" | "rules";
+
+const attempt = "(kind = 'connection' OR kind = 'dns' AND verdict <> 'allow')";
+const end = "kind = 'flow_end'";
+const wouldDeny = `${attempt} AND verdict = 'would_deny'`;
+
+/** What is added up, in SQL over an event. */
+const sums = {
+  connections: when(attempt, "count"),
+  allowed: when(`${attempt} AND verdict = 'allow'`, "count"),
+  would_deny: when(wouldDeny, "count"),
+  denied: when(`${attempt} AND verdict = 'deny'`, "count"),
+  flows: when(end, "count"),
+  bytes_up: when(end, "coalesce(bytes_up, 0)"),
+  bytes_down: when(end, "coalesce(bytes_down, 0)"),
+} as const;
+
+/** What is the least or the most of its kind, in SQL over an event; null in an event that it is not about. */
+const extremes = {
+  largest: { of: `CASE WHEN ${end} THEN coalesce(bytes_up, 0) END`, by: "max", type: "BIGINT" },
+  /** When its name was first seen. */
+  first: { of: "CASE WHEN kind IN ('connection', 'dns') THEN time END", by: "min", type: "TIMESTAMP" },
+  last: { of: `CASE WHEN ${attempt} OR ${end} THEN time END`, by: "max", type: "TIMESTAMP" },
+  last_end: { of: `CASE WHEN ${end} THEN time END`, by: "max", type: "TIMESTAMP" },
+  last_would_deny: { of: `CASE WHEN ${wouldDeny} THEN time END`, by: "max", type: "TIMESTAMP" },
+  /** Of all events there are, for the bounds. */
+  earliest: { of: "time", by: "min", type: "TIMESTAMP" },
+  latest: { of: "time", by: "max", type: "TIMESTAMP" },
+} as const;
+
+function when(condition: string, value: string): string {
+  return `CASE WHEN ${condition} THEN ${value} ELSE 0 END`;
+}
 
 /** For each family: the columns that say what a row is about, in SQL over an event. */
 const families: Readonly<Record<Family, Readonly<Record<string, string>>>> = {
@@ -23,7 +57,8 @@ const families: Readonly<Record<Family, Readonly<Record<string, string>>>> = {
     protocol: "protocol",
     rule: "rule",
     rule_tier: "rule_tier",
-    reason: "reason",
+    // Only what would be refused is asked for by reason.
+    reason: `CASE WHEN ${wouldDeny} THEN reason END`,
   },
   runners: {
     source_ip: "source_ip",
@@ -50,31 +85,32 @@ const counted = "kind IN ('connection', 'dns', 'flow_end') AND time IS NOT NULL"
 
 /** The rows of a family, one for each event. */
 function eventRows(family: Family, from: string, where: string): string {
-  const key = Object.entries(families[family]).map(([name, sql]) => `${sql} AS ${quoted(name)}`);
-  return (
-    `SELECT kind, verdict, ${key.join(", ")}, count, bytes_up, bytes_down, bytes_up AS largest, ` +
-    `time AS "first", time AS "last" FROM ${from} WHERE ${counted} AND ${where}`
-  );
+  const list = [
+    ...Object.entries(families[family]),
+    ...Object.entries(sums),
+    ...Object.entries(extremes).map(([name, { of }]) => [name, of] as const),
+  ];
+  const rows = list.map(([name, sql]) => `${sql} AS ${quoted(name)}`).join(", ");
+  return `SELECT ${rows} FROM ${from} WHERE ${counted} AND ${where}`;
 }
 
 /** The sums of a segment's events, all families, for {@link partsSql} to read. */
 export function sumsSql(from: string): string {
+  const added = Object.entries(sums).map(([name, sql]) => saturated(sql, name));
+  const ends = Object.entries(extremes).map(([name, { of, by }]) => `${by}(${of}) AS ${quoted(name)}`);
   return Object.entries(families)
     .map(([family, key]) => {
       const keys = [...keyTypes].map(([name, type]) => `${key[name] ?? `CAST(NULL AS ${type})`} AS ${quoted(name)}`);
-      return (
-        `SELECT ${literal(family)} AS family, kind, verdict, ${keys.join(", ")}, ${saturated("count")}, ` +
-        `${saturated("bytes_up")}, ${saturated("bytes_down")}, max(bytes_up) AS largest, ` +
-        `min(time) AS "first", max(time) AS "last" ` +
-        `FROM ${from} WHERE ${counted} GROUP BY 1, 2, 3, ${keys.map((_, i) => i + 4).join(", ")}`
-      );
+      const groups = keys.map((_, i) => i + 2).join(", ");
+      const list = [...keys, ...added, ...ends].join(", ");
+      return `SELECT ${literal(family)} AS family, ${list} FROM ${from} WHERE ${counted} GROUP BY 1, ${groups}`;
     })
     .join("\nUNION ALL ");
 }
 
-/** Parquet has no wider integers; what is more than they hold was not counted by a kernel. Null where nothing is added up. */
-function saturated(name: string): string {
-  return `CAST(CASE WHEN sum(${name}) > ${most} THEN ${most} ELSE sum(${name}) END AS BIGINT) AS ${name}`;
+/** Parquet has no wider integers; what is more than they hold was not counted by a kernel. */
+function saturated(sql: string, name: string): string {
+  return `CAST(CASE WHEN sum(${sql}) > ${most} THEN ${most} ELSE sum(${sql}) END AS BIGINT) AS ${name}`;
 }
 
 const most = "9223372036854775807";
@@ -140,12 +176,9 @@ export function partsSql(
 
 function rowColumns(family: Family): Map<string, string> {
   return new Map([
-    ["kind", "VARCHAR"],
-    ["verdict", "VARCHAR"],
     ...Object.keys(families[family]).map((name) => [name, keyTypes.get(name)!] as const),
-    ...["count", "bytes_up", "bytes_down", "largest"].map((name) => [name, "BIGINT"] as const),
-    ["first", "TIMESTAMP"],
-    ["last", "TIMESTAMP"],
+    ...Object.keys(sums).map((name) => [name, "BIGINT"] as const),
+    ...Object.entries(extremes).map(([name, { type }]) => [name, type] as const),
   ]);
 }
 

@@ -12,7 +12,7 @@ import { load, type Loaded, type LoadOptions } from "./load.ts";
 import { partsSql, recordSql, type Window } from "./parts.ts";
 import { questions, questionSql, type Field, type Question, type QuestionName } from "./questions.ts";
 import { Scratch } from "./scratch.ts";
-import { checkSelect, refused } from "./select.ts";
+import { checkSelect, refused, shown } from "./select.ts";
 import { plain, type Value } from "./value.ts";
 
 export interface QueryOptions extends Partial<LoadOptions> {
@@ -91,7 +91,6 @@ export class Query {
 
   /** Answers SQL over `events` and `record`. QUERY_INVALID for what is no single SELECT or does not bind; QUERY_FAILED. */
   async select(sql: string, limit: number): Promise<Answer> {
-    // As late as can be: what the lock lets through it knows by the names files have now, and retention may take them away.
     if (!this.#isLocked) await this.#engine.lock(this.#loaded.paths);
     this.#isLocked = true;
     await checkSelect(this.#engine, sql);
@@ -147,7 +146,7 @@ function failure(error: unknown): unknown {
   if (error instanceof SallyportError) return error;
   return new SallyportError(
     "QUERY_FAILED",
-    `The question could not be answered: ${(error as Error).message}`,
+    `The question could not be answered: ${shown((error as Error).message)}`,
     {},
     error,
   );

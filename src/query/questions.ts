@@ -1,9 +1,6 @@
 /**
- * The questions that come with the program, as SQL over parts (`parts.ts`). Every count sums `count`, because repeats are
- * recorded as one event. The tests put each beside a plain pass over the same events (`testing/naive.ts`).
- *
- * An attempt is a connection, or a name that was refused (or would have been) and so never became one. Bytes are those of
- * finished connections.
+ * The questions that come with the program, as SQL over sums of events (`parts.ts`). The tests put each beside a plain pass over
+ * the events themselves (`testing/naive.ts`).
  */
 import { quoted } from "./columns.ts";
 import type { Family } from "./parts.ts";
@@ -38,23 +35,21 @@ export interface Question {
   order: string;
 }
 
-const attempt = "(kind = 'connection' OR kind = 'dns' AND verdict <> 'allow')";
-const end = "kind = 'flow_end'";
-const isCounted = `(${attempt} OR ${end})`;
-const total = (what: string, where: string) => `coalesce(sum(${what}) FILTER (WHERE ${where}), 0)`;
-
-/** What is counted for each row of an answer. */
+/** Columns of an answer: their name, and their SQL over parts. */
 const measures = {
-  connections: total("count", attempt),
-  allowed: total("count", `${attempt} AND verdict = 'allow'`),
-  would_deny: total("count", `${attempt} AND verdict = 'would_deny'`),
-  denied: total("count", `${attempt} AND verdict = 'deny'`),
-  flows: total("count", end),
-  bytes_up: total("bytes_up", end),
-  bytes_down: total("bytes_down", end),
-  largest: `max(largest) FILTER (WHERE ${end})`,
-  first: "min(\"first\") FILTER (WHERE kind IN ('connection', 'dns'))",
-  last: 'max("last")',
+  connections: ["connections", "sum(connections)"],
+  allowed: ["allowed", "sum(allowed)"],
+  wouldDeny: ["would_deny", "sum(would_deny)"],
+  denied: ["denied", "sum(denied)"],
+  refusable: ["connections", "sum(would_deny)"],
+  flows: ["flows", "sum(flows)"],
+  up: ["bytes_up", "sum(bytes_up)"],
+  down: ["bytes_down", "sum(bytes_down)"],
+  largest: ["largest", "max(largest)"],
+  first: ["first", 'min("first")'],
+  last: ["last", 'max("last")'],
+  lastEnd: ["last", "max(last_end)"],
+  lastWouldDeny: ["last", "max(last_would_deny)"],
 } as const;
 
 /** `parts` is a SELECT of rows of parts; `since` an SQL literal, null where there is none. */
@@ -62,7 +57,7 @@ export function questionSql(question: Question, parts: string, since: string | n
   const { key, where, order, rank } = question;
   const keys = Object.keys(key).map(quoted);
   const named = Object.entries(key).map(([name, sql]) => `${sql} AS ${quoted(name)}`);
-  const measured = question.measures.map((name) => `${measures[name]} AS ${quoted(name)}`);
+  const measured = question.measures.map((name) => `${measures[name][1]} AS ${quoted(measures[name][0])}`);
   const isNew = since === null ? '"first" IS NOT NULL' : `"first" >= ${since}`;
   return `SELECT ${question.fields.map(({ name }) => quoted(name)).join(", ")}
 FROM (
@@ -93,11 +88,13 @@ const counts = [
   number("denied"),
 ];
 const traffic = [bytes("bytes_up", "up"), bytes("bytes_down", "down")];
-const countNames = ["connections", "allowed", "would_deny", "denied"] as const;
-const trafficNames = ["bytes_up", "bytes_down"] as const;
+const countNames = ["connections", "allowed", "wouldDeny", "denied"] as const;
+const trafficNames = ["up", "down"] as const;
 const mostFirst = "connections DESC, bytes_up DESC";
 const week = 7 * 24 * 3_600_000;
 
+/** Something in it is an attempt or the end of a connection. */
+const isCounted = '"last" IS NOT NULL';
 const destination = "coalesce(name, ip)";
 const endpoint = { destination, port: "port", protocol: "protocol" };
 const same = (...names: string[]) => Object.fromEntries(names.map((name) => [name, quoted(name)]));
@@ -175,8 +172,8 @@ export const questions = {
     family: "destinations",
     sinceMs: null,
     key: { ...same("rule", "rule_tier", "reason"), ...endpoint },
-    where: `${attempt} AND verdict = 'would_deny'`,
-    measures: ["connections", "last"],
+    where: "last_would_deny IS NOT NULL",
+    measures: ["refusable", "lastWouldDeny"],
     // A rule's rows stay together, the rule with the most first.
     rank: 'sum(connections) OVER (PARTITION BY "rule", "rule_tier")',
     order: 'rank DESC, "rule" NULLS LAST, "rule_tier" NULLS LAST, connections DESC',
@@ -188,7 +185,7 @@ export const questions = {
     sinceMs: week,
     needsPast: true,
     key: same("name"),
-    where: `name IS NOT NULL AND kind IN ('connection', 'dns', 'flow_end')`,
+    where: "name IS NOT NULL",
     measures: [...countNames, ...trafficNames, "first"],
     order: '"first" DESC',
   },
@@ -198,8 +195,8 @@ export const questions = {
     family: "destinations",
     sinceMs: null,
     key: { destination },
-    where: end,
-    measures: ["flows", ...trafficNames, "largest", "last"],
+    where: "last_end IS NOT NULL",
+    measures: ["flows", ...trafficNames, "largest", "lastEnd"],
     order: "bytes_up DESC, flows DESC",
   },
 } as const satisfies Readonly<Record<string, Question>>;

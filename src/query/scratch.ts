@@ -1,6 +1,6 @@
 /**
  * A private directory for the time of one question, and files in it that have no name: opened, unlinked, and from then on
- * reached as `/proc/self/fd/N`. A process that is killed leaves an empty directory and nothing of the record.
+ * reached as `/proc/PID/fd/N`. A process that is killed leaves an empty directory and nothing of the record.
  */
 import { constants } from "node:fs";
 import { mkdir, mkdtemp, open, rm, unlink } from "node:fs/promises";
@@ -52,7 +52,10 @@ export class Scratch {
   }
 }
 
+/** Where open files are found. Not by way of `self`, which DuckDB resolves in one place and not in another. */
+export const openFiles = `/proc/${process.pid}/fd`;
+
 /** The path of an open file, whatever has become of its name. */
 export function pathOf(handle: FileHandle): string {
-  return `/proc/self/fd/${handle.fd}`;
+  return `${openFiles}/${handle.fd}`;
 }

@@ -4,10 +4,13 @@
  */
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { getPriority } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { SallyportError } from "../errors.ts";
 import { columns } from "./columns.ts";
+import { Engine } from "./engine.ts";
 import { Query } from "./query.ts";
 import { connection, epoch, Recorder, temporary } from "./testing/records.ts";
 
@@ -147,9 +150,10 @@ describe("SQL over the record", () => {
     assert.match(await refusal("SELEC 1"), /syntax error/);
     assert.match(await refusal("SELECT nam FROM events"), /nam.*not found|Referenced column "nam"/s);
     assert.match(await refusal("SELECT CAST('x' AS INTEGER)"), /Could not convert/);
+    assert.match(await refusal("SELECT CAST(chr(27) || '[2J' AS INTEGER)"), /string '\\u\{1b\}\[2J'/);
     assert.match(await refusal(""), /one question at a time; these are 0/);
     assert.match(await refusal("SELECT 1; SELECT 2"), /these are 2/);
-    assert.match(await refusal(`SELECT ${"abs(".repeat(5000)}1${")".repeat(5000)}`), /depth/i);
+    assert.match(await refusal(`SELECT ${"abs(".repeat(5000)}1${")".repeat(5000)}`), /depth|exhausted/i);
   });
 
   test("--since and --until hold for `events`; `record` is all of it", async () => {
@@ -191,4 +195,35 @@ describe("SQL over the record", () => {
   test("the secret is there to be read", () => {
     assert.ok(existsSync(secret) && readFileSync("/etc/passwd", "utf8").startsWith("root:"));
   });
+});
+
+test("the engine's own lock holds without the look at the statement, too: two walls, not one", async () => {
+  const scratch = temporary();
+  const engine = await Engine.open({ scratch });
+  const file = await open(secret, "r");
+  try {
+    await engine.lock([]);
+    for (const sql of [
+      `SELECT * FROM read_text('${secret}')`,
+      `SELECT * FROM read_text('/proc/self/fd/${file.fd}')`,
+      `SELECT * FROM read_text('/proc/${process.pid}/fd/${file.fd}')`,
+      `SELECT * FROM read_text('/proc/${process.pid}/fd/../environ')`,
+      `COPY (SELECT 1) TO '${out}/x.csv'`,
+      `ATTACH '${out}/x.db'`,
+      "LOAD httpfs",
+      "SET enable_external_access = true",
+      "SET allowed_paths = ['/']",
+      "RESET lock_configuration",
+    ]) {
+      await assert.rejects(engine.run(sql), /Permission|locked|disabled|Cannot/, sql);
+    }
+  } finally {
+    await file.close();
+    engine.close();
+  }
+  assert.deepEqual(readdirSync(out), []);
+});
+
+test("the engine is nicer than whatever else runs: every thread of the process", async () => {
+  for (const thread of readdirSync("/proc/self/task")) assert.ok(getPriority(Number(thread)) >= 10);
 });

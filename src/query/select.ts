@@ -8,6 +8,7 @@
  */
 import { SallyportError } from "../errors.ts";
 import type { Engine } from "./engine.ts";
+import { printable } from "./printable.ts";
 
 /** Table functions that only turn their arguments into rows. */
 const harmless = new Set(["range", "generate_series", "unnest", "json_each", "json_tree"]);
@@ -51,7 +52,12 @@ export async function checkSelect(engine: Engine, sql: string): Promise<void> {
 }
 
 export function refused(why: string): SallyportError {
-  return new SallyportError("QUERY_INVALID", `The SQL cannot be answered: ${why.trim()}`);
+  return new SallyportError("QUERY_INVALID", `The SQL cannot be answered: ${shown(why)}`);
+}
+
+/** The engine's words, which may hold words of the record. */
+export function shown(message: string): string {
+  return message.trim().split("\n").map(printable).join("\n");
 }
 
 interface Call {

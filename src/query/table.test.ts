@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { printable } from "./printable.ts";
 import type { Answer } from "./query.ts";
-import { answerCsv, answerJson, answerText, printable } from "./table.ts";
+import { answerCsv, answerJson, answerText } from "./table.ts";
 
 const answer = (...names: string[]): Answer => ({
   fields: [

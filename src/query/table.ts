@@ -4,6 +4,7 @@
  */
 import { styleText } from "node:util";
 import { bytes } from "../run/report.ts";
+import { printable } from "./printable.ts";
 import type { Answer } from "./query.ts";
 import type { Field } from "./questions.ts";
 import type { Value } from "./value.ts";
@@ -48,16 +49,6 @@ function cell(field: Field, value: Value, row: readonly Value[], fields: readonl
   if (field.kind === "time" && typeof value === "string") return value.replace(/\.\d+Z$/, "Z");
   const text = printable(typeof value === "string" ? value : JSON.stringify(value));
   return text.length > longestCell ? `${text.slice(0, longestCell - 1)}…` : text;
-}
-
-/** Controls, marks that reorder text or have no width, ends of lines, halves of characters, and what fonts make up. */
-const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}]/gu;
-const plainText = /^[ -~]*$/;
-
-/** Text with everything in it visible: `\u{1b}` for an escape character. */
-export function printable(text: string): string {
-  if (plainText.test(text)) return text;
-  return text.replaceAll(unprintable, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
 }
 
 /** RFC 4180, with line feeds, a header, and nothing that a spreadsheet would take for a formula. */
