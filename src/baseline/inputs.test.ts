@@ -19,7 +19,7 @@ import type { EventBody } from "../audit/event.ts";
 import { Gatherer } from "./evidence.ts";
 import { readRecorded } from "./inputs.ts";
 import { RunTeller } from "./runs.ts";
-import { connection } from "./testing/events.ts";
+import { bodyOf, connection } from "./testing/events.ts";
 import { writeAtomically } from "./write.ts";
 
 const work = mkdtempSync(join(tmpdir(), "sallyport-inputs-"));
@@ -35,10 +35,6 @@ async function record(name: string, bodies: readonly EventBody[]): Promise<strin
   return directory;
 }
 
-const bodyOf = (given: Parameters<typeof connection>[0]): EventBody => {
-  const { schema: _s, time: _t, id: _i, seq: _q, prev: _p, hash: _h, ...body } = connection(given);
-  return body;
-};
 const start = (inside: string): EventBody => ({ kind: "lifecycle", message: "started", data: { inside: [inside] } });
 const stop = (leave: string): EventBody => ({ kind: "lifecycle", message: "stopped", data: { leave } });
 
@@ -50,24 +46,24 @@ async function runsOf(...paths: string[]): Promise<number[]> {
 
 describe("what was recorded", () => {
   test("by runs is one run a start; by a gateway one a stretch of activity, though it stands before an interface of that name", async () => {
-    const three = [0, 1, 2].flatMap(() => [start("inside"), bodyOf({}), stop("gone")]);
+    const three = [0, 1, 2].flatMap(() => [start("inside"), bodyOf(connection()), stop("gone")]);
     assert.deepEqual(await runsOf(await record("runs", three)), [3]);
-    const gateway = [0, 1, 2].flatMap(() => [start("inside"), bodyOf({}), stop("closed")]);
+    const gateway = [0, 1, 2].flatMap(() => [start("inside"), bodyOf(connection()), stop("closed")]);
     assert.deepEqual(await runsOf(await record("gateway", gateway)), [1]);
-    const other = [0, 1, 2].flatMap(() => [start("eth1"), bodyOf({}), stop("closed")]);
+    const other = [0, 1, 2].flatMap(() => [start("eth1"), bodyOf(connection()), stop("closed")]);
     assert.deepEqual(await runsOf(await record("other", other)), [1]);
   });
 
   test("by several gateways is of several, and a place that is named twice or linked to counts once", async () => {
-    const one = await record("one", [start("eth1"), bodyOf({})]);
-    const two = await record("two", [start("eth1"), bodyOf({})]);
+    const one = await record("one", [start("eth1"), bodyOf(connection())]);
+    const two = await record("two", [start("eth1"), bodyOf(connection())]);
     symlinkSync(one, join(work, "link"));
     assert.deepEqual(await runsOf(one, two), [2]);
     assert.deepEqual(await runsOf(one, join(work, "link"), `${one}/.`), [1]);
   });
 
   test("lines and entries that are no events are told", async () => {
-    const directory = await record("damaged", [start("eth1"), bodyOf({})]);
+    const directory = await record("damaged", [start("eth1"), bodyOf(connection())]);
     const [segment] = readdirSync(join(directory, "events")).filter((file) => file.endsWith(".ndjson"));
     writeFileSync(join(directory, "events", segment!), "not an event\n{}\n", { flag: "a" });
     const report = join(work, "report.json");

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { Aggregator } from "../audit/aggregate.ts";
 import type { Event } from "../audit/event.ts";
 import { parseAddress } from "../address/ip.ts";
 import { isPolicyProblems, loadPolicy } from "../policy/load.ts";
@@ -12,7 +13,7 @@ import { contactOf } from "./contact.ts";
 import { Memory } from "./memory.ts";
 import { propose } from "./propose.ts";
 import { passes } from "./replay.ts";
-import { connection, evidenceOf, type Given, plain, proposalOf, recorded } from "./testing/events.ts";
+import { bodyOf, connection, evidenceOf, type Given, plain, proposalOf, recorded } from "./testing/events.ts";
 
 function engineOf(text: string) {
   const loaded = loadPolicy(text, "proposal", new Date(0));
@@ -259,26 +260,25 @@ describe("what is not proposed", () => {
   });
 
   test("counted repeats say no more than what they repeat: neither a good name becomes doubtful, nor a doubtful one good", () => {
-    // As the recorder counts them: without the address's names, without the hello.
-    const repeat = (given: Given, count: number): Event => {
-      const { tls: _tls, destination, ...event } = connection({ ...given, count });
-      const { names_of_ip: _names, ...counted } = destination!;
-      return { ...event, destination: counted };
-    };
+    const recorder = new Aggregator();
     const kinds: Given[] = [
       { name: "pypi.org" },
       { name: "cdn.example", shown: "evil.example", ip: "203.0.113.66" },
       { name: "d111.cloudfront.net", ech: true, ip: "203.0.113.67" },
       { name: "db.example", port: 5432, protocol: "tcp", ip: "203.0.113.68" },
     ];
-    const events = kinds.flatMap((given) => [connection(given), connection(given), repeat({ ...given, at: 1 }, 40)]);
+    const bodies = kinds.flatMap((given) => Array.from({ length: 42 }, () => bodyOf(connection(given))));
+    const pushed = bodies.flatMap((body) => recorder.push(body, 0));
+    const counted = recorder.tick(Number.POSITIVE_INFINITY);
+    assert.deepEqual([pushed.length, counted.map(({ count }) => count)], [20, [37, 37, 37, 37]]);
+    const events = [...pushed, ...counted].map((body) => recorded(0, body));
     const { sources, text } = proposalOf(events);
     assert.deepEqual(endpoints(text), ["pypi.org", "db.example:5432"]);
     assert.deepEqual(held(events), ["d111.cloudfront.net ech", "evil.example name_mismatch"]);
     const counts = [...sources[0]!.evidence.passed.values()].map(({ count }) => count);
     assert.deepEqual(counts, [42, 42, 42, 42]);
     // Cut off from what it repeats, a name shown proves nothing.
-    assert.deepEqual(evidenceOf([repeat({ name: "pypi.org" }, 40)]).sources, []);
+    assert.deepEqual(evidenceOf([recorded(0, counted[0]!)]).sources, []);
   });
 
   test("counted floods without a destination are no contact, and neither is an event of another kind", () => {

@@ -74,6 +74,11 @@ export function recorded(at: number, body: EventBody): Event {
   return { schema: "sallyport.event/1", time, id: "", seq: 0, prev: "", hash: "", ...body };
 }
 
+/** An event as it was handed to the recorder. */
+export function bodyOf({ schema: _s, time: _t, id: _i, seq: _q, prev: _p, hash: _h, ...body }: Event): EventBody {
+  return body;
+}
+
 /** What a gatherer makes of events. */
 export function evidenceOf(events: readonly Event[], input: Input = gateway): Evidence {
   const gatherer = new Gatherer(new RunTeller(600_000));
