@@ -15,13 +15,14 @@ const maxLines = 30;
 
 /** The text of `sallyport baseline`; no line break at its end. */
 export function baselineText(report: BaselineReport): string {
-  const { sources, events, uncounted, skipped, first, last } = report;
+  const { sources, events, uncounted, lost, skipped, first, last } = report;
   const span = first === null ? "" : `, ${day(first)} to ${day(last!)}`;
-  const lost = [
+  const missing = [
     ...(uncounted > 0 ? [`${count(uncounted, "connection")} only counted (a flood)`] : []),
     ...(skipped > 0 ? [`${count(skipped, "line")} that were no events`] : []),
+    ...(lost > 0 ? [`${count(lost, "event")} lost by the record (a full disk): nobody knows what they were`] : []),
   ];
-  const head = [`${count(events, "event")} from ${count(sources.length, "source")}${span}`, ...lost].join("; ");
+  const head = [`${count(events, "event")} from ${count(sources.length, "source")}${span}`, ...missing].join("; ");
   return [head, ...sources.map((source) => sourceText(source, report))].join("\n\n");
 }
 

@@ -53,10 +53,7 @@ export async function readersOf(state: string, sinks: readonly string[]): Promis
 /** The sinks that the record of a state directory was ever sent to, in order of name. */
 export async function knownSinks(state: string): Promise<string[]> {
   const names = await readdir(join(state, "export")).catch(() => []);
-  return names
-    .filter((name) => name.endsWith(".json"))
-    .map((name) => name.slice(0, -".json".length))
-    .toSorted();
+  return names.flatMap((name) => /^([\w.-]+)\.json$/.exec(name)?.[1] ?? []).toSorted();
 }
 
 /** Null where the text is no cursor. */
