@@ -1,5 +1,5 @@
 /** A plan for people: what would stop, what would pass, what nobody uses. */
-import { columns, count } from "../policy/wording.ts";
+import { columns, count, printable } from "../policy/wording.ts";
 import type { Change, ChangeKind, PlanReport, Side } from "./plan.ts";
 import { day, sourceName } from "./report-text.ts";
 
@@ -79,8 +79,4 @@ function summaryText({ changes, connections, not_replayed, lost, events, first, 
   const stops = changes.filter(({ kind }) => kind === "denied").reduce((sum, change) => sum + change.connections, 0);
   const unknown = lost === 0 ? "" : `; the record lost ${count(lost, "event")}, and nobody knows what they were`;
   return `${asked}${missing}${unknown}. ${stops === 0 ? "Nothing that passed would be refused." : `${count(stops, "connection")} would be refused.`}`;
-}
-
-function printable(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, "\u{fffd}");
 }

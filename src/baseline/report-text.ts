@@ -1,5 +1,5 @@
 /** A baseline for people: per source what is proposed, what was held back, how complete it is, and what to do. */
-import { columns, count } from "../policy/wording.ts";
+import { columns, count, printable } from "../policy/wording.ts";
 import { type Completeness, text as share } from "./advice.ts";
 import type { BaselineReport, DoubtView, SourceView } from "./report.ts";
 
@@ -79,11 +79,6 @@ function listOf(title: string, list: readonly DoubtView[], note: (each: DoubtVie
     .map((each) => [each.endpoint, each.protocol, count(each.connections, "connection"), note(each)]);
   const more = list.length > maxLines ? [`    and ${list.length - maxLines} more (--json has all)`] : [];
   return [`  ${title}:`, ...columns(rows, "    "), ...more];
-}
-
-/** Names of jobs come from whoever wrote the workflow: they must not drive a terminal. */
-function printable(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, "\u{fffd}");
 }
 
 /** The day of a recorded time. */
