@@ -59,8 +59,8 @@ export interface RetentionPlan {
   left: { segments: number; bytes: number };
 }
 
-/** A line of the record holds the ends of so many; the rest goes the next time. */
-const mostAtOnce = 1000;
+/** A line of the record holds the ends of so many, and fits a datagram of syslog; the rest goes the next time. */
+const mostAtOnce = 500;
 
 /** How many times older or larger than its limit the record grows for a reader that is behind: a disk must not fill up for it. */
 export const patience = 2;
