@@ -27,7 +27,8 @@ test("a sink that is behind is waited for, and `status` says so; what goes witho
   };
   const before = segmentsOf(state);
   await new Cursor(state, "archive").write({ seq: 60, hash: "0".repeat(64), segment: 1, offset: 0 });
-  // `siem` has no cursor yet: it has nothing.
+  // Of another record: it has nothing of this one.
+  await new Cursor(state, "siem").write({ seq: 1_000_000, hash: "0".repeat(64), segment: 1, offset: 0 });
   const retention = await pass(left.bytes - 1);
   assert.deepEqual(segmentsOf(state), before);
   assert.deepEqual([...problems], ["another", "old segments of the record are kept for what is not sent yet: siem"]);

@@ -6,7 +6,7 @@
 import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Reader } from "../audit/retention.ts";
-import { listSegments, replaceFile } from "../audit/segment.ts";
+import { listSegments, readHead, replaceFile } from "../audit/segment.ts";
 import { beginning, type Position } from "./record.ts";
 
 const schema = "sallyport.cursor/1";
@@ -43,10 +43,18 @@ export async function oldest(state: string): Promise<Position> {
   return first === undefined ? beginning : { seq: first.first - 1, hash: "", segment: first.first, offset: 0 };
 }
 
-/** How far these sinks are, for retention. One without a cursor has nothing yet. */
+/**
+ * How far these sinks are, for retention. One without a cursor has nothing yet; so has one whose cursor is ahead of the record:
+ * that was another record, and it will be sent this one from its beginning.
+ */
 export async function readersOf(state: string, sinks: readonly string[]): Promise<Reader[]> {
+  const head = await readHead(state);
+  const durable = head === null || head === "damaged" ? 0 : head.seq;
   return await Promise.all(
-    sinks.map(async (name) => ({ name, seq: (await new Cursor(state, name).read())?.seq ?? 0 })),
+    sinks.map(async (name) => {
+      const seq = (await new Cursor(state, name).read())?.seq ?? 0;
+      return { name, seq: seq > durable ? 0 : seq };
+    }),
   );
 }
 
