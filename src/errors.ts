@@ -6,6 +6,14 @@ export const errorTable = {
   USAGE: { exit: 2, help: "See `sallyport <command> --help`." },
   POLICY_UNREADABLE: { exit: 2, help: "Check the path and the permissions of the policy file." },
   POLICY_INVALID: { exit: 2, help: "Fix the positions listed; `sallyport policy check FILE` shows them again." },
+  POLICY_CHANGED: {
+    exit: 1,
+    help: "Somebody edited the policy file meanwhile; look at it, and run the command again.",
+  },
+  FILE_UNWRITABLE: {
+    exit: 2,
+    help: "Check the path, the permissions and the free space where the file is to be written.",
+  },
   CONFIG_UNREADABLE: { exit: 2, help: "Check the path and the permissions of the configuration file." },
   CONFIG_INVALID: { exit: 2, help: "Fix the positions listed; `sallyport config check FILE` shows them again." },
   SETTINGS_UNREADABLE: {

@@ -80,6 +80,29 @@ describe("the npm package", () => {
     assert.match(result.stdout, /^\{"destination":"pypi.org",.*"connections":1,/);
   });
 
+  test("sends a record to a sink: the exporter's process starts from the built program", () => {
+    const program = join(work, "prefix/lib/node_modules/sallyport/dist");
+    const out = join(work, "sent.ndjson");
+    const script = `
+      const { Spool } = await import(${JSON.stringify(join(program, "audit/spool.js"))});
+      const { Exporter } = await import(${JSON.stringify(join(program, "export/exporter.js"))});
+      const state = ${JSON.stringify(join(work, "sent"))};
+      const spool = await Spool.open({ directory: state });
+      spool.append({ kind: "lifecycle", message: "sent by the package" });
+      await spool.flush();
+      const sinks = [{ name: "file", kinds: null, to: "file", path: ${JSON.stringify(out)}, format: "native" }];
+      const exporter = new Exporter({ state, sinks, incident: (message) => console.error(message) });
+      for (let i = 0; i < 200 && exporter.status()[0].delivered === 0; i++) await new Promise((go) => setTimeout(go, 50));
+      await exporter.stop(1000);
+      await spool.close();`;
+    const result = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+      env: environment,
+      encoding: "utf8",
+    });
+    assert.deepEqual([result.status, result.stderr], [0, ""]);
+    assert.match(readFileSync(out, "utf8"), /"message":"sent by the package"/);
+  });
+
   test("every worker file that the built program starts is in the package", () => {
     const references = packed
       .filter((file) => /^package\/dist\/.*\.js$/.test(file))

@@ -275,3 +275,48 @@ test("the record is read on, and verifies, while its beginning is deleted", asyn
   assert.equal(last, spool.status().seq);
   rmSync(directory, { recursive: true });
 });
+
+test("what a reader has not taken waits, up to twice the limit; what goes then is said to be unread", async () => {
+  const directory = copyOf(original, memory);
+  const sizes = names.map((name) => readFileSync(join(directory, "events", name)).length);
+  const all = sizes.reduce((sum, size) => sum + size, 0);
+  const second = firstOf(names[1]!);
+  const plan = (keepBytes: number, seq: number) =>
+    planRetention(directory, keep(keepBytes), Date.now(), [{ name: "siem", seq }]);
+  const within = await plan(all / 2 + 1, second - 1);
+  assert.deepEqual(
+    [within.doomed.map(({ segment }) => segment.name), within.waiting],
+    [[names[0]], ["siem"]],
+    "what it has, and no more",
+  );
+  const behind = await plan(all / 2 + 1, second - 2);
+  assert.deepEqual([behind.doomed, behind.waiting], [[], ["siem"]]);
+  const over = await plan(all / 2 - 1, 0);
+  assert.deepEqual([over.doomed.map(({ unread }) => unread), over.waiting], [[["siem"]], ["siem"]]);
+  const spool = await Spool.open({ directory, key });
+  await applyRetention(directory, spool, over);
+  await spool.close();
+  const [told] = await allEvents(directory, { kind: "lifecycle" });
+  assert.match(told!.message!, /^Retention deletes 1 segments, .*, before all of it was sent to siem\.$/);
+  assert.deepEqual(told!.data?.["unread"], ["siem"]);
+  assert.equal((await verifyRecord(directory, [trusted])).ok, true);
+});
+
+test("by age too: a reader is waited for until a segment is twice as old as it may be", async () => {
+  const sealed = Date.parse(JSON.parse(readFileSync(join(original, "events", sealOf(names[0]!)), "utf8")).sealed);
+  const limits = { keepMs: 3_600_000, keepBytes: null };
+  const at = async (hours: number) => {
+    const { doomed, waiting } = await planRetention(original, limits, sealed + hours * 3_600_000, [
+      { name: "siem", seq: 0 },
+    ]);
+    return [doomed.length > 0, waiting];
+  };
+  assert.deepEqual(
+    [await at(0.9), await at(1.9)],
+    [
+      [false, []],
+      [false, ["siem"]],
+    ],
+  );
+  assert.equal((await at(2.1))[0], true);
+});

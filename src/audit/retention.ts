@@ -4,7 +4,8 @@
  * between leaves more than was named, never less.
  *
  * It deletes only what is sealed and continues into the next segment. Where that is not so it stops and says why: a segment
- * that was tampered with is evidence. Called by the enforcer's housekeeping and `sallyport logs prune`.
+ * that was tampered with is evidence. What a sink has not taken yet waits for it, up to {@link patience} times the limit; what
+ * goes then is said to be gone before. Called by the enforcer's housekeeping and `sallyport logs prune`.
  */
 import { stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
@@ -27,6 +28,12 @@ export interface RetentionLimits {
   keepBytes: number | null;
 }
 
+/** Somebody who takes the record elsewhere, and the last record that is known to be there. */
+export interface Reader {
+  name: string;
+  seq: number;
+}
+
 /** A segment that goes. */
 export interface Doomed {
   segment: Segment;
@@ -36,6 +43,8 @@ export interface Doomed {
   /** RFC 3339: when it was closed. */
   sealed: string;
   reason: "age" | "size";
+  /** Readers that have not taken all of it. */
+  unread: string[];
 }
 
 export interface RetentionPlan {
@@ -44,47 +53,82 @@ export interface RetentionPlan {
   retention: Retention | null;
   /** Why an old segment that should go does not, in words; null where none is. */
   blocked: string | null;
+  /** Readers that the oldest segment which should go waits for; empty where none does. */
+  waiting: string[];
   /** Segments and bytes that stay. */
   left: { segments: number; bytes: number };
 }
 
-/** A line of the record holds the ends of so many; the rest goes the next time. */
-const mostAtOnce = 1000;
+/** A line of the record holds the ends of so many, and fits a datagram of syslog; the rest goes the next time. */
+const mostAtOnce = 500;
 
-/** What should go now (`now` in milliseconds). Reads and changes nothing. RECORD_UNREADABLE. */
-export async function planRetention(directory: string, limits: RetentionLimits, now: number): Promise<RetentionPlan> {
+/** How many times older or larger than its limit the record grows for a reader that is behind: a disk must not fill up for it. */
+export const patience = 2;
+
+/**
+ * What should go now (`now` in milliseconds), and what of it waits for `readers`. Reads and changes nothing.
+ * RECORD_UNREADABLE.
+ */
+export async function planRetention(
+  directory: string,
+  limits: RetentionLimits,
+  now: number,
+  readers: readonly Reader[] = [],
+): Promise<RetentionPlan> {
   try {
-    return await plan(directory, limits, now);
+    return await plan(directory, limits, now, readers);
   } catch (error) {
     throw error instanceof SallyportError ? error : unreadable(directory, error);
   }
 }
 
-async function plan(directory: string, limits: RetentionLimits, now: number): Promise<RetentionPlan> {
+async function plan(
+  directory: string,
+  limits: RetentionLimits,
+  now: number,
+  readers: readonly Reader[],
+): Promise<RetentionPlan> {
   const { segments } = await listSegments(directory);
   const sizes = await Promise.all(segments.map(async ({ path }) => (await stat(path)).size));
   const left = { segments: segments.length, bytes: sizes.reduce((sum, size) => sum + size, 0) };
   const doomed: Doomed[] = [];
   let blocked: string | null = null;
+  let waiting: string[] = [];
   for (const [index, segment] of segments.slice(0, -1).entries()) {
     if (doomed.length === mostAtOnce) break;
-    const isOver = limits.keepBytes !== null && left.bytes > limits.keepBytes;
+    const isOver = isBeyond(left.bytes, limits.keepBytes, 1);
     if (!isOver && limits.keepMs === null) break;
     const found = await endOf(directory, segment, segments[index + 1]!);
     if (typeof found === "string") {
       blocked = found;
       break;
     }
-    const isOld = limits.keepMs !== null && now - Date.parse(found.sealed) > limits.keepMs;
+    const age = now - Date.parse(found.sealed);
+    const isOld = isBeyond(age, limits.keepMs, 1);
     if (!isOld && !isOver) break;
-    doomed.push({ ...found, segment, bytes: sizes[index]!, reason: isOld ? "age" : "size" });
+    const unread = readers.filter(({ seq }) => seq < found.end.seq).map(({ name }) => name);
+    const isLate = isBeyond(age, limits.keepMs, patience) || isBeyond(left.bytes, limits.keepBytes, patience);
+    if (unread.length > 0 && !isLate) {
+      waiting = unread;
+      break;
+    }
+    doomed.push({ ...found, segment, bytes: sizes[index]!, reason: isOld ? "age" : "size", unread });
     left.segments--;
     left.bytes -= sizes[index]!;
   }
-  if (doomed.length === 0) return { doomed, retention: null, blocked, left };
+  if (doomed.length === 0) return { doomed, retention: null, blocked, waiting, left };
   const start = await startOf(segments);
-  if (typeof start === "string") return { doomed: [], retention: null, blocked: start, left };
-  return { doomed, retention: { ...start, ends: doomed.map(({ end }) => end) }, blocked, left };
+  if (typeof start === "string") return { doomed: [], retention: null, blocked: start, waiting, left };
+  return { doomed, retention: { ...start, ends: doomed.map(({ end }) => end) }, blocked, waiting, left };
+}
+
+function isBeyond(value: number, limit: number | null, times: number): boolean {
+  return limit !== null && value > limit * times;
+}
+
+/** The readers that will never get what a plan deletes. */
+export function unreadOf({ doomed }: Pick<RetentionPlan, "doomed">): string[] {
+  return [...new Set(doomed.flatMap(({ unread }) => unread))];
 }
 
 /** Where a closed segment ends, as its seal and the segment after it agree; or why that is unknown. */
@@ -120,13 +164,16 @@ async function startOf(segments: readonly Segment[]): Promise<Omit<Retention, "e
 
 /** The event that names what goes. */
 export function retentionEvent({ doomed, retention }: RetentionPlan): EventBody {
+  const unread = unreadOf({ doomed });
   const first = retention!.after.seq + 1;
   const last = retention!.ends.at(-1)!.seq;
   const bytes = doomed.reduce((sum, each) => sum + each.bytes, 0);
   const count = (reason: Doomed["reason"]) => doomed.filter((each) => each.reason === reason).length;
   return {
     kind: "lifecycle",
-    message: `Retention deletes ${doomed.length} segments, records ${first} to ${last}.`,
+    message:
+      `Retention deletes ${doomed.length} segments, records ${first} to ${last}` +
+      (unread.length === 0 ? "." : `, before all of it was sent to ${unread.join(", ")}.`),
     data: {
       retention,
       segments: doomed.length,
@@ -134,6 +181,7 @@ export function retentionEvent({ doomed, retention }: RetentionPlan): EventBody 
       bytes,
       age: count("age"),
       size: count("size"),
+      ...(unread.length === 0 ? {} : { unread }),
     },
   };
 }

@@ -56,6 +56,12 @@ export function trouble(fault: Fault | null, gap: Gap | null): Trouble {
   };
 }
 
+/** How many events a record says were lost before it; 0 for every other record. */
+export function lostBefore({ kind, data }: Pick<EventBody, "kind" | "data">): number {
+  const lost = kind === "lifecycle" ? data?.["lost"] : 0;
+  return Number.isSafeInteger(lost) && (lost as number) > 0 ? (lost as number) : 0;
+}
+
 /** The first record after trouble: how long, why, and how many events are missing. */
 export function recovered(fault: Fault | null, gap: Gap | null): EventBody {
   const data: Record<string, unknown> = { lost: gap?.lost ?? 0 };

@@ -6,6 +6,7 @@ import { formatAddress } from "../address/ip.ts";
 import type { Address } from "../address/ip.ts";
 import { registrableDomain } from "../address/suffix.ts";
 import type { Event } from "../audit/event.ts";
+import { lostBefore } from "../audit/spool-status.ts";
 import { SallyportError } from "../errors.ts";
 import type { NameFacts } from "../policy/decision.ts";
 import { type Contact, contactOf } from "./contact.ts";
@@ -68,6 +69,8 @@ export interface Evidence {
   events: number;
   /** Connections that events only count, without saying where to. */
   uncounted: number;
+  /** Events that the record says it lost (a full disk). */
+  lost: number;
   /** RFC 3339; null where there was no event. */
   first: string | null;
   last: string | null;
@@ -88,6 +91,7 @@ export class Gatherer {
   readonly #detected = new Set<string>();
   #events = 0;
   #uncounted = 0;
+  #lost = 0;
   #first: string | null = null;
   #last: string | null = null;
 
@@ -99,6 +103,7 @@ export class Gatherer {
 
   add(event: Event, input: Input): void {
     this.#events++;
+    this.#lost += lostBefore(event);
     if (this.#first === null || event.time < this.#first) this.#first = event.time;
     if (this.#last === null || event.time > this.#last) this.#last = event.time;
     this.#memory.add(event);
@@ -144,6 +149,7 @@ export class Gatherer {
       sources,
       events: this.#events,
       uncounted: this.#uncounted,
+      lost: this.#lost,
       first: this.#first,
       last: this.#last,
     };

@@ -91,7 +91,7 @@ describe("a file that is replaced", () => {
     writeAtomically(join(folder, "link.yaml"), "three\n");
     assert.equal(readFileSync(file, "utf8"), "three\n");
     mkdirSync(join(folder, "taken"));
-    assert.throws(() => writeAtomically(join(folder, "taken"), "x"));
+    assert.throws(() => writeAtomically(join(folder, "taken"), "x"), { code: "FILE_UNWRITABLE" });
     assert.deepEqual(readdirSync(folder).toSorted(), ["link.yaml", "policy.yaml", "taken"]);
   });
 });

@@ -1,5 +1,5 @@
 /** A plan for people: what would stop, what would pass, what nobody uses. */
-import { columns, count } from "../policy/wording.ts";
+import { columns, count, printable } from "../policy/wording.ts";
 import type { Change, ChangeKind, PlanReport, Side } from "./plan.ts";
 import { day, sourceName } from "./report-text.ts";
 
@@ -71,15 +71,12 @@ function sideText({ verdict, reason, rule }: Side): string {
   return `${words[verdict]} by ${rule === null ? "the default" : `“${rule}”`}${why}`;
 }
 
-function summaryText({ changes, connections, not_replayed, events, first, last }: PlanReport): string {
+function summaryText({ changes, connections, not_replayed, lost, events, first, last }: PlanReport): string {
   const span = first === null ? "" : `, ${day(first)} to ${day(last!)}`;
   const asked = `${count(connections, "connection")} of ${count(events, "event")} replayed${span}`;
-  const lost =
+  const missing =
     not_replayed === 0 ? "" : `; ${not_replayed} could not be (decided by what packets did, or only counted)`;
   const stops = changes.filter(({ kind }) => kind === "denied").reduce((sum, change) => sum + change.connections, 0);
-  return `${asked}${lost}. ${stops === 0 ? "Nothing that passed would be refused." : `${count(stops, "connection")} would be refused.`}`;
-}
-
-function printable(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, "\u{fffd}");
+  const unknown = lost === 0 ? "" : `; the record lost ${count(lost, "event")}, and nobody knows what they were`;
+  return `${asked}${missing}${unknown}. ${stops === 0 ? "Nothing that passed would be refused." : `${count(stops, "connection")} would be refused.`}`;
 }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Event } from "../audit/event.ts";
+import { recovered } from "../audit/spool-status.ts";
 import { isPolicyProblems, loadPolicy } from "../policy/load.ts";
 import { planText } from "./plan-text.ts";
 import { Planner, type PlanReport } from "./plan.ts";
@@ -27,6 +28,17 @@ const brief = ({ changes }: PlanReport) =>
 const pypi = "  - { name: packages, to: [pypi.org] }";
 
 describe("a plan", () => {
+  test("what the record lost is said, in the recorder's own words: nobody can replay it", () => {
+    const gap = recorded(5, recovered(null, { lost: 5000, first: 0, last: 1 }));
+    const events = [connection({ name: "pypi.org" }), gap, recorded(6, recovered(null, null))];
+    const report = planOf(pypi, events);
+    assert.equal(report.lost, 5000);
+    assert.match(
+      planText(report),
+      /; the record lost 5000 events, and nobody knows what they were\. Nothing that passed/,
+    );
+  });
+
   test("newly denied, newly allowed, now covered, and still uncovered under a monitoring default", () => {
     const events = [
       connection({ name: "pypi.org" }),

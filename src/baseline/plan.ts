@@ -7,6 +7,7 @@
  */
 import { formatAddress } from "../address/ip.ts";
 import type { Event } from "../audit/event.ts";
+import { lostBefore } from "../audit/spool-status.ts";
 import { compile } from "../policy/compile.ts";
 import type { Decision, NameFacts } from "../policy/decision.ts";
 import type { LoadedPolicy } from "../policy/load.ts";
@@ -66,6 +67,8 @@ export interface PlanReport {
   /** Connections asked about, and such that could not be: counted floods, decisions about packets. */
   connections: number;
   not_replayed: number;
+  /** Events that the record says it lost: nobody knows what they were. */
+  lost: number;
   first: string | null;
   last: string | null;
   changes: Change[];
@@ -103,6 +106,7 @@ export class Planner {
   #events = 0;
   #connections = 0;
   #notReplayed = 0;
+  #lost = 0;
   #beyond = 0;
   #first: string | null = null;
   #last: string | null = null;
@@ -114,6 +118,7 @@ export class Planner {
 
   add(event: Event, input: Input): void {
     this.#events++;
+    this.#lost += lostBefore(event);
     this.#memory.add(event);
     const mark = this.#teller.of(event, input);
     if (event.kind !== "connection") return;
@@ -144,6 +149,7 @@ export class Planner {
       events: this.#events,
       connections: this.#connections,
       not_replayed: this.#notReplayed,
+      lost: this.#lost,
       first: this.#first,
       last: this.#last,
       changes: [...this.#changes.values()].toSorted(

@@ -7,11 +7,14 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { Aggregator } from "../audit/aggregate.ts";
 import type { Event } from "../audit/event.ts";
+import { recovered } from "../audit/spool-status.ts";
 import { parseAddress } from "../address/ip.ts";
 import { isPolicyProblems, loadPolicy } from "../policy/load.ts";
 import { contactOf } from "./contact.ts";
 import { Memory } from "./memory.ts";
 import { propose } from "./propose.ts";
+import { baselineReport } from "./report.ts";
+import { baselineText } from "./report-text.ts";
 import { passes } from "./replay.ts";
 import { bodyOf, connection, evidenceOf, type Given, plain, proposalOf, recorded } from "./testing/events.ts";
 
@@ -285,6 +288,12 @@ describe("what is not proposed", () => {
     const flood = { ...connection({ verdict: "deny", count: 900 }), destination: undefined } as unknown as Event;
     const { sources, uncounted } = evidenceOf([flood, recorded(0, { kind: "policy", message: "loaded" })]);
     assert.deepEqual([sources, uncounted], [[], 900]);
+  });
+
+  test("events that the record lost are counted, and said", () => {
+    const events = [recorded(5, recovered(null, { lost: 7, first: 0, last: 1 }))];
+    const report = baselineReport(evidenceOf(events), proposalOf(events), { risk: 0.05, confidence: 0.95 }, 0);
+    assert.match(baselineText(report), /^1 event from 0 sources, [^;]*; 7 events lost by the record/);
   });
 });
 

@@ -1,5 +1,5 @@
 /** A baseline for people: per source what is proposed, what was held back, how complete it is, and what to do. */
-import { columns, count } from "../policy/wording.ts";
+import { columns, count, printable } from "../policy/wording.ts";
 import { type Completeness, text as share } from "./advice.ts";
 import type { BaselineReport, DoubtView, SourceView } from "./report.ts";
 
@@ -15,13 +15,14 @@ const maxLines = 30;
 
 /** The text of `sallyport baseline`; no line break at its end. */
 export function baselineText(report: BaselineReport): string {
-  const { sources, events, uncounted, skipped, first, last } = report;
+  const { sources, events, uncounted, lost, skipped, first, last } = report;
   const span = first === null ? "" : `, ${day(first)} to ${day(last!)}`;
-  const lost = [
+  const missing = [
     ...(uncounted > 0 ? [`${count(uncounted, "connection")} only counted (a flood)`] : []),
     ...(skipped > 0 ? [`${count(skipped, "line")} that were no events`] : []),
+    ...(lost > 0 ? [`${count(lost, "event")} lost by the record (a full disk): nobody knows what they were`] : []),
   ];
-  const head = [`${count(events, "event")} from ${count(sources.length, "source")}${span}`, ...lost].join("; ");
+  const head = [`${count(events, "event")} from ${count(sources.length, "source")}${span}`, ...missing].join("; ");
   return [head, ...sources.map((source) => sourceText(source, report))].join("\n\n");
 }
 
@@ -78,11 +79,6 @@ function listOf(title: string, list: readonly DoubtView[], note: (each: DoubtVie
     .map((each) => [each.endpoint, each.protocol, count(each.connections, "connection"), note(each)]);
   const more = list.length > maxLines ? [`    and ${list.length - maxLines} more (--json has all)`] : [];
   return [`  ${title}:`, ...columns(rows, "    "), ...more];
-}
-
-/** Names of jobs come from whoever wrote the workflow: they must not drive a terminal. */
-function printable(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, "\u{fffd}");
 }
 
 /** The day of a recorded time. */

@@ -51,6 +51,8 @@ export interface BaselineReport {
   events: number;
   /** Connections that the record only counts (floods), so that they are in no list. */
   uncounted: number;
+  /** Events that the record says it lost: nobody knows what they were. */
+  lost: number;
   /** Lines of the record that are no events. */
   skipped: number;
   first: string | null;
@@ -61,11 +63,12 @@ export interface BaselineReport {
 }
 
 export function baselineReport(evidence: Evidence, proposal: Proposal, aim: Aim, skipped: number): BaselineReport {
-  const { events, uncounted, first, last } = evidence;
+  const { events, uncounted, lost, first, last } = evidence;
   return {
     schema: "sallyport.baseline/1",
     events,
     uncounted,
+    lost,
     skipped,
     first,
     last,

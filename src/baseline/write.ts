@@ -13,12 +13,26 @@ import {
 } from "node:fs";
 import { writeSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { SallyportError } from "../errors.ts";
 
 /**
  * Replaces a file's content in one step, by another file that takes its name, rights and owner; a link stays a link. Throws
- * the file system's error, and then the file is as it was.
+ * FILE_UNWRITABLE, and then the file is as it was.
  */
 export function writeAtomically(path: string, text: string): void {
+  try {
+    replace(path, text);
+  } catch (error) {
+    throw new SallyportError(
+      "FILE_UNWRITABLE",
+      `${path} cannot be written: ${(error as Error).message}.`,
+      { path },
+      error,
+    );
+  }
+}
+
+function replace(path: string, text: string): void {
   const target = real(path);
   const before = statSync(target, { throwIfNoEntry: false });
   const temporary = join(dirname(target), `.sallyport-${randomBytes(6).toString("hex")}`);

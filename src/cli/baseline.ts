@@ -123,7 +123,16 @@ function check(report: BaselineReport, { out, docs }: BaselineArguments): number
   return complaints.length === 0 ? 0 : 1;
 }
 
-/** Null where there is no file yet. */
+/** Null where there is no file yet. Throws FILE_UNWRITABLE: what cannot be read is not replaced. */
 function textOf(path: string): string | null {
-  return existsSync(path) ? readFileSync(path, "utf8") : null;
+  try {
+    return existsSync(path) ? readFileSync(path, "utf8") : null;
+  } catch (error) {
+    throw new SallyportError(
+      "FILE_UNWRITABLE",
+      `${path} cannot be replaced: ${(error as Error).message}.`,
+      { path },
+      error,
+    );
+  }
 }

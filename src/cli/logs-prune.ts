@@ -5,6 +5,7 @@ import { applyRetention, planRetention, type RetentionPlan } from "../audit/rete
 import { readHead } from "../audit/segment.ts";
 import { Spool } from "../audit/spool.ts";
 import { SallyportError } from "../errors.ts";
+import { knownSinks, readersOf } from "../export/cursor.ts";
 import { bytes } from "../run/report.ts";
 import { type KeepArguments, keepOptions, requiredState, retentionOf, signKeyOption } from "./options.ts";
 
@@ -37,10 +38,12 @@ async function prune(options: PruneArguments): Promise<void> {
   if (limits.keepMs === null && limits.keepBytes === null) {
     throw new SallyportError("USAGE", "Say what is to be kept, with --keep-for TIME or --keep-size SIZE.");
   }
-  const plan = await planRetention(state, limits, Date.now());
+  // Without the configuration: all sinks that were ever sent to.
+  const readers = await readersOf(state, await knownSinks(state));
+  const plan = await planRetention(state, limits, Date.now(), readers);
   if (options.dryRun !== true && plan.doomed.length > 0) await carryOut(state, plan, options.signKey);
   if (options.json === true) console.log(JSON.stringify(summary(plan)));
-  else console.log(text(plan, options.dryRun === true));
+  else console.log([text(plan, options.dryRun === true), ...waitingText(state, plan)].join("\n"));
   if (plan.blocked !== null) {
     throw new SallyportError("CHAIN_BROKEN", `Retention stops at what does not verify: ${plan.blocked}.`);
   }
@@ -65,17 +68,25 @@ async function carryOut(state: string, plan: RetentionPlan, file: string | undef
   }
 }
 
-function summary({ doomed, blocked, left }: RetentionPlan): object {
-  const segments = doomed.map(({ segment, end, bytes: size, sealed, reason }) => {
-    return { segment: segment.name, first: segment.first, last: end.seq, head: end.hash, bytes: size, sealed, reason };
+function summary({ doomed, blocked, waiting, left }: RetentionPlan): object {
+  const segments = doomed.map(({ segment, end, bytes: size, sealed, reason, unread }) => {
+    const place = { segment: segment.name, first: segment.first, last: end.seq, head: end.hash };
+    return { ...place, bytes: size, sealed, reason, unread };
   });
-  return { segments, left, blocked };
+  return { segments, left, blocked, waiting };
+}
+
+function waitingText(state: string, { waiting }: RetentionPlan): string[] {
+  return waiting.map(
+    (sink) =>
+      `More is kept for sink ${sink}, which has not got it. If that is no sink any more, delete ${state}/export/${sink}.json.`,
+  );
 }
 
 function text({ doomed, left }: RetentionPlan, dry: boolean): string {
   if (doomed.length === 0) return `Nothing to delete: ${left.segments} segments, ${bytes(left.bytes)}.`;
-  const lines = doomed.map(({ segment, end, bytes: size, sealed, reason }) => {
-    const why = reason === "age" ? "too old" : "too much";
+  const lines = doomed.map(({ segment, end, bytes: size, sealed, reason, unread }) => {
+    const why = [reason === "age" ? "too old" : "too much", ...unread.map((sink) => `not sent to ${sink}`)].join(", ");
     return `${segment.name}  records ${segment.first} to ${end.seq}  ${bytes(size)}  closed ${sealed}  ${why}`;
   });
   const total = bytes(doomed.reduce((sum, each) => sum + each.bytes, 0));

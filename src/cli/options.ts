@@ -35,16 +35,10 @@ export function signKeyOption(): Option {
   return new Option("--sign-key <file>", "sign the record with this private key (logs keygen makes one)");
 }
 
-const periods: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
-
 /** How long, and how much, of the record is kept. */
 export function keepOptions(): Option[] {
   return [
-    new Option("--keep-for <time>", "delete segments closed longer ago: 12h, 90d").argParser((value: string) => {
-      const match = /^([1-9]\d{0,5})([mhd])$/.exec(value);
-      if (match !== null) return Number(match[1]) * periods[match[2]!]!;
-      throw new InvalidArgumentError("Write a time such as 12h or 90d.");
-    }),
+    new Option("--keep-for <time>", "delete segments closed longer ago: 12h, 90d").argParser(duration),
     new Option("--keep-size <size>", "delete the oldest segments beyond: 10 GiB").argParser((value: string) => {
       const bytes = parseSize(value);
       if (bytes !== null) return bytes;

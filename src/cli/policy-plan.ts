@@ -87,7 +87,7 @@ async function promote(
     throw new SallyportError("PLAN_DENIES", `${file} was left as it is: ${why}.`);
   }
   if (options.write === true && !isWritten)
-    throw new SallyportError("POLICY_INVALID", `${file} changed meanwhile: nothing was written.`);
+    throw new SallyportError("POLICY_CHANGED", `${file} changed meanwhile: nothing was written.`);
 }
 
 function outcome(source: string, file: string, isWritten: boolean, isRefused: boolean): string[] {

@@ -1,5 +1,5 @@
 /** `sallyport query`: the arguments, the progress, and how an answer is shown. */
-import { InvalidArgumentError, type Command } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseTime } from "../audit/clock.ts";
 import { SallyportError } from "../errors.ts";
 import { parseSize } from "../policy/size.ts";
@@ -42,7 +42,7 @@ export function addQueryCommand(program: Command): void {
     .option("--csv", "as CSV")
     .option("--cache <dir>", "keep copies of sealed segments there, not in the state directories")
     .option("--threads <n>", "threads of the query engine", integer(1, 64), 2)
-    .option("--memory <size>", "its memory", size, 512_000_000)
+    .addOption(new Option("--memory <size>", "its memory").argParser(size).default(512_000_000, "512 MB"))
     .option("-q, --quiet", "no progress")
     .addHelpText(
       "after",

@@ -167,7 +167,8 @@ export class Enforcer {
     const now = Date.now();
     this.#lock = lockState(options.state);
     this.spool = await Spool.open({ directory: options.state, key: options.signingKey });
-    this.#retention = new RecordRetention(options.state, options.retention, this.spool, this.problems);
+    const { state, retention, sinks = [] } = options;
+    this.#retention = new RecordRetention(state, retention, this.spool, this.problems, sinks);
     for (const binding of [...options.fixed, ...this.#keeper.bindings(now)]) this.book.bind(binding);
     const sockets = this.within(() => {
       this.live = new LiveFlows({

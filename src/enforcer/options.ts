@@ -27,6 +27,8 @@ export interface EnforcerOptions {
   signingKey: SigningKey | null;
   /** What of the record is kept. */
   retention: RetentionLimits;
+  /** Names of the sinks that somebody sends the record to: retention waits for them, within bounds. */
+  sinks?: readonly string[];
   /** Data-path threads begun earlier. */
   spare?: SpareThreads;
   /** Names that need no DNS (the host's /etc/hosts). */

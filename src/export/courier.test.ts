@@ -10,6 +10,8 @@ import { test } from "node:test";
 import { denial, memory, segmentsOf, temporary, until, writeRecord } from "../audit/test-support.ts";
 import { Spool } from "../audit/spool.ts";
 import { waitAfter, waits } from "./backoff.ts";
+import { Cursor } from "./cursor.ts";
+import { beginning } from "./record.ts";
 import { WebhookSink } from "./sinks/webhook.ts";
 import { hang, Peer, type Answer } from "./testing/peer.ts";
 import { runCourier, type Running } from "./testing/record.ts";
@@ -193,6 +195,7 @@ test("what retention took before the sink had it is said: in status, as an incid
   await writeRecord(state, 60, { segmentBytes: 8_000, flushBytes: 1 });
   const segments = segmentsOf(state);
   const third = Number(/\d+/.exec(segments[2]!)![0]);
+  await new Cursor(state, "sink").write(beginning);
   for (const name of segments.slice(0, 2)) rmSync(join(state, "events", name));
   const peer = await Peer.start();
   const running = await runCourier(state, webhook(peer.url), { bounds });
@@ -261,4 +264,30 @@ test("waits double up to a minute, never all at one moment, and keep the sink's 
   assert.equal(own(3, 0), 1_000);
   assert.equal(waitAfter(1, 30_000, 0.5), 30_000);
   assert.equal(waitAfter(1, 1e12, 0.5), waits.wish);
+});
+
+test("a new sink begins at the oldest record that retention left, and misses nothing; one that was behind does", async () => {
+  const state = temporary(memory);
+  await writeRecord(state, 60, { segmentBytes: 5000, flushBytes: 1000 });
+  const [first, second] = segmentsOf(state);
+  const begins = Number(/\d{12}/.exec(second!)![0]);
+  // One that cannot be reached: it has nothing, and that is on the disk.
+  const gone = await runCourier(state, webhook("http://127.0.0.1:9/"), { name: "behind" });
+  await until("it failed", () => gone.courier.status(0).failures > 0);
+  await gone.stop();
+  rmSync(join(state, "events", first!));
+  const peer = await Peer.start(() => {});
+  for (const [name, lost] of [
+    ["new", 0],
+    ["behind", begins - 1],
+  ] as const) {
+    peer.taken.length = 0;
+    const running = await runCourier(state, webhook(peer.url), { name });
+    await delivered(peer, 60 - begins + 1);
+    await until("it rests", () => running.courier.idle);
+    await running.stop();
+    const status = running.courier.status(0);
+    assert.deepEqual([peer.taken[0], status.lost, running.incidents.length], [begins, lost, lost === 0 ? 0 : 1], name);
+  }
+  await peer.close();
 });

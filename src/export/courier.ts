@@ -9,7 +9,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EventKind } from "../audit/event.ts";
 import { waitAfter } from "./backoff.ts";
-import type { Cursor } from "./cursor.ts";
+import { type Cursor, oldest } from "./cursor.ts";
 import { DeliveryFailure, wordsOf } from "./failure.ts";
 import { beginning, type Outgoing, type Position, type SinkStatus } from "./record.ts";
 import { readBatch, type BatchBounds, type Trouble } from "./tail.ts";
@@ -75,8 +75,12 @@ export class Courier {
 
   /** Runs until {@link stop}. Never rejects. */
   async run(): Promise<void> {
-    this.#position = this.#saved = await this.#options.cursor.read();
-    if (this.#position.seq > this.#options.durable()) this.#startOver();
+    const saved = await this.#options.cursor.read();
+    if (saved !== null) this.#saved = saved;
+    this.#position = saved ?? (await this.#oldest());
+    if (this.#position.seq > this.#options.durable()) await this.#startOver();
+    // At once: retention keeps for a sink what is behind its cursor, and what goes before it begins is no loss of its own.
+    await this.#save(true);
     const { signal } = this.#stop;
     while (!signal.aborted) {
       try {
@@ -124,14 +128,19 @@ export class Courier {
   }
 
   /** The cursor is ahead of the record: it is another record, or its end was lost. */
-  #startOver(): void {
+  async #startOver(): Promise<void> {
     const { seq } = this.#position;
     const durable = this.#options.durable();
     this.#tell(`sink ${this.#options.name} has records that the record has not: it is sent everything again`, {
       seq,
       durable,
     });
-    this.#position = beginning;
+    this.#position = await this.#oldest();
+  }
+
+  /** Never rejects: what cannot be listed now is told when it is read. */
+  async #oldest(): Promise<Position> {
+    return await oldest(this.#options.state).catch(() => ({ ...beginning }));
   }
 
   async #read(): Promise<void> {

@@ -3,9 +3,10 @@
  * taken a batch, so that a crash sends some records again and none never. A cursor that is damaged is the beginning: again
  * rather than never.
  */
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { replaceFile } from "../audit/segment.ts";
+import type { Reader } from "../audit/retention.ts";
+import { listSegments, readHead, replaceFile } from "../audit/segment.ts";
 import { beginning, type Position } from "./record.ts";
 
 const schema = "sallyport.cursor/1";
@@ -20,11 +21,12 @@ export class Cursor {
     this.#path = join(this.#folder, `${sink}.json`);
   }
 
-  async read(): Promise<Position> {
+  /** Null where the sink has none yet: it is new. */
+  async read(): Promise<Position | null> {
     try {
       return parseCursor(await readFile(this.#path, "utf8")) ?? beginning;
-    } catch {
-      return beginning;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === "ENOENT" ? null : beginning;
     }
   }
 
@@ -33,6 +35,33 @@ export class Cursor {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     await replaceFile(this.#path, `${JSON.stringify({ schema, ...position })}\n`);
   }
+}
+
+/** Before the oldest record there is: where a new sink begins. What was deleted before it came is no loss of its own. */
+export async function oldest(state: string): Promise<Position> {
+  const [first] = (await listSegments(state)).segments;
+  return first === undefined ? beginning : { seq: first.first - 1, hash: "", segment: first.first, offset: 0 };
+}
+
+/**
+ * How far these sinks are, for retention. One without a cursor has nothing yet; so has one whose cursor is ahead of the record:
+ * that was another record, and it will be sent this one from its beginning.
+ */
+export async function readersOf(state: string, sinks: readonly string[]): Promise<Reader[]> {
+  const head = await readHead(state);
+  const durable = head === null || head === "damaged" ? 0 : head.seq;
+  return await Promise.all(
+    sinks.map(async (name) => {
+      const seq = (await new Cursor(state, name).read())?.seq ?? 0;
+      return { name, seq: seq > durable ? 0 : seq };
+    }),
+  );
+}
+
+/** The sinks that the record of a state directory was ever sent to, in order of name. */
+export async function knownSinks(state: string): Promise<string[]> {
+  const names = await readdir(join(state, "export")).catch(() => []);
+  return names.flatMap((name) => /^([\w.-]+)\.json$/.exec(name)?.[1] ?? []).toSorted();
 }
 
 /** Null where the text is no cursor. */

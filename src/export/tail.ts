@@ -107,7 +107,7 @@ async function readSegment(
 /** Says what stands between the last record and this one. */
 function link({ end, troubles }: Batch, event: Event): void {
   if (event.seq > end.seq + 1) troubles.push({ kind: "missing", first: end.seq + 1, last: event.seq - 1 });
-  else if (end.seq > 0 && event.prev !== end.hash) {
+  else if (end.hash !== "" && event.prev !== end.hash) {
     troubles.push({ kind: "unlinked", first: event.seq, last: event.seq });
   }
 }

@@ -87,6 +87,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     state,
     signingKey,
     retention: options.retention,
+    sinks: config?.sinks.map(({ name }) => name) ?? [],
     fixed: [],
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
     onFatal: (message) => {

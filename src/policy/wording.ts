@@ -62,3 +62,13 @@ export function columns(rows: readonly (readonly string[])[], indent = ""): stri
         .trimEnd(),
   );
 }
+
+/** Controls, marks that reorder text or have no width, ends of lines, halves of characters, and what fonts make up. */
+const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}]/gu;
+const plainText = /^[ -~]*$/;
+
+/** Text of strangers for a terminal, everything in it seen and nothing obeyed: `\u{1b}` for an escape character. */
+export function printable(text: string): string {
+  if (plainText.test(text)) return text;
+  return text.replaceAll(unprintable, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
+}

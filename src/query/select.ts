@@ -8,7 +8,7 @@
  */
 import { SallyportError } from "../errors.ts";
 import type { Engine } from "./engine.ts";
-import { printable } from "./printable.ts";
+import { printable } from "../policy/wording.ts";
 
 /** Table functions that only turn their arguments into rows. */
 const harmless = new Set(["range", "generate_series", "unnest", "json_each", "json_tree"]);

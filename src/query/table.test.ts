@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { printable } from "./printable.ts";
+import { printable } from "../policy/wording.ts";
 import type { Answer } from "./query.ts";
 import { answerCsv, answerJson, answerText } from "./table.ts";
 

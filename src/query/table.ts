@@ -4,7 +4,7 @@
  */
 import { styleText } from "node:util";
 import { bytes } from "../run/report.ts";
-import { printable } from "./printable.ts";
+import { printable } from "../policy/wording.ts";
 import type { Answer } from "./query.ts";
 import type { Field } from "./questions.ts";
 import type { Value } from "./value.ts";

@@ -10,14 +10,14 @@ import { asUser, type User } from "./user.ts";
 
 /**
  * Opens the report for writing, as the user and before the command runs: what the name means later makes no difference.
- * Throws USAGE. Before any other thread is started.
+ * Throws FILE_UNWRITABLE. Before any other thread is started.
  */
 export function openReport(file: string, user: User | null): number {
   try {
     return asUser(user, () => openSync(file, constants.O_WRONLY | constants.O_CREAT, 0o644));
   } catch (error) {
     const text = `The report cannot be written to ${file}: ${(error as Error).message}.`;
-    throw new SallyportError("USAGE", text, { file }, error);
+    throw new SallyportError("FILE_UNWRITABLE", text, { file }, error);
   }
 }
 

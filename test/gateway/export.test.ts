@@ -99,7 +99,8 @@ test("the last word goes out, and a restart after the record was cut says what c
   const lines = readFileSync(join(events, first!), "utf8").split("\n").slice(0, -1);
   writeFileSync(join(events, next), `${lines.slice(before - 1).join("\n")}\n`);
   rmSync(join(events, first!));
-  rmSync(join(gateway.state, "export/local.json"));
+  const atStart = { schema: "sallyport.cursor/1", seq: 0, hash: "", segment: 0, offset: 0 };
+  writeFileSync(join(gateway.state, "export/local.json"), JSON.stringify(atStart));
   rmSync(output);
   gateway = await RunningGateway.start(lab, {
     policy,
