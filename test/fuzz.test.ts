@@ -78,6 +78,7 @@ const parsers: Record<string, string | readonly string[]> = {
   "src/run/resolv.ts: resolvConfFor": "host-text",
   "src/simulate/agent.ts: readOutcomes": "sink-words",
   "src/simulate/contact.ts: readTestimony": "sink-words",
+  "src/simulate/shallow.ts: parseShallow": "sink-words",
   "src/simulate/sink/testimony.ts: readHello": "sink-words",
   "src/simulate/sink/testimony.ts: readRequest": "sink-words",
   "src/simulate/sink/testimony.ts: verify": "sink-words",

@@ -4,6 +4,7 @@
  */
 import { appendFileSync, readFileSync } from "node:fs";
 import { choose } from "./catalogue.ts";
+import { parseShallow } from "./shallow.ts";
 import type { Fired, Shot, Technique } from "./technique.ts";
 
 export interface Plan {
@@ -59,11 +60,7 @@ export function readOutcomes(text: string): Map<string, Fired> {
 }
 
 function outcomeIn(line: string): Outcome | null {
-  try {
-    const read = JSON.parse(line) as Outcome | null;
-    if (typeof read?.technique !== "string") return null;
-    return typeof (read.fired ? read.saw : read.why) === "string" ? read : null;
-  } catch {
-    return null;
-  }
+  const read = parseShallow(line) as Outcome | null | undefined;
+  if (typeof read?.technique !== "string") return null;
+  return typeof (read.fired ? read.saw : read.why) === "string" ? read : null;
 }

@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
 import { SallyportError } from "../errors.ts";
+import { longest } from "./shallow.ts";
 import { proofOf, readHello, type Testimony, verify } from "./sink/testimony.ts";
 import type { SinkAddress } from "./live.ts";
 
@@ -87,7 +88,7 @@ function ask(way: Omit<Contact, "sink">, purpose: string, nonce: string, token: 
       },
       (response) => {
         let text = "";
-        response.setEncoding("utf8").on("data", (chunk: string) => (text = (text + chunk).slice(0, 64 << 20)));
+        response.setEncoding("utf8").on("data", (chunk: string) => (text = (text + chunk).slice(0, longest + 1)));
         response.once("end", () => end(text));
         response.once("error", () => end(null));
       },

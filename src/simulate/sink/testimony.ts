@@ -3,6 +3,7 @@
  * said. Also the proof of the token that both sides give each other at the first contact. Pure.
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
+import { parseShallow } from "../shallow.ts";
 import type { Sighting } from "./witness.ts";
 
 /** What a sink would have seen, had it come. */
@@ -39,29 +40,16 @@ export function sign(token: string, said: Unsigned): Testimony {
 
 /** The testimony, or why it is none. Whatever is not exactly as signed is refused. */
 export function verify(token: string, text: string): Testimony | string {
-  let read: unknown;
-  try {
-    read = JSON.parse(text);
-  } catch {
-    return "it is not JSON";
-  }
+  const read = parseShallow(text);
+  if (read === undefined) return "it is not JSON";
   if (typeof read !== "object" || read === null) return "it is not an object";
   const testimony = read as Testimony;
   if (testimony.schema !== "sallyport.testimony/1") return "it is no testimony of this version";
-  if (!nestsAtMost(testimony, deepest)) return "it is nested more deeply than any testimony";
   const { signature, ...said } = testimony;
   if (typeof signature !== "string" || !isSame(signature, signatureOf(token, said))) {
     return "its signature does not match the token";
   }
   return testimony;
-}
-
-/** No testimony nests as deeply. JSON.stringify looks for circles in every level above: on deep input it is quadratic. */
-const deepest = 8;
-
-function nestsAtMost(value: unknown, levels: number): boolean {
-  if (typeof value !== "object" || value === null) return true;
-  return levels > 0 && Object.values(value).every((each) => nestsAtMost(each, levels - 1));
 }
 
 /** What one side sends to show that it holds the token, for one nonce and purpose. */
@@ -89,12 +77,8 @@ export function helloOf(token: string, nonce: string, sink: string, serving: Ser
 }
 
 function membersOf(body: string): Record<string, unknown> {
-  try {
-    const read: unknown = JSON.parse(body);
-    return typeof read === "object" && read !== null ? { ...read } : {};
-  } catch {
-    return {};
-  }
+  const read = parseShallow(body);
+  return typeof read === "object" && read !== null ? { ...read } : {};
 }
 
 function isSame(a: string, b: string): boolean {
