@@ -10,6 +10,7 @@ import { canonicalName, isNameDefect } from "../address/name.ts";
 import { specialClass } from "../address/special.ts";
 import type { Application, NameFacts, Transport } from "../policy/decision.ts";
 import { reasonTexts, type Reason } from "../policy/reason.ts";
+import { isCidrDefect, parseCidr } from "../address/cidr.ts";
 import { isGoodName } from "../policy/resolve.ts";
 import type { Memory, Told } from "./memory.ts";
 
@@ -88,7 +89,8 @@ export function contactOf(event: Event, memory: Memory): Contact | null {
     },
     protocol: destination.protocol,
     name,
-    group: typeof source?.group === "string" && isGoodName(source.group) ? source.group : null,
+    // A policy may not name a source like an address either: `from` would mean two things.
+    group: typeof source?.group === "string" && isGroupName(source.group) ? source.group : null,
     verdict,
     reason,
     rule: typeof event.rule?.name === "string" ? event.rule.name : null,
@@ -130,6 +132,10 @@ function nameOf(text: unknown): string | null {
   if (typeof text !== "string") return null;
   const name = canonicalName(text);
   return isNameDefect(name) ? null : name;
+}
+
+function isGroupName(name: string): boolean {
+  return isGoodName(name) && isCidrDefect(parseCidr(name));
 }
 
 function reasonOf(reason: unknown): Reason {

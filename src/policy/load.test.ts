@@ -128,6 +128,13 @@ test("unknown references suggest the nearest name", () => {
   );
 });
 
+test("no source is named like an address: a rule from that address would mean somebody else", () => {
+  for (const name of ["10.1.0.1", "10.1.0.0/16", "2001:db8::1"]) {
+    const [problem] = problems(`version: 1\nsources:\n  "${name}": { subnets: [10.2.0.0/16] }\n`);
+    assert.deepEqual([problem?.code, problem?.line], ["bad_name", 3], name);
+  }
+});
+
 test("an unquoted star is explained, not parsed as an alias", () => {
   const [problem] = problems("version: 1\nrules:\n  - name: a\n    to: [*.example.com]\n");
   assert.equal(problem!.line, 4);

@@ -101,6 +101,10 @@ class Resolver {
   #declareSource(name: string, source: NonNullable<RawPolicy["sources"]>[string]): void {
     const path = ["sources", name];
     this.#checkName(name, path, true);
+    if (!isCidrDefect(parseCidr(name))) {
+      // `from: 10.1.0.1` would mean whoever is under the name, and not the address that a reader sees.
+      this.#report("bad_name", path, `the source “${name}” is named like an address`, "Name it in words.", true);
+    }
     for (const key of ["tags", "github", "kubernetes", "process"] as const) {
       if (source[key] !== undefined) {
         this.#report(
