@@ -93,7 +93,7 @@ test("kill -9: connections go on, nothing new gets through, and a restart takes 
   const live = await connections();
   for (const family of ["-4", "-6"]) assert.equal((await curl(family, "https://only.example/")).code, 0);
   for (const address of ["203.0.113.11", "2001:db8:200::11"]) await first.keeps("bindings.json", address);
-  await first.keeps("flows.json", "allowed.example");
+  for (const name of ["allowed.example", "tcp.example"]) await first.keeps("flows.json", name);
   // Events are being written at the moment of death.
   const noise = lab.runner(1).spawn("sh", ["-c", "while :; do dig +tries=1 +time=1 x$RANDOM.evil.example; done"]);
   await first.expect({ kind: "dns", verdict: "deny" });
@@ -130,7 +130,7 @@ test("kill -9: connections go on, nothing new gets through, and a restart takes 
 test("a restart keeps what was let through, also when its names have run out meanwhile", async () => {
   const first = await RunningGateway.start(lab, { policy, state: "forgotten" });
   const live = await connections();
-  await first.keeps("flows.json", "allowed.example");
+  for (const name of ["allowed.example", "tcp.example"]) await first.keeps("flows.json", name);
   await first.crash();
   rmSync(join(first.state, "bindings.json"));
   const second = await RunningGateway.start(lab, { policy, state: "forgotten" });
@@ -143,7 +143,7 @@ test("a restart keeps what was let through, also when its names have run out mea
 test("a restart with another policy ends what that refuses, and only that", async () => {
   const first = await RunningGateway.start(lab, { policy, state: "stricter" });
   const live = await connections();
-  await first.keeps("flows.json", "allowed.example");
+  for (const name of ["allowed.example", "tcp.example"]) await first.keeps("flows.json", name);
   await first.crash();
   const second = await RunningGateway.start(lab, {
     policy: policy.replace("allowed.example, ", ""),
