@@ -25,7 +25,7 @@ test("a pair is a private key for its owner alone and a public key, and what one
   assert.equal(checkSignature(readStatement(statementText({}, null))!.signature, [trusted]), "unsigned");
 });
 
-test("openssl verifies what we sign with it, by the bytes before the signature and a brace", async (t) => {
+test("openssl verifies what we sign with it, by the bytes before the signature and a brace", async () => {
   const line = statementText({ word: "signed" }, loadSigningKey(file));
   const at = line.indexOf(',"signature":"');
   writeFileSync(join(folder, "signed"), `${line.slice(0, at)}}`);
@@ -37,8 +37,7 @@ test("openssl verifies what we sign with it, by the bytes before the signature a
     console.log(error?.code ?? status, stdout);`;
   const args = [...openssl, "-in", join(folder, "signed"), "-sigfile", join(folder, "signature")];
   const { text } = await outputOf(runModule(code, args));
-  if (text.startsWith("ENOENT")) t.skip("no openssl here");
-  else assert.match(text, /^0 Signature Verified Successfully/);
+  assert.match(text, /^0 Signature Verified Successfully/);
 });
 
 test("nothing is overwritten, and half a pair is not left behind", () => {

@@ -87,7 +87,7 @@ test("while one sink hangs and one is not there, the third has everything, and r
   await peer.close();
 });
 
-test("a file system that hangs holds up neither the record nor another sink nor a stop, and has everything once it answers", async (t) => {
+test("a file system that hangs holds up neither the record nor another sink nor a stop, and has everything once it answers", async () => {
   const state = temporary(memory);
   const image = join(state, "image");
   const code = `
@@ -135,9 +135,8 @@ test("a file system that hangs holds up neither the record nor another sink nor 
   mkdirSync(join(state, "mount"));
   // Thawed in any case: a file system that stays frozen can never be unmounted.
   const thaw = `code=$?; fsfreeze -u ${state}/mount 2>/dev/null; exit $code`;
-  const place = `mount -o loop ${image} ${state}/mount || exit 77; "$@"; ${thaw}`;
+  const place = `mount -o loop ${image} ${state}/mount || exit; "$@"; ${thaw}`;
   const output = await outputOf(runModule(code, [state], ["unshare", "-m", "sh", "-c", place, "sh"]));
-  if (output.code === 77) return t.skip("no loop devices here");
   assert.equal(output.code, 0, output.text);
   const told = JSON.parse(output.text) as { begun: boolean; well: boolean; all: boolean; flush: number; stop: number };
   assert.deepEqual([told.begun, told.well, told.all], [true, true, true]);

@@ -72,37 +72,51 @@ export class Exporter {
     child.unref();
   }
 
+  /** Never throws: no descriptor or no memory for a process is a reason to try again, and none to end what enforces. */
   #start(): void {
-    const { state, sinks } = this.#options;
     const started = performance.now();
-    const child = fork(file, {
-      // Its own flags: those of the process it comes from are about something else (tests, debuggers).
-      execArgv: ["--disable-warning=ExperimentalWarning", `--max-old-space-size=${heapMegabytes}`],
-      // A file operation that hangs, or a name lookup, holds one thread: of one sink, never all.
-      env: { ...process.env, UV_THREADPOOL_SIZE: String(8 + 2 * sinks.length) },
-      stdio: ["ignore", "ignore", "pipe", "ipc"],
-    });
+    let child: ChildProcess;
+    try {
+      child = this.#fork();
+    } catch (error) {
+      return this.#over((error as Error).message, started);
+    }
     this.#child = child;
     let said = "";
     child.stderr?.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-2_000)));
     child.on("message", (message: FromExporter) => this.#received(message));
     const over = (how: string) => {
       // Once: a process that could not be made has an error and perhaps no exit.
-      if (this.#child !== child) return;
-      this.#child = null;
-      if (this.#stopping) return;
-      this.#died = `${how}${said === "" ? "" : `: ${said.trim().split("\n").at(-1)}`}`;
-      if (performance.now() - started > healthyMs) this.#deaths = 0;
-      const wait = Math.min(restartMs.longest, restartMs.first * 2 ** this.#deaths++);
-      this.#options.incident(`the exporter died (${this.#died}); it is started again in ${wait / 1000} s`, {});
-      this.#restart = setTimeout(() => this.#start(), wait);
+      if (this.#child === child)
+        this.#over(`${how}${said === "" ? "" : `: ${said.trim().split("\n").at(-1)}`}`, started);
     };
     child.on("error", (error) => {
       if (child.pid === undefined) over(error.message);
     });
     child.on("exit", (code, signal) => over(signal ?? `exit code ${code}`));
+    const { state, sinks } = this.#options;
     // Secrets cross here, not as arguments or variables that other processes can read.
     child.send({ kind: "start", state, sinks: [...sinks] } satisfies ToExporter, () => {});
+  }
+
+  #over(how: string, started: number): void {
+    this.#child = null;
+    if (this.#stopping) return;
+    this.#died = how;
+    if (performance.now() - started > healthyMs) this.#deaths = 0;
+    const wait = Math.min(restartMs.longest, restartMs.first * 2 ** this.#deaths++);
+    this.#options.incident(`the exporter died (${how}); it is started again in ${wait / 1000} s`, {});
+    this.#restart = setTimeout(() => this.#start(), wait);
+  }
+
+  #fork(): ChildProcess {
+    return fork(file, {
+      // Its own flags: those of the process it comes from are about something else (tests, debuggers).
+      execArgv: ["--disable-warning=ExperimentalWarning", `--max-old-space-size=${heapMegabytes}`],
+      // A file operation that hangs, or a name lookup, holds one thread: of one sink, never all.
+      env: { ...process.env, UV_THREADPOOL_SIZE: String(8 + 2 * this.#options.sinks.length) },
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+    });
   }
 
   #received(message: FromExporter): void {

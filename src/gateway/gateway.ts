@@ -99,7 +99,6 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     throw error;
   });
   telling = enforcer;
-  enforcer.exporter = config === null ? null : startExporter(enforcer, config);
   const reload = async () => {
     const { ended } = await enforcer.reloadPolicy(file);
     watch.at(enforcer.policy.loaded.nextChange);
@@ -124,6 +123,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   watch.at(policy.loaded.nextChange);
   let control: ControlServer;
   try {
+    enforcer.exporter = config === null ? null : startExporter(enforcer, config);
     control = await ControlServer.start(enforcer, {
       reload: async () => {
         const ended = await reload();

@@ -7,10 +7,11 @@ import { once } from "node:events";
 import type net from "node:net";
 import { suite, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { addressToBytes } from "../address/ip.ts";
+import type { Address } from "../address/ip.ts";
 import { run } from "./commands.ts";
 import { RawSender } from "./raw.ts";
 import { addresses, address, outcome, withLab } from "./testing/lab.ts";
+import { tcpSegment } from "./testing/packets.ts";
 
 const QUEUE = 300;
 
@@ -69,37 +70,6 @@ suite("raw packets", { timeout: 30_000 }, () => {
     }));
 });
 
-function reset(
-  source: ReturnType<typeof address>,
-  destination: typeof source,
-  from: number,
-  to: number,
-  sequence: number,
-) {
-  const v4 = source.length === 4;
-  const header = v4 ? 20 : 40;
-  const packet = Buffer.alloc(header + 20);
-  if (v4) {
-    packet[0] = 0x45;
-    packet.writeUInt16BE(packet.length, 2);
-    packet[8] = 64;
-    packet[9] = 6;
-  } else {
-    packet[0] = 0x60;
-    packet.writeUInt16BE(20, 4);
-    packet[6] = 6;
-    packet[7] = 64;
-  }
-  packet.set(addressToBytes(source), v4 ? 12 : 8);
-  packet.set(addressToBytes(destination), v4 ? 16 : 24);
-  packet.writeUInt16BE(from, header);
-  packet.writeUInt16BE(to, header + 2);
-  packet.writeUInt32BE(sequence, header + 4);
-  packet[header + 12] = 0x50;
-  packet[header + 13] = 0x04;
-  let sum = 6 + 20;
-  for (let i = v4 ? 12 : 8; i < packet.length; i += 2) sum += packet.readUInt16BE(i);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  packet.writeUInt16BE(~sum & 0xffff, header + 16);
-  return packet;
-}
+const RST = 0x04;
+const reset = (...ends: [source: Address, destination: Address, from: number, to: number, sequence: number]) =>
+  tcpSegment(...ends, RST);

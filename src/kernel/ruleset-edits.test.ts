@@ -3,17 +3,9 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { SallyportError } from "../errors.ts";
 import { run } from "./commands.ts";
-import { feed, Ruleset, type RulesetOptions } from "./ruleset.ts";
+import { feed, Ruleset } from "./ruleset.ts";
 import { type Lab, withLab } from "./testing/lab.ts";
-
-const options: RulesetOptions = {
-  inside: ["in0"],
-  outside: "out0",
-  queueBase: 200,
-  queueCount: 1,
-  dnsPort: 5300,
-  masquerade: true,
-};
+import { rulesetOptions as options } from "./testing/ruleset-options.ts";
 
 /** iptables-save of both families without what changes by itself. */
 function saved(lab: Lab): string {

@@ -10,18 +10,10 @@ import { addressToBytes } from "../address/ip.ts";
 import { run } from "./commands.ts";
 import { Conntrack } from "./conntrack.ts";
 import { ALLOW, BACK, DENY, DNS, INVALID, LOCAL, PENDING, stateOf, withState } from "./mark.ts";
-import { Ruleset, type RulesetOptions } from "./ruleset.ts";
+import { Ruleset } from "./ruleset.ts";
 import { addresses, address, datagram, type Lab, outcome, withLab } from "./testing/lab.ts";
 import { checksum, icmpError, tcpPacket } from "./testing/packets.ts";
-
-const options: RulesetOptions = {
-  inside: ["in0"],
-  outside: "out0",
-  queueBase: 200,
-  queueCount: 1,
-  dnsPort: 5300,
-  masquerade: true,
-};
+import { rulesetOptions as options } from "./testing/ruleset-options.ts";
 
 /** What the test's user space sees of a queued packet, and the state it answers with. */
 interface Seen {

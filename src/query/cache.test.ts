@@ -148,6 +148,16 @@ describe("copies of sealed segments", () => {
     assert.deepEqual(readdirSync(aim).length, 1);
   });
 
+  test(
+    "below a place where no folder can be made there are none, and the answer comes all the same",
+    { timeout: 30_000 },
+    async () => {
+      const { answer, copied, notes } = await asked(record(), { cache: "/proc/sallyport/cache" });
+      assert.deepEqual([answer, copied, notes.length], [all, 2, 1]);
+      assert.match(notes[0]!, /ENOENT/);
+    },
+  );
+
   test("are kept elsewhere under --cache, apart for each record", async () => {
     const [one, two] = [record(), record()];
     const cache = join(temporary(), "cache");

@@ -43,9 +43,12 @@ export class Cache {
   static async open(state: string, under: string | null, keep: (handle: FileHandle) => void): Promise<Cache | string> {
     try {
       const path = under === null ? join(state, "query") : join(under, await keyOf(state));
-      await mkdir(path, { recursive: under !== null, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== "EEXIST") throw error;
-      });
+      // One folder after the other: Node's own recursion never ends below /proc, where nothing can be made.
+      for (const each of under === null ? [path] : [under, path]) {
+        await mkdir(each, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+          if (error.code !== "EEXIST") throw error;
+        });
+      }
       const folder = await open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
       keep(folder);
       const { uid, mode } = await folder.stat();

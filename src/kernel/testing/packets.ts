@@ -1,5 +1,5 @@
 /** Packets that no socket would send, for tests of the ruleset. */
-import { addressToBytes } from "../../address/ip.ts";
+import { type Address, addressToBytes } from "../../address/ip.ts";
 import { address, addresses } from "./lab.ts";
 
 /** RFC 1071 over a packet from `start` on, with `sum` (pseudo header protocol and length) to begin with. */
@@ -12,9 +12,23 @@ export function checksum(packet: Buffer, start: number, sum: number): number {
 
 /** A TCP segment without data from the client to the server, with a sequence number that fits no window. */
 export function tcpPacket(v: 4 | 6, source: number, destination: number, flags: number): Buffer {
-  const header = v === 4 ? 20 : 40;
+  const [client, server] = [address(addresses[v].client), address(addresses[v].server)];
+  return tcpSegment(client, server, source, destination, 0x7fffffff, flags);
+}
+
+/** A TCP segment without data; addresses of one family, then ports. */
+export function tcpSegment(
+  source: Address,
+  destination: Address,
+  from: number,
+  to: number,
+  sequence: number,
+  flags: number,
+): Buffer {
+  const v4 = source.length === 4;
+  const header = v4 ? 20 : 40;
   const packet = Buffer.alloc(header + 20);
-  if (v === 4) {
+  if (v4) {
     packet[0] = 0x45;
     packet.writeUInt16BE(packet.length, 2);
     packet[8] = 64;
@@ -25,15 +39,15 @@ export function tcpPacket(v: 4 | 6, source: number, destination: number, flags: 
     packet[6] = 6;
     packet[7] = 64;
   }
-  packet.set(addressToBytes(address(addresses[v].client)), v === 4 ? 12 : 8);
-  packet.set(addressToBytes(address(addresses[v].server)), v === 4 ? 16 : 24);
-  packet.writeUInt16BE(source, header);
-  packet.writeUInt16BE(destination, header + 2);
-  packet.writeUInt32BE(0x7fffffff, header + 4);
+  packet.set(addressToBytes(source), v4 ? 12 : 8);
+  packet.set(addressToBytes(destination), v4 ? 16 : 24);
+  packet.writeUInt16BE(from, header);
+  packet.writeUInt16BE(to, header + 2);
+  packet.writeUInt32BE(sequence, header + 4);
   packet[header + 12] = 0x50;
   packet[header + 13] = flags;
   packet.writeUInt16BE(1000, header + 14);
-  packet.writeUInt16BE(checksum(packet, v === 4 ? 12 : 8, 6 + 20), header + 16);
+  packet.writeUInt16BE(checksum(packet, v4 ? 12 : 8, 6 + 20), header + 16);
   return packet;
 }
 
