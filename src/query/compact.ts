@@ -1,7 +1,7 @@
 /** One sealed segment as Parquet, a tenth of its size and read by column. */
 import type { Engine } from "./engine.ts";
 import { columnList, literal, linesSql } from "./columns.ts";
-import { copyEvents } from "./lines.ts";
+import { copyEvents, holdsOnlyEvents } from "./lines.ts";
 import { sumsSql } from "./parts.ts";
 import { pathOf, type Scratch } from "./scratch.ts";
 import type { HeldSegment } from "./segments.ts";
@@ -31,9 +31,9 @@ export async function compact(
 const sumsRows = 8192;
 
 /** Makes table `name` of a segment's events. Returns how many of its lines are no events. */
-async function fill(engine: Engine, scratch: Scratch, segment: HeldSegment, name: string): Promise<number> {
-  if ((await tabulate(engine, pathOf(segment.handle), name)) === 0) return 0;
-  // Some line was nothing to the engine. Ours is the reader that says what an event is.
+export async function fill(engine: Engine, scratch: Scratch, segment: HeldSegment, name: string): Promise<number> {
+  // Ours is the reader that says what an event is; what it takes for one, and the engine not, is written in the engine's taste.
+  if ((await holdsOnlyEvents(segment)) && (await tabulate(engine, pathOf(segment.handle), name)) === 0) return 0;
   const file = await scratch.file();
   const skipped = await copyEvents(segment, file);
   await tabulate(engine, pathOf(file), name);

@@ -27,8 +27,21 @@ export async function copyWholeLines({ handle, size }: HeldSegment, to: FileHand
 }
 
 /**
- * Copies the lines that are events, as `readEvents` sees them, and says how many were not. For segments with lines that the
- * engine does not understand: what is no JSON, and JSON that it is stricter about than JavaScript.
+ * Whether a segment holds nothing but whole lines that are events, as `readEvents` sees them. The engine takes some damaged lines
+ * for JSON, and what stands behind the last newline for a line.
+ */
+export async function holdsOnlyEvents({ handle, size }: HeldSegment): Promise<boolean> {
+  for await (const lines of readLines(handle)) {
+    for (const line of lines) {
+      if (!line.whole || line.end > size || line.tooLong || eventOf(line.bytes) === null) return false;
+    }
+  }
+  return true;
+}
+
+/**
+ * Copies the lines that are events, as `readEvents` sees them, and says how many were not. For segments with lines that are no
+ * events, or that the engine is stricter about than JavaScript.
  */
 export async function copyEvents({ handle, size }: HeldSegment, to: FileHandle): Promise<number> {
   const out = new Out(to);

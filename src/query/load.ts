@@ -8,9 +8,9 @@ import { readReport } from "../audit/report-file.ts";
 import { SallyportError } from "../errors.ts";
 import { Cache, type Half } from "./cache.ts";
 import { literal } from "./columns.ts";
-import { compact, tabulate } from "./compact.ts";
+import { compact, fill, tabulate } from "./compact.ts";
 import type { Engine } from "./engine.ts";
-import { copyEvents, copyWholeLines, writeEvents } from "./lines.ts";
+import { copyWholeLines, writeEvents } from "./lines.ts";
 import type { Copy, LoadedRecord } from "./parts.ts";
 import { pathOf, type Scratch } from "./scratch.ts";
 import { identify, holdSegments, type Identity, type HeldSegment } from "./segments.ts";
@@ -73,12 +73,8 @@ async function loadRecord(place: Place, loaded: Loaded): Promise<void> {
   if (live === null) return;
   const file = await scratch.file();
   await copyWholeLines(live, file);
-  if ((await tabulate(engine, pathOf(file), table)) > 0) {
-    const whole = { ...live, handle: file, size: (await file.stat()).size };
-    const events = await scratch.file();
-    tellSkipped(place, live.segment.name, await copyEvents(whole, events));
-    await tabulate(engine, pathOf(events), table);
-  }
+  const whole = { ...live, handle: file, size: (await file.stat()).size };
+  tellSkipped(place, live.segment.name, await fill(engine, scratch, whole, table));
   record.tables.push(table);
 }
 
