@@ -54,7 +54,7 @@ test("every flow that is decided differently is on a line", () => {
       for (const flow of list.map(simple)) {
         const [was, is] = [before.name(flow), after.name(flow)];
         const isSameRule = was.rule?.name === is.rule?.name || isCovered(a, b, flow);
-        if (was.verdict === is.verdict && isSameRule) continue;
+        if (was.verdict === is.verdict && (isSameRule || isByDefault(was, is))) continue;
         assert.ok(
           isTold(report, a, b, flow, was, is),
           `${JSON.stringify(flow)}\n${show(was)} -> ${show(is)}\n${diffText(report)}`,
@@ -141,7 +141,7 @@ function isCovered(a: Policy, b: Policy, { names, name, destination }: NameFacts
 }
 
 function isTold(report: DiffReport, a: Policy, b: Policy, flow: NameFacts, was: Decision, is: Decision): boolean {
-  if (was.rule?.name === is.rule?.name && was.reason !== "rule" && is.reason !== "rule") {
+  if (isByDefault(was, is)) {
     return report.defaults.some(({ sources, kind }) => (kind === "opens") === is.passes && isFrom(sources, a, b, flow));
   }
   const isLoose = isCovered(a, b, flow);
@@ -153,6 +153,11 @@ function isTold(report: DiffReport, a: Policy, b: Policy, flow: NameFacts, was: 
       isSide(after, is) &&
       lines.some((line) => isAbout(line, a, b, flow, kind === "rule" || isDenial(before) || isDenial(after))),
   );
+}
+
+/** Nothing lets the flow through on either side: no rule matched, or one that leaves Encrypted Client Hello to the default. */
+function isByDefault(was: Decision, is: Decision): boolean {
+  return was.reason !== "rule" && is.reason !== "rule";
 }
 
 function isDenial({ rule }: DiffGroup["before"]): boolean {

@@ -2,7 +2,8 @@
  * What two policies decide differently: not a comparison of texts but of decisions, over flows that speak for all
  * (`universe.ts`). What it promises: every flow to one name or to a bare address whose verdict or rule differs, on any
  * port and for any protocol, is told by some line; at the addresses of CIDR endpoints, every flow to a name whose verdict
- * differs. What it does not: a flow to an address that was handed out for several names at once is looked at name by name.
+ * differs. What it does not: a flow to an address that was handed out for several names at once is looked at name by name,
+ * and where the default refuses a flow before and after, no line says which rule had left its hello's sealed name to it.
  * Big policies are compared up to a bound, and the report says so.
  */
 import { cidrContains } from "../address/cidr.ts";
@@ -227,9 +228,9 @@ class Comparer {
     const [before, after] = [sideOf(a), sideOf(b)];
     const isSameRule = before.rule?.name === after.rule?.name && before.rule?.tier === after.rule?.tier;
     const isSameNotes = before.monitored.join("\n") === after.monitored.join("\n");
-    // What the default's mode alone decides: nothing matched, or the same rule did and does not let the flow through.
-    const isDefault = isSameRule && a.reason !== "rule" && b.reason !== "rule";
-    if (isSameRule && isSameNotes && (isDefault || before.verdict === after.verdict)) return null;
+    // What the default's mode alone decides: nothing matched, or an allow rule did that does not let the flow through.
+    const isDefault = a.reason !== "rule" && b.reason !== "rule";
+    if (isSameNotes && (isDefault || (isSameRule && before.verdict === after.verdict))) return null;
     const kind = isDefault
       ? "rule"
       : a.passes !== b.passes
@@ -273,8 +274,7 @@ function patternsOf(rules: readonly Rule[]): Map<string, Pattern> {
  */
 function frontsIn(changed: readonly Rule[]): Map<string, Pattern> {
   const out = new Map<string, Pattern>();
-  if (changed.every(({ ech }) => ech === null)) return out;
-  const wild = [...patternsOf(changed).values()].filter(isWild);
+  const wild = [...patternsOf(changed.filter(meetsEch)).values()].filter(isWild);
   for (const front of fronts.keys()) {
     // One below another has nothing to add.
     if (entryFor(fronts, front.slice(front.indexOf(".") + 1)) !== null) continue;
@@ -289,6 +289,10 @@ function frontsIn(changed: readonly Rule[]): Map<string, Pattern> {
     }
   }
   return out;
+}
+
+function meetsEch({ action, targets }: Rule): boolean {
+  return action === "allow" && targets.some(({ services }) => services.some(({ protocol }) => carriesEch(protocol)));
 }
 
 function mentionedPorts(rules: readonly Rule[]): Map<Transport, number[]> {
