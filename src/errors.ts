@@ -62,6 +62,15 @@ export const errorTable = {
     exit: 1,
     help: "Install Sallyport again with optional packages (npm install --include=optional); there is a DuckDB for x64 and arm64, glibc and musl.",
   },
+  ACTION_INPUT: { exit: 2, help: "Correct the `with:` of the step; docs/action.md lists the inputs." },
+  ACTION_ENVIRONMENT: {
+    exit: 2,
+    help: "The action runs as a step of a job on a Linux runner; elsewhere use `sallyport run` or `sallyport gateway`.",
+  },
+  AGENT: {
+    exit: 4,
+    help: "Nothing is enforced, so the job fails; the text says what is missing. docs/action.md lists what a runner needs.",
+  },
   SIMULATION_FAILED: {
     exit: 1,
     help: "The simulation could not be finished, so it says nothing about the firewall; the text says what broke.",
