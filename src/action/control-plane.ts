@@ -1,0 +1,62 @@
+/**
+ * The hosts that the runner itself speaks to, by the addresses it was given and from GitHub's own list: exact, never a wildcard
+ * over storage in which anybody can register a name. Who may speak to them is decided in `machine/permits.ts`.
+ */
+import { isIP } from "node:net";
+import { githubActions } from "../policy/preset-github-actions.ts";
+
+/** Variables of the runner's whose value is the address of a service of the control plane. */
+const variables = [
+  "ACTIONS_RESULTS_URL",
+  "ACTIONS_RUNTIME_URL",
+  "ACTIONS_CACHE_URL",
+  "ACTIONS_ID_TOKEN_REQUEST_URL",
+  "GITHUB_SERVER_URL",
+  "GITHUB_API_URL",
+  "GITHUB_GRAPHQL_URL",
+];
+/** Of these, what GitHub's own actions speak to as well: caches, artifacts, tokens. */
+const forActions = ["ACTIONS_RESULTS_URL", "ACTIONS_RUNTIME_URL", "ACTIONS_CACHE_URL", "ACTIONS_ID_TOKEN_REQUEST_URL"];
+
+export interface ControlPlane {
+  /** Endpoints (`host` or `host:port`) for the runner's worker and listener. */
+  runner: string[];
+  /** Endpoints for actions of GitHub's that move caches and artifacts. */
+  actions: string[];
+}
+
+/** Reads the environment of the action's own process, which the worker made. */
+export function controlPlaneOf(env: NodeJS.ProcessEnv): ControlPlane {
+  const runner = new Set<string>();
+  const actions = new Set<string>();
+  for (const name of variables) {
+    const endpoint = endpointOf(env[name]);
+    if (endpoint === null) continue;
+    runner.add(endpoint);
+    if (forActions.includes(name)) actions.add(endpoint);
+  }
+  // GitHub's own service has storage and queues under names that no variable tells beforehand.
+  if (env["GITHUB_SERVER_URL"] === "https://github.com") {
+    for (const { host } of githubActions.at(-1)!) {
+      runner.add(host);
+      if (/blob\.core\.windows\.net$|githubapp\.com$/.test(host)) actions.add(host);
+    }
+  }
+  return { runner: [...runner].toSorted(), actions: [...actions].toSorted() };
+}
+
+function endpointOf(value: string | undefined): string | null {
+  if (value === undefined || value === "") return null;
+  let url: URL;
+  try {
+    url = new URL(value);
+  } catch {
+    return null;
+  }
+  if (url.protocol !== "https:" && url.protocol !== "http:") return null;
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  const port = url.port === "" ? (url.protocol === "https:" ? "443" : "80") : url.port;
+  const family = isIP(host);
+  if (family !== 0) return `${family === 6 ? `[${host}/128]` : `${host}/32`}:${port}`;
+  return port === "443" ? host : `${host}:${port}`;
+}
