@@ -24,7 +24,7 @@ export function plain(text: string): string {
     .replaceAll(">", "&gt;")
     .replaceAll("@", "&#64;")
     .replace(/:(?=\/\/)/g, "&#58;")
-    .replace(/[\\`*_{}[\]()#+!|~$-]/g, "\\$&");
+    .replace(/[\\`*_{}[\]()#+!|~$.-]/g, "\\$&");
 }
 
 /** A block of text, fenced so that nothing in it ends the block. */
