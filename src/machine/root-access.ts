@@ -76,7 +76,7 @@ function takeSudo(user: string, uid: number): boolean {
   ].join("\n");
   writeFileSync(sudoersFile, text, { mode: 0o440, flag: "w", flush: true });
   chownSync(sudoersFile, 0, 0);
-  if (canSudo(uid)) {
+  if (canBecomeRoot(uid)) {
     throw new SallyportError(
       "AGENT",
       `sudo still lets ${user} become root; /etc/sudoers does not read ${sudoersFile}.`,
@@ -86,7 +86,7 @@ function takeSudo(user: string, uid: number): boolean {
 }
 
 /** Asks sudo itself, as the user. It looks groups up by the user's name, so the child's own do not matter. */
-function canSudo(uid: number): boolean {
+export function canBecomeRoot(uid: number): boolean {
   const outcome = spawnSync("sudo", ["-n", "true"], {
     uid,
     gid: uid,

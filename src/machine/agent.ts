@@ -1,0 +1,33 @@
+/**
+ * The agent: an enforcer around the machine it runs on, for one job. Starts closed, says its first word when it enforces, and
+ * goes on until the machine is gone: when the job is over its rules stay (threat R3). Runs from root's own copy (`install.ts`).
+ */
+import { closeSync, existsSync, readFileSync, writeSync } from "node:fs";
+import { SallyportError } from "../errors.ts";
+import { Job } from "./job.ts";
+import { type AgentAnswer, readOrder } from "./order.ts";
+
+/** Where the first word goes: a pipe that whoever started us made. */
+const wordDescriptor = 3;
+
+/** Resolves never, but for a failure to start. */
+export async function agent(orderFile: string): Promise<void> {
+  // What a service manager sends at the end of the machine, or a hang-up: we end with the machine, and the rules with nobody.
+  for (const signal of ["SIGHUP", "SIGINT", "SIGPIPE"] as const) process.on(signal, () => {});
+  const began = performance.now();
+  let answer: AgentAnswer;
+  try {
+    const order = readOrder(readFileSync(orderFile, "utf8"));
+    const job = await Job.start(order);
+    answer = { ...job.started, ready: true, milliseconds: Math.round(performance.now() - began) };
+  } catch (error) {
+    const code = error instanceof SallyportError ? error.code : "INTERNAL";
+    const message = error instanceof SallyportError ? error.message : String((error as Error).stack);
+    answer = { ready: false, code, message };
+    process.exitCode = 1;
+  }
+  if (existsSync(`/proc/self/fd/${wordDescriptor}`)) {
+    writeSync(wordDescriptor, `${JSON.stringify(answer)}\n`);
+    closeSync(wordDescriptor);
+  }
+}

@@ -1,0 +1,265 @@
+/** One job under an agent: what is started for it, looked at while it runs, and told whenever somebody asks. */
+import { createHash } from "node:crypto";
+import { existsSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { formatAddress } from "../address/ip.ts";
+import type { EarlierFlow } from "../enforcer/earlier-flows.ts";
+import { Enforcer } from "../enforcer/enforcer.ts";
+import { loadText } from "../enforcer/policy-source.ts";
+import { systemResolvers } from "../enforcer/resolvers.ts";
+import { SallyportError } from "../errors.ts";
+import { findUplinks } from "../kernel/devices.ts";
+import { checkHost } from "../kernel/features.ts";
+import { ProcessTable } from "../process/table.ts";
+import { answerAt } from "./answers.ts";
+import { bindingsFromHosts } from "./hosts.ts";
+import { type EarlierConnection, type JobFacts, makeReport } from "./job-report.ts";
+import { limitsOf } from "./machine-limits.ts";
+import type { AgentAnswer, AgentOrder } from "./order.ts";
+import { OwnFiles } from "./own-files.ts";
+import { withPermits } from "./permits.ts";
+import { type Places, placesIn } from "./places.ts";
+import { makeReceipt } from "./receipt.ts";
+import { takeRootAccess } from "./root-access.ts";
+import { selfTestOutside } from "./self-test.ts";
+import { type TamperCheck, TamperWatch } from "./tamper-watch.ts";
+
+/** How often all is looked at, ms. */
+const lookMs = 2_000;
+/** NFQUEUE number and DNS ports that nothing else on a runner is known to use. */
+const queueBase = 7_153;
+const dnsPort = 21_053;
+
+type Started = Omit<Extract<AgentAnswer, { ready: true }>, "ready" | "milliseconds">;
+
+export class Job {
+  readonly started: Started;
+  readonly #order: AgentOrder;
+  readonly #places: Places;
+  readonly #enforcer: Enforcer;
+  readonly #facts: Pick<JobFacts, "job" | "mode" | "policy" | "limits" | "earlier">;
+  readonly #first: number;
+  readonly #files: OwnFiles;
+  readonly #watch: TamperWatch;
+  readonly #processes: ProcessTable;
+  /** What did not hold at some time, in words: it stays said when it is well again. */
+  readonly #failed = new Set<string>();
+  #isLost = false;
+  #isOver = false;
+
+  /** Enforces when it resolves. Throws what cannot be had; what was set up is taken back then. */
+  static async start(order: AgentOrder): Promise<Job> {
+    checkHost();
+    const processes = new ProcessTable({
+      ...(order.worker === null ? {} : { worker: order.worker }),
+      secrets: order.secrets,
+    });
+    const earlier: EarlierConnection[] = [];
+    const loaded = loadText(order.policy.text, order.policy.file);
+    const { runner, actions } = order.control_plane;
+    const policy = withPermits(loaded, { runner, actions });
+    const places = placesIn(order.state);
+    let job: Job | null = null;
+    let early: string | null = null;
+    const isMonitor = loaded.loaded.policy.default.mode === "monitor";
+    const enforcer = await Enforcer.start({
+      namespace: null,
+      stand: {
+        kind: "machine",
+        uplinks: findUplinks(),
+        cgroup: `sallyport-${process.pid}`,
+        keep: (flow) => {
+          const connection = describe(flow, processes, isMonitor);
+          earlier.push(connection);
+          return connection.runner;
+        },
+      },
+      who: { worker: processes.worker, secrets: order.secrets },
+      queueBase,
+      queues: 1,
+      dnsPort,
+      dnsDeny: "nxdomain",
+      upstreams: systemResolvers(),
+      policy,
+      state: places.record,
+      signingKey: null,
+      retention: { keepMs: null, keepBytes: null },
+      fixed: bindingsFromHosts(),
+      onFatal: (message) => {
+        early ??= message;
+        job?.#lost(message);
+      },
+    });
+    try {
+      const measures = takeRootAccess(order.root, order.user);
+      const files = new OwnFiles(order.own, order.workspace);
+      job = new Job(order, enforcer, processes, files, { earlier, measures });
+      if (early !== null) job.#lost(early);
+      await job.#begin();
+      return job;
+    } catch (error) {
+      await enforcer.stop("clean");
+      processes.close();
+      throw error;
+    }
+  }
+
+  private constructor(
+    order: AgentOrder,
+    enforcer: Enforcer,
+    processes: ProcessTable,
+    files: OwnFiles,
+    { earlier, measures }: { earlier: EarlierConnection[]; measures: string[] },
+  ) {
+    this.#order = order;
+    this.#places = placesIn(order.state);
+    this.#enforcer = enforcer;
+    this.#processes = processes;
+    this.#files = files;
+    this.#first = 1;
+    const { engine, policy } = enforcer.policy.loaded;
+    const limits = limitsOf(order, enforcer, processes);
+    this.#facts = {
+      job: order.job,
+      mode: policy.default.mode,
+      policy: { hash: engine.hash, file: order.policy.file, from: order.policy.from },
+      limits,
+      earlier,
+    };
+    this.#watch = new TamperWatch(this.#checks(), ({ check, message }) => {
+      enforcer.record({ kind: "tamper", message, data: { check } });
+    });
+    this.started = {
+      state: order.state,
+      socket: this.#places.socket,
+      pid: process.pid,
+      degraded: [...files.unprotected],
+      limits,
+      earlier,
+      measures,
+    };
+  }
+
+  async #begin(): Promise<void> {
+    if (this.#order.self_test && this.#facts.mode === "enforce") {
+      const { held, checks } = await selfTestOutside(this.#places, this.#enforcer.options.state);
+      if (!held) {
+        const leaks = checks.filter((check) => !check.held).map(({ name, why }) => `${name}: ${why}`);
+        throw new SallyportError("ENFORCEMENT_LOST", `The self-test found a way out.\n${leaks.join("\n")}`, { checks });
+      }
+      this.started.measures.push(`self-test: ${checks.length} ways out tried, all refused`);
+    }
+    this.#look();
+    setInterval(() => this.#look(), lookMs);
+    await answerAt(this.#places.socket, { status: () => this.#status(), finish: () => this.#finish() });
+  }
+
+  /** What must stay as it is. */
+  #checks(): TamperCheck[] {
+    const enforcer = this.#enforcer;
+    return [
+      {
+        name: "ruleset",
+        look: () => {
+          const state = enforcer.within(() => enforcer.ruleset.state());
+          return state === "present" ? [] : [`the firewall's rules are ${state}`];
+        },
+      },
+      { name: "cgroup", look: () => strangers(enforcer.cgroupMembers()) },
+      { name: "own files", look: () => this.#files.changes(false) },
+      { name: "program", look: () => this.#programChanges() },
+    ];
+  }
+
+  #programChanges(): string[] {
+    const { program, record } = this.#places;
+    return [program, record].flatMap((folder) => {
+      const { uid, mode } = statSync(folder);
+      return uid === 0 && (mode & 0o022) === 0 ? [] : [`${folder} is no longer root's alone to write`];
+    });
+  }
+
+  #look(): void {
+    const now = Date.now();
+    this.#processes.drain();
+    for (const each of this.#watch.round(now)) this.#failed.add(each);
+    for (const each of this.#enforcer.status().problems) this.#failed.add(each);
+    const { worker } = this.#order;
+    if (!this.#isOver && worker !== null && !existsSync(`/proc/${worker}`)) this.#over();
+  }
+
+  /** The worker is gone, so nobody asks any more. The rules stay; the runner's folders are its own again. */
+  #over(): void {
+    this.#isOver = true;
+    this.#files.release();
+    this.#enforcer.record({ kind: "lifecycle", message: "the job is over", data: { worker: this.#order.worker } });
+  }
+
+  #lost(message: string): void {
+    this.#isLost = true;
+    this.#failed.add(message);
+  }
+
+  #status() {
+    const { allowed, denied, would_deny } = this.#enforcer.status().decisions;
+    const problems = [...this.#failed];
+    const good = this.#facts.mode === "enforce" ? "enforcing" : "monitoring";
+    return {
+      state: this.#isLost ? ("lost" as const) : (good as "enforcing" | "monitoring"),
+      since: this.#enforcer.since.toISOString(),
+      problems,
+      allowed,
+      denied,
+      would_deny,
+      tampering: this.#watch.rounds.made - this.#watch.rounds.passed,
+      report: this.#places.report,
+      receipt: this.#places.receipt,
+    };
+  }
+
+  async #finish() {
+    this.#look();
+    for (const each of this.#files.changes(true)) this.#failed.add(each);
+    await this.#enforcer.settle();
+    const { seq, head, lost, degraded } = this.#enforcer.spool.status();
+    const report = await makeReport(this.#enforcer.options.state, this.#first, {
+      ...this.#facts,
+      started: this.#enforcer.since.toISOString(),
+      degraded: [...this.#failed, ...(degraded || lost > 0 ? [`the record lacks ${lost} events`] : [])],
+      record: { events: seq, head, lost },
+    });
+    const text = `${JSON.stringify(report, null, 2)}\n`;
+    const { made, passed } = this.#watch.rounds;
+    const receipt = `${JSON.stringify(makeReceipt(report, text, { made, passed }), null, 2)}\n`;
+    write(this.#places.report, text);
+    write(this.#places.receipt, receipt);
+    return { ...this.#status(), digests: { report: sha256(text), receipt: sha256(receipt) } };
+  }
+}
+
+function describe(flow: EarlierFlow, processes: ProcessTable, isMonitor: boolean): EarlierConnection {
+  const owner = flow.socket === null ? null : processes.holderOf(flow.socket.inode);
+  const runner = owner !== null && processes.isRunner(owner);
+  return {
+    ip: formatAddress(flow.destination),
+    port: flow.destinationPort,
+    protocol: flow.protocol === 6 ? "tcp" : "udp",
+    exe: owner?.exe ?? null,
+    runner,
+    kept: runner || isMonitor,
+  };
+}
+
+/** Who else is in our cgroup, whose packets nobody looks at. */
+function strangers(members: readonly number[]): string[] {
+  return members.filter((pid) => pid !== process.pid).map((pid) => `process ${pid} joined the agent's cgroup`);
+}
+
+/** Whole or not at all. */
+function write(path: string, text: string): void {
+  writeFileSync(`${path}.new`, text, { mode: 0o644 });
+  renameSync(`${path}.new`, path);
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
