@@ -3,7 +3,7 @@
  * flow already tells is left out, and ports, protocols and sources that changed together stand on one line.
  */
 import { formatAddress } from "../address/ip.ts";
-import type { Application, Transport } from "./decision.ts";
+import type { Application, ProcessFacts, Transport } from "./decision.ts";
 import { keyOf } from "./comparison.ts";
 import type { Cell, Cells, Comparison, Found, Shape, Spot, Transition } from "./comparison.ts";
 import type { Policy } from "./model.ts";
@@ -23,8 +23,8 @@ export interface Spoken {
 
 /** One line: who, to where, over what. */
 export interface DiffLine {
-  /** Null: every source. `address` stands for the others. */
-  sources: { name: string; address: string }[] | null;
+  /** Null: every source. `address` and `process` stand for the others like them; null: any address, whatever process. */
+  sources: { name: string; address: string | null; process: ProcessFacts | null }[] | null;
   /** A name or pattern; null: a bare address. */
   name: string | null;
   /** Only at the addresses of this prefix; null: at any ordinary address. */
@@ -242,7 +242,23 @@ function linesOf(cells: readonly Cell[], comparison: Comparison): Pick<DiffLine,
 
 function sourcesView(some: readonly SourceClass[], all: readonly SourceClass[]): DiffLine["sources"] {
   if (some.length === all.length) return null;
-  return some.map(({ label, address }) => ({ name: label, address: formatAddress(address) }));
+  const [places, roles] = [Map.groupBy(all, ({ place }) => place), Map.groupBy(all, ({ role }) => role)];
+  const out: NonNullable<DiffLine["sources"]> = [];
+  // All the processes of some addresses are those addresses, and one process at all addresses is that process.
+  const rest: SourceClass[] = [];
+  for (const [place, here] of Map.groupBy(some, (each) => each.place)) {
+    const isWhole = here.length === places.get(place)!.length;
+    if (isWhole) out.push({ name: place, address: formatAddress(here[0]!.address), process: null });
+    else rest.push(...here);
+  }
+  for (const [role, same] of Map.groupBy(rest, (each) => each.role)) {
+    const isWhole = same.length === roles.get(role)!.length;
+    if (isWhole) out.push({ name: role, address: null, process: same[0]!.process });
+    else
+      for (const { label: name, address, process } of same)
+        out.push({ name, address: formatAddress(address), process });
+  }
+  return out;
 }
 
 /** One source's cells, ports with the same applications together. */

@@ -3,6 +3,8 @@
  * `sallyport policy explain` prints it (`explain-text.ts`). Pure: it asks the same engine that decides packets.
  */
 import { formatAddress } from "../address/ip.ts";
+import { processText } from "./asked-process.ts";
+import type { AskedProcess } from "./asked-process.ts";
 import type { Decision, NotYet, RuleRef, Stage } from "./decision.ts";
 import type { Rule } from "./model.ts";
 import { carriesEch } from "./ech.ts";
@@ -44,7 +46,13 @@ export interface Explanation {
   schema: "sallyport.explain/1";
   policy: { file: string; hash: string };
   at: string;
-  source: { asked: string; address: string; group: string | null };
+  source: {
+    asked: string;
+    address: string;
+    group: string | null;
+    /** What is known of the process; null: nothing, as on a gateway. */
+    process: AskedProcess | null;
+  };
   destination: {
     asked: string;
     name: string | null;
@@ -86,7 +94,7 @@ export function explain(scene: Scene, question: Question, now: number): Explanat
   const { policy, engine } = scene;
   const given = answer(scene, question);
   const { outcome } = given;
-  const { asked, source, name, address, port, protocol, assumed } = question;
+  const { asked, source, process, name, address, port, protocol, assumed } = question;
   const view = (rule: RuleRef | Rule | null): RuleView | null => (rule === null ? null : ruleView(rule, policy.file));
   const near = nearTo(scene, question, given, now);
   const patch = outcome.answer === "allow" ? null : patchFor(scene, now, question, given);
@@ -94,7 +102,12 @@ export function explain(scene: Scene, question: Question, now: number): Explanat
     schema: "sallyport.explain/1",
     policy: { file: policy.file, hash: policy.hash },
     at: new Date(now).toISOString(),
-    source: { asked: asked.source, address: formatAddress(source), group: engine.group(source) },
+    source: {
+      asked: asked.source,
+      address: formatAddress(source),
+      group: engine.group(source),
+      process: process === null ? null : { step: process.step, action: process.action, exe: process.exe },
+    },
     destination: {
       asked: asked.endpoint,
       name,
@@ -157,6 +170,7 @@ function nearTo(scene: Scene, question: Question, { outcome, flow }: Answer, now
     isAssumed: question.assumed,
     name: question.name,
     isAt: question.address !== null,
+    process: processText(question.process),
     source: question.asked.source === "any" || known ? question.asked.source : (group ?? question.asked.source),
   };
   const decider = flow.rule === null ? null : (policy.rules.find((rule) => rule.name === flow.rule!.name) ?? null);
