@@ -24,7 +24,7 @@ import { applicationsOf, showsName, transportOf } from "./protocol.ts";
 import { overlap } from "./overlap.ts";
 import { entryFor, fronts } from "./sinks.ts";
 import { addressClasses, isWild, liveRules, nameClasses, sourceClasses } from "./universe.ts";
-import type { AddressClass, NameClass, SourceClass } from "./universe.ts";
+import type { AddressClass, NameClass, SourceClass, Sources } from "./universe.ts";
 
 /** How many flows are looked at, unless told otherwise; some seconds. */
 const maxFlows = 500_000;
@@ -50,7 +50,7 @@ class Comparer {
   readonly #everywhere: Places;
   readonly #changes: Places;
   readonly #denials: Places;
-  readonly #sources: readonly SourceClass[];
+  readonly #sources: Sources;
   readonly #everybody: ReadonlySet<SourceClass>;
   /** Allow rules and deny rules are not for the same processes of a source: what is not known only a deny rule is for. */
   readonly #members = { allow: new Map<Rule["from"], Members>(), deny: new Map<Rule["from"], Members>() };
@@ -74,17 +74,16 @@ class Comparer {
     // An allow rule that refuses Encrypted Client Hello is a denial of that.
     const isDenial = ({ action, mode, ech }: Rule) => mode === "enforce" && (action === "deny" || ech === "deny");
     this.#denials = new Places(this.#rules.filter(isDenial));
-    const { classes, isCut } = sourceClasses(a, b);
-    this.#sources = classes;
-    this.#isCut = isCut;
-    this.#everybody = new Set(classes);
+    this.#sources = sourceClasses(a, b);
+    this.#isCut = this.#sources.isCut;
+    this.#everybody = new Set(this.#sources.classes);
     this.#ports = mentionedPorts(this.#rules);
   }
 
   compare(): Comparison {
     const { spots, names } = this.#spots();
     const [a, b] = this.#engines;
-    const defaults = this.#sources.flatMap((source) => {
+    const defaults = this.#sources.classes.flatMap((source) => {
       const [was, is] = [a.enforcedFor(source.address), b.enforcedFor(source.address)];
       return was === is ? [] : [{ source, kind: was ? ("opens" as const) : ("closes" as const) }];
     });
@@ -172,7 +171,7 @@ class Comparer {
     const here = [...this.#everywhere.byName(name?.name ?? null), ...this.#everywhere.byAddress(address.address)];
     const members = [...new Set(here.map(({ rule }) => this.#membersOf(rule)))];
     const groups = new Map<string, SourceClass[]>();
-    for (const source of this.#sources) {
+    for (const source of this.#sources.classes) {
       const enforced = this.#engines.map((engine) => engine.enforcedFor(source.address));
       const key = [...enforced, ...members.map((set) => set.has(source))].map(Number).join("");
       const group = groups.get(key);
@@ -187,7 +186,7 @@ class Comparer {
     const known = this.#members[rule.action];
     let members = known.get(rule.from);
     if (members === undefined) {
-      const inside = this.#sources.filter(({ address, process }) => isFrom(rule, address, process));
+      const inside = this.#sources.classes.filter(({ address, process }) => isFrom(rule, address, process));
       known.set(rule.from, (members = new Set(inside)));
     }
     return members;

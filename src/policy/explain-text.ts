@@ -40,7 +40,9 @@ function why(e: Explanation): string[] {
     const but = isUnresolved ? ["The name is not resolved, but a client that has the address gets through."] : [];
     const by = `${verb} at ${stage} by ${ruleText(rule, rule.file)}, tier ${rule.tier}`;
     if (reason !== "rule") return [`${by}, reason ${reason}:`, `  ${reason_text}`];
-    return [`${by}.${words}`, ...but, ...limits(e)];
+    const want =
+      e.for_want_of === null ? [] : [`It is for ${e.for_want_of}; what is not known counts as that for a deny rule.`];
+    return [`${by}.${words}`, ...want, ...but, ...limits(e)];
   }
   return [`${verb} at ${stage} by the default, reason ${reason}:`, `  ${reason_text}`];
 }

@@ -107,7 +107,8 @@ test("the facts asked about are those of the question", () => {
       const host = [...(name === undefined ? [] : [name]), addressText(facts.destination)].join("/");
       const ech = facts.ech && carriesEch(protocol);
       const source = formatAddress(facts.source);
-      const process = facts.process === null || facts.process.runner ? null : facts.process;
+      // Nobody asks about the runner itself.
+      const process = facts.process === null || facts.process.runner ? null : { ...facts.process };
       facts.process = process;
       const asked = { source, endpoint: `${host}:${facts.port}`, protocol, ech, process };
       const { scene, question } = ask(policy, asked);
@@ -181,7 +182,9 @@ test("a case passes exactly where it expects what happens", () => {
     fc.property(policies, questions, fc.constantFrom("allow", "deny", "would_deny"), (policy, asked, expect) => {
       const { scene, question } = ask(policy, asked);
       const { outcome } = answer(scene, question);
-      const text = JSON.stringify([{ ...asked, protocol: asked.protocol ?? undefined, expect }]);
+      const { process, protocol, ...rest } = asked;
+      const said = Object.entries({ protocol, ...process }).filter(([, value]) => value !== null);
+      const text = JSON.stringify([{ ...rest, ...Object.fromEntries(said), expect }]);
       const cases = readCases(scene, text, "policy.test.yaml");
       assert.ok(!isPolicyProblems(cases), JSON.stringify(cases));
       const report = runCases(scene, cases, "policy.test.yaml");

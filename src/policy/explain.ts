@@ -6,12 +6,14 @@ import { formatAddress } from "../address/ip.ts";
 import { processText } from "./asked-process.ts";
 import type { AskedProcess } from "./asked-process.ts";
 import type { Decision, NotYet, RuleRef, Stage } from "./decision.ts";
-import type { Rule } from "./model.ts";
+import { holdsAddress } from "./model.ts";
+import type { Policy, Rule } from "./model.ts";
 import { carriesEch } from "./ech.ts";
 import { nearRules } from "./near.ts";
 import type { Miss } from "./near.ts";
 import { patchFor } from "./patch.ts";
 import type { Patch } from "./patch.ts";
+import { meetsProcess, termText } from "./process.ts";
 import { answer, flowOf } from "./question.ts";
 import type { Answer, Question, Scene } from "./question.ts";
 import { reasonTexts } from "./reason.ts";
@@ -70,6 +72,8 @@ export interface Explanation {
   reason: Reason;
   reason_text: string;
   rule: RuleView | null;
+  /** What the deny rule asks of the process, where it is met only because that is not known. */
+  for_want_of: string | null;
   /** Allowed, but not so with Encrypted Client Hello in its hello: what it would come to. */
   with_ech: Decision["verdict"] | null;
   /** Bytes that one source may send in an hour under the rule that allows it. */
@@ -122,6 +126,7 @@ export function explain(scene: Scene, question: Question, now: number): Explanat
     reason: outcome.reason,
     reason_text: reasonTexts[outcome.reason],
     rule: view(outcome.rule),
+    for_want_of: unknownTo(policy, question, outcome),
     with_ech: withEch(scene, question, given),
     upload_limit:
       outcome.answer === "allow"
@@ -153,6 +158,16 @@ function withEch(scene: Scene, question: Question, { outcome }: Answer): Decisio
   if (outcome.answer !== "allow" || outcome.stage !== "name" || !carriesEch(question.protocol)) return null;
   const { verdict } = scene.engine.name({ ...flowOf(scene, question), ech: true });
   return verdict === "allow" ? null : verdict;
+}
+
+/** Null where the deny rule would meet the flow if everything were known that it asks. */
+function unknownTo(policy: Policy, { source, process }: Question, { answer, rule }: Decision): string | null {
+  const decider =
+    answer === "deny" && rule?.action === "deny" ? policy.rules.find(({ name }) => name === rule.name) : null;
+  const here = decider?.from?.filter((each) => holdsAddress(each, source)) ?? [];
+  const isMet = here.some((each) => each.process === null || meetsProcess(each.process, true, process));
+  const met = here.filter((each) => each.process !== null && meetsProcess(each.process, false, process));
+  return isMet || met.length === 0 ? null : met.map((each) => termText(each.process!)).join(", or ");
 }
 
 function isNotYet(decision: Decision | NotYet): decision is NotYet {

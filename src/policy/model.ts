@@ -100,6 +100,15 @@ export function isFrom({ from, action }: Rule, address: Address, process: Proces
   );
 }
 
+/** The rule for whatever process, where some process could meet it; null: a denial of some processes only. */
+export function withoutProcesses(rule: Rule): Rule | null {
+  if (rule.from === null) return rule;
+  const from = rule.from.flatMap((s) =>
+    s.process === null || rule.action === "allow" ? [{ ...s, process: null }] : [],
+  );
+  return from.length === 0 ? null : { ...rule, from };
+}
+
 /** True where some rule that applies at a time asks for a process. */
 export function asksProcessAt({ rules }: Policy, now: number): boolean {
   return rules.some((rule) => appliesAt(rule, now) && rule.from?.some(({ process }) => process !== null));

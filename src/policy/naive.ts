@@ -66,7 +66,7 @@ import type { Pattern } from "../address/pattern.ts";
 import { specialClass } from "../address/special.ts";
 import { carriesEch, refusesEch } from "./ech.ts";
 import type { ConnectFacts, Decision, DnsFacts, Engine, NameFacts, NotYet, RuleRef, Stage } from "./decision.ts";
-import { appliesAt, asksProcessAt, enforcesAt, holdsAddress, isFrom, modeAt } from "./model.ts";
+import { appliesAt, asksProcessAt, enforcesAt, holdsAddress, isFrom, modeAt, withoutProcesses } from "./model.ts";
 import type { Endpoint, Policy, Rule, Service } from "./model.ts";
 import { accepts, applicationsOf, showsName, transportOf } from "./protocol.ts";
 import type { Reason } from "./reason.ts";
@@ -284,15 +284,6 @@ export class NaiveEngine implements Engine {
     if (some((e, s) => isBound(e) && !accepts(s.protocol, transport, application))) return "not_protocol";
     return "default";
   }
-}
-
-/** The rule for whatever process, where some process could meet it; null: a denial of some processes only. */
-function withoutProcesses(rule: Rule): Rule | null {
-  if (rule.from === null) return rule;
-  const from = rule.from.flatMap((s) =>
-    s.process === null || rule.action === "allow" ? [{ ...s, process: null }] : [],
-  );
-  return from.length === 0 ? null : { ...rule, from };
 }
 
 function namePatterns(rule: Rule): Pattern[] {

@@ -1,8 +1,9 @@
 /**
  * The processes that have to be looked at to compare two policies: for every set of processes that no rule of either tells
- * apart, one that speaks for all. Steps, actions and executables are those that are mentioned, one that is not, and one that is
- * not known. Two patterns of executables are one inside of the other or have nothing in common, so a name that only the one
- * has is enough for each. Denials of the runner itself are not foreseen: only permits ask for it.
+ * apart, one that speaks for all; and how sets of them are called. Steps, actions and executables are those that are
+ * mentioned, one that is not, and one that is not known. Two patterns of executables are one inside of the other or have
+ * nothing in common, so a path that only the one has is enough for each. Denials of the runner itself are not foreseen: only
+ * permits ask for it.
  */
 import type { ProcessFacts } from "./decision.ts";
 import type { Rule } from "./model.ts";
@@ -12,44 +13,78 @@ import type { ExePattern, ProcessTerm } from "./process.ts";
 /** Processes that both policies treat alike; facts null: any, because no rule asks. */
 export interface ProcessClass {
   readonly facts: ProcessFacts | null;
-  /** For people; empty where no rule asks for a process. */
+  /** For people; empty where no rule asks for a process. No two classes have the same. */
   readonly label: string;
+}
+
+/** The classes of two policies. */
+export interface Processes {
+  readonly classes: readonly ProcessClass[];
+  /** There may be more. */
+  readonly isCut: boolean;
+  /** Calls a set of classes, given by their labels, in as few words as it takes. */
+  describe(labels: ReadonlySet<string>): string[];
 }
 
 /** Combinations that are tried at most. */
 const maxTried = 50_000;
+/** With more combinations than this the classes are listed rather than described. */
+const maxDescribed = 2_000;
 const unknownLabel = "a process that is not known";
 
 /** What one thing about a process can be. */
 interface Value {
   /** Null: not known. */
   readonly value: string | null;
-  /** Null: one that no rule mentions. */
+  /** As a mentioned thing is called; null for one that no rule mentions. */
   readonly label: string | null;
+  readonly words: string;
 }
 
-const unasked: readonly Value[] = [{ value: null, label: null }];
-const letters = "qzjkvwxyubcdfghlmnprstaeio0123456789~^%@+=";
+/** One value of each thing: whether it is the runner, step, action, executable. */
+type Combination = readonly Value[];
 
-/** The classes for the rules of both policies, `limit` at most; `isCut`: there may be more. */
-export function processClasses(
-  rules: readonly Rule[],
-  limit: number,
-): { classes: readonly ProcessClass[]; isCut: boolean } {
+const letters = "qzjkvwxyubcdfghlmnprstaeio0123456789~^%@+=";
+const unasked: readonly Value[] = [{ value: null, label: null, words: "" }];
+
+/** The classes for the rules of both policies, `limit` at most. */
+export function processClasses(rules: readonly Rule[], limit: number): Processes {
   const terms = termsOf(rules);
-  if (terms.length === 0) return { classes: [{ facts: null, label: "" }], isCut: false };
-  const { combinations, isCut } = combinationsOf(terms.map(({ term }) => term));
+  if (terms.length === 0) return { classes: [{ facts: null, label: "" }], isCut: false, describe: () => [] };
+  const things = thingsOf(terms.map(({ term }) => term));
+  // Those that mention least come first: where the list is cut, each thing mentioned has been looked at by itself.
+  const all = combinationsOf(things, maxTried);
+  const tried = all.toSorted((a, b) => mentions(a) - mentions(b));
   const classes = new Map<string, ProcessClass>();
   const taken = new Set<string>();
-  for (const { facts, label } of combinations) {
+  const labels = new Map<string, string>();
+  let isCut = tried.length >= maxTried;
+  for (const combination of tried) {
+    const facts = factsOf(combination);
     const key = terms.map(({ term, isAllow }) => Number(meetsProcess(term, isAllow, facts))).join("");
-    if (classes.has(key)) continue;
-    if (classes.size >= limit) return { classes: [...classes.values()], isCut: true };
-    const unique = unmentioned(taken, label);
-    taken.add(unique);
-    classes.set(key, { facts, label: unique });
+    let known = classes.get(key);
+    if (known === undefined && classes.size < limit) {
+      const label = unmentioned(taken, labelOf(combination));
+      taken.add(label);
+      classes.set(key, (known = { facts, label }));
+    }
+    if (known === undefined) isCut = true;
+    else labels.set(keyOf(combination), known.label);
   }
-  return { classes: [...classes.values()], isCut };
+  const found = [...classes.values()];
+  const labelAt = (combination: Combination) => labels.get(keyOf(combination)) ?? null;
+  const isKnown = !isCut && tried.length <= maxDescribed;
+  const described = new Map<string, string[]>();
+  return {
+    classes: found,
+    isCut,
+    describe: (some) => {
+      const key = JSON.stringify([...some].toSorted());
+      let words = described.get(key);
+      if (words === undefined) described.set(key, (words = describe(some, found, things, isKnown ? labelAt : null)));
+      return words;
+    },
+  };
 }
 
 /** What rules ask, each once for allow rules and once for deny rules: these meet what is not known. */
@@ -63,55 +98,28 @@ function termsOf(rules: readonly Rule[]): { term: ProcessTerm; isAllow: boolean 
   return [...found.values()];
 }
 
-/** Those that mention least come first: where the list is cut, each thing mentioned has been looked at by itself. */
-function combinationsOf(terms: readonly ProcessTerm[]): { combinations: ProcessClass[]; isCut: boolean } {
+function thingsOf(terms: readonly ProcessTerm[]): (readonly Value[])[] {
   const steps = new Set(terms.flatMap((term) => term.steps ?? []));
   const actions = new Set(terms.flatMap((term) => term.actions ?? []));
   const exes = new Map(terms.flatMap((term) => term.exes ?? []).map((exe) => [exe.text, exe]));
   // Whether an action is not known or none there is hangs on the step.
   const isStepAsked = steps.size + actions.size > 0;
-  const values = {
-    step: isStepAsked ? valuesOf("step", [...steps], unmentioned(steps, "other")) : unasked,
-    action: actions.size > 0 ? valuesOf("action", [...actions], unmentioned(actions, "other/other")) : unasked,
-    exe: exes.size > 0 ? exeValues([...exes.values()]) : unasked,
-  };
-  const runners = terms.some(({ runner }) => runner) ? [false, true] : [false];
-  const tried: { facts: ProcessFacts; labels: (string | null)[]; said: number }[] = [];
-  let isCut = false;
-  for (const runner of runners) {
-    for (const step of values.step) {
-      for (const action of values.action) {
-        for (const exe of values.exe) {
-          if (tried.length >= maxTried) {
-            isCut = true;
-            continue;
-          }
-          const parts = [step, action, exe];
-          const said = parts.filter(({ value, label }) => value !== null && label !== null).length;
-          const facts = { step: step.value, action: action.value, exe: exe.value, runner };
-          const labels = [runner ? "the runner itself" : null, ...parts.map(({ label }) => label)];
-          tried.push({ facts, labels, said });
-        }
-      }
-    }
-  }
-  const combinations = tried
-    .toSorted((a, b) => a.said - b.said)
-    .map(({ facts, labels }) => ({ facts, label: labelOf(facts, labels) }));
-  return { combinations, isCut };
-}
-
-function labelOf({ step, action, exe, runner }: ProcessFacts, labels: readonly (string | null)[]): string {
-  if (step === null && action === null && exe === null && !runner) return unknownLabel;
-  const said = labels.filter((label) => label !== null);
-  return said.length === 0 ? "every other process" : said.join(" & ");
+  const runner: Value = { value: "runner", label: "the runner itself", words: "the runner itself" };
+  return [
+    terms.some((term) => term.runner)
+      ? [{ value: null, label: null, words: "not the runner itself" }, runner]
+      : unasked,
+    isStepAsked ? valuesOf("step", [...steps], unmentioned(steps, "other")) : unasked,
+    actions.size > 0 ? valuesOf("action", [...actions], unmentioned(actions, "other/other")) : unasked,
+    exes.size > 0 ? exeValues([...exes.values()]) : unasked,
+  ];
 }
 
 function valuesOf(what: string, mentioned: readonly string[], other: string): Value[] {
   return [
-    { value: other, label: null },
-    ...mentioned.map((value) => ({ value, label: `${what} ${value}` })),
-    { value: null, label: `${what} not known` },
+    { value: other, label: null, words: `another ${what}` },
+    ...mentioned.map((value) => ({ value, label: `${what} ${value}`, words: `${what} ${value}` })),
+    { value: null, label: `${what} not known`, words: `${what} not known` },
   ];
 }
 
@@ -120,13 +128,84 @@ function exeValues(patterns: readonly ExePattern[]): Value[] {
   const used = new Set(patterns.flatMap(({ path }) => [...path]));
   const fill = [...letters].find((letter) => !used.has(letter)) ?? "q".repeat(1000);
   return [
-    { value: `/${fill}/${fill}/${fill}`, label: null },
+    { value: `/${fill}/${fill}/${fill}`, label: null, words: "another exe" },
     ...patterns.map((pattern) => ({
       value: exeOf(pattern, pattern.kind === "tree" ? `${fill}/${fill}` : fill),
       label: `exe ${pattern.text}`,
+      words: `exe ${pattern.text}`,
     })),
-    { value: null, label: "exe not known" },
+    { value: null, label: "exe not known", words: "exe not known" },
   ];
+}
+
+function combinationsOf(things: readonly (readonly Value[])[], most: number): Combination[] {
+  return things.reduce<Combination[]>(
+    (rows, values) => rows.flatMap((row) => values.map((value) => [...row, value])).slice(0, most),
+    [[]],
+  );
+}
+
+function factsOf([runner, step, action, exe]: Combination): ProcessFacts {
+  return { step: step!.value, action: action!.value, exe: exe!.value, runner: runner!.value !== null };
+}
+
+/** The same for the same values. */
+function keyOf(combination: Combination): string {
+  return JSON.stringify(combination.map(({ value }) => value));
+}
+
+function mentions(combination: Combination): number {
+  return combination.filter(({ value, label }) => value !== null && label !== null).length;
+}
+
+function labelOf(combination: Combination): string {
+  if (combination.every(({ value }) => value === null)) return unknownLabel;
+  const said = combination.flatMap(({ label }) => label ?? []);
+  return said.length === 0 ? "every other process" : said.join(" & ");
+}
+
+/**
+ * The fewest words that come easily: what holds whatever the rest is comes before what asks for more. Where it is shorter to
+ * say who is not meant, that is said. `labelAt` null: not all combinations are known, so the classes are listed.
+ */
+function describe(
+  some: ReadonlySet<string>,
+  classes: readonly ProcessClass[],
+  things: readonly (readonly Value[])[],
+  labelAt: ((combination: Combination) => string | null) | null,
+): string[] {
+  if (labelAt === null) return [...some];
+  const others = new Set(classes.map(({ label }) => label).filter((label) => !some.has(label)));
+  const [are, areNot] = [some, others].map((labels) => coverOf(labels, things, labelAt));
+  return areNot!.length < are!.length ? [`any process but ${areNot!.join(" or ")}`] : are!;
+}
+
+/** Groups of combinations, each with some values given and any for the rest, that together are exactly the labels'. */
+function coverOf(
+  labels: ReadonlySet<string>,
+  things: readonly (readonly Value[])[],
+  labelAt: (combination: Combination) => string | null,
+): string[] {
+  const open = things.map((values): (Value | null)[] => (values.length === 1 ? [null] : [null, ...values]));
+  const groups = open.reduce<(Value | null)[][]>(
+    (rows, values) => rows.flatMap((row) => values.map((value) => [...row, value])),
+    [[]],
+  );
+  const given = (group: readonly (Value | null)[]) => group.filter((value) => value !== null).length;
+  const covered = new Set<string>();
+  const out: string[] = [];
+  for (const group of groups.toSorted((a, b) => given(a) - given(b))) {
+    const members = combinationsOf(
+      group.map((value, i) => (value === null ? things[i]! : [value])),
+      Infinity,
+    );
+    if (!members.every((each) => labels.has(labelAt(each) ?? ""))) continue;
+    const keys = members.map(keyOf);
+    if (keys.every((key) => covered.has(key))) continue;
+    for (const key of keys) covered.add(key);
+    out.push(group.flatMap((value) => value?.words ?? []).join(" & "));
+  }
+  return out;
 }
 
 function unmentioned(taken: ReadonlySet<string>, wanted: string): string {

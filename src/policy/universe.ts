@@ -59,11 +59,19 @@ export function liveRules({ rules }: Policy, now: number): Rule[] {
   return rules.filter((rule) => appliesAt(rule, now)).map((rule) => ({ ...rule, mode: modeAt(rule, now) }));
 }
 
+/** The source classes of two policies. */
+export interface Sources {
+  readonly classes: readonly SourceClass[];
+  readonly isCut: boolean;
+  /** Calls a set of processes, given by their roles, in as few words as it takes. */
+  describe(roles: ReadonlySet<string>): string[];
+}
+
 /** One class for each set of sources that an address and its process can be in, in either policy. */
-export function sourceClasses(a: Policy, b: Policy): { classes: SourceClass[]; isCut: boolean } {
+export function sourceClasses(a: Policy, b: Policy): Sources {
   const places = addressesOfSources(a, b);
   const limit = Math.max(16, Math.floor(maxSources / places.length));
-  const { classes: roles, isCut } = processClasses([...a.rules, ...b.rules], limit);
+  const { classes: roles, isCut, describe } = processClasses([...a.rules, ...b.rules], limit);
   const isAlone = places.length === 1;
   const classes = places.flatMap(({ address, label: place }) =>
     roles.map(({ facts, label: role }) => ({
@@ -74,7 +82,7 @@ export function sourceClasses(a: Policy, b: Policy): { classes: SourceClass[]; i
       role,
     })),
   );
-  return { classes, isCut };
+  return { classes, isCut, describe };
 }
 
 /** One address for each set of sources that it can be in, whatever the process. */
