@@ -44,6 +44,7 @@ type LoadWord =
       | "unused"
       | "ech_allowed"
       | "needs_process"
+      | "writable_exe"
     >;
 
 /** What the first of its problems is; warnings keep no policy from loading. */

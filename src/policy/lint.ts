@@ -48,6 +48,7 @@ function lintRule(rule: Rule, now: number, problems: Problems): void {
     return;
   }
   lintProcesses(rule, warn);
+  if (rule.action === "allow") lintExes(rule, warn);
   if (rule.mode !== modeAt(rule, now)) {
     warn("promoted", "its monitor time has passed: it now enforces", "Remove mode and monitor_until.");
   }
@@ -68,6 +69,24 @@ function lintRule(rule: Rule, now: number, problems: Problems): void {
       "missing_reason",
       "it allows more than single hosts and does not say why",
       "Add reason: why nothing narrower will do.",
+    );
+  }
+}
+
+/** Folders where a job's own steps put files on a runner as people set it up. */
+const writable = ["/tmp/", "/var/tmp/", "/dev/shm/", "/home/", "/run/user/", "/opt/hostedtoolcache/", "/github/"];
+
+/** Where nothing but the path is asked, it must not be a job's to choose. */
+function lintExes({ from }: Rule, warn: Warn): void {
+  const terms = (from ?? []).flatMap(({ process }) => process ?? []);
+  for (const { text, path } of terms.flatMap((term) =>
+    (term.steps ?? term.actions) === null ? (term.exes ?? []) : [],
+  )) {
+    if (!writable.some((folder) => path.startsWith(folder))) continue;
+    warn(
+      "writable_exe",
+      `a job can write to the folder of ${text}: whatever a step puts there is meant`,
+      "Ask for the step, too, or for a program of the system's.",
     );
   }
 }

@@ -33,6 +33,7 @@ export const problemTitles = {
   exfiltration_host: "A host where anybody can leave data",
   frontable_host: "A host whose front many tenants share",
   ech_allowed: "A front's host where Encrypted Client Hello is let through",
+  writable_exe: "An executable in a folder that a job can write to",
   needs_process: "A rule that asks for a process",
   missing_reason: "A wide rule without a reason",
   unused: "A source that no rule names",

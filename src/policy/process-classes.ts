@@ -23,7 +23,7 @@ export interface Processes {
   /** There may be more. */
   readonly isCut: boolean;
   /** Calls a set of classes, given by their labels, in as few words as it takes. */
-  describe(labels: ReadonlySet<string>): string[];
+  readonly describe: (labels: ReadonlySet<string>) => string[];
 }
 
 /** Combinations that are tried at most. */
@@ -44,7 +44,7 @@ interface Value {
 /** One value of each thing: whether it is the runner, step, action, executable. */
 type Combination = readonly Value[];
 
-const letters = "qzjkvwxyubcdfghlmnprstaeio0123456789~^%@+=";
+const letters = "qzjkvwxyubcdfghlmnprstaeio0123456789~^%@+=".split("");
 const unasked: readonly Value[] = [{ value: null, label: null, words: "" }];
 
 /** The classes for the rules of both policies, `limit` at most. */
@@ -58,7 +58,8 @@ export function processClasses(rules: readonly Rule[], limit: number): Processes
   const classes = new Map<string, ProcessClass>();
   const taken = new Set<string>();
   const labels = new Map<string, string>();
-  let isCut = tried.length >= maxTried;
+  const paths = terms.flatMap(({ term }) => term.exes ?? []).map(({ path }) => path);
+  let isCut = tried.length >= maxTried || freeLetter(paths) === null;
   for (const combination of tried) {
     const facts = factsOf(combination);
     const key = terms.map(({ term, isAllow }) => Number(meetsProcess(term, isAllow, facts))).join("");
@@ -124,9 +125,7 @@ function valuesOf(what: string, mentioned: readonly string[], other: string): Va
 }
 
 function exeValues(patterns: readonly ExePattern[]): Value[] {
-  // What no path has in it cannot make one pattern's own executable another's by accident.
-  const used = new Set(patterns.flatMap(({ path }) => [...path]));
-  const fill = [...letters].find((letter) => !used.has(letter)) ?? "q".repeat(1000);
+  const fill = freeLetter(patterns.map(({ path }) => path)) ?? "q".repeat(1000);
   return [
     { value: `/${fill}/${fill}/${fill}`, label: null, words: "another exe" },
     ...patterns.map((pattern) => ({
@@ -136,6 +135,11 @@ function exeValues(patterns: readonly ExePattern[]): Value[] {
     })),
     { value: null, label: "exe not known", words: "exe not known" },
   ];
+}
+
+/** What no path has in it cannot make one pattern's own executable another's by accident. */
+function freeLetter(paths: readonly string[]): string | null {
+  return letters.find((letter) => paths.every((path) => !path.includes(letter))) ?? null;
 }
 
 function combinationsOf(things: readonly (readonly Value[])[], most: number): Combination[] {

@@ -64,7 +64,7 @@ export interface Sources {
   readonly classes: readonly SourceClass[];
   readonly isCut: boolean;
   /** Calls a set of processes, given by their roles, in as few words as it takes. */
-  describe(roles: ReadonlySet<string>): string[];
+  readonly describe: (roles: ReadonlySet<string>) => string[];
 }
 
 /** One class for each set of sources that an address and its process can be in, in either policy. */
