@@ -5,7 +5,7 @@ import type { JudgedName } from "../detect/names.ts";
 import type { Binding } from "../flow/book.ts";
 import type { OverdrawnEntry } from "../flow/overdrawn.ts";
 import type { HistogramCounts } from "../metrics/histogram.ts";
-import type { Application, Transport } from "../policy/decision.ts";
+import type { Application, ProcessFacts, Transport } from "../policy/decision.ts";
 import type { Policy } from "../policy/model.ts";
 
 /** How a queue worker is set up. */
@@ -72,6 +72,8 @@ export interface LiveFlow {
   /** IP protocol number. */
   protocol: number;
   local: boolean;
+  /** What was known of its process when it began. */
+  process: ProcessFacts | null;
   application: Application | null;
   name: string | null;
   /** QUIC: the names of further connections on the same ports. */

@@ -311,6 +311,7 @@ function liveFlow(report: FlowReport, enforced: boolean, now: number): LiveFlow 
     transport: report.transport,
     protocol: report.protocol,
     local: report.local,
+    process: report.owner?.process ?? null,
     application: report.application,
     name: report.name,
     names: report.names,

@@ -18,6 +18,7 @@ export function describeFlow(flow: Flow, book: AddressBook, engine: Engine, now:
     transport: transportOf(flow.protocol),
     protocol: flow.protocol,
     local: false,
+    process: null,
     application: null,
     name: null,
     names,

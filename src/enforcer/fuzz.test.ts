@@ -67,6 +67,7 @@ const flowRows = row(
     false,
     ["rule"],
     ["b.example"],
+    ["build", null, "/usr/bin/curl", false],
   ],
 );
 const snapshot = (schema: string, rows: fc.Arbitrary<unknown>) =>

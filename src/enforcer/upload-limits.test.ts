@@ -58,6 +58,7 @@ class Table {
       transport: "tcp",
       protocol: 6,
       local: false,
+      process: null,
       application: "tls",
       name: "shop.example",
       names: ["shop.example"],

@@ -6,6 +6,7 @@
  */
 import type { Address } from "../address/ip.ts";
 import type { Application, Decision, Transport } from "../policy/decision.ts";
+import type { Owner } from "./owner.ts";
 
 /** The state nibble a released packet carries into its conntrack entry. `quic`: allowed, but long headers are still read. */
 export type FlowMark = "pending" | "allow" | "quic";
@@ -52,6 +53,8 @@ export interface FlowReport {
   transport: Transport;
   /** IP protocol number. */
   protocol: number;
+  /** Whose it is; null where that is not known or nobody wanted to know. */
+  owner: Owner | null;
   application: Application | null;
   /** SNI or Host as shown, canonical; null where none was shown. */
   name: string | null;
