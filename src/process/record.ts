@@ -36,6 +36,11 @@ export interface ProcessImage {
   native: boolean;
 }
 
+export interface Past {
+  readonly image: ProcessImage;
+  readonly until: number;
+}
+
 export interface ProcessRecord extends Readonly<ProcessImage> {
   readonly pid: number;
   /** CLOCK_MONOTONIC, ns; to within 10 ms where it was read from /proc. Tells a process from a later one with its number. */
@@ -49,10 +54,16 @@ export interface ProcessRecord extends Readonly<ProcessImage> {
   readonly placed: boolean;
   /** When its last thread ended; null while it lives. */
   readonly endedAt: number | null;
+  /** What it was before it executed something else, oldest first, each with the time of that exec (ns). */
+  readonly past: readonly Past[];
 }
+
+/** Nothing is known of what it runs. */
+export const unseen: ProcessImage = { exe: null, args: [], uid: null, container: null, native: false };
 
 export const recordBounds = {
   ancestors: 12,
+  past: 4,
   /** Living processes kept; what starts beyond is not known. */
   living: 65_536,
   /** Ended ones kept, and for how long, ns. */

@@ -2,7 +2,7 @@
  * The process tree as events tell it: who is alive, who forked whom, who belongs to which step, and who has just ended. Pure but
  * for what it is given to look at a process with. The order of events is the kernel's; what /proc says meanwhile may be later.
  */
-import { type Ancestor, type ProcessImage, type ProcessRecord, recordBounds } from "./record.ts";
+import { type Ancestor, type Past, type ProcessImage, type ProcessRecord, recordBounds, unseen } from "./record.ts";
 import { type StepEnvironment, Steps } from "./steps.ts";
 
 /** How the tree looks at a process. */
@@ -34,7 +34,7 @@ type Entry = { -readonly [Key in keyof ProcessRecord]: ProcessRecord[Key] } & {
 
 /** A start time from /proc may be off by one tick, and the two clocks by another. */
 const TICKS = 30e6;
-const unseen: ProcessImage = { exe: null, args: [], uid: null, container: null, native: false };
+const noPast: readonly Past[] = [];
 
 export class ProcessTree {
   /** Processes not kept because there were too many. */
@@ -93,6 +93,7 @@ export class ProcessTree {
   exec(pid: number, time: number): void {
     const entry = this.#living.get(pid) ?? this.#unforked(pid, time);
     const image = this.#eyes.image(pid, time);
+    entry.past = [...entry.past, { image: imageIn(entry), until: time }].slice(-recordBounds.past);
     // Gone already: that it runs its parent's program is known to be wrong.
     Object.assign(entry, image ?? { ...unseen, uid: entry.uid, container: entry.container });
     entry.self = { pid, exe: entry.exe };
@@ -157,8 +158,20 @@ export class ProcessTree {
     return this.#living.get(pid) ?? null;
   }
 
-  /** The process that had this number at `time` (ns), if it is still remembered. */
+  /**
+   * The process that had this number at `time` (ns) as it was then, if it is still remembered: who connects and then executes
+   * another program must not pass for that program.
+   */
   at(pid: number, time: number): ProcessRecord | null {
+    const entry = this.#holder(pid, time);
+    const past = entry?.past.find(({ until }) => time < until);
+    if (entry === null || past === undefined) return entry;
+    // Of what it was before the oldest that is remembered nothing is known.
+    const forgotten = past === entry.past[0] && entry.past.length === recordBounds.past;
+    return { ...entry, ...(forgotten ? { ...unseen, uid: past.image.uid } : past.image) };
+  }
+
+  #holder(pid: number, time: number): Entry | null {
     const living = this.#living.get(pid);
     if (living !== undefined && living.startedAt <= time + TICKS) return living;
     const ended = this.#ended.get(pid)?.findLast((each) => each.startedAt <= time + TICKS);
@@ -192,8 +205,8 @@ export class ProcessTree {
     return this.#add({ pid, startedAt: time, ...unseen, ...place, threads: 1, countedAt: 0 });
   }
 
-  #add(part: Omit<Entry, "self" | "endedAt">): Entry {
-    const entry: Entry = { ...part, endedAt: null, self: { pid: part.pid, exe: part.exe } };
+  #add(part: Omit<Entry, "self" | "endedAt" | "past">): Entry {
+    const entry: Entry = { ...part, endedAt: null, past: noPast, self: { pid: part.pid, exe: part.exe } };
     this.#living.delete(entry.pid);
     if (this.#living.size >= recordBounds.living) this.overflow++;
     else this.#living.set(entry.pid, entry);
