@@ -52,6 +52,9 @@ export interface LookupOptions {
 
 /** A note this old may be of another socket with the same addresses: the socket itself is asked, ns. */
 const FRESH = 2e9;
+/** Longest time between a program's being in place and its exec event, ns. */
+const EXEC_NS = 4e6;
+const pause = new Int32Array(new SharedArrayBuffer(4));
 const SEARCH_MS = 60;
 const REMEMBERED = 4096;
 const protocolNames = new Map<number, SocketProtocol>([
@@ -123,7 +126,15 @@ export class OwnerLookup {
   }
 
   #called({ pid, time }: Call, uid: number | null, by: Owner["by"]): Owner {
-    const record = this.#table.at(pid, time);
+    let record = this.#table.at(pid, time);
+    // It called before we looked at it, and may have executed something else in between: what we saw was then that, and
+    // the event of it comes a moment after the program is in place.
+    const wait = record === null || time >= record.seenAt ? 0 : record.seenAt + EXEC_NS - monotonic();
+    if (wait > 0) {
+      Atomics.wait(pause, 0, 0, wait / 1e6);
+      this.#table.drain();
+      record = this.#table.at(pid, time);
+    }
     return { record, uid: uid ?? record?.uid ?? null, certain: record !== null, by };
   }
 

@@ -54,6 +54,8 @@ export interface ProcessRecord extends Readonly<ProcessImage> {
   readonly placed: boolean;
   /** When its last thread ended; null while it lives. */
   readonly endedAt: number | null;
+  /** When /proc was last asked what it is, ns; 0: never, it is what its parent was. */
+  readonly seenAt: number;
   /** What it was before it executed something else, oldest first, each with the time of that exec (ns). */
   readonly past: readonly Past[];
 }

@@ -50,6 +50,7 @@ export class ProcessTable {
     this.#mask = masker(options.secrets);
     this.#tree = new ProcessTree({
       image: (pid, before) => this.#look(pid, before),
+      now: monotonic,
       environment: (pid) => environmentOf(pid, stepVariables),
     });
     const met = this.#scan();

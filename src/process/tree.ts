@@ -9,6 +9,8 @@ import { type StepEnvironment, Steps } from "./steps.ts";
 export interface Eyes {
   /** The process as it is now; null where none with this number started before `before` (ns) exists. */
   image(pid: number, before: number): ProcessImage | null;
+  /** CLOCK_MONOTONIC, ns. */
+  now(): number;
   /** Variables of its initial environment that name the step. */
   environment(pid: number): StepEnvironment;
 }
@@ -92,6 +94,8 @@ export class ProcessTree {
 
   exec(pid: number, time: number): void {
     const entry = this.#living.get(pid) ?? this.#unforked(pid, time);
+    if (time < entry.seenAt) this.#seenTooLate(entry);
+    entry.seenAt = this.#eyes.now();
     const image = this.#eyes.image(pid, time);
     entry.past = [...entry.past, { image: imageIn(entry), until: time }].slice(-recordBounds.past);
     // Gone already: that it runs its parent's program is known to be wrong.
@@ -117,7 +121,7 @@ export class ProcessTree {
   meet(met: Met, complete: boolean): void {
     const known = this.#living.get(met.pid);
     if (known !== undefined && Math.abs(known.startedAt - met.startedAt) < TICKS) {
-      Object.assign(known, imageIn(met), { threads: met.threads, countedAt: met.countedAt });
+      Object.assign(known, imageIn(met), { threads: met.threads, countedAt: met.countedAt, seenAt: met.countedAt });
       return;
     }
     if (known !== undefined) this.#end(known, met.startedAt);
@@ -188,6 +192,18 @@ export class ProcessTree {
     return [...this.#living.values()].toReversed();
   }
 
+  /**
+   * It was looked at after it had executed the next program already: what was seen was that one, and what it was before is not
+   * known; nor is what those are that it had forked meanwhile.
+   */
+  #seenTooLate(entry: Entry): void {
+    const { args } = entry;
+    if (args === unseen.args) return;
+    for (const each of [...this.#living.values(), ...this.#endedOrder]) {
+      if (each.args === args) Object.assign(each, { ...unseen, uid: each.uid }, { self: { pid: each.pid, exe: null } });
+    }
+  }
+
   #label(pid: number): void {
     this.#steps.label(pid, this.#eyes.environment(pid));
   }
@@ -205,8 +221,8 @@ export class ProcessTree {
     return this.#add({ pid, startedAt: time, ...unseen, ...place, threads: 1, countedAt: 0 });
   }
 
-  #add(part: Omit<Entry, "self" | "endedAt" | "past">): Entry {
-    const entry: Entry = { ...part, endedAt: null, past: noPast, self: { pid: part.pid, exe: part.exe } };
+  #add(part: Omit<Entry, "self" | "endedAt" | "past" | "seenAt">): Entry {
+    const entry: Entry = { ...part, endedAt: null, past: noPast, seenAt: part.countedAt, self: { pid: part.pid, exe: part.exe } };
     this.#living.delete(entry.pid);
     if (this.#living.size >= recordBounds.living) this.overflow++;
     else this.#living.set(entry.pid, entry);
