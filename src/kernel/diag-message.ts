@@ -81,7 +81,8 @@ export function readDiagSocket(bytes: Buffer, start: number, end: number): DiagS
   let cgroup: bigint | null = null;
   const attribute = new AttributeCursor().over(bytes, at + ANSWER, end);
   while (attribute.next()) {
-    if (attribute.type === INET_DIAG_CGROUP_ID && attribute.length >= 8) cgroup = bytes.readBigUInt64LE(attribute.offset);
+    if (attribute.type === INET_DIAG_CGROUP_ID && attribute.length >= 8)
+      cgroup = bytes.readBigUInt64LE(attribute.offset);
   }
   return {
     family,

@@ -43,7 +43,16 @@ const SOCK_ADDR = 18;
 /** Of `struct bpf_sock_addr`, `bpf_sock` and `bpf_sock_ops` (linux/bpf.h). */
 const ADDR = { ip4: 4, ip6: 8, port: 24, protocol: 36, socket: 64 } as const;
 const SOCK_SOURCE_PORT = 44;
-const OPS = { op: 0, family: 20, remote4: 24, local4: 28, remote6: 32, local6: 48, remotePort: 64, localPort: 68 } as const;
+const OPS = {
+  op: 0,
+  family: 20,
+  remote4: 24,
+  local4: 28,
+  remote6: 32,
+  local6: 48,
+  remotePort: 64,
+  localPort: 68,
+} as const;
 const TCP_CONNECT = 3;
 const AF_INET = 2;
 const TCP = 6;
@@ -122,13 +131,18 @@ function address(code: Assembler, family: 4 | 6, from: number, to: number): Asse
 
 /** connect(2), or sendto(2) with a destination: for UDP; for TCP the source port is not chosen yet. */
 function towards(maps: Maps, family: 4 | 6, sends: boolean): Buffer {
-  const code = noteSocket(maps).storeValue("u64", AT.key, 0).storeValue("u64", AT.key + 8, 0);
+  const code = noteSocket(maps)
+    .storeValue("u64", AT.key, 0)
+    .storeValue("u64", AT.key + 8, 0);
   address(code, family, family === 4 ? ADDR.ip4 : ADDR.ip6, KEY.destination);
   // A connecting socket's port may be chosen after this: its note is by destination alone.
   if (sends) code.load("u64", 1, 6, ADDR.socket).load("u32", 1, 1, SOCK_SOURCE_PORT);
   else code.set(1, 0);
   code.store("u32", AT.key + KEY.sourcePort, 1);
-  code.load("u32", 1, 6, ADDR.port).swap(1, 16).store("u32", AT.key + KEY.destinationPort, 1);
+  code
+    .load("u32", 1, 6, ADDR.port)
+    .swap(1, 16)
+    .store("u32", AT.key + KEY.destinationPort, 1);
   code.load("u32", 1, 6, ADDR.protocol).store("u32", AT.key + KEY.protocol, 1);
   return noteTuple(code, maps).exit(1).bytes();
 }
@@ -156,8 +170,14 @@ function connecting(maps: Maps): Buffer {
   code.jump("ports").label("v4");
   address(code, 4, OPS.local4, KEY.source);
   address(code, 4, OPS.remote4, KEY.destination);
-  code.label("ports").load("u32", 1, 6, OPS.localPort).store("u32", AT.key + KEY.sourcePort, 1);
-  code.load("u32", 1, 6, OPS.remotePort).swap(1, 32).store("u32", AT.key + KEY.destinationPort, 1);
+  code
+    .label("ports")
+    .load("u32", 1, 6, OPS.localPort)
+    .store("u32", AT.key + KEY.sourcePort, 1);
+  code
+    .load("u32", 1, 6, OPS.remotePort)
+    .swap(1, 32)
+    .store("u32", AT.key + KEY.destinationPort, 1);
   code.storeValue("u32", AT.key + KEY.protocol, TCP);
   return noteTuple(code, maps).label("out").exit(1).bytes();
 }
@@ -241,7 +261,10 @@ export class SocketWitness {
     });
     if (value === null) return null;
     const { pid, time } = caller(value, 24);
-    return { last: { ...caller(value, 0), cookie: value.readBigUInt64LE(16) }, other: pid === 0 ? null : { pid, time } };
+    return {
+      last: { ...caller(value, 0), cookie: value.readBigUInt64LE(16) },
+      other: pid === 0 ? null : { pid, time },
+    };
   }
 }
 

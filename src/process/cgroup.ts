@@ -33,7 +33,10 @@ function idOf(segment: string, above: readonly string[]): string | null {
   if (digest.test(segment)) return segment;
   // BuildKit's and crun's names are shorter; only right below a folder of theirs do they mean a container.
   const parent = above.at(-1) ?? "";
-  return folders.has(parent) && !folders.has(segment) && /^[a-z0-9][\w.-]{7,127}$/.test(segment) && !segment.includes("pod")
+  return folders.has(parent) &&
+    !folders.has(segment) &&
+    /^[a-z0-9][\w.-]{7,127}$/.test(segment) &&
+    !segment.includes("pod")
     ? segment
     : null;
 }

@@ -48,7 +48,11 @@ export function search(inode: number, candidates: Iterable<ProcessRecord>, milli
 }
 
 /** The likely ones first: who was found last, then this user's, each newest first. `newest` is in that order already. */
-export function byLikelihood(newest: readonly ProcessRecord[], uid: number | null, last: number | null): ProcessRecord[] {
+export function byLikelihood(
+  newest: readonly ProcessRecord[],
+  uid: number | null,
+  last: number | null,
+): ProcessRecord[] {
   const rank = ({ pid, uid: user }: ProcessRecord): number => (pid === last ? 0 : user === uid ? 1 : 2);
   return newest.toSorted((a, b) => rank(a) - rank(b));
 }

@@ -9,7 +9,7 @@ const MOST_ARGUMENTS = 32;
 /** A secret shorter than this would mask half of what is said. */
 const SHORTEST_SECRET = 4;
 
-/** Arguments kept before masking: what is cut is cut before a secret could be cut in half. */
+/** Arguments kept, and characters of each after masking. */
 export const argumentBounds = { most: MOST_ARGUMENTS, longest: LONGEST_ARGUMENT } as const;
 
 const secretName =
@@ -36,7 +36,10 @@ const shapes: readonly [RegExp, string][] = [
   [/([a-z][a-z0-9+.-]{0,19}:\/\/)[^\s/?#@]{1,512}@/gi, `$1${MASK}@`],
   [/\b(?:gh[pousr]_\w{16,255}|github_pat_\w{16,255}|ghs_[\w.-]{16,})/g, MASK],
   [/\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b/g, MASK],
-  [/\b(?:npm_[A-Za-z0-9]{20,}|glpat-[\w-]{16,}|xox[abeoprs]-[\w-]{10,}|pypi-[\w-]{32,}|sk_live_\w{16,}|AIza[\w-]{30,})/g, MASK],
+  [
+    /\b(?:npm_[A-Za-z0-9]{20,}|glpat-[\w-]{16,}|xox[abeoprs]-[\w-]{10,}|pypi-[\w-]{32,}|sk_live_\w{16,}|AIza[\w-]{30,})/g,
+    MASK,
+  ],
   // JSON web tokens.
   [/\beyJ[\w-]{8,}\.[\w-]{4,}\.[\w-]{0,1024}/g, MASK],
 ];

@@ -156,7 +156,8 @@ export class OwnerLookup {
     const where = name === this.#places.own.name ? "self" : pid;
     const pings = sent.protocol === ICMP || sent.protocol === ICMPV6 ? rawSockets(v6 ? "icmp6" : "icmp", where) : [];
     const ping = pings.filter(({ number }) => number === sent.sourcePort);
-    const sockets = ping.length > 0 ? ping : rawSockets(v6 ? "raw6" : "raw", where).filter(({ number }) => matches(number, sent));
+    const sockets =
+      ping.length > 0 ? ping : rawSockets(v6 ? "raw6" : "raw", where).filter(({ number }) => matches(number, sent));
     return this.#ofRaw(sockets);
   }
 

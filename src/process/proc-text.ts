@@ -20,7 +20,10 @@ export function parseStat(text: string): Stat | null {
   const open = text.indexOf("(");
   const close = text.lastIndexOf(")");
   if (open < 1 || close < open) return null;
-  const rest = text.slice(close + 1).trimStart().split(" ");
+  const rest = text
+    .slice(close + 1)
+    .trimStart()
+    .split(" ");
   const stat = {
     pid: whole(text.slice(0, open).trimEnd()),
     comm: text.slice(open + 1, close),

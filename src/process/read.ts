@@ -5,7 +5,14 @@
 import { closeSync, openSync, readdirSync, readlinkSync, readSync } from "node:fs";
 import { containerOf } from "./cgroup.ts";
 import { argumentBounds } from "./mask.ts";
-import { parseArguments, parseCgroupPaths, parseEffectiveUid, parseEnvironment, parseStat, type Stat } from "./proc-text.ts";
+import {
+  parseArguments,
+  parseCgroupPaths,
+  parseEffectiveUid,
+  parseEnvironment,
+  parseStat,
+  type Stat,
+} from "./proc-text.ts";
 import type { ProcessImage } from "./record.ts";
 
 /** Bytes read of a command line, and of anything else but an environment. */
@@ -74,7 +81,10 @@ const ourRoot = link("/proc/self/root");
 export function imageOf(pid: number, mask: (args: readonly string[]) => string[]): ProcessImage {
   const folder = `/proc/${pid}`;
   const status = text(`${folder}/status`, "latin1");
-  const args = parseArguments(text(`${folder}/cmdline`, "utf8", MOST_CMDLINE) ?? "", argumentBounds.most);
+  const cmdline = text(`${folder}/cmdline`, "utf8", MOST_CMDLINE) ?? "";
+  const args = parseArguments(cmdline, argumentBounds.most);
+  // Cut in the middle of an argument: half a secret is not recognised.
+  if (Buffer.byteLength(cmdline) >= MOST_CMDLINE && args.length < argumentBounds.most) args[args.length - 1] = "…";
   return {
     exe: link(`${folder}/exe`),
     args: mask(args),

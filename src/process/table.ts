@@ -55,9 +55,7 @@ export class ProcessTable {
     });
     const met = this.#scan();
     const runner =
-      options.worker === undefined
-        ? findRunner(met, options.startedBy ?? process.pid)
-        : runnerOf(met, options.worker);
+      options.worker === undefined ? findRunner(met, options.startedBy ?? process.pid) : runnerOf(met, options.worker);
     this.worker = runner?.worker ?? null;
     if (runner !== null) this.#tree.setRunner(runner.worker, runner.listeners);
     this.#takeIn(met, true);
@@ -149,9 +147,7 @@ export class ProcessTable {
     const countedAt = monotonic();
     const startedAt = this.#started(stat.startTicks);
     const image = this.#look(pid, startedAt);
-    return image === null
-      ? null
-      : { ...image, pid, parent: stat.parent, startedAt, threads: stat.threads, countedAt };
+    return image === null ? null : { ...image, pid, parent: stat.parent, startedAt, threads: stat.threads, countedAt };
   }
 
   #scan(): Map<number, Met> {
@@ -183,7 +179,7 @@ export class ProcessTable {
   /** `pid` and what is above it up to a process that is known, from the top down. */
   #ancestry(pid: number): Met[] {
     const line: Met[] = [];
-    for (let at = pid; at !== 0 && line.length < 64 && (at === pid || this.#tree.get(at) === null); ) {
+    for (let at = pid; at !== 0 && line.length < 64 && (at === pid || this.#tree.get(at) === null);) {
       const met = this.#meet(at);
       if (met === null) break;
       line.unshift(met);

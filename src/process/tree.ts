@@ -208,7 +208,11 @@ export class ProcessTree {
     this.#steps.label(pid, this.#eyes.environment(pid));
   }
 
-  #place(pid: number, parent: number, from: Entry | undefined): Pick<Entry, "parent" | "ancestors" | "step" | "placed"> {
+  #place(
+    pid: number,
+    parent: number,
+    from: Entry | undefined,
+  ): Pick<Entry, "parent" | "ancestors" | "step" | "placed"> {
     const child = parent === this.#worker && parent !== 0;
     const step = child ? this.#steps.forked(pid) : (from?.step ?? null);
     const above = from === undefined ? [] : [from.self, ...from.ancestors].slice(0, recordBounds.ancestors);
@@ -222,7 +226,13 @@ export class ProcessTree {
   }
 
   #add(part: Omit<Entry, "self" | "endedAt" | "past" | "seenAt">): Entry {
-    const entry: Entry = { ...part, endedAt: null, past: noPast, seenAt: part.countedAt, self: { pid: part.pid, exe: part.exe } };
+    const entry: Entry = {
+      ...part,
+      endedAt: null,
+      past: noPast,
+      seenAt: part.countedAt,
+      self: { pid: part.pid, exe: part.exe },
+    };
     this.#living.delete(entry.pid);
     if (this.#living.size >= recordBounds.living) this.overflow++;
     else this.#living.set(entry.pid, entry);

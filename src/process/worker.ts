@@ -23,7 +23,8 @@ export interface Runner {
  */
 export function findRunner(processes: ReadonlyMap<number, Relative>, pid: number): Runner | null {
   const line: Relative[] = [];
-  for (let at = processes.get(pid); at !== undefined && line.length < DEEPEST; at = processes.get(at.parent)) line.push(at);
+  for (let at = processes.get(pid); at !== undefined && line.length < DEEPEST; at = processes.get(at.parent))
+    line.push(at);
   const worker = line.findIndex(({ exe }) => nameOf(exe) === WORKER);
   return worker < 0 ? null : runnerAt(line.slice(worker));
 }
@@ -31,7 +32,8 @@ export function findRunner(processes: ReadonlyMap<number, Relative>, pid: number
 /** The runner whose worker is known to be `pid`. */
 export function runnerOf(processes: ReadonlyMap<number, Relative>, pid: number): Runner {
   const line: Relative[] = [];
-  for (let at = processes.get(pid); at !== undefined && line.length < DEEPEST; at = processes.get(at.parent)) line.push(at);
+  for (let at = processes.get(pid); at !== undefined && line.length < DEEPEST; at = processes.get(at.parent))
+    line.push(at);
   return line.length === 0 ? { worker: pid, listeners: [] } : runnerAt(line);
 }
 
@@ -41,5 +43,10 @@ function runnerAt(line: readonly Relative[]): Runner {
 }
 
 function nameOf(exe: string | null): string {
-  return exe?.replace(/ \(deleted\)$/, "").split("/").at(-1) ?? "";
+  return (
+    exe
+      ?.replace(/ \(deleted\)$/, "")
+      .split("/")
+      .at(-1) ?? ""
+  );
 }
