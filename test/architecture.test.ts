@@ -25,6 +25,7 @@ const levels = [
   ["config"],
   ["export"],
   ["kernel"],
+  ["process"],
   ["dns"],
   ["datapath"],
   ["enforcer"],

@@ -7,9 +7,12 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { asBytes, fuzzTarget, textOf } from "../../test/support/fuzz.ts";
 import { assertGrowsLinearly } from "../../test/support/work.ts";
-import { AttributeCursor, MessageCursor, NFGEN_HEADER, NLMSG_DONE, NLMSG_ERROR } from "./netlink.ts";
+import { readDiagSocket } from "./diag-message.ts";
+import { AttributeCursor, MessageCursor, NFGEN_HEADER, NLMSG_DONE, NLMSG_ERROR, NLMSG_HEADER } from "./netlink.ts";
 import { FIELD, FIELDS, MSG_PACKET, PacketMessages, type Kind } from "./packet-message.ts";
+import { readProcEvent } from "./proc-event.ts";
 import { parseQueueStatistics } from "./queue-statistics.ts";
+import { parseRawSockets } from "./raw-sockets.ts";
 import { parseReassemblyFailures } from "./reassembly.ts";
 import { parseSaved } from "./ruleset.ts";
 import { parseUdpDrops } from "./socket-drops.ts";
@@ -143,14 +146,77 @@ const flowMessages = fc
   })
   .map((list) => Uint8Array.from(Buffer.concat(list)));
 
-fuzzTarget<"flow" | "no_flow" | "error" | "nothing">({
+const SOCK_DIAG_BY_FAMILY = 20;
+
+/** A netlink message of this type around a body, its length off by a little now and then. */
+const plainMessage = (type: number, body: fc.Arbitrary<Uint8Array>) =>
+  fc.tuple(body, fc.constantFrom(0, 0, 0, 0, -1, 4, -16)).map(([content, off]) => {
+    const bytes = Buffer.alloc(NLMSG_HEADER + content.length);
+    bytes.writeUInt32LE(Math.max(0, bytes.length + off), 0);
+    bytes.writeUInt16LE(type, 4);
+    bytes.set(content, NLMSG_HEADER);
+    return Uint8Array.from(bytes);
+  });
+
+const processEvents = plainMessage(
+  NLMSG_DONE,
+  fc
+    .tuple(fc.constantFrom(1, 1, 1, 2), fc.constantFrom(0, 1, 2, 4, 0x40, 0x200, 0x80000000), raw(12, 12), raw(0, 40))
+    .map(([id, what, origin, body]) => {
+      const bytes = Buffer.alloc(36 + body.length);
+      bytes.writeUInt32LE(id, 0);
+      bytes.writeUInt32LE(1, 4);
+      bytes.writeUInt32LE(what, 20);
+      bytes.set(origin, 24);
+      bytes.set(body, 36);
+      return bytes;
+    }),
+);
+
+const socketAnswers = plainMessage(
+  SOCK_DIAG_BY_FAMILY,
+  fc
+    .tuple(
+      fc.constantFrom(2, 10, 10, 1),
+      raw(71, 71),
+      fc.array(fc.tuple(fc.constantFrom(21, 15), raw(0, 9)), { maxLength: 2 }),
+    )
+    .map(([family, body, attributes]) => Buffer.concat([Uint8Array.of(family), body, render(attributes, 0)])),
+);
+
+type KernelMessage = "flow" | "no_flow" | "event" | "socket" | "error" | "nothing";
+
+/** What stands where the message's header says a process event or a socket may: null where neither is. */
+function otherKind(bytes: Buffer, { type, start, end }: MessageCursor): "event" | "socket" | null {
+  const event = readProcEvent(bytes, start + NLMSG_HEADER, end);
+  if (event !== null) {
+    for (const value of Object.values(event)) {
+      assert.ok(typeof value === "string" || (Number.isInteger(value) && value >= 0), `${event.kind} ${value}`);
+    }
+    assert.ok(end - start >= NLMSG_HEADER + 36);
+  }
+  const socket = readDiagSocket(bytes, start, end);
+  if (socket !== null) {
+    assert.ok(end - start >= NLMSG_HEADER + 72);
+    assert.equal(socket.local.length, socket.family === 4 ? 4 : 16);
+    assert.equal(socket.remote.length, socket.local.length);
+    assert.ok(socket.localPort <= 0xffff && socket.remotePort <= 0xffff);
+  }
+  return type === NLMSG_DONE && event !== null
+    ? "event"
+    : type === SOCK_DIAG_BY_FAMILY && socket !== null
+      ? "socket"
+      : null;
+}
+
+fuzzTarget<KernelMessage>({
   name: "conntrack-messages",
-  grammar: [flowMessages],
-  outcomes: { flow: true, no_flow: true, error: true, nothing: true },
+  grammar: [flowMessages, processEvents, socketAnswers],
+  outcomes: { flow: true, no_flow: true, event: true, socket: true, error: true, nothing: true },
   check: (raw) => {
     const bytes = Buffer.from(raw);
     const cursor = new MessageCursor(bytes, bytes.length);
-    let word: "flow" | "no_flow" | "error" | "nothing" = "nothing";
+    let word: KernelMessage = "nothing";
     let before = -1;
     while (cursor.next()) {
       assert.ok(cursor.start > before && cursor.end <= bytes.length && cursor.end >= cursor.start + 16);
@@ -166,6 +232,8 @@ fuzzTarget<"flow" | "no_flow" | "error" | "nothing">({
         assert.ok(attribute.offset >= at + 4 && attribute.offset + attribute.length <= cursor.end);
         at = attribute.offset;
       }
+      const other = otherKind(bytes, cursor);
+      if (word === "nothing" && other !== null) word = other;
       const flow = readFlow(bytes, cursor.start + NFGEN_HEADER, cursor.end);
       if (word === "nothing") word = flow === null ? "no_flow" : "flow";
       if (flow === null) continue;
@@ -276,6 +344,9 @@ fuzzTarget<"rules" | "rows" | "drops" | "count" | "nothing">({
     for (const [local, count] of drops) {
       assert.ok(Number.isSafeInteger(count) && count >= 0 && local.endsWith(":0035") && text.includes(local));
     }
+    for (const { number, uid, inode } of parseRawSockets(text)) {
+      assert.ok(number >= 0 && number <= 0xffff && Number.isSafeInteger(uid) && Number.isSafeInteger(inode));
+    }
     if (drops.size > 0) return "drops";
     return tables.size > 0 ? "rules" : rows.length > 0 ? "rows" : count !== null ? "count" : "nothing";
   },
@@ -298,6 +369,6 @@ test("the work on the kernel's text grows with its length", () => {
     "white space",
     20_000,
     (size) => `${" ".repeat(size)}x`,
-    (text) => [parseQueueStatistics(text), parseUdpDrops(text, 0x35, new Map())],
+    (text) => [parseQueueStatistics(text), parseUdpDrops(text, 0x35, new Map()), parseRawSockets(text)],
   );
 });

@@ -32,6 +32,7 @@ const native = {
   unshare: library.func("int unshare(int)"),
   close: library.func("int close(int)"),
   fcntl: library.func("int fcntl(int, int, int)"),
+  syscall: library.func("long syscall(long, long, void *, long)"),
 };
 
 if (endianness() !== "LE" || (process.arch !== "x64" && process.arch !== "arm64")) {
@@ -243,6 +244,13 @@ export function setns(fd: number, kind: number): void {
 /** Moves this thread, and only it, into new namespaces. */
 export function unshare(flags: number): void {
   checked(native.unshare(flags), "unshare");
+}
+
+const SYS_BPF = process.arch === "x64" ? 321 : 280;
+
+/** bpf(2): the result, or `-errno`. `attributes` is its `union bpf_attr`, whose pointers the caller keeps alive. */
+export function bpf(command: number, attributes: Uint8Array): number {
+  return orErrno(native.syscall(SYS_BPF, command, attributes, attributes.length));
 }
 
 /** Closes a descriptor that came from this file (Node counts the ones its own `fs` opened). */

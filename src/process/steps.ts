@@ -1,0 +1,58 @@
+/**
+ * Which step a process belongs to. The runner's worker starts each step's process as its direct child; that one gets a tag, and
+ * whoever it forks inherits it, whatever becomes of the parent. Pure.
+ *
+ * clone(2) with CLONE_PARENT makes a sibling: a step could make what looks like another child of the worker and write any step's
+ * name into its environment. The kernel's fork event does not say who called. But only a child of the worker that is still
+ * alive can do it, and the runner runs its steps one after another: so a child that appears beside a living one is taken for
+ * a part of the same step, and names itself in vain.
+ */
+import type { StepTag } from "./record.ts";
+
+/** What the runner tells a step's process about itself. */
+export const stepVariables = ["GITHUB_ACTION", "GITHUB_ACTION_REPOSITORY", "GITHUB_ACTION_REF"] as const;
+export type StepEnvironment = Partial<Record<(typeof stepVariables)[number], string>>;
+
+const LONGEST = 256;
+
+export class Steps {
+  /** Living direct children of the worker, with their tags. */
+  readonly #living = new Map<number, StepTag>();
+  /** Children whose first exec has not been seen. */
+  readonly #unlabelled = new Set<number>();
+  /** Number of each step by its name. */
+  readonly #numbers = new Map<string, number>();
+
+  /** The worker forked `pid`: its tag. */
+  forked(pid: number): StepTag {
+    const [beside] = this.#living.values();
+    const tag = beside ?? { pid, number: null, name: null, action: null, actionRef: null };
+    this.#living.set(pid, tag);
+    if (beside === undefined) this.#unlabelled.add(pid);
+    return tag;
+  }
+
+  /** `pid` executed something: true where it is a direct child's first time, whose environment is then to be read. */
+  awaitsLabel(pid: number): boolean {
+    return this.#unlabelled.has(pid);
+  }
+
+  /** The environment that a direct child was started with. */
+  label(pid: number, environment: StepEnvironment): void {
+    const tag = this.#living.get(pid);
+    if (tag === undefined || !this.#unlabelled.delete(pid)) return;
+    const name = environment.GITHUB_ACTION?.slice(0, LONGEST) ?? null;
+    if (name === null) return;
+    tag.name = name;
+    tag.action = environment.GITHUB_ACTION_REPOSITORY?.slice(0, LONGEST) ?? null;
+    tag.actionRef = environment.GITHUB_ACTION_REF?.slice(0, LONGEST) ?? null;
+    tag.number = this.#numbers.get(name) ?? this.#numbers.size + 1;
+    this.#numbers.set(name, tag.number);
+  }
+
+  /** All threads of `pid` have ended. */
+  ended(pid: number): void {
+    this.#living.delete(pid);
+    this.#unlabelled.delete(pid);
+  }
+}
