@@ -2,8 +2,10 @@
  * Which network devices lead out of this machine, in the namespace of the calling thread: asked of `ip`, as `interfaces.ts` does. Called
  * by the machine's ruleset and by whoever sets up enforcement around a machine.
  */
+import { type Cidr, maskAddress } from "../address/cidr.ts";
+import type { Address } from "../address/ip.ts";
 import { run } from "./commands.ts";
-import { routes } from "./interfaces.ts";
+import { interfaces, routes } from "./interfaces.ts";
 import { insideKinds, type Uplink } from "./machine-hooks.ts";
 
 export interface Device {
@@ -65,4 +67,18 @@ export function leavingDevices(uplinks: readonly string[]): Uplink[] {
     .filter((device) => !device.loopback && (uplinks.includes(device.name) || !isInside(device)))
     .map(({ name, ethernet }) => ({ name, ethernet }))
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** The addresses of this machine, and the networks behind devices that are inside it. */
+export function insideAddresses(uplinks: readonly string[]): { own: Address[]; networks: Cidr[] } {
+  const leaving = new Set(leavingDevices(uplinks).map(({ name }) => name));
+  const own: Address[] = [];
+  const networks: Cidr[] = [];
+  for (const { name, addresses } of interfaces()) {
+    for (const { address, bits } of addresses) {
+      own.push(address);
+      if (!leaving.has(name)) networks.push({ address: maskAddress(address, bits), length: bits });
+    }
+  }
+  return { own, networks };
 }

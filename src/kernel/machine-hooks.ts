@@ -33,11 +33,11 @@ import {
   hooks,
   match,
   type NativeTable,
-  readTable,
   removeTables,
   replaceTables,
   then,
 } from "./nf-tables.ts";
+import { readTable } from "./nf-tables-read.ts";
 
 export interface Uplink {
   name: string;

@@ -182,6 +182,8 @@ function filterRules(family: 4 | 6, options: MachineRulesOptions): TableRules {
       "SALLYPORT-PASS",
       [
         "-o lo -j RETURN",
+        // The device of this hook is the one from before the redirection.
+        `${marked(DNS)} -m conntrack --ctstate DNAT -j RETURN`,
         ...[0, INSIDE, OWN, INBOUND, KERNEL].map((state) => `${marked(state)} -j RETURN`),
         "-j SALLYPORT-SAVE",
         `${allowed} -j RETURN`,
