@@ -17,6 +17,8 @@ export interface QueueWorkerData {
   namespace: string | null;
   policy: PolicyAt;
   bindings: Binding[];
+  /** See `AddressBook`. */
+  oneSource: boolean;
   overdrawn: readonly OverdrawnEntry[];
 }
 

@@ -29,6 +29,8 @@ export interface DataPathOptions {
   /** Threads, one queue each. */
   queues: number;
   policy: PolicyAt;
+  /** All sources are one where names are believed; see `AddressBook`. */
+  oneSource?: boolean;
   /** The bindings in force, for a thread that starts. */
   bindings: () => Binding[];
   onSettled: (settled: Settled[]) => void;
@@ -211,6 +213,7 @@ export class DataPath {
       namespace: this.#options.namespace,
       policy: this.#policy,
       bindings: this.#options.bindings(),
+      oneSource: this.#options.oneSource === true,
       overdrawn: this.#overdrawn,
     };
     const worker = this.#newWorker(queueFile, data);

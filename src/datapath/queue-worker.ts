@@ -74,7 +74,7 @@ class QueueWorker implements Effects {
   readonly #queue: QueueSocket;
   readonly #raw: RawSender;
   readonly #waiter: Waiter;
-  readonly #book = new AddressBook();
+  readonly #book: AddressBook;
   readonly #flows: FlowEngine;
   readonly #aggregator = new Aggregator(floodBounds);
   readonly #packet = new Packet();
@@ -103,6 +103,7 @@ class QueueWorker implements Effects {
   constructor(port: MessagePort, data: QueueWorkerData) {
     this.#port = port;
     this.#engine = compile(data.policy.policy, data.policy.at);
+    this.#book = new AddressBook({ oneSource: data.oneSource });
     for (const binding of data.bindings) this.#book.bind(binding);
     const open = () => ({ queue: QueueSocket.open(data.queue), raw: new RawSender() });
     const { queue, raw } = data.namespace === null ? open() : inNamespace(data.namespace, open);

@@ -43,6 +43,8 @@ export interface DnsFirewallOptions {
    * people who read packets, but stubs then try their next server.
    */
   deny: "nxdomain" | "refused";
+  /** All who ask are one sender where budgets and places are counted (a machine). */
+  oneSender?: boolean;
   /** Milliseconds since the epoch. */
   now: () => number;
   /** Overrides of {@link defaultLimits}. */

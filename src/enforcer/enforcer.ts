@@ -15,31 +15,35 @@ import { DnsFirewall } from "../dns/firewall.ts";
 import type { Exporter } from "../export/exporter.ts";
 import { AddressBook, type Binding } from "../flow/book.ts";
 import { inNamespace } from "../kernel/namespace.ts";
-import { Ruleset, type RulesetOptions, type RulesetState } from "../kernel/ruleset.ts";
+import { MachineRuleset } from "../kernel/machine-ruleset.ts";
+import type { RulesetState } from "../kernel/ruleset.ts";
+import { AroundMachine } from "./around-machine.ts";
 import { Denials } from "./denials.ts";
 import { Detections } from "./detections.ts";
 import { HostSettings } from "./host.ts";
 import { Keeper } from "./keeper.ts";
-import { adopt, type Listeners, openSockets } from "./listeners.ts";
+import { adopt, type Listeners, openMachineSockets, openSockets } from "./listeners.ts";
 import { LiveFlows } from "./live-flows.ts";
-import { originalServer } from "./original-server.ts";
+import { AnsweringAddresses, originalServer } from "./original-server.ts";
 import { loadFile, loadText, type PolicyInForce } from "./policy-source.ts";
-import type { EnforcerOptions } from "./options.ts";
+import { type EnforcerOptions, placeOf, whereOf } from "./options.ts";
 import { RecordRetention } from "./retention.ts";
-import { rulesFor } from "./rules-for.ts";
+import { type PlacedRuleset, rulesetFor } from "./rules-for.ts";
 import { type FlowView, type Status, statusOf, viewFlows } from "./status.ts";
 import { Tally } from "./tally.ts";
 
 const housekeepingMs = 1_000;
+const notGuarded = "a network device that came since the start cannot be guarded against packet sockets";
 const notKept = "what a restart needs cannot be written to the state directory";
 
 export class Enforcer {
   readonly options: EnforcerOptions;
   readonly since = new Date();
-  readonly book = new AddressBook();
+  readonly book: AddressBook;
   live!: LiveFlows;
-  ruleset: Ruleset;
-  readonly #rules: RulesetOptions;
+  ruleset!: PlacedRuleset;
+  /** Null between links. */
+  machine: AroundMachine | null = null;
   policy: PolicyInForce;
   policySince = new Date();
   rejected: { at: string; message: string } | null = null;
@@ -72,8 +76,7 @@ export class Enforcer {
     this.policy = options.policy;
     this.#host = new HostSettings(options.state, options.namespace);
     this.#keeper = new Keeper(options.state);
-    this.#rules = rulesFor(options);
-    this.ruleset = new Ruleset(this.#rules);
+    this.book = new AddressBook({ oneSource: options.stand.kind === "machine" });
   }
 
   /** Enforces when it resolves. Rejects with a SallyportError; what it had set up is taken back then. */
@@ -159,13 +162,17 @@ export class Enforcer {
     await this.spool.close();
     // A pass that waited for the disk has its answer now.
     await this.#retention.stop();
+    if (leave === "clean") this.machine?.close();
     this.#lock?.release();
   }
 
   async #start(): Promise<void> {
     const { options } = this;
+    const { stand } = options;
     const now = Date.now();
     this.#lock = lockState(options.state);
+    if (stand.kind === "machine") this.machine = this.within(() => new AroundMachine(stand));
+    this.ruleset = this.#newRuleset(true);
     this.spool = await Spool.open({ directory: options.state, key: options.signingKey });
     const { state, retention, sinks = [] } = options;
     this.#retention = new RecordRetention(state, retention, this.spool, this.problems, sinks);
@@ -177,14 +184,18 @@ export class Enforcer {
         policy: () => this.policy.loaded.policy,
         overdrawn: (entries) => void this.dataPath.setOverdrawn(entries),
         record: (event) => this.record(event),
+        sockets: this.machine?.sockets ?? null,
       });
-      return openSockets(options.inside, options.dnsPort);
+      return stand.kind === "machine"
+        ? openMachineSockets(options.dnsPort)
+        : openSockets(stand.inside, options.dnsPort);
     });
     this.#listeners = await adopt(sockets);
     this.dataPath = await DataPath.start({
       namespace: options.namespace,
       queueBase: options.queueBase,
       queues: options.queues,
+      oneSource: stand.kind === "machine",
       policy: { policy: this.policy.loaded.policy, at: this.policy.at },
       bindings: () => [...this.book.entries(Date.now())],
       ...(options.spare === undefined ? {} : { spare: options.spare }),
@@ -193,11 +204,18 @@ export class Enforcer {
       onEnded: (ended, lost) => this.#ended(ended, lost),
       onFailure: (message, fatal) => this.#failed(message, fatal),
     });
-    this.denials = new Denials({ ...options, within: (fn) => this.within(fn), record: (event) => this.record(event) });
+    this.denials = new Denials({
+      ...placeOf(options, () => this.policy.loaded.engine.enforces),
+      within: (fn) => this.within(fn),
+      record: (event) => this.record(event),
+    });
     this.#startDns();
     this.#found = this.within(() => this.ruleset.state());
-    this.within(() => this.#applyRuleset());
-    this.#host.apply();
+    if (this.machine !== null) this.#aroundMachine(this.machine, now);
+    else {
+      this.within(() => this.#applyRuleset());
+      this.#host.forward();
+    }
     this.#adoptFlows();
     this.#housekeeping = setInterval(() => this.#housekeep(), housekeepingMs);
     this.record({
@@ -206,10 +224,25 @@ export class Enforcer {
       data: {
         pid: process.pid,
         policy: this.policy.loaded.engine.hash,
-        inside: options.inside,
-        outside: options.outside,
+        ...whereOf(options),
       },
     });
+  }
+
+  #newRuleset(unread: boolean): PlacedRuleset {
+    return this.within(() => rulesetFor(this.options, unread, this.machine?.cgroup.path ?? null));
+  }
+
+  /** Nothing is forwarded that was not before; and nothing is in the middle when the rules come. */
+  #aroundMachine(machine: AroundMachine, now: number): void {
+    const { live, book, policy } = this;
+    const record = (event: EventBody) => this.record(event);
+    this.#host.track();
+    const settled = this.within(() => machine.settleEarlier({ live, book, engine: policy.loaded.engine, record }, now));
+    this.within(() => this.#applyRuleset());
+    // Where nobody tracked before, there was nothing to set until now.
+    this.#host.track();
+    if (settled.kept + settled.ended > 0) record({ kind: "lifecycle", message: "earlier connections", data: settled });
   }
 
   /** Without the kernel's bpf match bare ACKs and QUIC's data come to user space as well: slower, not laxer. */
@@ -217,20 +250,24 @@ export class Enforcer {
     try {
       this.ruleset.apply();
     } catch (error) {
-      if (!(error instanceof SallyportError && error.code === "RULESET" && this.#rules.passBareAcks)) throw error;
-      this.#rules.passBareAcks = this.#rules.passQuicData = false;
-      this.ruleset = new Ruleset(this.#rules);
+      if (!(error instanceof SallyportError && error.code === "RULESET")) throw error;
+      this.ruleset = this.#newRuleset(false);
       this.ruleset.apply();
     }
   }
 
   #startDns(): void {
     const { options } = this;
+    const answering = new AnsweringAddresses((fn) => this.within(fn));
+    // A machine's own addresses are servers' as well: its resolvers', and those of its containers' networks.
+    const own = options.stand.kind === "machine" ? new Set<string>() : this.#listeners!.addresses;
     this.dns = new DnsFirewall({
       policy: () => this.policy.loaded.engine,
       upstreams: options.upstreams,
       bind: (bindings) => this.bind(bindings),
-      originalServer: (...query) => originalServer(this.live.conntrack, this.#listeners!.addresses, ...query),
+      originalServer: (transport, client, local) =>
+        originalServer(this.live.conntrack, own, transport, client, answering.of(local, client)),
+      oneSender: options.stand.kind === "machine",
       record: (event) => {
         this.denials.name(event, Date.now());
         this.#detections.dns(event, Date.now());
@@ -266,6 +303,10 @@ export class Enforcer {
     this.policy = next;
     this.policySince = new Date();
     this.rejected = null;
+    if (this.ruleset instanceof MachineRuleset) {
+      const { ruleset } = this;
+      this.within(() => ruleset.setDropUnmarked(next.loaded.engine.enforces));
+    }
     const ended = this.live.endRefused(closed, Date.now());
     this.record({
       kind: "policy",
@@ -301,10 +342,23 @@ export class Enforcer {
     this.#detections.tick(now);
     this.denials.tick(now);
     this.#retention.tick(now);
+    this.#guardDevices();
     this.#keeper.keep(this.book, this.live.ledger, now).then(
       () => this.problems.delete(notKept),
       () => this.problems.add(notKept),
     );
+  }
+
+  /** Network devices that came since the last look. */
+  #guardDevices(): void {
+    const { ruleset } = this;
+    if (!(ruleset instanceof MachineRuleset)) return;
+    try {
+      this.within(() => ruleset.reconcile());
+      this.problems.delete(notGuarded);
+    } catch {
+      this.problems.add(notGuarded);
+    }
   }
 
   /** Takes back what a failed start had set up. */
@@ -322,6 +376,7 @@ export class Enforcer {
       this.live?.close();
       this.denials?.close();
       await this.spool?.close();
+      if (this.#found === null || this.#found === "absent") this.machine?.close();
       this.#lock?.release();
     }
   }

@@ -31,12 +31,17 @@ export class HostSettings {
     this.#namespace = namespace;
   }
 
-  /** Makes the host (or namespace) a router that tracks connections strictly. Call with the ruleset in place. */
-  apply(): void {
+  /** Has the host (or namespace) track connections strictly. A kernel that does not track yet has nothing to set. */
+  track(): void {
     this.#within(() => {
       for (const [name, value] of tracking) this.#settings.set(name, value);
-      enableForwarding(this.#settings);
     });
+  }
+
+  /** Makes it a router, too. Call with the ruleset in place. */
+  forward(): void {
+    this.track();
+    this.#within(() => enableForwarding(this.#settings));
   }
 
   /** Puts back what was there before. */

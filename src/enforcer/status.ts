@@ -9,6 +9,7 @@ import { version } from "../version.ts";
 import type { Enforcer } from "./enforcer.ts";
 import { protocolOf } from "./events.ts";
 import type { LiveFlows } from "./live-flows.ts";
+import { whereOf } from "./options.ts";
 import type { UnjudgedCounts } from "./unjudged.ts";
 
 export interface Status {
@@ -30,6 +31,8 @@ export interface Status {
     /** The last text that did not load, if it came after the one in force. */
     rejected: { at: string; message: string } | null;
   };
+  /** Between links, or around the machine itself: then `outside` names its uplinks. */
+  stand: "links" | "machine";
   inside: string[];
   outside: string | null;
   ruleset: RulesetState;
@@ -88,8 +91,8 @@ export function statusOf(enforcer: Enforcer): Status {
       default_mode: policy.loaded.policy.default.mode,
       rejected: enforcer.rejected,
     },
-    inside: [...options.inside],
-    outside: options.outside,
+    stand: options.stand.kind,
+    ...whereOf(options),
     ruleset,
     threads: { running: dataPath.running, wanted: options.queues },
     flows: { live: enforcer.live.count(Date.now()), undecided: work.pending },

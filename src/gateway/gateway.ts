@@ -75,9 +75,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     address === null ? null : await MetricsServer.start(address, () => (telling === null ? null : metricsOf(telling)));
   const enforcer = await Enforcer.start({
     namespace: null,
-    inside: options.inside,
-    outside: options.outside,
-    masquerade: options.masquerade,
+    stand: {
+      kind: "links",
+      inside: options.inside,
+      outside: options.outside,
+      masquerade: options.masquerade,
+    },
     queueBase: options.queue,
     queues: options.threads,
     dnsPort: options.dnsPort,

@@ -10,15 +10,8 @@
 import { existsSync } from "node:fs";
 import { SallyportError } from "../errors.ts";
 import { attempt, run } from "./commands.ts";
-import {
-  chainPrefix,
-  checkOptions,
-  rulesFor,
-  type RulesetOptions,
-  type Table,
-  type TableRules,
-  tables,
-} from "./rules.ts";
+import { chainPrefix, type Table, type TableRules } from "./rule-parts.ts";
+import { checkOptions, rulesFor, type RulesetOptions } from "./rules.ts";
 import { deleteEmptyTables, type EmptyTable } from "./tables.ts";
 
 export type { RulesetOptions } from "./rules.ts";
@@ -38,7 +31,10 @@ export interface OwnedRules {
 /** Whose rules. */
 export type Owner = Pick<OwnedRules, "prefix" | "marker">;
 
-const enforcerOwner: Owner = { prefix: chainPrefix, marker: `${chainPrefix}MADE` };
+/** The order in which tables are committed: `filter` first, so that what comes from the inside is dropped until done. */
+const tables: readonly Table[] = ["filter", "nat", "mangle"];
+
+export const enforcerOwner: Owner = { prefix: chainPrefix, marker: `${chainPrefix}MADE` };
 const ATTEMPTS = 3;
 
 /** `present`: exactly as applied and at the head. `altered`: something of ours is missing, changed or not first. */
@@ -89,6 +85,11 @@ export class Ruleset {
       if (wasAbsent) removeRuleset(this.#owned);
       throw error;
     }
+  }
+
+  /** Everything of ours in the kernel now, as text; empty where there is nothing. */
+  read(): string {
+    return fingerprint(this.#owned);
   }
 
   /** See {@link RulesetState}. Without an earlier {@link apply} in this process, give its `fingerprint`. */
