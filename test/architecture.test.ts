@@ -32,6 +32,8 @@ const levels = [
   ["gateway", "run"],
   ["query"],
   ["simulate"],
+  ["machine"],
+  ["action"],
   ["cli"],
 ];
 const pureRooms = ["errors.ts", "address", "wire", "policy", "translate", "flow", "detect", "metrics"];
@@ -55,10 +57,12 @@ const dependencies: Record<string, string> = {
   zod: "one schema for loading, errors and the JSON Schema of editors",
 };
 const devDependencies: Record<string, string> = {
+  "@actions/core": "GitHub's own toolkit, to test what we tell the runner against",
   "@types/node": "types of Node's own modules",
   "dns-packet": "another DNS codec, to test ours against",
   esbuild: "src/ to dist/, file by file",
   "fast-check": "property tests",
+  marked: "another's reading of the Markdown we write",
   node: "the Node that everything here runs on, whatever the host has",
   oxfmt: "formatter",
   oxlint: "linter",

@@ -67,6 +67,7 @@ function allows({ policy }: JobPolicy, name: string, port = 443): string {
     source,
     destination,
     local: false,
+    process: null,
     transport: "tcp",
     port,
     names: [name],

@@ -153,7 +153,7 @@ function stepOf(process: EventProcess | null | undefined): string {
 
 function processOf(process: EventProcess | null | undefined): string {
   if (process === null || process === undefined) return "";
-  const line = process.args.length > 0 ? process.args.join(" ") : process.exe;
+  const line = process.args.length > 0 ? process.args.join(" ") : (process.exe ?? "unknown");
   const short = line.length > 120 ? `${line.slice(0, 120)}…` : line;
   const where =
     process.container === null ? "" : ` in ${code(process.container.image ?? process.container.id.slice(0, 12))}`;

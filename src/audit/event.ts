@@ -9,15 +9,15 @@ export type DetectionType = "denied_names" | "name_entropy" | "name_budget" | "u
 /** Who on the machine itself made a connection; only where the firewall stands on that machine. */
 export interface EventProcess {
   pid: number;
-  /** Path of the executable. */
-  exe: string;
+  /** Path of the executable; null where it could not be read. */
+  exe: string | null;
   /** Bounded, secrets masked. */
   args: readonly string[];
-  uid: number;
+  uid: number | null;
   user: string | null;
-  /** From the parent upwards. */
-  ancestors: readonly { pid: number; exe: string }[];
-  /** What the step is called in the workflow; null: outside of the job's steps. */
+  /** Parent first, as at fork. */
+  ancestors: readonly { pid: number; exe: string | null }[];
+  /** What the runner calls the step; null: outside of the job's steps. */
   step: string | null;
   /** The steps of a job in the order in which they began; null: outside. */
   step_number: number | null;
@@ -26,6 +26,8 @@ export interface EventProcess {
   container: { id: string; image: string | null } | null;
   /** The runner's own worker or listener. */
   runner: boolean;
+  /** False: the likeliest of several; a policy takes its process for not known. */
+  certain: boolean;
 }
 
 /** What a producer hands to the record. `time`, `id`, `seq`, `prev` and `hash` are the recorder's. */

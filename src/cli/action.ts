@@ -37,5 +37,12 @@ export async function phase(name: "pre" | "main" | "post"): Promise<void> {
 const thread = here.searchParams.get("thread");
 if (thread === "queue-worker") await import("../datapath/queue-worker.ts");
 else if (thread === "conntrack-worker") await import("../datapath/conntrack-worker.ts");
-else if (process.argv[2] === "agent-install") await (await import("../machine/install.ts")).install();
-else if (process.argv[2] === "agent") await (await import("../machine/agent.ts")).agent();
+else {
+  const [, , what, file] = process.argv;
+  if (what === "agent-install") await (await import("../machine/install.ts")).install();
+  else if (what === "agent") await (await import("../machine/agent.ts")).agent(file!);
+  else if (what === "agent-self-test") {
+    const { selfTestHere } = await import("../machine/self-test.ts");
+    process.stdout.write(JSON.stringify(await selfTestHere(file!, process.stdin)));
+  }
+}

@@ -1,6 +1,6 @@
 /** A flow engine's report as an event of the record. */
 import { formatAddress } from "../address/ip.ts";
-import type { EventBody } from "../audit/event.ts";
+import type { EventBody, EventProcess } from "../audit/event.ts";
 import type { FlowReport } from "../flow/effects.ts";
 import type { Decision, Engine } from "../policy/decision.ts";
 
@@ -39,6 +39,9 @@ export function connectionEvent(report: FlowReport, engine: Engine): EventBody {
       ...(names.length > 0 ? { names_of_ip: names.slice(0, mostNames) } : {}),
     },
   };
+  // What `attribution.ts` found it by; nobody else makes owners.
+  const process = report.owner?.detail as EventProcess | null | undefined;
+  if (process !== null && process !== undefined) event.process = process;
   if (decision.monitored.length > 0) event.monitored = decision.monitored.map((rule) => rule.name);
   if (hello !== null) {
     event.tls = {

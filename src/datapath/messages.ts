@@ -7,6 +7,7 @@ import type { OverdrawnEntry } from "../flow/overdrawn.ts";
 import type { HistogramCounts } from "../metrics/histogram.ts";
 import type { Application, ProcessFacts, Transport } from "../policy/decision.ts";
 import type { Policy } from "../policy/model.ts";
+import type { AttributionOptions } from "./attribution.ts";
 
 /** How a queue worker is set up. */
 export interface QueueWorkerData {
@@ -20,6 +21,8 @@ export interface QueueWorkerData {
   /** See `AddressBook`. */
   oneSource: boolean;
   overdrawn: readonly OverdrawnEntry[];
+  /** Tell whose each flow is; null: nobody can, as on a gateway. */
+  who: AttributionOptions | null;
 }
 
 /**

@@ -10,6 +10,7 @@ import type { Binding } from "../flow/book.ts";
 import type { OverdrawnEntry } from "../flow/overdrawn.ts";
 import { wake } from "../kernel/wait.ts";
 import { type HistogramCounts, sumOf } from "../metrics/histogram.ts";
+import type { AttributionOptions } from "./attribution.ts";
 import {
   type ConntrackWorkerData,
   type EndedFlow,
@@ -31,6 +32,8 @@ export interface DataPathOptions {
   policy: PolicyAt;
   /** All sources are one where names are believed; see `AddressBook`. */
   oneSource?: boolean;
+  /** Tell whose each flow is. */
+  who?: AttributionOptions | null;
   /** The bindings in force, for a thread that starts. */
   bindings: () => Binding[];
   onSettled: (settled: Settled[]) => void;
@@ -214,6 +217,7 @@ export class DataPath {
       policy: this.#policy,
       bindings: this.#options.bindings(),
       oneSource: this.#options.oneSource === true,
+      who: this.#options.who ?? null,
       overdrawn: this.#overdrawn,
     };
     const worker = this.#newWorker(queueFile, data);

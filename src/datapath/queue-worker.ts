@@ -34,6 +34,7 @@ import type { Engine } from "../policy/decision.ts";
 import { compile } from "../policy/compile.ts";
 import { buildReset } from "../wire/ip/build.ts";
 import { Packet, parsePacket } from "../wire/ip/packet.ts";
+import type { Attribution } from "./attribution.ts";
 import { connectionEvent } from "./event.ts";
 import {
   type FromWorker,
@@ -74,6 +75,7 @@ class QueueWorker implements Effects {
   readonly #queue: QueueSocket;
   readonly #raw: RawSender;
   readonly #waiter: Waiter;
+  readonly #who: Attribution | null;
   readonly #book: AddressBook;
   readonly #flows: FlowEngine;
   readonly #aggregator = new Aggregator(floodBounds);
@@ -100,17 +102,23 @@ class QueueWorker implements Effects {
   #toldPackets = 0;
   #stop: number | null = null;
 
-  constructor(port: MessagePort, data: QueueWorkerData) {
+  constructor(port: MessagePort, data: QueueWorkerData, attribute: () => Attribution | null) {
     this.#port = port;
     this.#engine = compile(data.policy.policy, data.policy.at);
     this.#book = new AddressBook({ oneSource: data.oneSource });
     for (const binding of data.bindings) this.#book.bind(binding);
-    const open = () => ({ queue: QueueSocket.open(data.queue), raw: new RawSender() });
-    const { queue, raw } = data.namespace === null ? open() : inNamespace(data.namespace, open);
+    const open = () => ({
+      queue: QueueSocket.open(data.queue),
+      raw: new RawSender(),
+      who: attribute(),
+    });
+    const { queue, raw, who } = data.namespace === null ? open() : inNamespace(data.namespace, open);
     this.#queue = queue;
     this.#raw = raw;
-    this.#waiter = new Waiter([queue.fd]);
-    this.#flows = new FlowEngine(this.#engine, this.#book, this, { answersSeen: true }, data.queues);
+    this.#who = who;
+    this.#waiter = new Waiter(who === null ? [queue.fd] : [queue.fd, who.fd]);
+    const owners = who === null ? {} : { owners: { find: who.find, always: true } };
+    this.#flows = new FlowEngine(this.#engine, this.#book, this, { answersSeen: true, ...owners }, data.queues);
     this.#flows.setOverdrawn(data.overdrawn);
     this.#post({ kind: "ready", wake: this.#waiter.wakeDescriptor });
   }
@@ -122,6 +130,7 @@ class QueueWorker implements Effects {
       this.#waiter.wait(this.#untold === 0 ? tickMs : tellMs);
       this.#now = Date.now();
       this.#messages();
+      this.#who?.drain();
       for (let batch = 0; batch < batchesPerTurn && this.#batch(); batch++);
       if (this.#now >= nextTick) {
         nextTick = this.#now + tickMs;
@@ -139,6 +148,7 @@ class QueueWorker implements Effects {
     }
     this.#queue.close();
     this.#raw.close();
+    this.#who?.close();
     this.#aggregated(this.#aggregator.tick(Number.POSITIVE_INFINITY));
     this.#tell();
     this.#post({ kind: "done", sequence: this.#stop });
@@ -327,6 +337,10 @@ function liveFlow(report: FlowReport, enforced: boolean, now: number): LiveFlow 
 }
 
 // Not `workerData`: a thread is started before it is known what for, so that its modules are loaded by then.
-parentPort!.once("message", (data: QueueWorkerData | null) => {
-  if (data !== null) new QueueWorker(parentPort!, data).run();
+parentPort!.once("message", async (data: QueueWorkerData | null) => {
+  if (data === null) return;
+  const { who } = data;
+  // Only where it is asked for: a gateway has no use for it, and starts faster without.
+  const room = who === null ? null : await import("./attribution.ts");
+  new QueueWorker(parentPort!, data, () => (who === null ? null : new room!.Attribution(who))).run();
 });

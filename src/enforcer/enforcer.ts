@@ -196,6 +196,7 @@ export class Enforcer {
       queueBase: options.queueBase,
       queues: options.queues,
       oneSource: stand.kind === "machine",
+      who: options.who ?? null,
       policy: { policy: this.policy.loaded.policy, at: this.policy.at },
       bindings: () => [...this.book.entries(Date.now())],
       ...(options.spare === undefined ? {} : { spare: options.spare }),

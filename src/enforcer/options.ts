@@ -2,6 +2,7 @@
 import type { EventBody } from "../audit/event.ts";
 import type { RetentionLimits } from "../audit/retention.ts";
 import type { SigningKey } from "../audit/signature.ts";
+import type { AttributionOptions } from "../datapath/attribution.ts";
 import type { SpareThreads } from "../datapath/pool.ts";
 import type { Binding } from "../flow/book.ts";
 import type { EarlierFlow } from "./earlier-flows.ts";
@@ -53,6 +54,8 @@ export interface EnforcerOptions {
   retention: RetentionLimits;
   /** Names of the sinks that somebody sends the record to: retention waits for them, within bounds. */
   sinks?: readonly string[];
+  /** Tell whose each flow is, on the machine it comes from; left out: nobody can. */
+  who?: AttributionOptions;
   /** Data-path threads begun earlier. */
   spare?: SpareThreads;
   /** Names that need no DNS (the host's /etc/hosts). */

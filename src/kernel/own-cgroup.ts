@@ -52,6 +52,11 @@ export class OwnCgroup {
       .map(Number);
   }
 
+  /** Moves a child of this process, which has opened nothing yet, to where this process was before. */
+  release(pid: number): void {
+    writeFileSync(join(this.#mount, this.#former, "cgroup.procs"), String(pid));
+  }
+
   /** Goes back to the former group and removes this one. Never throws: a group that is left over is empty and harmless. */
   leave(): void {
     try {

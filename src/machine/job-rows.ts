@@ -39,15 +39,15 @@ export class JobRows {
     const isRefusedName = event.kind === "dns" && event.verdict !== "allow";
     if (event.kind !== "connection" && !isRefusedName) return;
     const { destination, verdict } = event;
-    if (destination === undefined || verdict === undefined) return;
+    if (verdict === undefined) return;
     const process = event.process ?? null;
     const who =
       process === null ? "" : `${process.step_number}|${process.exe}|${process.container?.id}|${process.runner}`;
-    const where = isRefusedName ? "dns" : `${destination.port}`;
+    const where = isRefusedName ? "dns" : `${destination?.port}`;
     const what = [
-      destination.name ?? destination.ip,
+      destination?.name ?? destination?.ip,
       where,
-      destination.protocol,
+      destination?.protocol,
       verdict,
       event.rule?.name,
       event.reason,
@@ -62,10 +62,10 @@ export class JobRows {
         reason: event.reason ?? "default",
         rule: event.rule?.name ?? null,
         tier: event.rule?.tier ?? 3,
-        name: isOther ? null : destination.name,
-        ip: isOther || isRefusedName ? null : (destination.ip ?? null),
-        port: isOther || isRefusedName ? null : (destination.port ?? null),
-        protocol: isRefusedName ? "dns" : destination.protocol,
+        name: isOther ? null : (destination?.name ?? null),
+        ip: isOther || isRefusedName ? null : (destination?.ip ?? null),
+        port: isOther || isRefusedName ? null : (destination?.port ?? null),
+        protocol: isRefusedName ? "dns" : (destination?.protocol ?? "many"),
         process,
         count: 0,
         first: event.first ?? event.time,

@@ -5,13 +5,15 @@ import { formatAddress } from "../address/ip.ts";
 import type { EarlierFlow } from "../enforcer/earlier-flows.ts";
 import { Enforcer } from "../enforcer/enforcer.ts";
 import { loadText } from "../enforcer/policy-source.ts";
-import { systemResolvers } from "../enforcer/resolvers.ts";
 import { SallyportError } from "../errors.ts";
 import { findUplinks } from "../kernel/devices.ts";
 import { checkHost } from "../kernel/features.ts";
+import { byLikelihood, makerOf, search } from "../process/holders.ts";
+import { statOf } from "../process/read.ts";
+import type { ProcessRecord } from "../process/record.ts";
 import { ProcessTable } from "../process/table.ts";
+import { bindingsFromHosts, textOf } from "../run/resolv.ts";
 import { answerAt } from "./answers.ts";
-import { bindingsFromHosts } from "./hosts.ts";
 import { type EarlierConnection, type JobFacts, makeReport } from "./job-report.ts";
 import { limitsOf } from "./machine-limits.ts";
 import type { AgentAnswer, AgentOrder } from "./order.ts";
@@ -19,6 +21,7 @@ import { OwnFiles } from "./own-files.ts";
 import { withPermits } from "./permits.ts";
 import { type Places, placesIn } from "./places.ts";
 import { makeReceipt } from "./receipt.ts";
+import { machineResolvers } from "./resolvers.ts";
 import { takeRootAccess } from "./root-access.ts";
 import { selfTestOutside } from "./self-test.ts";
 import { type TamperCheck, TamperWatch } from "./tamper-watch.ts";
@@ -78,15 +81,15 @@ export class Job {
       queues: 1,
       dnsPort,
       dnsDeny: "nxdomain",
-      upstreams: systemResolvers(),
+      upstreams: machineResolvers(),
       policy,
       state: places.record,
       signingKey: null,
       retention: { keepMs: null, keepBytes: null },
-      fixed: bindingsFromHosts(),
+      fixed: bindingsFromHosts(textOf("/etc/hosts")),
       onFatal: (message) => {
         early ??= message;
-        job?.#lost(message);
+        if (job !== null) job.#lost(message);
       },
     });
     try {
@@ -141,7 +144,9 @@ export class Job {
 
   async #begin(): Promise<void> {
     if (this.#order.self_test && this.#facts.mode === "enforce") {
-      const { held, checks } = await selfTestOutside(this.#places, this.#enforcer.options.state);
+      const { held, checks } = await selfTestOutside(this.#places, (pid) =>
+        this.#enforcer.machine!.cgroup.release(pid),
+      );
       if (!held) {
         const leaks = checks.filter((check) => !check.held).map(({ name, why }) => `${name}: ${why}`);
         throw new SallyportError("ENFORCEMENT_LOST", `The self-test found a way out.\n${leaks.join("\n")}`, { checks });
@@ -164,7 +169,7 @@ export class Job {
           return state === "present" ? [] : [`the firewall's rules are ${state}`];
         },
       },
-      { name: "cgroup", look: () => strangers(enforcer.cgroupMembers()) },
+      { name: "cgroup", look: () => strangers(enforcer.machine?.cgroup.members() ?? []) },
       { name: "own files", look: () => this.#files.changes(false) },
       { name: "program", look: () => this.#programChanges() },
     ];
@@ -219,7 +224,7 @@ export class Job {
   async #finish() {
     this.#look();
     for (const each of this.#files.changes(true)) this.#failed.add(each);
-    await this.#enforcer.settle();
+    await this.#enforcer.spool.flush();
     const { seq, head, lost, degraded } = this.#enforcer.spool.status();
     const report = await makeReport(this.#enforcer.options.state, this.#first, {
       ...this.#facts,
@@ -237,7 +242,7 @@ export class Job {
 }
 
 function describe(flow: EarlierFlow, processes: ProcessTable, isMonitor: boolean): EarlierConnection {
-  const owner = flow.socket === null ? null : processes.holderOf(flow.socket.inode);
+  const owner = flow.socket === null ? null : holderOf(flow.socket, processes);
   const runner = owner !== null && processes.isRunner(owner);
   return {
     ip: formatAddress(flow.destination),
@@ -249,9 +254,19 @@ function describe(flow: EarlierFlow, processes: ProcessTable, isMonitor: boolean
   };
 }
 
-/** Who else is in our cgroup, whose packets nobody looks at. */
+const searchMs = 200;
+
+/** The process that has a socket which is older than we are. */
+function holderOf({ inode, uid }: { inode: number; uid: number }, processes: ProcessTable): ProcessRecord | null {
+  const { holders } = search(inode, byLikelihood(processes.newestFirst(), uid, null), searchMs);
+  return makerOf(holders) ?? holders[0] ?? null;
+}
+
+/** Who else is in our cgroup, whose packets nobody looks at. Programs that we run at the moment are not strangers. */
 function strangers(members: readonly number[]): string[] {
-  return members.filter((pid) => pid !== process.pid).map((pid) => `process ${pid} joined the agent's cgroup`);
+  return members
+    .filter((pid) => pid !== process.pid && statOf(pid)?.parent !== process.pid && existsSync(`/proc/${pid}`))
+    .map((pid) => `process ${pid} joined the agent's cgroup`);
 }
 
 /** Whole or not at all. */

@@ -1,5 +1,6 @@
 /** What cannot be promised on this machine, whatever is configured: said in every report, so that nobody takes it for granted. */
 import { readFileSync } from "node:fs";
+import { MachineRuleset } from "../kernel/machine-ruleset.ts";
 import type { Enforcer } from "../enforcer/enforcer.ts";
 import type { ProcessTable } from "../process/table.ts";
 import type { AgentOrder } from "./order.ts";
@@ -27,7 +28,7 @@ export function limitsOf({ user, root, worker }: AgentOrder, enforcer: Enforcer,
   }
   if (processes.worker === null)
     limits.push("no worker of GitHub's runner was found: connections have a process but no step");
-  if (!enforcer.guardsPackets)
+  if (enforcer.ruleset instanceof MachineRuleset && !enforcer.ruleset.guardsEgress)
     limits.push(
       "this kernel has no egress hook: frames from packet sockets leave unseen, which takes root or CAP_NET_RAW",
     );

@@ -11,11 +11,7 @@ import type { Places } from "./places.ts";
 const patienceMs = 10_000;
 
 /** Throws ENFORCEMENT_LOST where the test itself could not be made. */
-export function selfTestOutside(
-  { program }: Places,
-  record: string,
-  leave: (pid: number) => void,
-): Promise<SelfTestResult> {
+export function selfTestOutside({ program, record }: Places, leave: (pid: number) => void): Promise<SelfTestResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [join(program, "sallyport.mjs"), "agent-self-test", record], {
       stdio: ["pipe", "pipe", "inherit"],

@@ -37,6 +37,8 @@ export interface ProcessFacts {
   exe: string | null;
   /** It is the CI runner itself and no step's. */
   runner: boolean;
+  /** It is root's own, outside of the job's steps and of any container: a service of the machine. Absent: it is not. */
+  system?: boolean;
 }
 
 /** Known when a flow's first packet arrives. */

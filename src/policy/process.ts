@@ -24,6 +24,8 @@ export interface ProcessTerm {
   readonly exes: readonly ExePattern[] | null;
   /** The runner's own processes, which are in no step. Never written in files: for permits that an enforcer makes itself. */
   readonly runner: boolean;
+  /** Services of the machine itself. Never written in files either. */
+  readonly system?: boolean;
 }
 
 /** Why a text is no step, action or executable. */
@@ -102,7 +104,7 @@ export function matchesExe({ kind, path }: ExePattern, exe: string): boolean {
 export function meetsProcess(term: ProcessTerm, isAllow: boolean, facts: ProcessFacts | null): boolean {
   if (facts === null) return !isAllow;
   const { step, action, exe, runner } = facts;
-  if (term.runner && !runner) return false;
+  if ((term.runner && !runner) || (term.system === true && facts.system !== true)) return false;
   if (term.steps !== null && !(step === null ? !isAllow && !runner : term.steps.includes(step))) return false;
   if (term.actions !== null) {
     const isUnknown = action === null && step === null && !runner;
@@ -113,7 +115,7 @@ export function meetsProcess(term: ProcessTerm, isAllow: boolean, facts: Process
 
 /** True where every process that `inner` is for, known or not, is one that `outer` is for under the same action. */
 export function coversTerm(outer: ProcessTerm, inner: ProcessTerm): boolean {
-  if (outer.runner && !inner.runner) return false;
+  if ((outer.runner && !inner.runner) || (outer.system === true && inner.system !== true)) return false;
   return (
     holdsAll(outer.steps, inner.steps, (a, b) => a === b) &&
     holdsAll(outer.actions, inner.actions, (a, b) => a === b) &&

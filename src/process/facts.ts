@@ -1,39 +1,13 @@
 /** What is told of an owner: to a policy, and in an event. */
+import type { EventProcess } from "../audit/event.ts";
+import type { ProcessFacts } from "../policy/decision.ts";
 import type { Owner } from "./owner.ts";
 import { imageOf } from "./images.ts";
-import type { Ancestor } from "./record.ts";
+import type { ProcessRecord } from "./record.ts";
 import type { ProcessTable } from "./table.ts";
 import { userName } from "./users.ts";
 
-/** What a policy may ask of the process. Null: not known, or there is none; a rule that allows does not match it. */
-export interface ProcessFacts {
-  /** `GITHUB_ACTION` of the step. */
-  step: string | null;
-  /** `owner/repository` of the step's action. */
-  action: string | null;
-  /** Path of the executable. Null also for processes that see other files than we do: theirs says nothing. */
-  exe: string | null;
-  /** The runner's worker or listener itself. */
-  runner: boolean;
-}
-
-/** An event's `process`. */
-export interface ProcessDescription {
-  pid: number;
-  exe: string | null;
-  args: readonly string[];
-  uid: number | null;
-  user: string | null;
-  ancestors: readonly Ancestor[];
-  step: string | null;
-  step_number: number | null;
-  action: string | null;
-  container: { id: string; image: string | null } | null;
-  runner: boolean;
-  /** False: the likeliest of several; its facts count for nothing in a policy. */
-  certain: boolean;
-}
-
+/** Nobody certain: a rule that allows by process does not match it. */
 export const noFacts: ProcessFacts = { step: null, action: null, exe: null, runner: false };
 
 /** The facts of an owner: none but of a certain one. */
@@ -45,11 +19,17 @@ export function factsOf(owner: Owner | null, table: ProcessTable): ProcessFacts 
     action: record.step?.action ?? null,
     exe: record.native ? record.exe : null,
     runner: table.isRunner(record),
+    system: isSystem(record) && !table.isRunner(record),
   };
 }
 
+/** A service of the machine's own: what a step starts stays that step's, also as root. */
+function isSystem({ placed, step, uid, container, native }: ProcessRecord): boolean {
+  return placed && step === null && uid === 0 && container === null && native;
+}
+
 /** The owner for an event, as it is at this moment; null where no process is known. */
-export function describeOwner(owner: Owner | null, table: ProcessTable): ProcessDescription | null {
+export function describeOwner(owner: Owner | null, table: ProcessTable): EventProcess | null {
   const record = owner?.record ?? null;
   if (record === null) return null;
   const { pid, exe, args, uid, ancestors, step, container } = record;

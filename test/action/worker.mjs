@@ -96,7 +96,10 @@ async function execute(phase, step, argv, env) {
 }
 
 function actionEnv(step) {
-  const inputs = Object.entries(step.with ?? {}).map(([name, value]) => [`INPUT_${name.replaceAll(" ", "_").toUpperCase()}`, String(value)]);
+  const inputs = Object.entries(step.with ?? {}).map(([name, value]) => [
+    `INPUT_${name.replaceAll(" ", "_").toUpperCase()}`,
+    String(value),
+  ]);
   const state = [...(states.get(step.id) ?? [])].map(([name, value]) => [`STATE_${name}`, value]);
   return {
     GITHUB_ACTION_PATH: step.folder,
@@ -130,4 +133,7 @@ for (const step of actions.toReversed()) {
     await execute("post", step, [job.node, join(step.folder, step.post)], actionEnv(step));
   }
 }
-writeFileSync(`${process.argv[2]}.result`, JSON.stringify({ failed, results, summary, outputs: Object.fromEntries(outputs) }));
+writeFileSync(
+  `${process.argv[2]}.result`,
+  JSON.stringify({ failed, results, summary, outputs: Object.fromEntries(outputs) }),
+);
