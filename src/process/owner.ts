@@ -139,7 +139,12 @@ export class OwnerLookup {
   }
 
   #bySocket(sent: Sent): Owner | null {
-    const places = this.#places.of(sent.source);
+    return (
+      this.#inPlaces(sent, this.#places.of(sent.source)) ?? this.#inPlaces(sent, this.#places.of(sent.source, true))
+    );
+  }
+
+  #inPlaces(sent: Sent, places: readonly Place[]): Owner | null {
     // An address that nobody has: forged, or of a namespace without processes. It may still be bound to nothing of ours.
     const asked = places.length === 0 ? [this.#places.own] : places;
     const owners = asked.map((place) => this.#inPlace(sent, place)).filter((owner) => owner !== null);

@@ -37,16 +37,17 @@ export class Places {
     this.#own = { name: namespaceOf("thread-self") ?? "", pid: process.pid, diag: new SockDiag(), addresses: ours() };
   }
 
-  /** The places that have this address: our own first; none where nobody has it. */
-  of(source: Address): Place[] {
-    const now = performance.now();
+  /**
+   * The places that have this address: our own first; none where nobody has it. `missed` says that the ones known so far do not
+   * have the socket: then there may be a new one.
+   */
+  of(source: Address, missed = false): Place[] {
     const known = this.#having(source);
-    const age = now - this.#lookedAt;
-    if (age < (known.length > 0 ? LOOK_AGAIN : LOOK_SOON)) return known;
-    this.#lookedAt = now;
+    const age = performance.now() - this.#lookedAt;
+    if (age < (known.length > 0 && !missed ? LOOK_AGAIN : LOOK_SOON)) return known;
+    this.#lookedAt = performance.now();
     this.#own.addresses = ours();
-    const own = this.#own.addresses.has(source);
-    if (!own || this.#others.size > 0) this.#look();
+    this.#look();
     return this.#having(source);
   }
 

@@ -18,8 +18,10 @@ const LONGEST = 256;
 export class Steps {
   /** Living direct children of the worker, with their tags. */
   readonly #living = new Map<number, StepTag>();
-  /** Children whose first exec has not been seen. */
-  readonly #unlabelled = new Set<number>();
+  /** Children that have not executed anything yet. */
+  readonly #new = new Set<number>();
+  /** When the environment of a child was read, ns. */
+  readonly #readAt = new Map<number, number>();
   /** Number of each step by its name. */
   readonly #numbers = new Map<string, number>();
 
@@ -28,19 +30,35 @@ export class Steps {
     const [beside] = this.#living.values();
     const tag = beside ?? { pid, number: null, name: null, action: null, actionRef: null };
     this.#living.set(pid, tag);
-    if (beside === undefined) this.#unlabelled.add(pid);
+    if (beside === undefined) this.#new.add(pid);
     return tag;
   }
 
-  /** `pid` executed something: true where it is a direct child's first time, whose environment is then to be read. */
-  awaitsLabel(pid: number): boolean {
-    return this.#unlabelled.has(pid);
+  /**
+   * `pid` executed something at `time` (ns). A direct child's first time is the runner's doing: `read` gives the environment that
+   * it was started with, as it is at `now`. Later ones are the job's own. Where the second came before the first one's
+   * environment was read, what was read is not the runner's word, and the step has no name.
+   */
+  executed(pid: number, time: number, now: number, read: () => StepEnvironment): void {
+    const tag = this.#living.get(pid);
+    if (tag === undefined) return;
+    if (this.#new.delete(pid)) {
+      this.#readAt.set(pid, now);
+      this.#name(tag, read());
+    } else if (time < (this.#readAt.get(pid) ?? 0)) {
+      this.#readAt.delete(pid);
+      Object.assign(tag, { number: null, name: null, action: null, actionRef: null });
+    }
   }
 
-  /** The environment that a direct child was started with. */
-  label(pid: number, environment: StepEnvironment): void {
-    const tag = this.#living.get(pid);
-    if (tag === undefined || !this.#unlabelled.delete(pid)) return;
+  /** All threads of `pid` have ended. */
+  ended(pid: number): void {
+    this.#living.delete(pid);
+    this.#new.delete(pid);
+    this.#readAt.delete(pid);
+  }
+
+  #name(tag: StepTag, environment: StepEnvironment): void {
     const name = environment.GITHUB_ACTION?.slice(0, LONGEST) ?? null;
     if (name === null) return;
     tag.name = name;
@@ -48,11 +66,5 @@ export class Steps {
     tag.actionRef = environment.GITHUB_ACTION_REF?.slice(0, LONGEST) ?? null;
     tag.number = this.#numbers.get(name) ?? this.#numbers.size + 1;
     this.#numbers.set(name, tag.number);
-  }
-
-  /** All threads of `pid` have ended. */
-  ended(pid: number): void {
-    this.#living.delete(pid);
-    this.#unlabelled.delete(pid);
   }
 }

@@ -118,6 +118,21 @@ describe("steps", () => {
     assert.equal(tree.get(200)?.step?.name, "build");
   });
 
+  test("an environment that was read after the next exec is not the runner's word", () => {
+    const { tree, environments, programs, fork, at } = planted();
+    fork(200, WORKER, 1 * SECOND);
+    // GITHUB_ACTION=other exec something, before we have looked.
+    environments.set(200, { GITHUB_ACTION: "other" });
+    programs.set(200, "/bin/x");
+    at(5 * SECOND);
+    tree.exec(200, 2 * SECOND);
+    tree.exec(200, 3 * SECOND);
+    assert.notEqual(tree.get(200)?.step, null);
+    assert.deepEqual([tree.get(200)?.step?.name, tree.get(200)?.step?.number], [null, null]);
+    fork(201, 200, 6 * SECOND);
+    assert.equal(tree.get(201)?.step?.name, null);
+  });
+
   test("the worker is the runner and has no step; a child of it, before it executes, has one and is not the runner", () => {
     const { tree, fork } = planted();
     fork(200, WORKER, 10);

@@ -79,6 +79,10 @@ export class ProcessTree {
     // A scan met it before its event was read: it is this one, but only the event knows who forked it.
     const met = known !== undefined && Math.abs(known.startedAt - time) < TICKS && known.startedAt !== time;
     if (known !== undefined && !met) this.#end(known, time);
+    if (met && known.parent === parent) {
+      known.startedAt = time;
+      return;
+    }
     const from = this.#living.get(parent);
     const image = met ? known : (from ?? unseen);
     this.#add({
@@ -89,7 +93,7 @@ export class ProcessTree {
       threads: met ? known.threads : 1,
       countedAt: met ? known.countedAt : 0,
     });
-    if (met && parent === this.#worker && this.#steps.awaitsLabel(pid)) this.#label(pid);
+    if (met && parent === this.#worker) this.#name(pid, time);
   }
 
   exec(pid: number, time: number): void {
@@ -101,7 +105,7 @@ export class ProcessTree {
     // Gone already: that it runs its parent's program is known to be wrong.
     Object.assign(entry, image ?? { ...unseen, uid: entry.uid, container: entry.container });
     entry.self = { pid, exe: entry.exe };
-    if (this.#steps.awaitsLabel(pid) && image !== null) this.#label(pid);
+    this.#name(pid, time);
   }
 
   setUid(pid: number, tid: number, uid: number): void {
@@ -131,7 +135,7 @@ export class ProcessTree {
     const placed = place.placed && (complete || place.step !== null || this.#runner.has(met.parent));
     const { pid, startedAt, threads, countedAt } = met;
     this.#add({ pid, startedAt, threads, countedAt, ...imageIn(met), ...place, placed });
-    if (this.#steps.awaitsLabel(met.pid)) this.#label(met.pid);
+    this.#name(met.pid, startedAt);
   }
 
   /** Of those that started before `time`, the ones that are not among the processes which exist have ended. */
@@ -204,8 +208,8 @@ export class ProcessTree {
     }
   }
 
-  #label(pid: number): void {
-    this.#steps.label(pid, this.#eyes.environment(pid));
+  #name(pid: number, time: number): void {
+    this.#steps.executed(pid, time, this.#eyes.now(), () => this.#eyes.environment(pid));
   }
 
   #place(
