@@ -19,7 +19,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const out = join(root, process.argv.find((each) => each.startsWith("--out="))?.slice("--out=".length) ?? "action/dist");
 const bundle = "sallyport.mjs";
 
-/** Names of what threads run, by their file's name; `src/cli/action.ts` starts the right one. */
+/** How threads are named; each gets a door of its own. */
 const urlReference = /new URL\(\s*"\.{1,2}\/(?:[^"]*\/)?([^"/]+)\.ts",\s*import\.meta\.url\s*,?\s*\)/g;
 
 const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
@@ -27,16 +27,16 @@ const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
 const oneFile: Plugin = {
   name: "one-file",
   setup(build) {
+    build.onLoad({ filter: /src\/version\.ts$/ }, () => ({
+      loader: "ts",
+      contents: `export const version = ${JSON.stringify(version)};`,
+    }));
     build.onLoad({ filter: /src\/.*\.ts$/ }, ({ path }) => ({
       loader: "ts",
       contents: readFileSync(path, "utf8").replace(
         urlReference,
-        (_, name: string) => `new URL("?thread=${name}", import.meta.url)`,
+        (_, name: string) => `new URL("./${name}.mjs", import.meta.url)`,
       ),
-    }));
-    build.onLoad({ filter: /src\/version\.ts$/ }, () => ({
-      loader: "ts",
-      contents: `export const version = ${JSON.stringify(version)};`,
     }));
     build.onResolve({ filter: /^koffi$/ }, () => ({ path: join(root, "node_modules/koffi/src/koffi/indirect.js") }));
     build.onLoad({ filter: /koffi\/src\/koffi\/indirect\.js$/ }, ({ path }) => {
@@ -68,6 +68,11 @@ await build({
 });
 for (const phase of ["pre", "main", "post"]) {
   writeFileSync(join(out, `${phase}.mjs`), `import { phase } from "./${bundle}";\n\nawait phase("${phase}");\n`);
+}
+
+// A thread is started by a file's name alone.
+for (const name of ["queue-worker", "conntrack-worker"]) {
+  writeFileSync(join(out, `${name}.mjs`), `import { thread } from "./${bundle}";\n\nawait thread("${name}");\n`);
 }
 
 const isWhole = process.argv.includes("--all");

@@ -3,6 +3,7 @@
  * over storage in which anybody can register a name. Who may speak to them is decided in `machine/permits.ts`.
  */
 import { isIP } from "node:net";
+import type { ControlEndpoint } from "../machine/order.ts";
 import { githubActions } from "../policy/preset-github-actions.ts";
 
 /** Variables of the runner's whose value is the address of a service of the control plane. */
@@ -19,33 +20,38 @@ const variables = [
 const forActions = ["ACTIONS_RESULTS_URL", "ACTIONS_RUNTIME_URL", "ACTIONS_CACHE_URL", "ACTIONS_ID_TOKEN_REQUEST_URL"];
 
 export interface ControlPlane {
-  /** Endpoints (`host` or `host:port`) for the runner's worker and listener. */
-  runner: string[];
-  /** Endpoints for actions of GitHub's that move caches and artifacts. */
-  actions: string[];
+  /** For the runner's worker and listener. */
+  runner: ControlEndpoint[];
+  /** For actions of GitHub's that move caches and artifacts. */
+  actions: ControlEndpoint[];
 }
 
 /** Reads the environment of the action's own process, which the worker made. */
 export function controlPlaneOf(env: NodeJS.ProcessEnv): ControlPlane {
-  const runner = new Set<string>();
-  const actions = new Set<string>();
+  const runner = new Map<string, ControlEndpoint>();
+  const actions = new Map<string, ControlEndpoint>();
   for (const name of variables) {
     const endpoint = endpointOf(env[name]);
     if (endpoint === null) continue;
-    runner.add(endpoint);
-    if (forActions.includes(name)) actions.add(endpoint);
+    runner.set(endpoint.to, endpoint);
+    if (forActions.includes(name)) actions.set(endpoint.to, endpoint);
   }
   // GitHub's own service has storage and queues under names that no variable tells beforehand.
   if (env["GITHUB_SERVER_URL"] === "https://github.com") {
     for (const { host } of githubActions.at(-1)!) {
-      runner.add(host);
-      if (/blob\.core\.windows\.net$|githubapp\.com$/.test(host)) actions.add(host);
+      const endpoint = { to: host, protocol: "tls" } as const;
+      runner.set(host, endpoint);
+      if (/blob\.core\.windows\.net$|githubapp\.com$/.test(host)) actions.set(host, endpoint);
     }
   }
-  return { runner: [...runner].toSorted(), actions: [...actions].toSorted() };
+  return { runner: sorted(runner), actions: sorted(actions) };
 }
 
-function endpointOf(value: string | undefined): string | null {
+function sorted(endpoints: ReadonlyMap<string, ControlEndpoint>): ControlEndpoint[] {
+  return [...endpoints].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, endpoint]) => endpoint);
+}
+
+function endpointOf(value: string | undefined): ControlEndpoint | null {
   if (value === undefined || value === "") return null;
   let url: URL;
   try {
@@ -57,6 +63,7 @@ function endpointOf(value: string | undefined): string | null {
   const host = url.hostname.replace(/^\[|\]$/g, "");
   const port = url.port === "" ? (url.protocol === "https:" ? "443" : "80") : url.port;
   const family = isIP(host);
-  if (family !== 0) return `${family === 6 ? `[${host}/128]` : `${host}/32`}:${port}`;
-  return port === "443" ? host : `${host}:${port}`;
+  // An address shows no name that could be compared.
+  if (family !== 0) return { to: family === 6 ? `[${host}/128]:${port}` : `${host}/32:${port}`, protocol: "tcp" };
+  return { to: `${host}:${port}`, protocol: url.protocol === "https:" ? "tls" : "http" };
 }

@@ -3,6 +3,7 @@
  * One file is all of them, because an action is installed by being checked out.
  */
 import { fileURLToPath } from "node:url";
+import { isMainThread } from "node:worker_threads";
 import { SallyportError, errorTable } from "../errors.ts";
 import type { PhaseContext } from "../action/pre.ts";
 
@@ -34,15 +35,16 @@ export async function phase(name: "pre" | "main" | "post"): Promise<void> {
   }
 }
 
-const thread = here.searchParams.get("thread");
-if (thread === "queue-worker") await import("../datapath/queue-worker.ts");
-else if (thread === "conntrack-worker") await import("../datapath/conntrack-worker.ts");
-else {
-  const [, , what, file] = process.argv;
-  if (what === "agent-install") await (await import("../machine/install.ts")).install();
-  else if (what === "agent") await (await import("../machine/agent.ts")).agent(file!);
-  else if (what === "agent-self-test") {
-    const { selfTestHere } = await import("../machine/self-test.ts");
-    process.stdout.write(JSON.stringify(await selfTestHere(file!, process.stdin)));
-  }
+/** What a thread of the agent runs. */
+export async function thread(name: "queue-worker" | "conntrack-worker"): Promise<void> {
+  if (name === "queue-worker") await import("../datapath/queue-worker.ts");
+  else await import("../datapath/conntrack-worker.ts");
+}
+
+const [, , what, file] = isMainThread ? process.argv : [];
+if (what === "agent-install") await (await import("../machine/install.ts")).install();
+else if (what === "agent") await (await import("../machine/agent.ts")).agent(file!);
+else if (what === "agent-self-test") {
+  const { selfTestHere } = await import("../machine/self-test.ts");
+  process.stdout.write(JSON.stringify(await selfTestHere(file!, process.stdin)));
 }

@@ -5,15 +5,20 @@
  * No filter is asked for, though kernels since 6.6 have one: each CPU counts all its events, so only who takes all of them
  * can see that one is missing (an event that the kernel had no memory for is otherwise lost without a word).
  *
- * The kernel speaks in its initial network and process namespaces only.
+ * The kernel speaks in its initial network and process namespaces only. Where a runner stands in a network namespace of its own,
+ * root binds the host's to {@link hostNamespace} (`mount --bind /proc/1/ns/net …`) for it to be heard there.
  */
+import { existsSync } from "node:fs";
 import { SallyportError } from "../errors.ts";
+import { inNamespace } from "./enter.ts";
 import * as libc from "./libc.ts";
 import { MessageCursor, NETLINK_ADD_MEMBERSHIP, NLMSG_DONE, NLMSG_HEADER, SOL_NETLINK } from "./netlink.ts";
 import { CN_HEADER, CN_IDX_PROC, type ProcEvent, readProcEvent, SequenceWatch } from "./proc-event.ts";
 
 export type { ProcEvent } from "./proc-event.ts";
 
+/** The host's network namespace, for who stands in another one. */
+export const hostNamespace = "/run/sallyport/host-net";
 const NETLINK_CONNECTOR = 11;
 const PROC_CN_MCAST_LISTEN = 1;
 /** Room for some hundred thousand events: a fork bomb must not blind us. */
@@ -45,7 +50,8 @@ export class ProcConnector {
    * Throws SallyportError KERNEL_FEATURE where the kernel has no process events or this is not its initial namespace.
    */
   constructor(bufferSize = EVENT_BUFFER) {
-    this.fd = libc.socket(libc.AF_NETLINK, libc.SOCK_DGRAM, NETLINK_CONNECTOR);
+    const open = () => libc.socket(libc.AF_NETLINK, libc.SOCK_DGRAM, NETLINK_CONNECTOR);
+    this.fd = existsSync(hostNamespace) ? inNamespace(hostNamespace, open) : open();
     try {
       libc.setsockopt(this.fd, libc.SOL_SOCKET, libc.SO_RCVBUFFORCE, bufferSize);
       const local = Buffer.alloc(12);
@@ -143,6 +149,6 @@ export class ProcConnector {
 }
 
 function unsupported(why: string, cause?: unknown): SallyportError {
-  const text = `The kernel does not tell of its processes (CONFIG_PROC_EVENTS, initial namespaces): ${why}.`;
+  const text = `The kernel does not tell of its processes (CONFIG_PROC_EVENTS, initial namespaces; see ${hostNamespace} in docs/requirements.md): ${why}.`;
   return new SallyportError("KERNEL_FEATURE", text, {}, cause);
 }

@@ -15,6 +15,11 @@ const identity = z.strictObject({
   runner: z.string(),
 });
 
+/** A host as a policy writes it, with its port, and what is spoken there; an address is known by nothing else. */
+const endpoint = z.strictObject({ to: z.string(), protocol: z.enum(["tls", "http", "tcp"]) });
+
+export type ControlEndpoint = z.infer<typeof endpoint>;
+
 const schema = z.strictObject({
   schema: z.literal("sallyport.agent-order/1"),
   /** Root's own folder, which the agent makes. */
@@ -27,7 +32,7 @@ const schema = z.strictObject({
   /** The runner's worker: the parent of every step's process. Null: looked for among the ancestors of whoever asks. */
   worker: z.int().min(2).nullable(),
   /** Hosts the runner itself needs, exact; allowed to the worker, some of them to GitHub's own actions. */
-  control_plane: z.strictObject({ runner: z.array(z.string()), actions: z.array(z.string()) }),
+  control_plane: z.strictObject({ runner: z.array(endpoint), actions: z.array(endpoint) }),
   /** Values that must not be shown in arguments. */
   secrets: z.array(z.string()).max(1_000),
   /** Files and folders of ours that nobody may change while the job runs. */

@@ -9,6 +9,7 @@ import { compile } from "../policy/compile.ts";
 import { isPolicyProblems, readPolicy } from "../policy/load.ts";
 import type { Policy, Rule, Source } from "../policy/model.ts";
 import { formatProblem } from "../policy/problem.ts";
+import type { ControlEndpoint } from "./order.ts";
 import type { ProcessTerm } from "../policy/process.ts";
 
 /** Actions that speak to GitHub's storage of caches, artifacts and attestations. */
@@ -28,11 +29,14 @@ const storageActions = [
 ];
 
 /** Azure's and everybody's metadata services, over HTTP; 32526 is the agent's channel on Azure (learn.microsoft.com, 168.63.129.16). */
-const cloud = ["168.63.129.16/32:80,32526", "169.254.169.254/32:80"];
+const cloud: readonly ControlEndpoint[] = [
+  { to: "168.63.129.16/32:80,32526", protocol: "tcp" },
+  { to: "169.254.169.254/32:80", protocol: "tcp" },
+];
 
 export interface PermitOptions {
-  runner: readonly string[];
-  actions: readonly string[];
+  runner: readonly ControlEndpoint[];
+  actions: readonly ControlEndpoint[];
 }
 
 /** The policy in force with the permits before its own rules. Throws AGENT where a permit is none. */
@@ -53,30 +57,26 @@ function permitRules({ runner, actions }: PermitOptions, base: Policy): Rule[] {
     ...part,
   });
   const groups = [
-    { name: "the runner", to: runner, who: term({ runner: true }), protocol: null },
-    { name: "caches and artifacts", to: actions, who: term({ actions: storageActions }), protocol: null },
-    { name: "the cloud's own services", to: cloud, who: term({ system: true }), protocol: "tcp" },
+    { name: "the runner", endpoints: runner, who: term({ runner: true }) },
+    { name: "caches and artifacts", endpoints: actions, who: term({ actions: storageActions }) },
+    { name: "the cloud's own services", endpoints: cloud, who: term({ system: true }) },
   ];
   const taken = new Set(base.rules.map(({ name }) => name));
-  return groups
-    .filter(({ to }) => to.length > 0)
-    .flatMap(({ name, to, who, protocol }) => {
-      let unique = name;
+  return groups.flatMap(({ name, endpoints, who }) =>
+    (["tls", "http", "tcp"] as const).flatMap((protocol) => {
+      const to = endpoints.filter((each) => each.protocol === protocol).map((each) => each.to);
+      if (to.length === 0) return [];
+      let unique = protocol === "tls" ? name : `${name}, ${protocol}`;
       while (taken.has(unique)) unique += " (Sallyport)";
-      const line = {
-        name: unique,
-        to,
-        reason: "what the runner needs to work at all",
-        ...(protocol === null ? {} : { protocol }),
-      };
+      taken.add(unique);
+      const line = { name: unique, to, protocol, reason: "what the runner needs to work at all" };
       const read = readPolicy(JSON.stringify({ version: 1, permits: [line] }), "permits of the agent");
       if (isPolicyProblems(read)) {
-        throw new SallyportError(
-          "AGENT",
-          `A host of the control plane cannot be permitted.\n${read.problems.map(formatProblem).join("\n")}`,
-        );
+        const problems = read.problems.map(formatProblem).join("\n");
+        throw new SallyportError("AGENT", `A host of the control plane cannot be permitted.\n${problems}`);
       }
       const source: Source = { name: unique, declared: false, subnets: null, process: who, line: 1, column: 1 };
       return read.rules.map((rule) => ({ ...rule, from: [source] }));
-    });
+    }),
+  );
 }

@@ -20,7 +20,9 @@ const packages = {
   ping: "iputils-ping",
   mount: "mount",
   "mkfs.ext4": "e2fsprogs",
+  nsenter: "util-linux",
   setpriv: "util-linux",
+  sudo: "sudo",
   gtlsclient: "ngtcp2-client",
   gtlsserver: "ngtcp2-server",
 } as const;
