@@ -18,6 +18,7 @@ import { Exporter } from "../export/exporter.ts";
 import { checkHost } from "../kernel/features.ts";
 import { requireInterfaces } from "../kernel/interfaces.ts";
 import { notifySystemd } from "../kernel/notify.ts";
+import { formatProblem } from "../policy/problem.ts";
 
 /** How long sinks may take for the last records of a gateway that stops, milliseconds. */
 const lastWordsMs = 3_000;
@@ -107,9 +108,17 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     watch.at(enforcer.policy.loaded.nextChange);
     return ended;
   };
+  // Of a policy's warnings the one that is about where it is in force.
+  const warn = () => {
+    for (const warning of enforcer.policy.loaded.warnings)
+      if (warning.code === "needs_process") options.say(`warning: ${formatProblem(warning)}`);
+  };
   const announce = (change: Promise<number>) => {
     change.then(
-      (ended) => options.say(`policy ${shortHash(enforcer)} in force, ${ended} connections ended`),
+      (ended) => {
+        options.say(`policy ${shortHash(enforcer)} in force, ${ended} connections ended`);
+        warn();
+      },
       (error: Error) => options.say(`policy not changed: ${error.message}`),
     );
   };
@@ -157,6 +166,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   options.say(
     `ready: enforcing policy ${shortHash(enforcer)} on ${options.inside.join(", ")} (default ${policy.loaded.policy.default.mode})`,
   );
+  warn();
   return { enforcer, stopped, stop: () => void shutdown(0), reload: () => announce(reload()) };
 }
 
