@@ -40,7 +40,9 @@ export class Job {
   readonly #places: Places;
   readonly #enforcer: Enforcer;
   readonly #facts: Pick<JobFacts, "job" | "mode" | "policy" | "limits" | "earlier">;
-  readonly #first: number;
+  /** The first record of the job: what the self-test tried is not among them. */
+  #first = 1;
+  #before = { allowed: 0, denied: 0, would_deny: 0 };
   readonly #files: OwnFiles;
   readonly #watch: TamperWatch;
   readonly #processes: ProcessTable;
@@ -118,7 +120,6 @@ export class Job {
     this.#enforcer = enforcer;
     this.#processes = processes;
     this.#files = files;
-    this.#first = 1;
     const { engine, policy } = enforcer.policy.loaded;
     const limits = limitsOf(order, enforcer, processes);
     this.#facts = {
@@ -151,6 +152,9 @@ export class Job {
         const leaks = checks.filter((check) => !check.held).map(({ name, why }) => `${name}: ${why}`);
         throw new SallyportError("ENFORCEMENT_LOST", `The self-test found a way out.\n${leaks.join("\n")}`, { checks });
       }
+      await this.#enforcer.spool.flush();
+      this.#first = this.#enforcer.spool.status().seq + 1;
+      this.#before = this.#enforcer.status().decisions;
       this.started.measures.push(`self-test: ${checks.length} ways out tried, all refused`);
     }
     this.#look();
@@ -206,15 +210,16 @@ export class Job {
 
   #status() {
     const { allowed, denied, would_deny } = this.#enforcer.status().decisions;
+    const before = this.#before;
     const problems = [...this.#failed];
     const good = this.#facts.mode === "enforce" ? "enforcing" : "monitoring";
     return {
-      state: this.#isLost ? ("lost" as const) : (good as "enforcing" | "monitoring"),
+      state: this.#isLost ? ("lost" as const) : good,
       since: this.#enforcer.since.toISOString(),
       problems,
-      allowed,
-      denied,
-      would_deny,
+      allowed: allowed - before.allowed,
+      denied: denied - before.denied,
+      would_deny: would_deny - before.would_deny,
       tampering: this.#watch.rounds.made - this.#watch.rounds.passed,
       report: this.#places.report,
       receipt: this.#places.receipt,
