@@ -231,7 +231,7 @@ export class Job {
     for (const each of this.#files.changes(true)) this.#failed.add(each);
     await this.#enforcer.spool.flush();
     const { seq, head, lost, degraded } = this.#enforcer.spool.status();
-    const report = await makeReport(this.#enforcer.options.state, this.#first, {
+    const report = await makeReport(this.#enforcer.options.state, this.#first, this.#enforcer.flows(), {
       ...this.#facts,
       started: this.#enforcer.since.toISOString(),
       degraded: [...this.#failed, ...(degraded || lost > 0 ? [`the record lacks ${lost} events`] : [])],
