@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { ZoneEntry } from "../lab/internet/zone.ts";
 import type { WebReport } from "../lab/internet/web.ts";
 import type { Machine } from "../lab/machine.ts";
 import type { LabProcess } from "../lab/process.ts";
@@ -29,7 +30,7 @@ let agent: Agent;
 
 before(async () => {
   requireTools(["ip", "curl", "dig", "socat", "ncat", "ping", "gtlsclient"]);
-  const half = {
+  const half: ZoneEntry = {
     records: [
       { type: "A", data: "203.0.113.10", ttl: 60 },
       { type: "AAAA", data: "2001:db8:200::250", ttl: 60 },
@@ -37,8 +38,8 @@ before(async () => {
   };
   host = await Host.create({
     quic: true,
-    zone: { "half.example": half } as never,
-    hosting: { "203.0.113.10": ["allowed.example", "half.example"] } as never,
+    zone: { "half.example": half },
+    hosting: { "203.0.113.10": ["allowed.example", "half.example"] },
   });
   await host.lab.internet.dns.set("quic4.example", { records: [{ type: "A", data: "203.0.113.92" }] });
   agent = await Agent.start(host, policy);
