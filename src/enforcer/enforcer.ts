@@ -11,20 +11,19 @@ import { Spool } from "../audit/spool.ts";
 import type { EndedFlow } from "../datapath/messages.ts";
 import { DataPath } from "../datapath/pool.ts";
 import { SallyportError } from "../errors.ts";
-import { DnsFirewall } from "../dns/firewall.ts";
+import type { DnsFirewall } from "../dns/firewall.ts";
 import type { Exporter } from "../export/exporter.ts";
 import { AddressBook, type Binding } from "../flow/book.ts";
 import { inNamespace } from "../kernel/namespace.ts";
-import { MachineRuleset } from "../kernel/machine-ruleset.ts";
 import type { RulesetState } from "../kernel/ruleset.ts";
-import { AroundMachine } from "./around-machine.ts";
+import { AroundMachine, guardDevices, guardFor } from "./around-machine.ts";
 import { Denials } from "./denials.ts";
+import { serveDns } from "./serve-dns.ts";
 import { Detections } from "./detections.ts";
 import { HostSettings } from "./host.ts";
 import { Keeper } from "./keeper.ts";
 import { adopt, type Listeners, openMachineSockets, openSockets } from "./listeners.ts";
 import { LiveFlows } from "./live-flows.ts";
-import { AnsweringAddresses, originalServer } from "./original-server.ts";
 import { loadFile, loadText, type PolicyInForce } from "./policy-source.ts";
 import { type EnforcerOptions, placeOf, whereOf } from "./options.ts";
 import { RecordRetention } from "./retention.ts";
@@ -33,7 +32,6 @@ import { type FlowView, type Status, statusOf, viewFlows } from "./status.ts";
 import { Tally } from "./tally.ts";
 
 const housekeepingMs = 1_000;
-const notGuarded = "a network device that came since the start cannot be guarded against packet sockets";
 const notKept = "what a restart needs cannot be written to the state directory";
 
 export class Enforcer {
@@ -210,9 +208,20 @@ export class Enforcer {
       within: (fn) => this.within(fn),
       record: (event) => this.record(event),
     });
-    this.#startDns();
+    this.dns = serveDns({
+      options,
+      listeners: this.#listeners,
+      conntrack: this.live.conntrack,
+      within: (fn) => this.within(fn),
+      policy: () => this.policy.loaded.engine,
+      bind: (bindings) => this.bind(bindings),
+      record: (event) => {
+        this.denials.name(event, Date.now());
+        this.#detections.dns(event, Date.now());
+      },
+    });
     this.#found = this.within(() => this.ruleset.state());
-    if (this.machine !== null) this.#aroundMachine(this.machine, now);
+    if (this.machine !== null) this.#aroundMachine(this.machine);
     else {
       this.within(() => this.#applyRuleset());
       this.#host.forward();
@@ -222,11 +231,7 @@ export class Enforcer {
     this.record({
       kind: "lifecycle",
       message: "started",
-      data: {
-        pid: process.pid,
-        policy: this.policy.loaded.engine.hash,
-        ...whereOf(options),
-      },
+      data: { pid: process.pid, policy: this.policy.loaded.engine.hash, ...whereOf(options) },
     });
   }
 
@@ -235,15 +240,14 @@ export class Enforcer {
   }
 
   /** Nothing is forwarded that was not before; and nothing is in the middle when the rules come. */
-  #aroundMachine(machine: AroundMachine, now: number): void {
+  #aroundMachine(machine: AroundMachine): void {
     const { live, book, policy } = this;
     const record = (event: EventBody) => this.record(event);
     this.#host.track();
-    const settled = this.within(() => machine.settleEarlier({ live, book, engine: policy.loaded.engine, record }, now));
+    this.within(() => machine.settleEarlier({ live, book, engine: policy.loaded.engine, record }, Date.now()));
     this.within(() => this.#applyRuleset());
     // Where nobody tracked before, there was nothing to set until now.
     this.#host.track();
-    if (settled.kept + settled.ended > 0) record({ kind: "lifecycle", message: "earlier connections", data: settled });
   }
 
   /** Without the kernel's bpf match bare ACKs and QUIC's data come to user space as well: slower, not laxer. */
@@ -254,31 +258,6 @@ export class Enforcer {
       if (!(error instanceof SallyportError && error.code === "RULESET")) throw error;
       this.ruleset = this.#newRuleset(false);
       this.ruleset.apply();
-    }
-  }
-
-  #startDns(): void {
-    const { options } = this;
-    const answering = new AnsweringAddresses((fn) => this.within(fn));
-    // A machine's own addresses are servers' as well: its resolvers', and those of its containers' networks.
-    const own = options.stand.kind === "machine" ? new Set<string>() : this.#listeners!.addresses;
-    this.dns = new DnsFirewall({
-      policy: () => this.policy.loaded.engine,
-      upstreams: options.upstreams,
-      bind: (bindings) => this.bind(bindings),
-      originalServer: (transport, client, local) =>
-        originalServer(this.live.conntrack, own, transport, client, answering.of(local, client)),
-      oneSender: options.stand.kind === "machine",
-      record: (event) => {
-        this.denials.name(event, Date.now());
-        this.#detections.dns(event, Date.now());
-      },
-      deny: options.dnsDeny,
-      now: () => Date.now(),
-    });
-    for (const { link, udp, tcp } of this.#listeners!.pairs) {
-      this.dns.listenUdp(udp, link);
-      this.dns.listenTcp(tcp, link);
     }
   }
 
@@ -304,10 +283,7 @@ export class Enforcer {
     this.policy = next;
     this.policySince = new Date();
     this.rejected = null;
-    if (this.ruleset instanceof MachineRuleset) {
-      const { ruleset } = this;
-      this.within(() => ruleset.setDropUnmarked(next.loaded.engine.enforces));
-    }
+    this.within(() => guardFor(this.ruleset, next.loaded.engine));
     const ended = this.live.endRefused(closed, Date.now());
     this.record({
       kind: "policy",
@@ -343,23 +319,11 @@ export class Enforcer {
     this.#detections.tick(now);
     this.denials.tick(now);
     this.#retention.tick(now);
-    this.#guardDevices();
+    if (this.machine !== null) this.within(() => guardDevices(this.ruleset, this.problems));
     this.#keeper.keep(this.book, this.live.ledger, now).then(
       () => this.problems.delete(notKept),
       () => this.problems.add(notKept),
     );
-  }
-
-  /** Network devices that came since the last look. */
-  #guardDevices(): void {
-    const { ruleset } = this;
-    if (!(ruleset instanceof MachineRuleset)) return;
-    try {
-      this.within(() => ruleset.reconcile());
-      this.problems.delete(notGuarded);
-    } catch {
-      this.problems.add(notGuarded);
-    }
   }
 
   /** Takes back what a failed start had set up. */
