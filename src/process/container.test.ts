@@ -20,7 +20,7 @@ import { Stage } from "./testing/stage.ts";
 const server = addresses[4].server;
 /** As docker names them without systemd, below a folder that is ours to take away. */
 const above = `/sp-process-${process.pid}`;
-const id = `${process.pid.toString(16).padStart(8, "0")}`.repeat(8);
+const id = process.pid.toString(16).padStart(8, "0").repeat(8);
 const cgroup = `${above}/docker/${id}`;
 
 /** An OCI bundle that shows the machine's programs under a root of its own. */

@@ -184,9 +184,9 @@ suite("the process table", { timeout: 200_000 }, () => {
       await until(table, () => table.get(pid) === null);
       const again = await reuse(pid);
       const second = await until(table, () => table.get(pid)?.exe === "/usr/bin/bash" && table.get(pid));
-      assert.notEqual(second!.startedAt, first!.startedAt);
-      assert.equal(second!.step?.name, "second");
-      assert.equal(table.at(pid, first!.startedAt + 1e6)?.step?.name, "first");
+      assert.notEqual(second.startedAt, first.startedAt);
+      assert.equal(second.step?.name, "second");
+      assert.equal(table.at(pid, first.startedAt + 1e6)?.step?.name, "first");
       await end(again);
     }));
 
