@@ -81,7 +81,7 @@ export class AroundMachine {
 /** Whether the policy lets it through by what is known of it: its addresses. What needs a name does not pass; nobody saw one. */
 function wouldPass(engine: Engine, flow: LiveFlow): boolean {
   const { source, destination, local, transport, destinationPort: port, names } = flow;
-  const decision = engine.connect({ source, destination, local, transport, port, names });
+  const decision = engine.connect({ source, process: null, destination, local, transport, port, names });
   return decision.answer === "allow";
 }
 

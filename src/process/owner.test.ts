@@ -85,7 +85,7 @@ suite("whose packet it is", { timeout: 300_000 }, () => {
     const go = `${stage.folder}/go`;
     const late = `until [ -e ${go} ]; do sleep 0.1; done; exec curl -s -m 20 http://${server}:${port}/`;
     // Forked twice, in a session of its own: nothing in /proc ties it to the step any more.
-    await stage.finished("A", `(setsid bash -c '${late}' >/dev/null 2>&1 </dev/null & ) & wait`);
+    await stage.finished("A", `(setsid bash -c '${late}' >/dev/null 2>&1 </dev/null & ) & wait; sleep 1; true`);
     const other = stage.step("B", "sleep 30");
     await sleep(200);
     stage.file("go", "");

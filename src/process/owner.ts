@@ -55,7 +55,8 @@ const FRESH = 2e9;
 /** Longest time between a program's being in place and its exec event, ns. */
 const EXEC_NS = 4e6;
 const pause = new Int32Array(new SharedArrayBuffer(4));
-const SEARCH_MS = 60;
+/** All descriptors of six hundred processes take 140 ms; only sockets older than us need it. */
+const SEARCH_MS = 250;
 const REMEMBERED = 4096;
 const protocolNames = new Map<number, SocketProtocol>([
   [socketProtocols.tcp, "tcp"],

@@ -21,6 +21,8 @@ export interface TableOptions {
   startedBy?: number;
   /** Values never to be shown in arguments. */
   secrets?: Iterable<string>;
+  /** Room for events that have not been taken in, bytes. */
+  eventBuffer?: number;
 }
 
 const TICK = 1e7;
@@ -35,7 +37,7 @@ export class ProcessTable {
   losses = 0;
   /** The runner's worker; null: there is none, and no process has a step. */
   readonly worker: number | null;
-  readonly #connector = new ProcConnector();
+  readonly #connector: ProcConnector;
   readonly #tree: ProcessTree;
   readonly #mask: (args: readonly string[]) => string[];
   /** Added to /proc's start times (CLOCK_BOOTTIME) it gives CLOCK_MONOTONIC. */
@@ -46,6 +48,7 @@ export class ProcessTable {
 
   /** Listens, then reads /proc. Throws SallyportError KERNEL_FEATURE. */
   constructor(options: TableOptions = {}) {
+    this.#connector = new ProcConnector(options.eventBuffer);
     this.fd = this.#connector.fd;
     this.#mask = masker(options.secrets);
     this.#tree = new ProcessTree({
@@ -68,6 +71,7 @@ export class ProcessTable {
     const now = monotonic();
     if (lost) {
       this.losses++;
+      this.#tree.lost();
       this.#stale = true;
     }
     if (this.#stale && now - this.#scannedAt >= RESCAN) {

@@ -11,6 +11,7 @@ const packages = {
   conntrack: "conntrack",
   tcpdump: "tcpdump",
   tshark: "tshark",
+  crun: "crun",
   curl: "curl",
   openssl: "openssl",
   dig: "bind9-dnsutils",
