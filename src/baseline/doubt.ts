@@ -6,7 +6,7 @@
 import { specialClass } from "../address/special.ts";
 import { refusesEch } from "../policy/ech.ts";
 import { showsName } from "../policy/protocol.ts";
-import type { Reason } from "../policy/reason.ts";
+import { type Reason, reasonTexts } from "../policy/reason.ts";
 import { entryFor, sinks } from "../policy/sinks.ts";
 import type { Contact } from "./contact.ts";
 
@@ -14,7 +14,7 @@ import type { Contact } from "./contact.ts";
 export type Doubt = Exclude<Reason, "rule" | "default"> | "detection" | "known_sink";
 
 /** What is said of each that a contact can be held back for; the others are read from the reason codes. */
-export const doubtTexts: Partial<Record<Doubt, string>> = {
+const doubtTexts: Partial<Record<Doubt, string>> = {
   no_name: "a bare address: no DNS answer explains it",
   name_mismatch: "the name shown is not one that DNS gave this address: hidden behind a name, or resolved elsewhere",
   missing_name: "no name was shown (no SNI, no Host); only its address could be allowed",
@@ -24,6 +24,12 @@ export const doubtTexts: Partial<Record<Doubt, string>> = {
   known_sink: "known as a place where anybody can leave data",
   protocol_denied: "a protocol that rules can allow only by address, or not at all",
 };
+
+/** A doubt in words, without a full stop. */
+export function doubtText(doubt: Doubt): string {
+  const reason = Object.hasOwn(reasonTexts, doubt) ? reasonTexts[doubt as Reason] : doubt;
+  return doubtTexts[doubt] ?? reason.replace(/\.$/, "");
+}
 
 /** Null: nothing against it. */
 export function doubtOf(contact: Contact): Doubt | null {

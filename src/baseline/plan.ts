@@ -17,7 +17,7 @@ import type { Reason } from "../policy/reason.ts";
 import { type Contact, contactOf } from "./contact.ts";
 import { orderOf } from "./evidence.ts";
 import { Memory } from "./memory.ts";
-import { acceptKey } from "./propose.ts";
+import { acceptKey } from "./accept.ts";
 import { passes } from "./replay.ts";
 import type { Input, RunTeller } from "./runs.ts";
 

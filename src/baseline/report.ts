@@ -1,10 +1,10 @@
 /** A baseline as data: the JSON of `sallyport baseline --json`, from which the text and the page are made too. */
 import { formatAddress } from "../address/ip.ts";
 import { type Advice, adviseOn, type Aim } from "./advice.ts";
-import { type Doubt, doubtTexts } from "./doubt.ts";
+import { type Doubt, doubtText } from "./doubt.ts";
 import { type Evidence, orderOf, type Seen, type SourceEvidence } from "./evidence.ts";
-import { acceptKey, entryText, type Proposal, type SourceProposal } from "./propose.ts";
-import { reasonTexts, type Reason } from "../policy/reason.ts";
+import { acceptKey } from "./accept.ts";
+import { entryText, type Proposal, type SourceProposal } from "./propose.ts";
 
 /** Use of a destination. */
 export interface Use {
@@ -59,6 +59,8 @@ export interface BaselineReport {
   last: string | null;
   aim: Aim;
   sources: SourceView[];
+  /** What `--accept` names and is not held back. */
+  accept_unused: string[];
   policy: string;
 }
 
@@ -74,6 +76,7 @@ export function baselineReport(evidence: Evidence, proposal: Proposal, aim: Aim,
     last,
     aim,
     sources: proposal.sources.map((source) => sourceView(source, aim)),
+    accept_unused: proposal.unused,
     policy: proposal.text,
   };
 }
@@ -118,13 +121,9 @@ function countRuns({ runs }: SourceEvidence, groups: readonly (readonly Seen[])[
   return counts;
 }
 
-function reasonText(doubt: Doubt): string {
-  return Object.hasOwn(reasonTexts, doubt) ? reasonTexts[doubt as Reason] : doubt;
-}
-
 function doubtView({ seen, doubt }: { seen: Seen[]; doubt: Doubt | null }, runs: RunCounts): DoubtView {
   const [only] = seen;
-  const text = doubt === null ? "refused by the policy in force" : (doubtTexts[doubt] ?? reasonText(doubt));
+  const text = doubt === null ? "refused by the policy in force" : doubtText(doubt);
   return { endpoint: acceptKey(only!), protocol: only!.protocol, doubt, text, ...useOf(seen, runs) };
 }
 
