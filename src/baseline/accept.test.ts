@@ -24,11 +24,20 @@ function verdictOf(text: string, event: Event): string {
 describe("sealed hellos at a front", () => {
   test("are named in the file with the choice there is, whether or not the name is proposed for plain ones", () => {
     const alone = proposalOf([sealed]).text;
-    assert.match(alone, /^# {3}d111\.cloudfront\.net:443 tls: Encrypted Client Hello at a front[^]*--accept, which\n?/m);
-    assert.match(alone.replaceAll(/\n# +/g, " "), /turn it off there, or --accept, which writes ech: allow for this name/);
+    assert.match(
+      alone,
+      /^# {3}d111\.cloudfront\.net:443 tls: Encrypted Client Hello at a front[^]*--accept, which\n?/m,
+    );
+    assert.match(
+      alone.replaceAll(/\n# +/g, " "),
+      /turn it off there, or --accept, which writes ech: allow for this name/,
+    );
     assert.doesNotMatch(alone, /^ {6}- /m);
     const both = proposalOf([sealed, connection(front)]).text;
-    assert.match(both.replaceAll(/\n# +/g, " "), /hellos without it are allowed below\. Jobs whose client sends it break/);
+    assert.match(
+      both.replaceAll(/\n# +/g, " "),
+      /hellos without it are allowed below\. Jobs whose client sends it break/,
+    );
     assert.deepEqual([verdictOf(both, sealed), verdictOf(both, connection(front))], ["deny", "allow"]);
   });
 
@@ -87,7 +96,10 @@ test("what is held back stands in the file, for its source, the same whatever th
     connection({ group: "rust", source: "10.2.0.1", name: "evil.example", verdict: "deny" }),
   ];
   const { text } = proposalOf(events);
-  assert.match(text, /^# From python:\n# {3}198\.51\.100\.9:5432 tcp: a bare address[^]*From rust:\n# {3}webhook\.site:443 tls/m);
+  assert.match(
+    text,
+    /^# From python:\n# {3}198\.51\.100\.9:5432 tcp: a bare address[^]*From rust:\n# {3}webhook\.site:443 tls/m,
+  );
   assert.doesNotMatch(text, /evil/);
   assert.equal(proposalOf([...events, ...events].toReversed()).text, text);
   const many = Array.from({ length: 60 }, (_, i) => connection({ name: null, ip: `198.51.100.${i}` }));

@@ -40,6 +40,8 @@ export interface Seen {
 /** One run of one source. */
 export interface Run {
   job: string | null;
+  /** The workflow run it is a part of; null: not known. */
+  batch: string | null;
   /** RFC 3339: the first thing it did. */
   start: string;
   /** What it contacted, or tried to. */
@@ -124,7 +126,7 @@ export class Gatherer {
       source.enforced = contact.enforced;
     }
     const isNewRun = mark !== null && !source.runs.has(mark.key);
-    if (isNewRun) source.runs.set(mark.key, { job: mark.job, start: event.time, seen: new Set() });
+    if (isNewRun) source.runs.set(mark.key, { job: mark.job, batch: mark.batch, start: event.time, seen: new Set() });
     const seen = this.#seen(source, contact);
     if (seen === null) {
       source.beyond += contact.count;

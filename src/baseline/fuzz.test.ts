@@ -8,6 +8,7 @@ import { Gatherer } from "./evidence.ts";
 import { driftOf, renderPage } from "./page.ts";
 import { propose } from "./propose.ts";
 import { readReport } from "../audit/report-file.ts";
+import { aim } from "./testing/events.ts";
 import { baselineReport } from "./report.ts";
 import { RunTeller } from "./runs.ts";
 
@@ -43,7 +44,13 @@ const event = fc.record({
     name: fc.oneof(
       {
         weight: 9,
-        arbitrary: fc.constantFrom("a.example", "s1.c.example.com", "s2.c.example.com", "s3.c.example.com", "d1.cloudfront.net"),
+        arbitrary: fc.constantFrom(
+          "a.example",
+          "s1.c.example.com",
+          "s2.c.example.com",
+          "s3.c.example.com",
+          "d1.cloudfront.net",
+        ),
       },
       { weight: 1, arbitrary: odd },
     ),
@@ -85,7 +92,7 @@ function checkReport({ command, events }: NonNullable<ReturnType<typeof readRepo
     return;
   }
   assert.ok(!isPolicyProblems(loadPolicy(proposal.text, "proposal", new Date(0))), proposal.text);
-  const baseline = baselineReport(evidence, proposal, { risk: 0.05, confidence: 0.95 }, 0);
+  const baseline = baselineReport(evidence, proposal, aim, 0);
   const page = renderPage(baseline, null);
   assert.equal(renderPage(baseline, page), page);
   assert.deepEqual(driftOf(baseline, page), []);

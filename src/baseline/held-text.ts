@@ -13,7 +13,11 @@ const mostLines = 50;
 
 /** Comment lines; none where nothing is held back. The same for the same destinations, however often they were met. */
 export function heldNotes(
-  sources: readonly { evidence: { name: string | null }; held: readonly Held[]; entries: readonly { seen: Seen[] }[] }[],
+  sources: readonly {
+    evidence: { name: string | null };
+    held: readonly Held[];
+    entries: readonly { seen: Seen[] }[];
+  }[],
 ): string[] {
   const those = sources.filter(({ held }) => held.length > 0);
   if (those.length === 0) return [];

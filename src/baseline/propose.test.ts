@@ -16,7 +16,7 @@ import { propose } from "./propose.ts";
 import { baselineReport } from "./report.ts";
 import { baselineText } from "./report-text.ts";
 import { passes } from "./replay.ts";
-import { bodyOf, connection, evidenceOf, type Given, plain, proposalOf, recorded } from "./testing/events.ts";
+import { aim, bodyOf, connection, evidenceOf, type Given, plain, proposalOf, recorded } from "./testing/events.ts";
 
 function engineOf(text: string) {
   const loaded = loadPolicy(text, "proposal", new Date(0));
@@ -292,7 +292,7 @@ describe("what is not proposed", () => {
 
   test("events that the record lost are counted, and said", () => {
     const events = [recorded(5, recovered(null, { lost: 7, first: 0, last: 1 }))];
-    const report = baselineReport(evidenceOf(events), proposalOf(events), { risk: 0.05, confidence: 0.95 }, 0);
+    const report = baselineReport(evidenceOf(events), proposalOf(events), aim, 0);
     assert.match(baselineText(report), /^1 event from 0 sources, [^;]*; 7 events lost by the record/);
   });
 });

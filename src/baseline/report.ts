@@ -4,7 +4,7 @@ import { type Advice, adviseOn, type Aim } from "./advice.ts";
 import { type Doubt, doubtText } from "./doubt.ts";
 import { type Evidence, orderOf, type Seen, type SourceEvidence } from "./evidence.ts";
 import { acceptKey } from "./accept.ts";
-import { entryText, type Proposal, type SourceProposal } from "./propose.ts";
+import { entryText, isByAddress, type Proposal, type SourceProposal } from "./propose.ts";
 
 /** Use of a destination. */
 export interface Use {
@@ -24,6 +24,10 @@ export interface EntryView extends Use {
   /** Names that the pattern stands for; one without a pattern. */
   names: string[];
   fold: "preset" | "numbers" | "star" | null;
+  /** Hellos with Encrypted Client Hello pass as well. */
+  ech: boolean;
+  /** Met in a single one of many runs: what a reader should look at first. */
+  is_rare: boolean;
 }
 
 export interface DoubtView extends Use {
@@ -32,12 +36,16 @@ export interface DoubtView extends Use {
   /** Why it is not proposed; null where it was refused by the policy in force. */
   doubt: Doubt | null;
   text: string;
+  /** What \`--accept\` would open in place of the name; empty: the name. */
+  opens: string[];
 }
 
 export interface SourceView {
   /** Null: all that are in no declared source. */
   source: string | null;
   addresses: string[];
+  /** Each by itself; \`advice.completeness\` takes those that began together as one. */
+  runs: number;
   entries: EntryView[];
   held: DoubtView[];
   denied: DoubtView[];
@@ -92,11 +100,14 @@ function sourceView(proposal: SourceProposal, aim: Aim): SourceView {
   return {
     source: evidence.name,
     addresses: [...evidence.addresses].map(formatAddress).toSorted(orderOf),
+    runs: evidence.runs.size,
     entries: entries.map((entry) => ({
       endpoint: entryText(entry),
       protocol: entry.protocol,
       names: [...new Set(entry.seen.map(({ host }) => host))].toSorted(orderOf),
       fold: entry.fold,
+      ech: entry.ech,
+      is_rare: evidence.runs.size >= manyRuns && runs.get(entry.seen) === 1,
       ...useOf(entry.seen, runs),
     })),
     held: held.map((each) => doubtView(each, runs)),
@@ -105,6 +116,9 @@ function sourceView(proposal: SourceProposal, aim: Aim): SourceView {
     advice: adviseOn(proposal, aim),
   };
 }
+
+/** From so many runs on it is odd to be met in one. */
+const manyRuns = 10;
 
 /** By the list of destinations that stand together. */
 type RunCounts = Map<readonly Seen[], number>;
@@ -124,7 +138,11 @@ function countRuns({ runs }: SourceEvidence, groups: readonly (readonly Seen[])[
 function doubtView({ seen, doubt }: { seen: Seen[]; doubt: Doubt | null }, runs: RunCounts): DoubtView {
   const [only] = seen;
   const text = doubt === null ? "refused by the policy in force" : doubtText(doubt);
-  return { endpoint: acceptKey(only!), protocol: only!.protocol, doubt, text, ...useOf(seen, runs) };
+  const opens = doubt !== null && only!.named && isByAddress(only!) ? [...only!.addresses].map(formatAddress) : [];
+  return {
+    ...{ endpoint: acceptKey(only!), protocol: only!.protocol, doubt, text, opens: opens.toSorted(orderOf) },
+    ...useOf(seen, runs),
+  };
 }
 
 const mostUsers = 5;

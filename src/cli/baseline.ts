@@ -28,6 +28,8 @@ interface BaselineArguments {
   since?: string;
   risk: number;
   confidence: number;
+  span: number;
+  together: number;
   json?: true;
 }
 
@@ -40,7 +42,7 @@ export function addBaselineCommand(program: Command): void {
     .option("-o, --out <file>", "write the proposed policy there; without it and --docs it goes to standard output")
     .option("-d, --docs <file>", "keep the allowlist for people there (docs/egress-allowlist.md)")
     .option("--check", "write nothing; exit 1 where --out or --docs are not what they would be")
-    .option("--accept <host[:port]>", "propose what was held back (repeatable)", collect, [])
+    .option("--accept <host:port[=doubt]>", "propose what was held back (repeatable)", collect, [])
     .option("--fold-stars", "fold random-looking names of one zone into *.zone, where only its owner makes names")
     .addOption(
       new Option("-m, --mode <mode>", "mode of the proposal's default")
@@ -59,6 +61,19 @@ export function addBaselineCommand(program: Command): void {
         .default(0.05),
     )
     .addOption(new Option("--confidence <share>", "… with this confidence").argParser(share).default(0.95))
+    .addOption(
+      new Option("--span <time>", "… and the runs are from so long a time")
+        .argParser(duration)
+        .default(604_800_000, "7d"),
+    )
+    .addOption(
+      new Option(
+        "--together <time>",
+        "runs that begin within so long are one, where events do not name their workflow run",
+      )
+        .argParser(duration)
+        .default(300_000, "5m"),
+    )
     .option("--json", "the whole report as JSON, and nothing else, on standard output")
     .addHelpText(
       "after",
@@ -110,7 +125,8 @@ async function gathered(
     stars: options.foldStars === true,
     sources: loaded?.policy.sources ?? [],
   });
-  const aim = { risk: options.risk, confidence: options.confidence };
+  const { risk, confidence, span, together } = options;
+  const aim = { risk, confidence, span, together };
   return { report: baselineReport(evidence, proposal, aim, skipped), text: proposal.text };
 }
 

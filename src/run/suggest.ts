@@ -23,7 +23,13 @@ export function suggestPolicy(rows: readonly Destination[]): string {
   }
   const sorted = [...entries].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry);
   const clause = { source: null, addresses: [], entries: sorted };
-  return policyText([clause], { mode: "enforce", sources: [], isAlone: true, heading: null, notes: sealedNotes([...sealed]) });
+  return policyText([clause], {
+    mode: "enforce",
+    sources: [],
+    isAlone: true,
+    heading: null,
+    notes: sealedNotes([...sealed]),
+  });
 }
 
 /** The names are allowed, but not hellos that could be meant for anybody else at their front: that is for a person to say. */
