@@ -82,6 +82,13 @@ describe("--accept", () => {
     );
   });
 
+  test("of what packets did opens the name and not its address: no rule lets such packets through", () => {
+    const odd = connection({ name: "odd.example", reason: "overlap" });
+    const { text } = proposalOf([odd], { accept: new Set(["odd.example:443"]) });
+    assert.match(text, /^ {6}- odd\.example$/m);
+    assert.doesNotMatch(text, /203\.0\.113/);
+  });
+
   test("says what it named in vain", () => {
     const accept = new Set(["discord.com:443=ech", "discord.com", "discord.com:443"]);
     assert.deepEqual(proposalOf([sink], { accept }).unused, ["discord.com", "discord.com:443=ech"]);

@@ -160,10 +160,8 @@ function reasonsToWait({ bound, late, runs_to_go: more }: Completeness, span: nu
   }
   if (late < lateLimit) why.push("news came late: something changed, and the estimate supposes that nothing does");
   if (span < aim.span) {
-    const days = (milliseconds: number) => `${Math.round(milliseconds / 8_640_000) / 10} days`;
-    why.push(
-      `its runs are from ${days(span)} and not from ${days(aim.span)} (--span): what comes by the week is not in them`,
-    );
+    const days = `${Math.round(span / 8_640_000) / 10} of ${Math.round(aim.span / 8_640_000) / 10} days`;
+    why.push(`its runs are from ${days} (--span): what a schedule brings later is not in them`);
   }
   return why;
 }

@@ -122,12 +122,17 @@ function draft(evidence: SourceEvidence, { accept, stars }: ProposeOptions): Sou
   };
 }
 
-/** Doubts that are about a name: a rule for the name honours them, and opens no more than that. */
-const aboutNames: ReadonlySet<Doubt> = new Set(["known_sink", "detection", "ech"] as const);
+/**
+ * Doubts in which no name is to be trusted, so that only the address could be allowed. In all others a rule for the name does what
+ * can be done, and opens no more than that: what a packet was refused for, no rule lets through.
+ */
+const aboutAddresses: ReadonlySet<Doubt> = new Set([
+  ...(["no_name", "name_mismatch", "missing_name", "invalid_name", "private_address", "protocol_denied"] as const),
+]);
 
 /** An accepted doubt that a name rule would not honour: the addresses are written out, and the name for its look-up. */
 export function isByAddress({ named, doubt }: Pick<Seen, "named" | "doubt">): boolean {
-  return !named || (doubt !== null && !aboutNames.has(doubt));
+  return !named || (doubt !== null && aboutAddresses.has(doubt));
 }
 
 /** By its address a front would be open for each of its tenants, sealed or not; by name and with `ech: allow` it is one. */
