@@ -1,7 +1,6 @@
 /** `sallyport baseline`: the arguments, where the text goes, and the exit code. */
 import { existsSync, readFileSync } from "node:fs";
 import { type Command, Option } from "commander";
-import type { Contact } from "../baseline/contact.ts";
 import { Gatherer } from "../baseline/evidence.ts";
 import { readRecorded } from "../baseline/inputs.ts";
 import { driftOf, renderPage } from "../baseline/page.ts";
@@ -38,7 +37,10 @@ export function addBaselineCommand(program: Command): void {
     .command("baseline")
     .description("From recorded traffic to a proposed policy, with how complete it is.")
     .argument("<input...>", "state directories, and reports of sallyport run --report")
-    .option("-p, --policy <file>", "policy in force: its subnets say which source an address belongs to")
+    .option(
+      "-p, --policy <file>",
+      "policy in force: which source an address belongs to, and what it denies is held back",
+    )
     .option("-o, --out <file>", "write the proposed policy there; without it and --docs it goes to standard output")
     .option("-d, --docs <file>", "keep the allowlist for people there (docs/egress-allowlist.md)")
     .option("--check", "write nothing; exit 1 where --out or --docs are not what they would be")
@@ -111,8 +113,7 @@ async function gathered(
   options: BaselineArguments,
   loaded: LoadedPolicy | null,
 ): Promise<{ report: BaselineReport; text: string }> {
-  const group = loaded === null ? undefined : (contact: Contact) => loaded.engine.group(contact.facts.source);
-  const gatherer = new Gatherer(new RunTeller(options.gap), group);
+  const gatherer = new Gatherer(new RunTeller(options.gap), loaded?.engine ?? null);
   let skipped = 0;
   const since = options.since === undefined ? undefined : timeOrAgo(options.since);
   for await (const { event, input } of readRecorded(inputs, { since, onSkip: () => void skipped++ })) {
