@@ -1,4 +1,4 @@
-/** Figures for people. */
+/** Figures as people read them: shares in per cent, numbers of runs without digits that mean nothing. */
 
 /** An estimate is not exact to the last digit: two of them, rounded up. */
 export function rough(runs: number): number {

@@ -135,19 +135,29 @@ describe("the page", () => {
       connection({ group: "python", name: `shard${(n % 3) + 1}.cdn.example.com`, at: n * 3_600 }),
     );
     const page = renderPage(
-      reportOf([
-        ...events,
-        connection({ group: "python", name: "new.example", at: 1 }),
-        connection({ source: "192.0.2.7" }),
-      ]),
+      reportOf(
+        [
+          ...events,
+          connection({ group: "python", name: "new.example", at: 1 }),
+          ...[1, 2].map((at) => connection({ group: "python", name: "d1.cloudfront.net", at: at * 3_600 })),
+          ...[1, 2].map((at) => connection({ group: "python", name: "evil.blob.core.windows.net", at: at * 3_600 })),
+          connection({ group: "python", name: "productionresultssa7.blob.core.windows.net", at: 7_200 }),
+          connection({ group: "python", name: "productionresultssa7.blob.core.windows.net", at: 3_600 }),
+          connection({ source: "192.0.2.7" }),
+        ].toSorted((a, b) => (a.time < b.time ? -1 : 1)),
+      ),
       null,
     );
     assert.match(page, /^Look at these first, each met in a single run: `new\.example`\.$/m);
     assert.match(
       page,
+      /^In zones where anybody can get a name: `d1\.cloudfront\.net`, `evil\.blob\.core\.windows\.net`\.$/m,
+    );
+    assert.match(
+      page,
       /^`shard\{1-3\}\.cdn\.example\.com` stands for `shard1\.cdn\.example\.com`, `shard2.*`, `shard3[^,]*`\.$/m,
     );
-    assert.match(page, /^\| `python` \| Keep monitoring \| 12 \| 2 \| 0 \| 0 \| /m);
+    assert.match(page, /^\| `python` \| Keep monitoring \| 12 \| 5 \| 0 \| 0 \| /m);
   });
 
   test("drifts with endpoints and not with figures", () => {

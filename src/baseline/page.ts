@@ -167,12 +167,19 @@ const introOf = {
 
 /** What a reader should look at, and what patterns stand for. */
 function remarks({ entries }: SourceView): string[] {
-  const rare = entries.filter(({ is_rare }) => is_rare).map(({ endpoint }) => code(endpoint));
+  const listed = (some: readonly EntryView[]) => {
+    const more = some.length > mostRemarks ? ` and ${some.length - mostRemarks} more` : "";
+    return `${some
+      .slice(0, mostRemarks)
+      .map(({ endpoint }) => code(endpoint))
+      .join(", ")}${more}`;
+  };
+  const rare = entries.filter(({ is_rare }) => is_rare);
+  const anybodys = entries.filter(({ is_anybodys }) => is_anybodys);
   const folds = entries.filter(({ fold }) => fold !== null);
-  const shown = rare.slice(0, mostRemarks).join(", ");
-  const more = rare.length > mostRemarks ? ` and ${rare.length - mostRemarks} more` : "";
   return [
-    ...(rare.length === 0 ? [] : [`Look at these first, each met in a single run: ${shown}${more}.`]),
+    ...(rare.length === 0 ? [] : [`Look at these first, each met in a single run: ${listed(rare)}.`]),
+    ...(anybodys.length === 0 ? [] : [`In zones where anybody can get a name: ${listed(anybodys)}.`]),
     ...folds.map(({ endpoint, names }) => {
       const rest = names.length > mostRemarks ? `, and ${names.length - mostRemarks} more` : "";
       return `${code(endpoint)} stands for ${names.slice(0, mostRemarks).map(code).join(", ")}${rest}.`;

@@ -40,7 +40,9 @@ export function promotionText(source: string, report: PlanReport): string {
   const covered = connections("covered");
   const still =
     covered === 0 ? "" : ` Rules allow ${count(covered, "connection")} that passed only because the default monitors.`;
-  return [...blocks, `${summaryText(report)}${still}`].join("\n\n");
+  // Few runs refuse nothing because few things happened: how sure that is, the other command says.
+  const sure = `In ${count(report.runs, "run")}; sallyport baseline says how likely the next one is to meet something new.`;
+  return [...blocks, `${summaryText(report)}${still} ${sure}`].join("\n\n");
 }
 
 /** The text of `sallyport policy plan`; no line break at its end. */

@@ -68,6 +68,8 @@ export interface PlanReport {
   events: number;
   /** Connections asked about, and such that could not be: counted floods, decisions about packets. */
   connections: number;
+  /** Runs that these belong to. */
+  runs: number;
   not_replayed: number;
   /** Events that the record says it lost: nobody knows what they were. */
   lost: number;
@@ -107,6 +109,7 @@ export class Planner {
   readonly #changes = new Map<string, Change>();
   readonly #flows = new Map<string, NameFacts>();
   readonly #decided = new Set<string>();
+  readonly #runs = new Set<string>();
   #events = 0;
   #connections = 0;
   #notReplayed = 0;
@@ -143,6 +146,7 @@ export class Planner {
       return;
     }
     this.#connections += contact.count;
+    if (mark !== null) this.#runs.add(mark.key);
     if (this.#first === null || contact.first < this.#first) this.#first = contact.first;
     if (this.#last === null || contact.last > this.#last) this.#last = contact.last;
     const kind = kindOf(contact.verdict, after.verdict);
@@ -178,6 +182,7 @@ export class Planner {
       at: at.toISOString(),
       events: this.#events,
       connections: this.#connections,
+      runs: this.#runs.size,
       not_replayed: this.#notReplayed,
       lost: this.#lost,
       skipped: this.#skipped,

@@ -113,6 +113,13 @@ describe("the proposal", () => {
     assert.deepEqual(endpoints(text), ["a.example:80,443", "a.example:8443,9443", "db.example:5432"]);
   });
 
+  test("writes a preset's range for TLS on 443 alone: nobody reviewed it for another port", () => {
+    const at = (port: number) => connection({ name: "productionresultssa7.blob.core.windows.net", port });
+    const { text } = proposalOf([at(443), at(8443)]);
+    assert.equal(endpoints(text).filter((each) => each.includes("{")).length, 1);
+    assert.ok(endpoints(text).includes("productionresultssa7.blob.core.windows.net:8443"), text);
+  });
+
   test("declares a source as the policy in force does, and narrower sources before wider ones", () => {
     const declared = loadPolicy(
       "version: 1\nsources:\n  all: { subnets: [10.0.0.0/8] }\n  few: { subnets: [10.1.0.0/16] }\n",

@@ -102,7 +102,7 @@ function draft(evidence: SourceEvidence, { accept, stars }: ProposeOptions): Sou
   for (const group of names.values()) {
     const byName = Map.groupBy(group, ({ host }) => host);
     const { port, protocol } = group[0]!;
-    const folds = foldNames([...byName.keys()], stars);
+    const folds = foldNames([...byName.keys()], stars, port === 443 && protocol === "tls");
     const folded = new Set(folds.flatMap((fold) => fold.names));
     for (const { pattern, names, how } of folds) {
       const seen = names.flatMap((name) => byName.get(name)!);
@@ -213,5 +213,5 @@ export function entryText({ host, port, protocol }: Pick<Entry, "host" | "port" 
 /** The unit that completeness is counted in: a destination, or the preset's pattern that it falls under, known beforehand. */
 export function unitOf(key: string): string {
   const [host, ...rest] = key.split(" ");
-  return [presetPattern(host!) ?? host, ...rest].join(" ");
+  return [(rest.join(" ") === "443 tls" ? presetPattern(host!) : null) ?? host, ...rest].join(" ");
 }

@@ -2,7 +2,7 @@
 import { columns, count, printable } from "../policy/wording.ts";
 import type { Completeness } from "./advice.ts";
 import { text as share } from "./figures.ts";
-import type { BaselineReport, DoubtView, SourceView } from "./report.ts";
+import type { BaselineReport, DoubtView, EntryView, SourceView } from "./report.ts";
 
 const words = {
   enforced: "ENFORCED",
@@ -40,7 +40,15 @@ function sourceText(view: SourceView, { aim }: BaselineReport): string {
   const { source, addresses, entries, held, denied, shards, advice } = view;
   const { verdict, why, sooner, cautions, completeness, jobs } = advice;
   const name = sourceName(source);
-  const rare = entries.filter(({ is_rare }) => is_rare).map(({ endpoint }) => endpoint);
+  const listed = (entries: readonly EntryView[]) => {
+    const more = entries.length > maxRare ? ` and ${entries.length - maxRare} more` : "";
+    return `${entries
+      .slice(0, maxRare)
+      .map(({ endpoint }) => endpoint)
+      .join(", ")}${more}`;
+  };
+  const rare = entries.filter(({ is_rare }) => is_rare);
+  const anybodys = entries.filter(({ is_anybodys }) => is_anybodys);
   const lines = [
     `${name}: ${runsText(view)}, ${addresses.length === 1 ? "1 address" : `${addresses.length} addresses`}`,
     `  proposed: ${count(entries.length, "endpoint")}; held back: ${held.length}; refused: ${denied.length}`,
@@ -55,10 +63,8 @@ function sourceText(view: SourceView, { aim }: BaselineReport): string {
     ...cautions.map((each) => `  but: ${each}.`),
     ...(sooner.length === 0 ? [] : ["  sooner:", ...sooner.map((each) => `    ${each}`)]),
   ];
-  if (rare.length > 0) {
-    const more = rare.length > maxRare ? ` and ${rare.length - maxRare} more` : "";
-    lines.push(`  look at these first, each met in one run alone: ${rare.slice(0, maxRare).join(", ")}${more}`);
-  }
+  if (rare.length > 0) lines.push(`  look at these first, each met in one run alone: ${listed(rare)}`);
+  if (anybodys.length > 0) lines.push(`  and at these, in zones where anybody can get a name: ${listed(anybodys)}`);
   lines.push(...listOf("held back, --accept proposes it all the same", held, heldText));
   lines.push(...listOf("refused, never proposed", denied, () => ""));
   for (const { zone, names } of shards)

@@ -4,6 +4,7 @@ import { type Advice, adviseOn, type Aim } from "./advice.ts";
 import { type Doubt, doubtText } from "./doubt.ts";
 import { type Evidence, orderOf, type Seen, type SourceEvidence } from "./evidence.ts";
 import { acceptKey } from "./accept.ts";
+import { isAnybodys } from "./fold.ts";
 import { entryText, isByAddress, type Proposal, type SourceProposal } from "./propose.ts";
 
 /** Use of a destination. */
@@ -28,6 +29,8 @@ export interface EntryView extends Use {
   ech: boolean;
   /** Met in a single one of many runs: what a reader should look at first. */
   is_rare: boolean;
+  /** In a zone where anybody can get a name of his own. */
+  is_anybodys: boolean;
 }
 
 export interface DoubtView extends Use {
@@ -107,7 +110,8 @@ function sourceView(proposal: SourceProposal, aim: Aim): SourceView {
       names: [...new Set(entry.seen.map(({ host }) => host))].toSorted(orderOf),
       fold: entry.fold,
       ech: entry.ech,
-      is_rare: evidence.runs.size >= manyRuns && runs.get(entry.seen) === 1,
+      is_rare: entry.fold !== "preset" && evidence.runs.size >= manyRuns && runs.get(entry.seen) === 1,
+      is_anybodys: entry.fold === null && entry.seen.some(({ named, host }) => named && isAnybodys(host)),
       ...useOf(entry.seen, runs),
     })),
     held: held.map((each) => doubtView(each, runs)),

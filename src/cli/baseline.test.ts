@@ -202,7 +202,7 @@ describe("sallyport baseline", () => {
     assert.deepEqual([dry.status, dry.stderr], [0, ""]);
     assert.match(
       dry.stdout,
-      /Nothing that passed would be refused\. Rules allow 100 connections that passed only because the default monitors\.\n\nNothing was written; --write adds python/,
+      /Nothing that passed would be refused\. Rules allow 100 connections that passed only because the default monitors\. In 100 runs; sallyport baseline [^\n]+\n\nNothing was written; --write adds python/,
     );
     assert.equal(readFileSync(file, "utf8"), inForce);
     const written = run("policy", "promote", "python", "-p", "link.yaml", "--events", "state", "--write");
