@@ -67,8 +67,9 @@ function isSame(row: Place, place: Place): boolean {
   return endpointKey(row) === endpointKey(place);
 }
 
+/** What is allowed leaves out the port that goes without saying, what is held back does not. */
 function endpointKey({ source, endpoint, protocol }: Place): string {
-  return JSON.stringify([source, endpoint, protocol]);
+  return JSON.stringify([source, protocol === "tls" ? endpoint.replace(/:443`$/, "`") : endpoint, protocol]);
 }
 
 function placeKey(place: Place): string {

@@ -69,19 +69,39 @@ describe("the page", () => {
     assert.equal(renderPage(reportOf(some), page), page);
   });
 
-  test("keeps both reasons of an endpoint that stands in two tables, and gives the one that is left both", () => {
-    const doubtful = connection({ name: "cdn.example", shown: "pypi.org", ip: "203.0.113.66", group: "python" });
-    let page = renderPage(reportOf([...some, doubtful]), null);
-    const [good, held] = page.split("\n").filter((line) => /\| `(?:pypi\.org|pypi\.org:443)` \|/.test(line));
-    page = page
-      .replace(good!, good!.replace(/\| {2}\|$/, "| packages |"))
-      .replace(held!, held!.replace(/\| {2}\|$/, "| asked | them |"));
-    const again = renderPage(reportOf([...some, doubtful]), page);
-    assert.equal(again, page);
-    assert.match(page, /\| packages \|\n[^]*\| asked \| them \|/);
-    const without = renderPage(reportOf(some), page);
-    assert.match(without, /\| packages \|/);
-    assert.match(without, /## Not seen any more[^]*\| asked \| them \|/);
+  test("keeps both reasons of an endpoint that stands in two tables, and loses neither with its row", () => {
+    const good = connection({ name: "a.example", port: 8443, group: "python" });
+    const doubtful = connection({
+      name: "b.example",
+      shown: "a.example",
+      port: 8443,
+      ip: "203.0.113.66",
+      group: "python",
+    });
+    const reports = [[good, doubtful], [good]].map(reportOf);
+    const rowsOf = (page: string) => page.split("\n").filter((line) => line.startsWith("| `a.example:8443` |"));
+    let page = renderPage(reports[0]!, null);
+    for (const [i, why] of ["packages", "asked | them"].entries()) {
+      const row = rowsOf(page)[i]!;
+      page = page.replace(row, row.replace(/\| {2}\|$/, `| ${why} |`));
+    }
+    assert.deepEqual(
+      rowsOf(page).map((row) => /(?:packages|asked \| them) \|$/.exec(row)?.[0]),
+      ["packages |", "asked | them |"],
+    );
+    assert.equal(renderPage(reports[0]!, page), page);
+    const without = renderPage(reports[1]!, page);
+    assert.match(without, /\| packages \|\n[^]*## Not seen any more[^]*\| asked \| them \|/);
+  });
+
+  test("gives the reason of what was held back to what is then allowed", () => {
+    const events = [connection({ name: "webhook.site", group: "python" })];
+    const page = withWhy(renderPage(reportOf(events), null), "webhook.site:443", "our own hook");
+    const evidence = evidenceOf(events);
+    const accepted = propose(evidence, { ...plain, accept: new Set(["webhook.site:443"]) });
+    const again = renderPage(baselineReport(evidence, accepted, aim, 0), page);
+    assert.match(rowOf(again, "webhook.site"), /\| our own hook \|$/);
+    assert.doesNotMatch(again, /Not seen any more/);
   });
 
   test("keeps what is in a row whose padding an editor took away, and in a page of an older version with other columns", () => {

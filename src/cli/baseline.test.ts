@@ -136,6 +136,8 @@ describe("sallyport baseline", () => {
     assert.equal(run("baseline", "one.json", "two.json", ...files).status, 0);
     const before = ["out.yaml", "list.md"].map((file) => readFileSync(join(work, file), "utf8"));
     assert.equal(run("baseline", "one.json", "two.json", ...files, "--check").status, 0);
+    writeFileSync(join(work, "windows.yaml"), before[0]!.replaceAll("\n", "\r\n"));
+    assert.equal(run("baseline", "one.json", "two.json", "-o", "windows.yaml", "--check").status, 0);
     // Fewer runs, the same endpoints: only the figures differ.
     assert.equal(run("baseline", "one.json", ...files, "--check").status, 0);
     const drift = run("baseline", "two.json", ...files, "--check");

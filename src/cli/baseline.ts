@@ -132,8 +132,10 @@ async function gathered(
 }
 
 function check(report: BaselineReport, { out, docs }: BaselineArguments): number {
+  // As a checkout may have ended its lines.
+  const isSame = (path: string) => textOf(path)?.replaceAll("\r\n", "\n") === report.policy;
   const complaints = [
-    ...(out === undefined || textOf(out) === report.policy ? [] : [`${out} is not what would be proposed.`]),
+    ...(out === undefined || isSame(out) ? [] : [`${out} is not what would be proposed.`]),
     ...(docs === undefined ? [] : driftOf(report, textOf(docs)).map((line) => `${docs}: ${line}`)),
   ];
   for (const complaint of complaints) process.stderr.write(`sallyport: ${complaint}\n`);
