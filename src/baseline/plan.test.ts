@@ -39,6 +39,14 @@ describe("a plan", () => {
     );
   });
 
+  test("lines of the record that are no events are said: they may have been any", () => {
+    const candidate = loadPolicy("version: 1\ndefault: { mode: monitor }\n", "new.yaml", at);
+    assert.ok(!isPolicyProblems(candidate));
+    const planner = new Planner(new RunTeller(600_000), { candidate, at });
+    planner.skip();
+    assert.match(planText(planner.finish()), /; 1 line of the record is no event\. Nothing that passed/);
+  });
+
   test("newly denied, newly allowed, now covered, and still uncovered under a monitoring default", () => {
     const events = [
       connection({ name: "pypi.org" }),
