@@ -51,7 +51,7 @@ export const errorTable = {
   },
   PLAN_DENIES: {
     exit: 1,
-    help: "Add rules for what is listed (`sallyport policy explain`), or promote with --force and let it be refused.",
+    help: "Add rules for what is listed (`sallyport policy explain`), leave out what is long past (--since 30d), or promote with --force and let it be refused.",
   },
   QUERY_INVALID: { exit: 2, help: "Ask one SELECT over the view `events`; its columns are in docs/query.md." },
   QUERY_FAILED: {
