@@ -22,6 +22,7 @@ class ExporterProcess {
   #durable = 0;
   #couriers: Courier[] = [];
   #told = "";
+  #isLooking = false;
 
   constructor(state: string) {
     this.#state = state;
@@ -42,7 +43,12 @@ class ExporterProcess {
           incident: (message, data) => post({ kind: "incident", message, data }),
         }),
     );
-    setInterval(() => void this.#look(), lookMs);
+    setInterval(() => {
+      // A file system that hangs would take a thread each time, until none is left for the sinks.
+      if (this.#isLooking) return;
+      this.#isLooking = true;
+      void this.#look().finally(() => (this.#isLooking = false));
+    }, lookMs);
     setInterval(() => this.#tell(), tellMs);
     await Promise.all(this.#couriers.map((courier) => courier.run()));
     this.#tell();

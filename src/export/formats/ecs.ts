@@ -105,6 +105,8 @@ export function ecsOf(event: Event): object {
 
 function typesOf({ kind, verdict }: Event): string[] {
   if (kind === "policy" || kind === "lifecycle") return ["change"];
+  // A detection is about many decisions: nothing was allowed or denied by it.
+  if (kind === "detection") return ["info"];
   if (kind === "flow_end") return ["connection", "end"];
   const outcome = verdict === "deny" ? "denied" : "allowed";
   return kind === "dns" ? ["protocol", outcome] : ["connection", outcome];

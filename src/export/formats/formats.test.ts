@@ -234,7 +234,7 @@ test("ECS: required and well-known fields, and the event's own under sallyport",
   });
   // Allowed values of ECS 8.11 for the two fields that have a closed list.
   const categories = new Set(["network", "configuration"]);
-  const types = new Set(["connection", "denied", "allowed", "end", "protocol", "change"]);
+  const types = new Set(["connection", "denied", "allowed", "end", "protocol", "change", "info"]);
   fc.assert(
     fc.property(records, (record) => {
       const { event: fields } = ecsOf(record.event) as {
