@@ -59,7 +59,9 @@ export function ecsOf(event: Event): object {
             packets: packets?.down,
           }),
           network: defined({
-            direction: "egress",
+            // Of a perimeter, which is where we stand: `egress` is a host's word.
+            direction: "outbound",
+            type: destination.ip === undefined ? undefined : destination.ip.includes(":") ? "ipv6" : "ipv4",
             protocol,
             transport: protocol === "dns" ? undefined : (transports[protocol ?? ""] ?? protocol),
             bytes: bytes === undefined ? undefined : bytes.up + bytes.down,
