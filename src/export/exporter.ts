@@ -55,14 +55,17 @@ export class Exporter {
     ];
   }
 
-  /** Lets the sinks take what is durable, for at most so long; then the process is gone. */
-  async stop(withinMs: number): Promise<void> {
+  /**
+   * Lets the sinks take what is durable, for at most so long; then the process is gone. A sink that fails is not waited for,
+   * but where `patient`.
+   */
+  async stop(withinMs: number, patient = false): Promise<void> {
     this.#stopping = true;
     if (this.#restart !== null) clearTimeout(this.#restart);
     const child = this.#child;
     if (child === null) return;
     const gone = new Promise((resolve) => child.once("exit", resolve));
-    child.send({ kind: "stop", withinMs } satisfies ToExporter, () => {});
+    child.send({ kind: "stop", withinMs, patient } satisfies ToExporter, () => {});
     const late = setTimeout(() => child.kill("SIGKILL"), withinMs + 1_000);
     const waited = new AbortController();
     // A process that waits for a file system is not even killed before that answers: it is left to itself then.

@@ -55,13 +55,14 @@ class ExporterProcess {
   }
 
   /** Gives the sinks a last while, then ends. */
-  async stop(withinMs: number): Promise<void> {
+  async stop(withinMs: number, patient: boolean): Promise<void> {
     const end = performance.now() + withinMs;
     while (performance.now() < end) {
       await this.#look();
-      // One that fails will not recover in a moment; its cursor stands, and the next start goes on from there.
+      // One that fails will hardly recover in a moment; its cursor stands, and the next start goes on from there.
       const now = Date.now();
-      const over = this.#couriers.every((courier) => courier.idle || courier.status(now).state === "failing");
+      const isGivenUp = (courier: Courier) => !patient && courier.status(now).state === "failing";
+      const over = this.#couriers.every((courier) => courier.idle || isGivenUp(courier));
       // None: told to stop before it had begun.
       if (over && this.#couriers.length > 0) break;
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -112,7 +113,7 @@ let exporter: ExporterProcess | null = null;
 // At our own end too: nothing of ours is worth staying for, and an open connection would.
 process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 process.on("message", (message: ToExporter) => {
-  if (message.kind === "stop") return void exporter?.stop(message.withinMs);
+  if (message.kind === "stop") return void exporter?.stop(message.withinMs, message.patient);
   exporter = new ExporterProcess(message.state);
   void exporter.run(message.sinks).then(() => process.disconnect!());
 });
