@@ -35,7 +35,7 @@ const eventsIn = (path: string): Event[] =>
 test("the sink has all of the record when the run ends, and what is absent is said, with the exit code the command's", async () => {
   const absent = 'name: absent, to: webhook, url: "http://127.0.0.1:9/in", headers: { authorization: { env: HOOK } }';
   const config = configuration(`name: local, to: file, path: ${output}`, absent);
-  const script = `${curl("https://allowed.example/").join(" ")} >/dev/null; env | grep -c t0psecret; exit 7`;
+  const script = `${curl("https://allowed.example/").join(" ")} >/dev/null; env | grep -c HOOK; exit 7`;
   const { code, stdout, stderr } = await host.run(
     ["--allow", "allowed.example", "--state", state, "--config", config, "--", "sh", "-c", script],
     { env: { HOOK: "Bearer t0psecret" } },
@@ -55,7 +55,7 @@ test("the sink has all of the record when the run ends, and what is absent is sa
     `warning: sink absent has not got ${events.length} records \\(.*ECONNREFUSED.*\\); they are kept: the next run with`,
   );
   assert.match(stderr, said);
-  assert.doesNotMatch(stderr, /sink local|t0psecret/);
+  assert.doesNotMatch(stderr, /sink local|t0psecret|Bearer/);
 });
 
 test("the next run sends what a sink has not got, first", async () => {

@@ -2,10 +2,16 @@
  * What is wrong with an OCSF event, by a slice of the schema (`scripts/ocsf-slice.ts`, `test/schemas/`): unknown attributes, missing
  * ones, types, enumerations and the captions beside them, constraints, profiles, and the arithmetic of `type_uid`.
  */
+import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import type { Attribute, Item, Slice } from "../../scripts/ocsf-slice.ts";
 
 type Value = Record<string, unknown>;
+
+/** The slice of a release that lies in `test/schemas`. */
+export function ocsfSlice(version: string): Slice {
+  return JSON.parse(readFileSync(new URL(`../schemas/ocsf-${version}.json`, import.meta.url), "utf8")) as Slice;
+}
 
 /** One line for each thing that is wrong; empty where the event is as the schema wants it. */
 export function ocsfProblems(slice: Slice, event: object): string[] {

@@ -3,7 +3,8 @@
  * ExportLogsServiceRequest of opentelemetry-proto, and no member besides. What protobuf's JSON mapping allows and OTLP forbids
  * (names of enumeration values) or the other way round (hexadecimal ids) is checked here.
  */
-import { createRequire } from "node:module";
+// The definitions alone, without what makes requests from OpenTelemetry's own objects.
+import definitions from "@opentelemetry/otlp-transformer/build/src/generated/root.js";
 
 interface MessageType {
   verify(message: object): string | null;
@@ -13,9 +14,7 @@ interface MessageType {
   decode(bytes: Uint8Array): object;
 }
 
-// Not exported by the package: the definitions alone, without what makes requests from OpenTelemetry's own objects.
-const generated = "@opentelemetry/otlp-transformer/build/src/generated/root.js";
-const root = createRequire(import.meta.url)(generated) as {
+const root = definitions as unknown as {
   opentelemetry: { proto: { collector: { logs: { v1: { ExportLogsServiceRequest: MessageType } } } } };
 };
 const { ExportLogsServiceRequest } = root.opentelemetry.proto.collector.logs.v1;

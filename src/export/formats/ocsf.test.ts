@@ -3,11 +3,9 @@
  * `test/schemas`; and an event that is not would be seen.
  */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { Slice } from "../../../scripts/ocsf-slice.ts";
-import { ocsfProblems } from "../../../test/support/ocsf.ts";
+import { ocsfProblems, ocsfSlice } from "../../../test/support/ocsf.ts";
 import type { EventBody } from "../../audit/event.ts";
 import { incident } from "../../audit/recover.ts";
 import { recovered } from "../../audit/spool-status.ts";
@@ -15,9 +13,7 @@ import { records } from "../testing/events.ts";
 import { outgoing } from "../testing/record.ts";
 import { ocsfOf } from "./ocsf.ts";
 
-const slice = JSON.parse(
-  readFileSync(new URL("../../../test/schemas/ocsf-1.5.0.json", import.meta.url), "utf8"),
-) as Slice;
+const slice = ocsfSlice("1.5.0");
 // As a sink has it: members that are undefined are gone.
 const sent = (body: Partial<EventBody>) => JSON.parse(JSON.stringify(ocsfOf(outgoing(body).event))) as Sent;
 type Sent = Record<string, Record<string, unknown>>;
