@@ -144,8 +144,12 @@ async function enforced(options: RunOptions, stand: Stand): Promise<RunResult> {
   try {
     exitCode = await execute(options, stand);
   } finally {
-    await enforcer.stop("gone");
-    undelivered = (await sinks?.finish((message) => options.onWait?.(message))) ?? [];
+    try {
+      await enforcer.stop("gone");
+    } finally {
+      // In any case: the exporter is a process, and ours would not end before it.
+      undelivered = (await sinks?.finish((message) => options.onWait?.(message))) ?? [];
+    }
   }
   const { degraded, fault, lost: events } = enforcer.spool.status();
   if (degraded || events > 0) lost ??= `the record is incomplete: ${fault ?? `${events} events were lost`}`;
