@@ -54,6 +54,8 @@ const dependencies: Record<string, string> = {
   zod: "one schema for loading, errors and the JSON Schema of editors",
 };
 const devDependencies: Record<string, string> = {
+  "@elastic/ecs": "Elastic's own list of ECS fields, to check documents against",
+  "@opentelemetry/otlp-transformer": "OpenTelemetry's protobuf definitions, to read our OTLP with; nothing else of it",
   "@types/node": "types of Node's own modules",
   "dns-packet": "another DNS codec, to test ours against",
   esbuild: "src/ to dist/, file by file",

@@ -106,6 +106,11 @@ describe("what is wrong has its place and its fix", () => {
       /secrets would cross the network unencrypted/,
     ],
     [
+      "a collector's path",
+      sink("to: splunk, url: 'https://a.example/splunk/', token: { file: token }"),
+      /url of sink “s”: the collector's paths are known; this one would be left out\. Write https:\/\/HOST:8088 alone/,
+    ],
+    [
       "a header of ours",
       sink("to: webhook, url: 'https://a.example', headers: { Host: { env: HOOK } }"),
       /Host is not a header that can be set/,

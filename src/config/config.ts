@@ -25,8 +25,11 @@ export interface Secrets {
   variable: (name: string) => string | undefined;
 }
 
-/** Reads and checks a configuration file; throws CONFIG_UNREADABLE, or CONFIG_INVALID with every problem in `data.problems`. */
-export function loadConfigFile(file: string): Config {
+/**
+ * Reads and checks a configuration file; throws CONFIG_UNREADABLE, or CONFIG_INVALID with every problem in `data.problems`.
+ * `variable` reads the environment.
+ */
+export function loadConfigFile(file: string, variable: Secrets["variable"] = (name) => process.env[name]): Config {
   const path = resolve(file);
   let text: string;
   try {
@@ -36,7 +39,7 @@ export function loadConfigFile(file: string): Config {
   }
   const config = loadConfig(text, path, {
     readFile: (name) => readFileSync(isAbsolute(name) ? name : join(dirname(path), name), "utf8"),
-    variable: (name) => process.env[name],
+    variable,
   });
   if (!("problems" in config)) return config;
   const list = config.problems.map(formatProblem).join("\n");

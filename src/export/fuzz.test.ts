@@ -9,6 +9,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { asBytes, fuzzTarget, textOf } from "../../test/support/fuzz.ts";
 import { memory } from "../audit/test-support.ts";
+import { sealLine } from "../audit/chain.ts";
 import { loadConfig, type Secrets } from "../config/config.ts";
 import { parseRetryAfter } from "./backoff.ts";
 import { parseCursor } from "./cursor.ts";
@@ -16,8 +17,8 @@ import { beginning } from "./record.ts";
 import { readPartialSuccess } from "./sinks/otlp.ts";
 import { isAcknowledged, readAckId } from "./sinks/splunk.ts";
 import { readBatch } from "./tail.ts";
-import { outgoing } from "./testing/record.ts";
 
+const [prev, time, id] = ["5f".repeat(32), "2026-05-04T09:12:31.204518Z", "01KQS0C7ZM3T9V8Q4B5N6P7R8S"] as const;
 const state = mkdtempSync(join(memory, "sp-export-"));
 mkdirSync(join(state, "events"));
 process.on("exit", () => rmSync(state, { recursive: true, force: true }));
@@ -28,7 +29,7 @@ const json = (value: fc.Arbitrary<unknown>) => asBytes(value.map((each) => JSON.
 const lines = fc
   .array(
     fc.oneof(
-      fc.nat(9).map((seq) => outgoing({}, seq).line),
+      fc.nat(9).map((seq) => sealLine({ kind: "dns" }, seq, prev, time, id).line),
       fc.constantFrom("", "{", '{"seq":3}', "null"),
     ),
     { maxLength: 6 },
