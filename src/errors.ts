@@ -45,6 +45,10 @@ export const errorTable = {
     exit: 2,
     help: "`sallyport logs keygen --out FILE` makes a pair: FILE signs and is its owner's alone, FILE.pub is for `logs verify --key`.",
   },
+  HEADS_UNREADABLE: {
+    exit: 2,
+    help: "Give --heads a file that you may read, with copies of `events/head.json`, each whole on a line of its own.",
+  },
   REPORT_INVALID: {
     exit: 2,
     help: "Give state directories (--state of `sallyport gateway` and `run`), or files of `sallyport run --report`.",

@@ -5,10 +5,10 @@
  * with a cursor) belongs beside this file and reads every segment but the newest.
  */
 import { randomBytes } from "node:crypto";
-import { constants } from "node:fs";
-import { open, readdir, rename } from "node:fs/promises";
+import { readdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import type { Link } from "./chain.ts";
+import { readSmall, replaceFile, syncFolder } from "./small-file.ts";
 import { readStatement, statementText } from "./signature.ts";
 import type { Signature, SigningKey } from "./signature.ts";
 import { SallyportError } from "../errors.ts";
@@ -38,7 +38,7 @@ export interface Listing {
 }
 
 const segmentName = /^events-(\d{12})\.ndjson$/;
-const sealFile = /^events-(\d{12})\.seal\.json(\.new)?$/;
+const sealFile = /^events-(\d{12})\.seal\.json((?:\.[0-9a-f]{16})?\.new)?$/;
 const headName = "head.json";
 /** Part of the name of a file that was moved out of a segment's way; the record tells of it when it happens. */
 export const DISPLACED = ".displaced-";
@@ -127,46 +127,9 @@ export function isHash(value: unknown): value is string {
   return typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
 }
 
-/** No file of one statement comes near. */
-const smallBytes = 16 * 1024;
-
-/** A file of one statement; null where there is none, empty where what is there cannot be one. Never rejects. */
-export async function readSmall(path: string): Promise<string | null> {
-  try {
-    const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    try {
-      const { bytesRead, buffer } = await handle.read(Buffer.alloc(smallBytes + 1), 0, smallBytes + 1, 0);
-      return bytesRead > smallBytes ? "" : buffer.toString("utf8", 0, bytesRead);
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ENOENT" ? null : "";
-  }
-}
-
-/** Replaces a small file in one step: written and synchronised under another name, then renamed. Mode 0600. */
-export async function replaceFile(path: string, text: string): Promise<void> {
-  const temporary = `${path}.new`;
-  const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
-  const handle = await open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600);
-  try {
-    await handle.writeFile(text);
-    await handle.datasync();
-  } finally {
-    await handle.close();
-  }
-  await rename(temporary, path);
-}
-
 /** Makes the names in `events/` durable (fsync of the directory). */
 export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(eventsDirectory(directory), constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await syncFolder(eventsDirectory(directory));
 }
 
 /** Moves a file that stands where a segment must be written out of the way, keeping it; returns its new name. */
