@@ -79,7 +79,7 @@ function statusText(status: Status): string {
     ...(config === null ? [] : [`config    ${config.file}, since ${config.since}`]),
     ...(config === null || config.rejected === null
       ? []
-      : [`  rejected ${config.rejected.at}: ${config.rejected.message}`]),
+      : [`  rejected ${config.rejected.at}: ${config.rejected.message.replaceAll("\n", "\n    ")}`]),
     `inside    ${status.inside.join(", ")}; outside ${status.outside ?? "every other interface"}; ruleset ${status.ruleset}`,
     `decisions ${decisions.allowed} allowed, ${decisions.denied} denied, ${decisions.would_deny} would be denied; ${decisions.packets} packets`,
     ...(unread === 0 ? [] : [`unread    ${unread} packets refused unread: more than may be sent to be judged`]),

@@ -102,7 +102,7 @@ test("a configuration that changes: sinks at once, the record's settings by name
   assert.deepEqual([reload.code, /unknown key “exprt”/.test(reload.stderr)], [2, true], reload.stderr);
   const rejected = await gateway.statusWhen((status) => status.config!.rejected !== null);
   assert.equal(rejected.exports.length, 3);
-  assert.match((await gateway.ask("status")).stdout, /^config {4}.*\n {2}rejected .*unknown key/m);
+  assert.match((await gateway.ask("status")).stdout, /^config {4}.*\n {2}rejected .*\n {4}.*unknown key/m);
   writeFileSync(config, before);
   const restored = await gateway.ask("reload");
   assert.match(restored.stdout, /\nConfiguration: (?:in force|unchanged)\.\n$/);
