@@ -92,16 +92,24 @@ export function readRetention(line: Buffer): NamedRetention | null {
   if (!line.includes(mark) || !line.includes(kind)) return null;
   const opened = openLine(line);
   if (opened === null) return null;
-  let event: { kind?: unknown; data?: { retention?: Partial<Record<keyof Retention, unknown>> | null } | null };
+  let event: { kind?: unknown; data?: { retention?: unknown } | null };
   try {
     event = JSON.parse(line.toString("utf8")) as typeof event;
   } catch {
     return null;
   }
-  const { after, ends, missing } = (event.kind === "lifecycle" && event.data?.retention) || {};
+  return event.kind === "lifecycle" ? readRetentionData(event.data, opened.seq) : null;
+}
+
+/** The retention in the data of a lifecycle event, record `seq`; null where there is none. Never throws. */
+export function readRetentionData(
+  data: { retention?: unknown } | null | undefined,
+  seq: number,
+): NamedRetention | null {
+  const { after, ends, missing } = (data?.retention ?? {}) as Partial<Record<keyof Retention, unknown>>;
   if (!isLink(after) || !Array.isArray(ends) || ends.length === 0 || !ends.every(isLink)) return null;
   if (!Array.isArray(missing) || !missing.every(isRange)) return null;
-  return { seq: opened.seq, after, ends, missing };
+  return { seq, after, ends, missing };
 }
 
 function isLink(value: unknown): value is Link {

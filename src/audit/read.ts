@@ -3,12 +3,13 @@
  * trusts the lines (`verify.ts` checks them): what is not an event is passed over and told to `onSkip`. Needs no lock
  * and disturbs no writer; memory stays at one chunk of a segment.
  */
+import { hash as digest } from "node:crypto";
 import { watch } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { formatTime, parseTime } from "./clock.ts";
 import type { Event, EventBody, EventKind } from "./event.ts";
 import { readLines } from "./lines.ts";
-import { eventsDirectory, listSegments, unreadable } from "./segment.ts";
+import { eventsDirectory, isSeq, listSegments, unreadable } from "./segment.ts";
 import type { Segment } from "./segment.ts";
 import { SallyportError } from "../errors.ts";
 
@@ -44,6 +45,7 @@ export async function* readEvents(directory: string, filter: ReadFilter = {}): A
   if (filter.fromEnd && last !== undefined) place = { segment: last, offset: await endOfLines(last), line: 1 };
   else if (segments[0] !== undefined) place = { segment: segments[0], offset: 0, line: 1 };
 
+  const joint = new Joint();
   const wait = filter.follow ? waiter(directory, filter) : null;
   try {
     while (!filter.signal?.aborted) {
@@ -53,7 +55,10 @@ export async function* readEvents(directory: string, filter: ReadFilter = {}): A
       const current: Segment | undefined = place?.segment;
       const next: Segment | undefined = current && segments.find((segment) => segment.first > current.first);
       if (place !== null) {
-        for await (const event of readOn(place, next === undefined, filter, matches)) {
+        // What may stand in a later segment again: what that one begins with; while none is known, everything.
+        const remember = next?.first ?? (wait === null ? Number.POSITIVE_INFINITY : 0);
+        const isNew = (event: Event, line: Buffer) => !joint.isRepeat(event, line, remember);
+        for await (const event of readOn(place, next === undefined, filter, matches, isNew)) {
           yield event;
           if (filter.signal?.aborted) return;
         }
@@ -79,6 +84,7 @@ async function* readOn(
   isLast: boolean,
   filter: ReadFilter,
   matches: (line: Buffer) => Event | "skip" | null,
+  isNew: (event: Event, line: Buffer) => boolean,
 ) {
   const handle = await open(place.segment.path, "r").catch((error: NodeJS.ErrnoException) => {
     // Retention deletes old segments while they are read; the next one is there.
@@ -94,13 +100,39 @@ async function* readOn(
         place.line = line.number + 1;
         const event = line.tooLong ? "skip" : matches(line.bytes);
         if (event === "skip") filter.onSkip?.({ segment: place.segment.name, line: line.number });
-        else if (event !== null) yield event;
+        else if (event !== null && isNew(event, line.bytes)) yield event;
       }
     }
   } finally {
     await handle.close();
   }
 }
+
+/**
+ * Where one segment goes over into the next. A segment that somebody wrote to while it was ours is left, and what of it was not
+ * yet durable is written again into the next one (`store.ts`): the very same lines then stand in both, and are read once.
+ */
+class Joint {
+  /** Digests of lines, by the number of their record. */
+  readonly #lines = new Map<number, string>();
+  #last = 0;
+
+  /** Whether this very line was read before. It is remembered where its record's number is `remember` or more. */
+  isRepeat({ seq }: Event, line: Buffer, remember: number): boolean {
+    if (!isSeq(seq) || (seq > this.#last && seq < remember)) return false;
+    const sum = digest("sha256", line, "base64");
+    if (this.#lines.get(seq) === sum) return true;
+    if (seq < remember) return false;
+    this.#lines.delete(seq);
+    this.#lines.set(seq, sum);
+    this.#last = Math.max(this.#last, seq);
+    if (this.#lines.size > mostRemembered) this.#lines.delete(this.#lines.keys().next().value!);
+    return false;
+  }
+}
+
+/** More records than a spool holds back before it makes them durable. */
+const mostRemembered = 65_536;
 
 /** Byte offset after the last newline. */
 async function endOfLines(segment: Segment): Promise<number> {

@@ -110,11 +110,19 @@ export async function recover(directory: string, key: TrustedKey | null = null):
   const torn = scan.size - scan.goodBytes;
   if (torn > 0) {
     const data = { segment: newest.name, bytes: torn };
-    incidents.push(incident(`A torn record was cut from the end after a crash: ${torn} bytes.`, data));
+    incidents.push(incident(`${tornMessage}: ${torn} bytes.`, data));
   }
   const { born, goodBytes: position } = scan;
   const resume = { segment: newest, position, born, prev: scan.prev ?? link.hash, retire: !vouched.ok };
   return { link, resume, incidents, bytes: bytes - torn };
+}
+
+const tornMessage = "A torn record was cut from the end after a crash";
+
+/** How many bytes of a torn record an event says were cut; 0 for every other event. */
+export function tornBytes({ kind, message, data }: Pick<EventBody, "kind" | "message" | "data">): number {
+  const bytes = kind === "lifecycle" && message?.startsWith(tornMessage) ? data?.["bytes"] : 0;
+  return Number.isSafeInteger(bytes) && (bytes as number) > 0 ? (bytes as number) : 0;
 }
 
 /** Whether the key that will sign the record vouches for it up to here, and what must be said of that. */

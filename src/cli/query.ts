@@ -121,13 +121,16 @@ async function clear({ state, cache, json }: QueryArguments): Promise<number> {
 }
 
 async function show(answer: Answer, options: QueryArguments, question: Question | null): Promise<void> {
-  const { answerCsv, answerJson, answerText } = await import("../query/table.ts");
+  const { answerCsv, answerJson, answerText, incompleteText } = await import("../query/table.ts");
+  const incomplete = incompleteText(answer.incomplete, options.state.length === 1);
   if (options.json === true) process.stdout.write(answerJson(answer));
-  else if (options.csv === true) process.stdout.write(answerCsv(answer));
-  else {
+  else if (options.csv === true) {
+    process.stdout.write(answerCsv(answer));
+    for (const line of incomplete) process.stderr.write(`sallyport: ${line}\n`);
+  } else {
     const colour = process.stdout.isTTY && process.env["NO_COLOR"] === undefined;
     const hide = question !== null && options.state.length === 1 ? ["gateway"] : [];
-    process.stdout.write(`${answerText(answer, { colour, hide })}\n`);
+    process.stdout.write(`${[answerText(answer, { colour, hide }), ...incomplete].join("\n")}\n`);
   }
   if (answer.more)
     process.stderr.write(`sallyport: there are more rows than these ${answer.rows.length}; --limit shows more\n`);

@@ -12,6 +12,7 @@ import { load, type Loaded, type LoadOptions } from "./load.ts";
 import { partsSql, recordSql, type Window } from "./parts.ts";
 import { questions, questionSql, type Field, type Question, type QuestionName } from "./questions.ts";
 import { Scratch } from "./scratch.ts";
+import { findShortfalls, type Shortfall, within } from "./shortfalls.ts";
 import { checkSelect, refused, shown } from "./select.ts";
 import { plain, type Value } from "./value.ts";
 
@@ -30,6 +31,8 @@ export interface Answer {
   rows: Value[][];
   /** There are more rows than were asked for. */
   more: boolean;
+  /** What the records have not, of the time that was asked about: it is not counted. */
+  incomplete: Shortfall[];
 }
 
 export class Query {
@@ -37,13 +40,21 @@ export class Query {
   readonly #scratch: Scratch;
   readonly #options: QueryOptions;
   readonly #loaded: Loaded;
+  readonly #shortfalls: Awaited<ReturnType<typeof findShortfalls>>;
   #isLocked = false;
 
-  private constructor(engine: Engine, scratch: Scratch, options: QueryOptions, loaded: Loaded) {
+  private constructor(
+    engine: Engine,
+    scratch: Scratch,
+    options: QueryOptions,
+    loaded: Loaded,
+    shortfalls: Awaited<ReturnType<typeof findShortfalls>>,
+  ) {
     this.#engine = engine;
     this.#scratch = scratch;
     this.#options = options;
     this.#loaded = loaded;
+    this.#shortfalls = shortfalls;
   }
 
   /** Loads the inputs. QUERY_ENGINE, QUERY_FAILED, RECORD_UNREADABLE, REPORT_INVALID; an aborted signal's reason. */
@@ -66,7 +77,7 @@ export class Query {
         `CREATE VIEW events AS SELECT * FROM record WHERE ${since === null ? "true" : `time >= ${literalTime(since)}`}` +
           (until === null ? "" : ` AND time < ${literalTime(until)}`),
       );
-      return new Query(engine, scratch, options, loaded);
+      return new Query(engine, scratch, options, loaded, await findShortfalls(engine, loaded.records));
     } catch (error) {
       engine?.close();
       await scratch.remove();
@@ -86,7 +97,8 @@ export class Query {
     const window: Window = { since: question.needsPast === true ? null : since, until };
     const parts = partsSql(question.family, this.#loaded.records, window, literalTime);
     const sql = questionSql(question, parts, since === null ? null : literalTime(since), limit + 1);
-    return { fields: [...question.fields], ...(await this.#fetch(sql, limit)) };
+    const incomplete = within(this.#shortfalls, window);
+    return { fields: [...question.fields], ...(await this.#fetch(sql, limit)), incomplete };
   }
 
   /** Answers SQL over `events` and `record`. QUERY_INVALID for what is no single SELECT or does not bind; QUERY_FAILED. */
@@ -96,7 +108,8 @@ export class Query {
     await checkSelect(this.#engine, sql);
     const fields: Field[] = [];
     const rows = await this.#fetch(sql, limit, fields);
-    return { fields, ...rows };
+    const { since = null, until = null } = this.#options;
+    return { fields, ...rows, incomplete: within(this.#shortfalls, { since, until }) };
   }
 
   async close(): Promise<void> {

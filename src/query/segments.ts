@@ -63,6 +63,11 @@ export async function identify({ segment, handle, size }: HeldSegment): Promise<
   return { first: segment.first, size, head: sealed?.hash ?? createHash("sha256").update(tail).digest("hex") };
 }
 
+/** Whether a segment ends in the middle of a line. Rejects with the file system's error. */
+export async function endsTorn({ handle, size }: HeldSegment): Promise<boolean> {
+  return size > 0 && (await readTail(handle, size, 1)).at(-1) !== newline;
+}
+
 async function readTail(handle: FileHandle, size: number, most: number): Promise<Buffer> {
   const tail = Buffer.alloc(Math.min(most, size));
   let done = 0;
