@@ -5,11 +5,11 @@
  */
 import { hash as digest } from "node:crypto";
 import { watch } from "node:fs";
-import { open, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { formatTime, parseTime } from "./clock.ts";
 import type { Event, EventBody, EventKind } from "./event.ts";
 import { readLines } from "./lines.ts";
-import { eventsDirectory, isSeq, listSegments, unreadable } from "./segment.ts";
+import { eventsDirectory, isSeq, listSegments, openSegment, unreadable } from "./segment.ts";
 import type { Segment } from "./segment.ts";
 import { SallyportError } from "../errors.ts";
 
@@ -86,7 +86,7 @@ async function* readOn(
   matches: (line: Buffer) => Event | "skip" | null,
   isNew: (event: Event, line: Buffer) => boolean,
 ) {
-  const handle = await open(place.segment.path, "r").catch((error: NodeJS.ErrnoException) => {
+  const handle = await openSegment(place.segment).catch((error: NodeJS.ErrnoException) => {
     // Retention deletes old segments while they are read; the next one is there.
     if (error.code === "ENOENT" && !isLast) return null;
     throw unreadable(place.segment.path, error);
@@ -137,7 +137,7 @@ const mostRemembered = 65_536;
 /** Byte offset after the last newline. */
 async function endOfLines(segment: Segment): Promise<number> {
   const { size } = await stat(segment.path);
-  const handle = await open(segment.path, "r");
+  const handle = await openSegment(segment);
   try {
     const chunk = Buffer.alloc(64 * 1024);
     for (let end = size; end > 0;) {

@@ -3,14 +3,14 @@
  * Only the newest segment is read (all of it); the whole record is `verifyRecord`'s work. Whatever is found, there is
  * an answer: a broken record is named in a new segment and never stops enforcement.
  */
-import { open, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { genesis, openLine, verifyLine } from "./chain.ts";
 import type { Defect, Link } from "./chain.ts";
 import { parseTime } from "./clock.ts";
 import type { EventBody } from "./event.ts";
 import { readLines } from "./lines.ts";
 import { readSeal } from "./seal.ts";
-import { DISPLACED, listSegments, readHead } from "./segment.ts";
+import { DISPLACED, listSegments, openSegment, readHead } from "./segment.ts";
 import type { Head, Segment } from "./segment.ts";
 import { checkSignature } from "./signature.ts";
 import type { TrustedKey } from "./signature.ts";
@@ -156,7 +156,7 @@ function continueFrom(end: Link | null, head: Head | null, newest: Segment | und
 }
 
 async function scanSegment(segment: Segment, head: Head | null): Promise<Scan> {
-  const handle = await open(segment.path, "r");
+  const handle = await openSegment(segment);
   try {
     const scan: Scan = {
       prev: null,

@@ -5,7 +5,9 @@
  * with a cursor) belongs beside this file and reads every segment but the newest.
  */
 import { randomBytes } from "node:crypto";
-import { readdir, rename } from "node:fs/promises";
+import { constants, type Dirent } from "node:fs";
+import { open, readdir, rename } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import type { Link } from "./chain.ts";
 import { readSmall, replaceFile, syncFolder } from "./small-file.ts";
@@ -60,10 +62,12 @@ export async function listSegments(directory: string): Promise<Listing> {
   const segments: Segment[] = [];
   const seals = new Set<number>();
   const strangers: string[] = [];
-  for (const name of await list(directory)) {
+  for (const entry of await list(directory)) {
+    const { name } = entry;
     const first = Number(segmentName.exec(name)?.[1] ?? 0);
     const seal = sealFile.exec(name);
-    if (first > 0) segments.push(segmentAt(directory, first));
+    // A link, a pipe or a folder under a segment's name is not the record's, wherever it may lead.
+    if (first > 0 && entry.isFile()) segments.push(segmentAt(directory, first));
     else if (seal !== null && Number(seal[1]) > 0) {
       if (seal[2] === undefined) seals.add(Number(seal[1]));
     } else if (!name.startsWith(headName)) strangers.push(name);
@@ -71,12 +75,20 @@ export async function listSegments(directory: string): Promise<Listing> {
   return { segments: segments.toSorted((a, b) => a.first - b.first), seals, strangers: strangers.toSorted() };
 }
 
-async function list(directory: string): Promise<string[]> {
+async function list(directory: string): Promise<Dirent[]> {
   try {
-    return await readdir(eventsDirectory(directory));
+    return await readdir(eventsDirectory(directory), { withFileTypes: true });
   } catch (error) {
     throw unreadable(directory, error);
   }
+}
+
+/** Opens a segment to read it; one that was exchanged for a link or a pipe since it was listed is refused (ELOOP, EINVAL). */
+export async function openSegment({ path }: Pick<Segment, "path">): Promise<FileHandle> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  if ((await handle.stat()).isFile()) return handle;
+  await handle.close();
+  throw Object.assign(new Error("no regular file"), { code: "EINVAL" });
 }
 
 /** The error of a record that cannot be read. */

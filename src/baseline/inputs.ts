@@ -3,13 +3,12 @@
  * however often it is named.
  */
 import { readFileSync, realpathSync, statSync } from "node:fs";
-import { open } from "node:fs/promises";
 import { readRetention } from "../audit/beginning.ts";
 import { formatTime, parseTime } from "../audit/clock.ts";
 import type { Event } from "../audit/event.ts";
 import { readLines } from "../audit/lines.ts";
 import { eventOf, readEvents } from "../audit/read.ts";
-import { listSegments, type Segment, unreadable } from "../audit/segment.ts";
+import { listSegments, openSegment, type Segment, unreadable } from "../audit/segment.ts";
 import { SallyportError } from "../errors.ts";
 import { readReport } from "../audit/report-file.ts";
 import { jobOfCommand, type Input } from "./runs.ts";
@@ -79,11 +78,11 @@ async function isOfRuns(directory: string): Promise<boolean> {
 }
 
 async function isOfRunsAtItsEnd(segments: readonly Segment[]): Promise<boolean> {
-  for (const { path } of segments.toReversed()) {
-    const says = await segmentIsOfRuns(path).catch((error: NodeJS.ErrnoException) => {
+  for (const segment of segments.toReversed()) {
+    const says = await segmentIsOfRuns(segment).catch((error: NodeJS.ErrnoException) => {
       // Retention deletes while it is looked at.
       if (error.code === "ENOENT") return null;
-      throw unreadable(path, error);
+      throw unreadable(segment.path, error);
     });
     if (says !== null) return says;
   }
@@ -96,8 +95,8 @@ const lifecycle = Buffer.from('"kind":"lifecycle"');
  * Null where nothing in a segment says. A gateway prunes while it enforces. The record of runs is pruned between two of them, by
  * hand and under the lock: there the next event is a start.
  */
-async function segmentIsOfRuns(path: string): Promise<boolean | null> {
-  const handle = await open(path, "r");
+async function segmentIsOfRuns(segment: Segment): Promise<boolean | null> {
+  const handle = await openSegment(segment);
   let says: boolean | null = null;
   let isPruned = false;
   try {

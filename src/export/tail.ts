@@ -5,10 +5,9 @@
  *
  * Needs no lock and disturbs no writer; memory is one batch and one chunk of a segment.
  */
-import { open } from "node:fs/promises";
 import type { Event } from "../audit/event.ts";
 import { readLines } from "../audit/lines.ts";
-import { listSegments } from "../audit/segment.ts";
+import { listSegments, openSegment } from "../audit/segment.ts";
 import type { Segment } from "../audit/segment.ts";
 import type { Outgoing, Position } from "./record.ts";
 
@@ -74,7 +73,7 @@ async function readSegment(
   batch: Batch,
 ): Promise<number> {
   let bytes = before;
-  const handle = await open(segment.path, "r");
+  const handle = await openSegment(segment);
   try {
     for await (const lines of readLines(handle, offset)) {
       for (const line of lines) {
