@@ -3,13 +3,13 @@
  * trusts the lines (`verify.ts` checks them): what is not an event is passed over and told to `onSkip`. Needs no lock
  * and disturbs no writer; memory stays at one chunk of a segment.
  */
-import { hash as digest } from "node:crypto";
 import { watch } from "node:fs";
 import { stat } from "node:fs/promises";
 import { formatTime, parseTime } from "./clock.ts";
 import type { Event, EventBody, EventKind } from "./event.ts";
+import { Joint } from "./joint.ts";
 import { readLines } from "./lines.ts";
-import { eventsDirectory, isSeq, listSegments, openSegment, unreadable } from "./segment.ts";
+import { eventsDirectory, listSegments, openSegment, unreadable } from "./segment.ts";
 import type { Segment } from "./segment.ts";
 import { SallyportError } from "../errors.ts";
 
@@ -57,7 +57,8 @@ export async function* readEvents(directory: string, filter: ReadFilter = {}): A
       if (place !== null) {
         // What may stand in a later segment again: what that one begins with; while none is known, everything.
         const remember = next?.first ?? (wait === null ? Number.POSITIVE_INFINITY : 0);
-        const isNew = (event: Event, line: Buffer) => !joint.isRepeat(event, line, remember);
+        const { first } = place.segment;
+        const isNew = (event: Event, line: Buffer) => !joint.isRepeat(event, line, first, remember);
         for await (const event of readOn(place, next === undefined, filter, matches, isNew)) {
           yield event;
           if (filter.signal?.aborted) return;
@@ -107,32 +108,6 @@ async function* readOn(
     await handle.close();
   }
 }
-
-/**
- * Where one segment goes over into the next. A segment that somebody wrote to while it was ours is left, and what of it was not
- * yet durable is written again into the next one (`store.ts`): the very same lines then stand in both, and are read once.
- */
-class Joint {
-  /** Digests of lines, by the number of their record. */
-  readonly #lines = new Map<number, string>();
-  #last = 0;
-
-  /** Whether this very line was read before. It is remembered where its record's number is `remember` or more. */
-  isRepeat({ seq }: Event, line: Buffer, remember: number): boolean {
-    if (!isSeq(seq) || (seq > this.#last && seq < remember)) return false;
-    const sum = digest("sha256", line, "base64");
-    if (this.#lines.get(seq) === sum) return true;
-    if (seq < remember) return false;
-    this.#lines.delete(seq);
-    this.#lines.set(seq, sum);
-    this.#last = Math.max(this.#last, seq);
-    if (this.#lines.size > mostRemembered) this.#lines.delete(this.#lines.keys().next().value!);
-    return false;
-  }
-}
-
-/** More records than a spool holds back before it makes them durable. */
-const mostRemembered = 65_536;
 
 /** Byte offset after the last newline. */
 async function endOfLines(segment: Segment): Promise<number> {

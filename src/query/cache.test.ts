@@ -111,6 +111,13 @@ describe("copies of sealed segments", () => {
     await spool.close();
   });
 
+  test("are for nobody else to read, also while they are made, in a folder that others could", async () => {
+    const recorder = record();
+    mkdirSync(cacheOf(recorder), { mode: 0o755 });
+    await asked(recorder);
+    assert.equal(statSync(cacheOf(recorder)).mode & 0o777, 0o700);
+  });
+
   test("are deleted by who asks for that, here and elsewhere, and nothing else is", async () => {
     const recorder = record();
     const cache = temporary();

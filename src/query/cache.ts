@@ -52,6 +52,8 @@ export class Cache {
       const { uid, mode } = await folder.stat();
       if (uid !== process.geteuid!()) return `${path} belongs to somebody else`;
       if ((mode & 0o022) !== 0) return `others may write to ${path}`;
+      // A copy has the rights of any new file until it is whole.
+      if ((mode & 0o077) !== 0) await folder.chmod(0o700);
       return new Cache(folder);
     } catch (error) {
       return (error as Error).message;

@@ -24,6 +24,8 @@ export interface QueryOptions extends Partial<LoadOptions> {
   until?: number | null;
   threads?: number;
   memoryBytes?: number;
+  /** Most bytes of an answer, about (64 MB): it is held in memory that is not the engine's. */
+  answerBytes?: number;
 }
 
 export interface Answer {
@@ -119,7 +121,7 @@ export class Query {
 
   /** At most `limit` rows. Pushes the columns to `fields`, where it is given. */
   async #fetch(sql: string, limit: number, fields?: Field[]): Promise<{ rows: Value[][]; more: boolean }> {
-    const { signal } = this.#options;
+    const { signal, answerBytes = 64_000_000 } = this.#options;
     const stop = () => this.#engine.interrupt();
     signal?.addEventListener("abort", stop);
     try {
@@ -129,20 +131,34 @@ export class Query {
         fields?.push({ name, kind: "text" });
       }
       const rows: Value[][] = [];
+      let held = 0;
       for await (const chunk of result.yieldRows()) {
         for (const row of chunk) {
           if (rows.length === limit) return { rows, more: true };
-          rows.push(row.map(plain));
+          const values = row.map(plain);
+          held += heldBy(values);
+          if (held > answerBytes) throw refused(`The answer is larger than ${answerBytes} bytes; ask for less.`);
+          rows.push(values);
         }
       }
       return { rows, more: false };
     } catch (error) {
       signal?.throwIfAborted();
+      if (error instanceof SallyportError) throw error;
       throw fields === undefined || !isAuthors(error) ? failure(error) : refused((error as Error).message);
     } finally {
       signal?.removeEventListener("abort", stop);
     }
   }
+}
+
+/** About how many bytes a row of an answer is. */
+function heldBy(value: Value): number {
+  if (typeof value === "string") return value.length;
+  if (typeof value !== "object" || value === null) return 8;
+  let sum = 16;
+  for (const each of Object.values(value)) sum += heldBy(each);
+  return sum;
 }
 
 /** A time as an SQL literal; the text is made here, of a number. */
