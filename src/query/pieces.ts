@@ -86,7 +86,7 @@ export async function join(engine: Engine, pieces: readonly Piece[], prefix: str
       continue;
     }
     const table = `${prefix}_joint_${at}`;
-    const [first, last] = piece.seqs!;
+    const [first, last] = piece.seqs;
     const again = later.map((each) => `SELECT ${columnList} FROM ${from(each)} WHERE seq BETWEEN ${first} AND ${last}`);
     await engine.run(
       `CREATE TABLE ${table} AS SELECT ${columnList} FROM ${from(piece)} EXCEPT ALL (${again.join(" UNION ALL ")})`,

@@ -50,11 +50,11 @@ test("holes are told with their ends: in a segment, between two, at the beginnin
   const recorder = new Recorder();
   const inputs = [recorder.directory];
   const first = recorder.segment([at(0), at(1)]);
-  const second_ = recorder.segment([at(10), at(11), at(12), at(13)]);
+  const between = recorder.segment([at(10), at(11), at(12), at(13)]);
   const third = recorder.segment([at(20)]);
   const last = recorder.segment([at(30)]);
-  const lines = readFileSync(second_, "utf8").split("\n");
-  writeFileSync(second_, [lines[0], lines[3], ""].join("\n"));
+  const lines = readFileSync(between, "utf8").split("\n");
+  writeFileSync(between, [lines[0], lines[3], ""].join("\n"));
   assert.deepEqual(await told({ inputs }), ["missing 2"]);
   assert.deepEqual(await told({ inputs, since: epoch + 14 * second }), []);
   unlinkSync(third);
@@ -67,7 +67,7 @@ test("holes are told with their ends: in a segment, between two, at the beginnin
   assert.deepEqual(await told({ inputs, since: epoch + 40 * second }), ["missing 4"]);
   // A record that is cut, and lines that are none.
   appendFileSync(last, '{"schema":"sallyport.ev');
-  appendFileSync(second_, "not an event\n{}\n");
+  appendFileSync(between, "not an event\n{}\n");
   assert.deepEqual(await told({ inputs, since: epoch + 12 * second, until: epoch + 13 * second }), [
     "missing 2",
     "unreadable 2",
