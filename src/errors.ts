@@ -16,6 +16,10 @@ export const errorTable = {
   },
   CONFIG_UNREADABLE: { exit: 2, help: "Check the path and the permissions of the configuration file." },
   CONFIG_INVALID: { exit: 2, help: "Fix the positions listed; `sallyport config check FILE` shows them again." },
+  CONFIG_CONFLICT: {
+    exit: 2,
+    help: "Say it in one place: leave out the option of the command line, or the line of the configuration.",
+  },
   SETTINGS_UNREADABLE: {
     exit: 2,
     help: "A client's settings cannot be read, so what it needs is not known; correct the file or its permissions.",
@@ -44,6 +48,10 @@ export const errorTable = {
   KEY_UNUSABLE: {
     exit: 2,
     help: "`sallyport logs keygen --out FILE` makes a pair: FILE signs and is its owner's alone, FILE.pub is for `logs verify --key`.",
+  },
+  HEADS_UNREADABLE: {
+    exit: 2,
+    help: "Give --heads a file that you may read, with copies of `events/head.json`, each whole on a line of its own.",
   },
   REPORT_INVALID: {
     exit: 2,

@@ -403,7 +403,8 @@ test("a head that cannot be written for a while: what is on the disk is not writ
   const spool = await Spool.open({ directory, flushMs: 1, syncMs: 5, retryMs: 5, retryMaxMs: 10 });
   spool.append(denial(1));
   await spool.flush();
-  const inTheWay = join(directory, "events", "head.json.new");
+  const inTheWay = join(directory, "events", "head.json");
+  unlinkSync(inTheWay);
   mkdirSync(inTheWay);
   for (let port = 2; port <= 20; port++) {
     spool.append(denial(port));

@@ -30,6 +30,8 @@ export interface Status {
     /** The last text that did not load, if it came after the one in force. */
     rejected: { at: string; message: string } | null;
   };
+  /** `sallyport.config.yaml`; null where there is none. */
+  config: ConfigurationView | null;
   inside: string[];
   outside: string | null;
   ruleset: RulesetState;
@@ -43,6 +45,16 @@ export interface Status {
   /** Where the record goes besides; empty where it goes nowhere. */
   exports: readonly SinkStatus[];
   memory: { rss: number };
+}
+
+export interface ConfigurationView {
+  file: string;
+  /** RFC 3339: since when this text is in force. */
+  since: string;
+  /** The last text that did not load, if it came after the one in force. */
+  rejected: { at: string; message: string } | null;
+  /** What the file says otherwise than this process was started with, and only a restart changes: `record.keep_for`. */
+  restart: readonly string[];
 }
 
 /** One live flow as `sallyport flows` shows it. */
@@ -74,6 +86,12 @@ export function statusOf(enforcer: Enforcer): Status {
   if (unjudged !== null) problems.push(unjudged);
   if (record.degraded) problems.push(recordProblem(record));
   problems.push(...(enforcer.exporter?.problems() ?? []));
+  const config = enforcer.configuration?.() ?? null;
+  if (config !== null && config.restart.length > 0) {
+    problems.push(
+      `${config.file} was changed, and not all of it is in force before a restart: ${config.restart.join(", ")}`,
+    );
+  }
   return {
     schema: "sallyport.status/1",
     version,
@@ -88,6 +106,7 @@ export function statusOf(enforcer: Enforcer): Status {
       default_mode: policy.loaded.policy.default.mode,
       rejected: enforcer.rejected,
     },
+    config,
     inside: [...options.inside],
     outside: options.outside,
     ruleset,

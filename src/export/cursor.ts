@@ -6,7 +6,8 @@
 import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Reader } from "../audit/retention.ts";
-import { listSegments, readHead, replaceFile } from "../audit/segment.ts";
+import { listSegments, readHead } from "../audit/segment.ts";
+import { replaceFile } from "../audit/small-file.ts";
 import { beginning, type Position } from "./record.ts";
 
 const schema = "sallyport.cursor/1";

@@ -8,8 +8,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { asBytes, fuzzTarget, textOf } from "../../test/support/fuzz.ts";
+import { loadSigningKey, makeKeyPair } from "../audit/key.ts";
 import { memory } from "../audit/test-support.ts";
 import { sealLine } from "../audit/chain.ts";
+import { SallyportError } from "../errors.ts";
 import { loadConfig, type Secrets } from "../config/config.ts";
 import { parseRetryAfter } from "./backoff.ts";
 import { parseCursor } from "./cursor.ts";
@@ -54,7 +56,15 @@ const sink = fc.record(
   { requiredKeys: ["name", "to"] },
 );
 
+const amount = fc.constantFrom<unknown>("1 MiB", "10 GiB", "1 kB", "90d", "0d", "999999d", "1d ", "", 7, -1, null, []);
+makeKeyPair(join(state, "key"));
+const owner = loadSigningKey(join(state, "key"));
+
 const secrets: Secrets = {
+  signingKey: (path) => {
+    if (path === "k") return { file: path, key: owner };
+    throw new SallyportError("KEY_UNUSABLE", "The key cannot be used.");
+  },
   readFile: (path) => {
     if (path !== "t") throw Object.assign(new Error(path), { code: "ENOENT" });
     return "secret\n";
@@ -85,6 +95,17 @@ fuzzTarget({
         {
           version: fc.constantFrom(1, 2),
           metrics: fc.constantFrom("9464", "x:1", 9464),
+          record: fc.record(
+            {
+              sign_key: fc.constantFrom("k", "none"),
+              segment_size: amount,
+              segment_age: amount,
+              keep_for: amount,
+              keep_size: amount,
+              keep_fro: amount,
+            },
+            { requiredKeys: [] },
+          ),
           export: fc.array(sink, { maxLength: 3 }),
         },
         { requiredKeys: ["version"] },
@@ -117,6 +138,11 @@ fuzzTarget({
       assert.ok(config.problems.length > 0);
       for (const { line, column, message, fix } of config.problems) {
         assert.ok(line >= 1 && column >= 1 && message !== "" && fix !== "");
+      }
+    } else {
+      const { segmentBytes, segmentAgeMs, keepMs, keepBytes } = config.record;
+      for (const each of [segmentBytes, segmentAgeMs, keepMs, keepBytes]) {
+        assert.ok(each === null || (Number.isSafeInteger(each) && each > 0), text);
       }
     }
     writeFileSync(segment, bytes);

@@ -7,7 +7,9 @@
  */
 import { writeFileSync } from "node:fs";
 import { constants, setPriority } from "node:os";
+import { join } from "node:path";
 import { readHead } from "../audit/segment.ts";
+import { sweepUnfinished } from "../audit/small-file.ts";
 import { Courier } from "./courier.ts";
 import { Cursor } from "./cursor.ts";
 import type { FromExporter, ToExporter } from "./messages.ts";
@@ -29,6 +31,7 @@ class ExporterProcess {
   }
 
   async run(sinks: Extract<ToExporter, { kind: "start" }>["sinks"]): Promise<void> {
+    await sweepUnfinished(join(this.#state, "export"));
     // Not before the head has been read: without it a cursor would seem to be ahead of the record.
     while (!(await this.#look())) await new Promise((resolve) => setTimeout(resolve, lookMs));
     this.#couriers = sinks.map(

@@ -7,11 +7,10 @@
  *
  * Needs no lock and disturbs no writer; memory is one batch and one chunk of a segment.
  */
-import { open } from "node:fs/promises";
 import { MAX_LINE_BYTES, openLine } from "../audit/chain.ts";
 import type { Event } from "../audit/event.ts";
 import { readLines } from "../audit/lines.ts";
-import { listSegments } from "../audit/segment.ts";
+import { listSegments, openSegment } from "../audit/segment.ts";
 import type { Segment } from "../audit/segment.ts";
 import type { Outgoing, Position } from "./record.ts";
 
@@ -79,7 +78,7 @@ async function readSegment(
   batch: Batch,
 ): Promise<number> {
   let bytes = before;
-  const handle = await open(segment.path, "r");
+  const handle = await openSegment(segment);
   try {
     for await (const lines of readLines(handle, offset)) {
       for (const line of lines) {
@@ -139,7 +138,7 @@ export async function holds(directory: string, { seq, hash, segment, offset }: P
   if (seq === 0 || hash === "") return true;
   const found = (await listSegments(directory)).segments.find((each) => each.first === segment);
   if (found === undefined) return true;
-  const handle = await open(found.path, "r");
+  const handle = await openSegment(found);
   try {
     const start = Math.max(0, offset - MAX_LINE_BYTES - 2);
     const { bytesRead, buffer } = await handle.read(Buffer.alloc(offset - start), 0, offset - start, start);

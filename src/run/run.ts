@@ -120,7 +120,7 @@ async function enforced(options: RunOptions, stand: Stand): Promise<RunResult> {
       state,
       signingKey: options.signingKey,
       retention: { keepMs: null, keepBytes: null },
-      sinks: options.sinks.map(({ name }) => name),
+      sinks: () => options.sinks.map(({ name }) => name),
       spare: stand.spare,
       fixed: bindingsFromHosts(textOf("/etc/hosts")),
       onEvent: (event) => {
