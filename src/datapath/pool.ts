@@ -49,6 +49,7 @@ interface Thread {
   verdictTimes: HistogramCounts | null;
   /** Sequence numbers not yet confirmed. */
   waiting: Map<number, () => void>;
+  taken: Int32Array<SharedArrayBuffer>;
 }
 
 type Command = ToWorker extends infer T ? (T extends ToWorker ? Omit<T, "sequence"> : never) : never;
@@ -212,9 +213,11 @@ export class DataPath {
       policy: this.#policy,
       bindings: this.#options.bindings(),
       overdrawn: this.#overdrawn,
+      taken: newCount(),
     };
     const worker = this.#newWorker(queueFile, data);
-    const thread: Thread = { worker, wake: -1, statistics: null, verdictTimes: null, waiting: new Map() };
+    const { taken } = data;
+    const thread: Thread = { worker, wake: -1, statistics: null, verdictTimes: null, waiting: new Map(), taken };
     thread.wake = await ready(worker);
     // Between the snapshot and now the policy or the bindings may have changed.
     this.#threads[i] = thread;
@@ -237,6 +240,7 @@ export class DataPath {
       statistics: null,
       verdictTimes: null,
       waiting: new Map(),
+      taken: newCount(),
     };
     worker.on("message", (message: FromConntrack) => {
       if (message.kind === "ended") this.#options.onEnded(message.ended, message.lost);
@@ -259,6 +263,11 @@ export class DataPath {
       thread.verdictTimes = message.verdictTimes;
       this.#options.onSettled(message.settled);
       this.#options.onNames(message.names);
+      // In the next turn of the event loop: files and sockets have theirs in between.
+      setImmediate(() => {
+        Atomics.add(thread.taken, 0, 1);
+        Atomics.notify(thread.taken, 0);
+      });
     } else if (message.kind === "failure") {
       this.#options.onFailure(`a packet was dropped by a defect: ${message.message}`, false);
     } else if (message.kind === "done") {
@@ -282,6 +291,10 @@ export class DataPath {
     if (fatal) return;
     this.#startQueue(i).catch((error: unknown) => this.#options.onFailure(String(error), true));
   }
+}
+
+function newCount(): Int32Array<SharedArrayBuffer> {
+  return new Int32Array(new SharedArrayBuffer(4));
 }
 
 /** The thread's wake descriptor once it is set up; rejects with the error that ended it before that. */

@@ -120,9 +120,9 @@ export class Enforcer {
     return changed;
   }
 
-  status(): Status {
+  async status(): Promise<Status> {
     this.denials.tick(Date.now());
-    return statusOf(this);
+    return await statusOf(this);
   }
 
   flows(): FlowView[] {

@@ -74,10 +74,13 @@ export interface FlowView {
 }
 
 /** The state of an enforcer right now. */
-export function statusOf(enforcer: Enforcer): Status {
+export async function statusOf(enforcer: Enforcer): Promise<Status> {
+  // First, and aside: DNS is served by this thread. All the rest is of one moment. The tools are begun where the interfaces are;
+  // waiting for them there would leave this thread there.
+  const { looking } = enforcer.within(() => ({ looking: enforcer.ruleset.look() }));
+  const ruleset = await looking;
   const { options, policy, dataPath } = enforcer;
   const work = dataPath.statistics();
-  const ruleset = enforcer.within(() => enforcer.ruleset.state());
   const record = enforcer.spool.status();
   const problems = [...enforcer.problems];
   if (ruleset !== "present") problems.push(`the ruleset is ${ruleset}`);
