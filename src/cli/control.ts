@@ -29,13 +29,17 @@ export function addControlCommands(program: Command): void {
     });
   program
     .command("reload")
-    .description("Read the policy file again. Exit 2 when it does not load; the last good one stays.")
+    .description("Read the policy and the configuration again. Exit 2 when one does not load; its last good one stays.")
     .requiredOption("-s, --state <dir>", "state directory")
     .option("--json", "as JSON")
     .action(async (options: ControlArguments) => {
-      const done = await ask<{ policy: string; ended: number }>(options.state, "POST", "/reload");
+      const done = await ask<{ policy: string; ended: number; config: string | null }>(
+        options.state,
+        "POST",
+        "/reload",
+      );
       if (options.json === true) console.log(JSON.stringify(done));
-      else console.log(`Policy ${done.policy.slice(0, 12)} is in force; ${done.ended} connections were ended.`);
+      else console.log(reloadText(done));
     });
   program
     .command("flows")
@@ -57,16 +61,25 @@ export function addControlCommands(program: Command): void {
     });
 }
 
+function reloadText({ policy, ended, config }: { policy: string; ended: number; config: string | null }): string {
+  const text = `Policy ${policy.slice(0, 12)} is in force; ${ended} connections were ended.`;
+  return config === null ? text : `${text}\nConfiguration: ${config}.`;
+}
+
 function statusText(status: Status): string {
   const isWell = status.state === "enforcing";
   const head = process.stdout.isTTY ? styleText(isWell ? "green" : "red", status.state) : status.state;
-  const { policy, decisions, data_path: path, flows, dns, record } = status;
+  const { policy, config, decisions, data_path: path, flows, dns, record } = status;
   const unread = path.over_rate + path.kernel_drops + path.dns_drops;
   const lines = [
     `${head} since ${status.since} (pid ${status.pid}, ${status.version})`,
     ...status.problems.map((problem) => `  problem: ${problem}`),
     `policy    ${policy.hash.slice(0, 12)} from ${policy.file}, default ${policy.default_mode}, since ${policy.since}`,
     ...(policy.rejected === null ? [] : [`  rejected ${policy.rejected.at}: ${policy.rejected.message}`]),
+    ...(config === null ? [] : [`config    ${config.file}, since ${config.since}`]),
+    ...(config === null || config.rejected === null
+      ? []
+      : [`  rejected ${config.rejected.at}: ${config.rejected.message.replaceAll("\n", "\n    ")}`]),
     `inside    ${status.inside.join(", ")}; outside ${status.outside ?? "every other interface"}; ruleset ${status.ruleset}`,
     `decisions ${decisions.allowed} allowed, ${decisions.denied} denied, ${decisions.would_deny} would be denied; ${decisions.packets} packets`,
     ...(unread === 0 ? [] : [`unread    ${unread} packets refused unread: more than may be sent to be judged`]),

@@ -1,8 +1,10 @@
-/** A flow engine's report as an event of the record. */
+/** A flow engine's report as an event of the record, and as what else the main thread is told of it. */
 import { formatAddress } from "../address/ip.ts";
 import type { EventBody, EventProcess } from "../audit/event.ts";
+import type { JudgedName } from "../detect/names.ts";
 import type { FlowReport } from "../flow/effects.ts";
 import type { Decision, Engine } from "../policy/decision.ts";
+import type { LiveFlow } from "./messages.ts";
 
 /** Names of an address shown in one event; a shared CDN address can have hundreds. */
 const mostNames = 8;
@@ -54,4 +56,38 @@ export function connectionEvent(report: FlowReport, engine: Engine): EventBody {
     };
   }
   return event;
+}
+
+/** For the detections. Only where a name was shown. */
+export function judgedName({ source, name, application, decision }: FlowReport): JudgedName {
+  return {
+    source,
+    name: name ?? "",
+    channel: application === "http" ? "host" : "sni",
+    outcome: decision.verdict === "allow" ? "passed" : "denied",
+  };
+}
+
+/** For the ledger of live flows; `enforced`: its source was when it began. `now` in milliseconds since the epoch. */
+export function liveFlow(report: FlowReport, enforced: boolean, now: number): LiveFlow {
+  return {
+    source: report.source,
+    sourcePort: report.sourcePort,
+    destination: report.destination,
+    destinationPort: report.destinationPort,
+    transport: report.transport,
+    protocol: report.protocol,
+    local: report.local,
+    process: report.owner?.process ?? null,
+    application: report.application,
+    name: report.name,
+    names: report.names,
+    ech: report.hello?.ech ?? false,
+    begunEnforced: enforced,
+    verdict: report.decision.verdict === "allow" ? "allow" : "would_deny",
+    rule: report.decision.rule?.name ?? null,
+    monitored: report.decision.monitored.map((rule) => rule.name),
+    tier: report.decision.tier,
+    since: now,
+  };
 }

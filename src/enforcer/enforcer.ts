@@ -28,7 +28,7 @@ import { loadFile, loadText, type PolicyInForce } from "./policy-source.ts";
 import { type EnforcerOptions, placeOf, whereOf } from "./options.ts";
 import { RecordRetention } from "./retention.ts";
 import { type PlacedRuleset, rulesetFor } from "./rules-for.ts";
-import { type FlowView, type Status, statusOf, viewFlows } from "./status.ts";
+import { type ConfigurationView, type FlowView, type Status, statusOf, viewFlows } from "./status.ts";
 import { Tally } from "./tally.ts";
 
 const housekeepingMs = 1_000;
@@ -54,6 +54,8 @@ export class Enforcer {
   readonly tally = new Tally();
   /** Set by whoever starts one. */
   exporter: Exporter | null = null;
+  /** The configuration besides the policy, where there is one; set by whoever starts one. */
+  configuration: (() => ConfigurationView) | null = null;
   readonly problems = new Set<string>();
   #lock: StateLock | null = null;
   #listeners: Listeners | null = null;
@@ -119,9 +121,9 @@ export class Enforcer {
     return changed;
   }
 
-  status(): Status {
+  async status(): Promise<Status> {
     this.denials.tick(Date.now());
-    return statusOf(this);
+    return await statusOf(this);
   }
 
   flows(): FlowView[] {
@@ -171,8 +173,8 @@ export class Enforcer {
     this.#lock = lockState(options.state);
     if (stand.kind === "machine") this.machine = this.within(() => new AroundMachine(stand));
     this.ruleset = this.#newRuleset(true);
-    this.spool = await Spool.open({ directory: options.state, key: options.signingKey });
-    const { state, retention, sinks = [] } = options;
+    this.spool = await Spool.open({ ...options.segments, directory: options.state, key: options.signingKey });
+    const { state, retention, sinks = () => [] } = options;
     this.#retention = new RecordRetention(state, retention, this.spool, this.problems, sinks);
     for (const binding of [...options.fixed, ...this.#keeper.bindings(now)]) this.book.bind(binding);
     const sockets = this.within(() => {

@@ -8,6 +8,8 @@ export interface PlacedRuleset {
   readonly fingerprint: string | null;
   apply: () => void;
   state: (expected?: string | null) => RulesetState;
+  /** The same while the event loop goes on. */
+  look: () => Promise<RulesetState>;
   remove: () => void;
 }
 

@@ -5,6 +5,8 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import https from "node:https";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
@@ -141,6 +143,37 @@ test("a file system that hangs holds up neither the record nor another sink nor 
   const told = JSON.parse(output.text) as { begun: boolean; well: boolean; all: boolean; flush: number; stop: number };
   assert.deepEqual([told.begun, told.well, told.all], [true, true, true]);
   assert.ok(told.flush < 3_000 && told.stop < 4_000, output.text);
+});
+
+test("an authority that the system trusts, and Node alone would not, is trusted", async () => {
+  const folder = temporary();
+  const subject = ["-subj", "/CN=company", "-addext", "subjectAltName=IP:127.0.0.1"];
+  const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
+  const files = ["-keyout", join(folder, "key"), "-out", join(folder, "cert")];
+  execFileSync("openssl", ["req", "-x509", ...kind, ...files, ...subject], { stdio: "pipe" });
+  const [cert, key] = [join(folder, "cert"), join(folder, "key")].map((path) => readFileSync(path, "utf8"));
+  const bodies: string[] = [];
+  const server = https.createServer({ cert, key }, (request, response) => {
+    request.setEncoding("utf8").on("data", (text: string) => bodies.push(text));
+    request.on("end", () => response.end());
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const state = temporary(memory);
+  const spool = await Spool.open({ directory: state, syncMs: 50 });
+  spool.append(denial(1));
+  await spool.close();
+  // Where OpenSSL, and so the system's programs, look.
+  process.env["SSL_CERT_FILE"] = join(folder, "cert");
+  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/in`;
+  const exporter = new Exporter({ state, sinks: [webhook("company", url)], incident: () => {} });
+  delete process.env["SSL_CERT_FILE"];
+  try {
+    await until("it arrives", () => bodies.join("").includes('"seq":1,'));
+  } finally {
+    await exporter.stop(100);
+    server.closeAllConnections();
+    server.close();
+  }
 });
 
 test("killed, it comes back by itself, says so, and goes on where it was", async () => {

@@ -154,7 +154,7 @@ export class Job {
       }
       await this.#enforcer.spool.flush();
       this.#first = this.#enforcer.spool.status().seq + 1;
-      this.#before = this.#enforcer.status().decisions;
+      this.#before = (await this.#enforcer.status()).decisions;
       this.started.measures.push(`self-test: ${checks.length} ways out tried, all refused`);
     }
     this.#look();
@@ -191,7 +191,9 @@ export class Job {
     const now = Date.now();
     this.#processes.drain();
     for (const each of this.#watch.round(now)) this.#failed.add(each);
-    for (const each of this.#enforcer.status().problems) this.#failed.add(each);
+    void this.#enforcer.status().then(({ problems }) => {
+      for (const each of problems) this.#failed.add(each);
+    });
     const { worker } = this.#order;
     if (!this.#isOver && worker !== null && !existsSync(`/proc/${worker}`)) this.#over();
   }
@@ -208,8 +210,8 @@ export class Job {
     this.#failed.add(message);
   }
 
-  #status() {
-    const { allowed, denied, would_deny } = this.#enforcer.status().decisions;
+  async #status() {
+    const { allowed, denied, would_deny } = (await this.#enforcer.status()).decisions;
     const before = this.#before;
     const problems = [...this.#failed];
     const good = this.#facts.mode === "enforce" ? "enforcing" : "monitoring";
@@ -242,7 +244,7 @@ export class Job {
     const receipt = `${JSON.stringify(makeReceipt(report, text, { made, passed }), null, 2)}\n`;
     write(this.#places.report, text);
     write(this.#places.receipt, receipt);
-    return { ...this.#status(), digests: { report: sha256(text), receipt: sha256(receipt) } };
+    return { ...(await this.#status()), digests: { report: sha256(text), receipt: sha256(receipt) } };
   }
 }
 
