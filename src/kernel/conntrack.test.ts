@@ -19,7 +19,7 @@ function masquerade(lab: Lab): Conntrack {
   return table;
 }
 
-suite("conntrack", { timeout: 60_000 }, () => {
+suite("conntrack", { timeout: 120_000 }, () => {
   for (const v of [4, 6] as const) {
     test(`a flow is listed with all it has, and found by either direction, IPv${v}`, () =>
       withLab(async (lab) => {

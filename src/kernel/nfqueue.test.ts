@@ -21,7 +21,7 @@ function queueRule(lab: Lab): void {
   }
 }
 
-suite("NFQUEUE", { timeout: 60_000 }, () => {
+suite("NFQUEUE", { timeout: 120_000 }, () => {
   for (const v of [4, 6] as const) {
     test(`packets come up whole and pass when accepted, IPv${v}`, () =>
       withLab(async (lab) => {

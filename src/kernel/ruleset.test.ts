@@ -55,7 +55,7 @@ function flows(lab: Lab) {
   }
 }
 
-suite("the ruleset", { timeout: 120_000 }, () => {
+suite("the ruleset", { timeout: 240_000 }, () => {
   for (const v of [4, 6] as const) {
     test(`fails closed: with nobody to ask, no TCP or UDP passes or reaches the gateway, IPv${v}`, () =>
       withLab(async (lab) => {
@@ -108,7 +108,8 @@ suite("the ruleset", { timeout: 120_000 }, () => {
         const local = lab.tcpClient(lab.client, addresses[v].gateway, 22);
         assert.equal(await outcome(outside), "error ECONNREFUSED");
         assert.equal(await outcome(local), "error ECONNREFUSED");
-        assert.ok(performance.now() - start < 500);
+        // A client that heard nothing asks again after a second, and is answered then.
+        assert.ok(performance.now() - start < 900);
       }));
 
     test(`refused UDP is answered with ICMP administratively prohibited, IPv${v}`, () =>
