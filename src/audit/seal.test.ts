@@ -123,6 +123,16 @@ test("one byte changed in a seal or in the head: that one is named", async () =>
   );
 });
 
+test("a head that names a later record than there is: the head is named", async () => {
+  const { key: _, ...facts } = members("head.json");
+  for (const trusted of [[], [owner.trusted]]) {
+    const later = () => put("head.json", statementText({ ...facts, seq: count + 10 }, other));
+    const { broken } = await verifyWith(later, trusted);
+    assert.deepEqual([broken!.kind, broken!.seq], ["truncated", count + 1]);
+    assert.match(broken!.message, /head\.json says that record 70 was on the disk: 10 missing from the end/);
+  }
+});
+
 for (const index of [0, 1, -1]) {
   test(`the seal of segment ${index}: removed, unsigned, by another key, in another's name, of another segment`, async () => {
     const name = names.at(index)!;

@@ -39,7 +39,8 @@ export async function verifyEnd(segments: Segment[], at: Link, head: Head | "dam
   if (!isBehind(at, head)) return null;
   const count = head.seq - at.seq;
   const lines = segment === undefined ? 0 : await countLines(segment);
-  const message = `The record ends at ${at.seq}, but record ${head.seq} was on the disk: ${count} missing from the end.`;
+  const missing = `${count} missing from the end`;
+  const message = `The record ends at ${at.seq}, but head.json says that record ${head.seq} was on the disk: ${missing}.`;
   return { ...broken(message), line: lines + 1 };
 }
 

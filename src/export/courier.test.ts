@@ -78,9 +78,9 @@ test("429 is tried again, and not before Retry-After", async () => {
 
 test("a sink that hangs runs into the time limit and is asked again", async () => {
   const { status } = await deliverTo((asked, ...rest) => (asked.number === 2 ? hang(asked, ...rest) : undefined), {
-    timeoutMs: 300,
+    timeoutMs: 1_500,
   });
-  assert.deepEqual([status.failures, status.last_error?.message], [1, "no answer within 0.3 s"]);
+  assert.deepEqual([status.failures, status.last_error?.message], [1, "no answer within 1.5 s"]);
 });
 
 test("a sink that breaks off, before it answers or in the middle of its answer, is sent the batch again", async () => {
@@ -136,13 +136,12 @@ test("a sink that refuses everything for good is told of once: what is told woul
 });
 
 test("a refusal that looks for good (400, 401, a redirect) loses nothing: it is repeated until somebody repairs it", async () => {
-  let isRepaired = false;
   const codes = [400, 401, 302];
-  setTimeout(() => (isRepaired = true), 1_500);
   const { status } = await deliverTo(({ number }, response) => {
-    if (!isRepaired) response.writeHead(codes[number % 3]!, { location: "http://127.0.0.1:1/" }).end();
+    const code = codes[number - 1];
+    if (code !== undefined) response.writeHead(code, { location: "http://127.0.0.1:1/" }).end();
   });
-  assert.ok(status.failures >= 2);
+  assert.equal(status.failures, 3);
 });
 
 test("a sink that is not there yet gets everything when it comes", async () => {
