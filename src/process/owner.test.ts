@@ -237,6 +237,19 @@ time.sleep(30)`;
     await stage.end(child);
   });
 
+  test("a namespace that nobody is in any more is given up", async () => {
+    const port = ++ports;
+    const child = stage.step("there", `curl -s -m 20 http://${server}:${port}/; true`);
+    await ask(port);
+    assert.ok(searching.namespaces >= 1);
+    await stage.end(child);
+    const before = searching.namespaces;
+    for (const until = performance.now() + 20_000; searching.namespaces >= before; await sleep(100)) {
+      assert.ok(performance.now() < until, "it is kept");
+      searching.tick();
+    }
+  });
+
   test("a packet that no socket sent has no owner", async () => {
     const packet = {
       protocol: 6,

@@ -94,9 +94,20 @@ export class OwnerLookup {
     this.#table.drain();
     this.counts.asked++;
     const owner = this.#byTuple(sent) ?? this.#bySocket(sent) ?? this.#byDestination(sent);
-    if ((owner?.record ?? null) === null) this.counts.unknown++;
-    else this.#last = owner!.record!.pid;
+    const pid = owner?.record?.pid;
+    if (pid === undefined) this.counts.unknown++;
+    else this.#last = pid;
     return owner;
+  }
+
+  /** Network namespaces other than ours that are held open to be asked. */
+  get namespaces(): number {
+    return this.#places.size;
+  }
+
+  /** To be called now and then, also when nothing is asked: a namespace that nobody is in any more must not be kept by us. */
+  tick(): void {
+    this.#places.tick();
   }
 
   close(): void {

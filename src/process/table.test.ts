@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ProcessRecord } from "./record.ts";
-import { ProcessTable } from "./table.ts";
+import { ProcessTable, type TableOptions } from "./table.ts";
 
 let folder: string;
 const started: ChildProcess[] = [];
@@ -49,7 +49,7 @@ async function until<T>(table: ProcessTable, found: () => T | null | undefined |
 
 async function withTable(
   use: (table: ProcessTable) => Promise<void>,
-  options = { worker: process.pid },
+  options: TableOptions = { worker: process.pid },
 ): Promise<void> {
   const table = new ProcessTable(options);
   try {
@@ -160,7 +160,7 @@ suite("the process table", { timeout: 200_000 }, () => {
         assert.equal(table.isRunner(table.get(step)!), false);
         await until(table, () => table.get(step)!.step?.name === "one");
       },
-      { startedBy: step } as never,
+      { startedBy: step },
     );
     process.kill(step, "SIGKILL");
     await end(listener);
@@ -172,7 +172,7 @@ suite("the process table", { timeout: 200_000 }, () => {
         assert.equal(table.worker, null);
         assert.ok(table.newestFirst().every(({ step }) => step === null));
       },
-      { startedBy: 1 } as never,
+      { startedBy: 1 },
     ));
 
   test("a number that comes again is another process", () =>
