@@ -147,6 +147,7 @@ class QueueWorker implements Effects {
       if (this.#now >= nextTick) {
         nextTick = this.#now + tickMs;
         this.#flows.tick(this.#now);
+        this.#who?.tick();
         this.#aggregated(this.#aggregator.tick(this.#now));
         this.#queue.flush();
         // Packets that settled nothing (SYNs that wait for their hello) show in the statistics all the same.

@@ -38,6 +38,8 @@ export interface Status {
   inside: string[];
   outside: string | null;
   ruleset: RulesetState;
+  /** Whether packet sockets are bounded; null between links, where nobody has one. */
+  egress_guard: boolean | null;
   threads: { running: number; wanted: number };
   flows: { live: number; undecided: number };
   decisions: { packets: number; allowed: number; denied: number; would_deny: number };
@@ -116,6 +118,7 @@ export async function statusOf(enforcer: Enforcer): Promise<Status> {
     stand: options.stand.kind,
     ...whereOf(options),
     ruleset,
+    egress_guard: enforcer.ruleset.guardsEgress ?? null,
     threads: { running: dataPath.running, wanted: options.queues },
     flows: { live: enforcer.live.count(Date.now()), undecided: work.pending },
     decisions: {

@@ -104,6 +104,40 @@ test("connections from before: vouched ones and those from outside go on, the ot
   for (const program of [server, inward, theirs, within, vouched]) await program.kill();
 });
 
+test("the same on a machine where nobody tracked connections before", async () => {
+  const [usual, bare] = [host, await Host.create({ translate: false })];
+  host = bare;
+  try {
+    await bare.lab.internet.listen({ kind: "echo", port: 9005 });
+    const server = bare.host.spawn("socat", ["TCP6-LISTEN:2222,fork,reuseaddr", "EXEC:cat"]);
+    await sleep(300);
+    const inward = bare.lab.world.spawn("ncat", [bare.lab.outside.gateway.v4, "2222"]);
+    const inward6 = bare.lab.world.spawn("ncat", [bare.lab.outside.gateway.v6, "2222"]);
+    const vouched = bare.host.spawn("ncat", ["203.0.113.80", "9005"]);
+    const vouched6 = bare.host.spawn("ncat", ["2001:db8:200::80", "9005"]);
+    const mine = bare.host.spawn("ncat", ["203.0.113.90", "9000"]);
+    const all = [inward, inward6, vouched, vouched6, mine];
+    for (const program of all) assert.equal(await echoes(program), true, program.stderr);
+    assert.equal((await bare.host.exec("conntrack", ["-L"])).stdout, "");
+    agent = await Agent.start(bare, policyFor([]), { keepPorts: [9005] });
+    await mine.exited;
+    for (const program of [inward, inward6, vouched, vouched6])
+      assert.equal(await echoes(program), true, program.stderr);
+    const told = agent.events.filter(({ reason }) => reason === "earlier");
+    assert.deepEqual(told.map(({ verdict, destination }) => `${verdict} ${destination?.ip}`).toSorted(), [
+      "allow 2001:db8:200::80",
+      "allow 203.0.113.80",
+      "deny 203.0.113.90",
+    ]);
+    await agent.stop();
+    for (const program of [server, ...all]) await program.kill();
+  } finally {
+    agent = null;
+    host = usual;
+    await bare.close();
+  }
+});
+
 test("in monitor mode every connection from before goes on, with an event that tells what would end", async () => {
   const mine = await connected(host.host, "203.0.113.90");
   const theirs = await connected(host.container(1, 1), "2001:db8:200::90");

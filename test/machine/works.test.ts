@@ -245,5 +245,6 @@ test("the status says where it stands, and that the rules are as written", async
     [status.stand, status.outside, status.ruleset, status.problems],
     ["machine", host.uplink, "present", []],
   );
+  assert.equal(status.egress_guard, true);
   assert.deepEqual([status.data_path.failures, status.data_path.undecided_drops], [0, 0]);
 });
