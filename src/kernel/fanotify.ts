@@ -93,7 +93,7 @@ export function readFanotify(bytes: Buffer): FanotifyEvent[] {
       const from = record + RECORD + FSID;
       const handleEnd = from + HANDLE + bytes.readUInt32LE(from);
       if (bytes[record] === DFID_NAME && handleEnd < record + size) {
-        event.handle = bytes.latin1Slice(from, handleEnd);
+        event.handle = bytes.toString("latin1", from, handleEnd);
         const name = bytes.subarray(handleEnd, record + size);
         const zero = name.indexOf(0);
         event.name = name.toString("utf8", 0, zero < 0 ? name.length : zero);

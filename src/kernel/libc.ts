@@ -258,7 +258,8 @@ export function unshare(flags: number): void {
 }
 
 const AT_FDCWD = -100;
-const FAN_MARK_ADD = 1;
+/** To be added; a folder itself, never where a link leads. */
+const FAN_MARK_ADD = 0x1 | 0x4 | 0x8;
 /** No more than 128 bytes, says the kernel (MAX_HANDLE_SZ). */
 const MAX_HANDLE = 128;
 
@@ -278,7 +279,7 @@ export function handleOf(folder: string): string | null {
   const bytes = Buffer.alloc(8 + MAX_HANDLE);
   bytes.writeUInt32LE(MAX_HANDLE);
   if (native.nameToHandle(AT_FDCWD, folder, bytes, Buffer.alloc(4), 0) < 0) return null;
-  return bytes.latin1Slice(0, 8 + bytes.readUInt32LE());
+  return bytes.toString("latin1", 0, 8 + bytes.readUInt32LE());
 }
 
 const SYS_BPF = process.arch === "x64" ? 321 : 280;

@@ -76,7 +76,7 @@ const members = [
   "proc_inode.vfs_inode",
   "pid.numbers",
 ] as const;
-type Offsets = Readonly<Record<(typeof members)[number], number>>;
+type Offsets = Readonly<Record<string, number>>;
 
 export class MemoryWitness {
   readonly #map: LruMap;
@@ -162,7 +162,7 @@ function learn(map: LruMap, offsets: Offsets): Map<bigint, MemoryWay> {
 /** `ways` null: notes whatever file of any kind we open ourselves, in our main thread. */
 function program(map: LruMap, offsets: Offsets, ways: ReadonlyMap<bigint, MemoryWay> | null): Buffer {
   const code = new Assembler().move(6, 1).load("u64", 7, 6, ARGUMENT.result);
-  read(code.load("u64", 3, 6, ARGUMENT.registers), offsets[abi.number]).load("u64", 9, 10, FRAME.scratch);
+  read(code.load("u64", 3, 6, ARGUMENT.registers), offsets[abi.number]!).load("u64", 9, 10, FRAME.scratch);
   // 32 bits: the number is an int on arm64.
   code.shiftLeft(9, 32).shiftRight(9, 32);
   for (const each of abi.open) code.ifValue(9, "=", each, "opened");
@@ -175,29 +175,29 @@ function program(map: LruMap, offsets: Offsets, ways: ReadonlyMap<bigint, Memory
   else code.ifValue(8, "=", process.pid, "out");
   code.label("ours").call(helpers.currentTask).move(3, 0);
   for (const each of ["task_struct.files", "files_struct.fdt", "fdtable.fd"] as const) {
-    read(code, offsets[each]).load("u64", 3, 10, FRAME.scratch);
+    read(code, offsets[each]!).load("u64", 3, 10, FRAME.scratch);
   }
   read(code.shiftLeft(7, 3).addRegister(3, 7), 0).load("u64", 9, 10, FRAME.scratch);
-  read(code.move(3, 9), offsets["file.f_op"]).load("u64", 7, 10, FRAME.scratch);
+  read(code.move(3, 9), offsets["file.f_op"]!).load("u64", 7, 10, FRAME.scratch);
   for (const table of ways?.keys() ?? []) {
     if (table > MOST_CALLS) code.setWide(1, table).ifSame(7, 1, "known");
   }
   if (ways !== null) code.jump("out").label("known");
-  read(code.move(3, 9), offsets["file.f_inode"]).load("u64", 3, 10, FRAME.scratch);
+  read(code.move(3, 9), offsets["file.f_inode"]!).load("u64", 3, 10, FRAME.scratch);
   // The inode lies inside of what procfs keeps of it.
-  read(code, offsets["proc_inode.pid"] - offsets["proc_inode.vfs_inode"]).load("u64", 3, 10, FRAME.scratch);
-  read(code, offsets["pid.numbers"]).load("u32", 9, 10, FRAME.scratch);
+  read(code, offsets["proc_inode.pid"]! - offsets["proc_inode.vfs_inode"]!).load("u64", 3, 10, FRAME.scratch);
+  read(code, offsets["pid.numbers"]!).load("u32", 9, 10, FRAME.scratch);
   if (ways !== null) {
     code.jump("note");
     code.label("readv").set(7, calls.process_vm_readv).jump("vm");
     code.label("writev").set(7, calls.process_vm_writev).jump("vm");
     code.label("ptrace").ifNegative(7, "out").set(7, calls.ptrace);
-    read(code.load("u64", 3, 6, ARGUMENT.registers), offsets[abi.first]).load("u64", 1, 10, FRAME.scratch);
+    read(code.load("u64", 3, 6, ARGUMENT.registers), offsets[abi.first]!).load("u64", 1, 10, FRAME.scratch);
     for (const request of ATTACH) code.ifValue(1, "=", request, "attach");
     code.jump("out").label("attach");
-    read(code.load("u64", 3, 6, ARGUMENT.registers), offsets[abi.second] + secondAt).jump("call");
+    read(code.load("u64", 3, 6, ARGUMENT.registers), offsets[abi.second]! + secondAt).jump("call");
     code.label("vm").load("u64", 1, 6, ARGUMENT.result).ifNegative(1, "out");
-    read(code.load("u64", 3, 6, ARGUMENT.registers), offsets[abi.first]).label("call");
+    read(code.load("u64", 3, 6, ARGUMENT.registers), offsets[abi.first]!).label("call");
     code.load("u32", 9, 10, FRAME.scratch).call(helpers.pidTgid).move(8, 0).shiftRight(8, 32);
     code.label("note").ifSame(8, 9, "out");
   }
