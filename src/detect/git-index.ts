@@ -37,7 +37,8 @@ export function pathsInIndex(bytes: Buffer, objectName: 20 | 32 = 20): string[] 
     }
     const zero = bytes.indexOf(0, from);
     if (zero < 0 || kept + zero - from > 4096) return null;
-    const path = kept === 0 ? bytes.subarray(from, zero) : Buffer.concat([before.subarray(0, kept), bytes.subarray(from, zero)]);
+    const path =
+      kept === 0 ? bytes.subarray(from, zero) : Buffer.concat([before.subarray(0, kept), bytes.subarray(from, zero)]);
     before = Buffer.from(path);
     if ((mode & 0o170000) !== 0o160000 && (mode & 0o170000) !== 0o040000) paths.push(path.toString("utf8"));
     // Up to version 3 an entry is padded to a multiple of eight, with at least one zero.

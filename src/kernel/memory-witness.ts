@@ -167,11 +167,18 @@ function program(map: LruMap, offsets: Offsets, ways: ReadonlyMap<bigint, Memory
   code.shiftLeft(9, 32).shiftRight(9, 32);
   for (const each of abi.open) code.ifValue(9, "=", each, "opened");
   if (ways !== null) {
-    code.ifValue(9, "=", abi.readv, "readv").ifValue(9, "=", abi.writev, "writev").ifValue(9, "=", abi.ptrace, "ptrace");
+    code
+      .ifValue(9, "=", abi.readv, "readv")
+      .ifValue(9, "=", abi.writev, "writev")
+      .ifValue(9, "=", abi.ptrace, "ptrace");
   }
   code.jump("out").label("opened").ifAbove(7, MOST_DESCRIPTORS, "out");
   code.call(helpers.pidTgid).move(8, 0).shiftRight(8, 32);
-  if (ways === null) code.setWide(1, (BigInt(process.pid) << 32n) | BigInt(process.pid)).ifSame(0, 1, "ours").jump("out");
+  if (ways === null)
+    code
+      .setWide(1, (BigInt(process.pid) << 32n) | BigInt(process.pid))
+      .ifSame(0, 1, "ours")
+      .jump("out");
   else code.ifValue(8, "=", process.pid, "out");
   code.label("ours").call(helpers.currentTask).move(3, 0);
   for (const each of ["task_struct.files", "files_struct.fdt", "fdtable.fd"] as const) {

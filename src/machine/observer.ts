@@ -24,7 +24,7 @@ export interface ObserverOptions {
 
 /** News are waited for this long, and taken in at most this often, ms. */
 const waitMs = 500;
-const pauseMs = 15;
+const pauseMs = 2;
 /** A process that ends with its step may end a little later, ns. */
 const graceNs = 1e9;
 const mostTold = 2_000;
@@ -59,9 +59,11 @@ export class Observer {
         return null;
       }
     };
-    this.#memory = table.worker === null ? null : tried("the memory of the runner's worker is", () => MemoryWitness.attach());
+    this.#memory =
+      table.worker === null ? null : tried("the memory of the runner's worker is", () => MemoryWitness.attach());
     const { workspace } = options;
-    this.#sources = workspace === null ? null : tried("files of the workspace are", () => new SourceWatch(workspace, table));
+    this.#sources =
+      workspace === null ? null : tried("files of the workspace are", () => new SourceWatch(workspace, table));
     this.#news.writeInt32LE(table.fd, 0);
     this.#news.writeUInt16LE(POLLIN, 4);
     table.takeExecuted();
@@ -84,7 +86,12 @@ export class Observer {
       const text = `${nameOf(record)}, which step ${step.name ?? step.pid} left running, connects to ${where}`;
       this.#tell("background_connection", record, evidence, text);
     } else if (this.#isOutside(record) && this.#isFirst(`outside ${record.exe}`)) {
-      this.#tell("outside_connection", record, evidence, `${nameOf(record)}, which belongs to no step, connects to ${where}`);
+      this.#tell(
+        "outside_connection",
+        record,
+        evidence,
+        `${nameOf(record)}, which belongs to no step, connects to ${where}`,
+      );
     }
   }
 

