@@ -69,7 +69,7 @@ export class ShellWatch {
     const input = streamOf(pid, 0);
     if (input.kind === "other") return false;
     const output = streamOf(pid, 1);
-    const found = reverseShell({ exe, args, input, output }, () => this.#others(record));
+    const found = reverseShell({ exe, args, input, output }, () => this.#others(record, input.kind === "terminal"));
     if (found === null) return false;
     const key = `${record.step?.pid ?? record.pid} ${found.remote}`;
     if (!this.#told.has(key)) {
@@ -79,19 +79,24 @@ export class ShellWatch {
     return true;
   }
 
-  /** Those above it first, then those of the same step; never the runner, which reads what every step writes. */
-  *#others(record: ProcessRecord): Generator<Relay> {
+  /**
+   * Those above it first, then the others of its step. Never the runner, which reads what every step writes. Only a terminal may
+   * have anybody at its other side; a pipe's are asked for among programs that are made for it.
+   */
+  *#others(record: ProcessRecord, onTerminal: boolean): Generator<Relay> {
     const until = performance.now() + othersMs;
     const above = new Set(record.ancestors.map(({ pid }) => pid));
     const near = this.#table
       .newestFirst()
       .filter((each) => each.pid !== record.pid && !this.#table.isRunner(each))
-      .filter((each) => above.has(each.pid) || (each.step === record.step && each.container === record.container));
+      .filter((each) => each.step === record.step && each.container === record.container)
+      .filter((each) => record.step !== null || above.has(each.pid))
+      .filter(({ exe, args }) => onTerminal || isRelay(programName(exe, args)));
     const ordered = [...near.filter(({ pid }) => above.has(pid)), ...near.filter(({ pid }) => !above.has(pid))];
     for (const { pid, exe, args } of ordered.slice(0, mostOthers)) {
       if (performance.now() > until) return;
       const { remotes, terminals } = endsOf(pid);
-      if (remotes.length === 0 || (terminals.length === 0 && !isRelay(programName(exe, args)))) continue;
+      if (remotes.length === 0 || (onTerminal && terminals.length === 0)) continue;
       yield { pid, exe, args, above: above.has(pid), input: streamOf(pid, 0), terminals, remotes };
     }
   }
