@@ -4,7 +4,18 @@ import type { Reason } from "../policy/reason.ts";
 
 export type EventKind = "connection" | "dns" | "flow_end" | "detection" | "tamper" | "policy" | "lifecycle";
 
-export type DetectionType = "denied_names" | "name_entropy" | "name_budget" | "upload_limit";
+export type DetectionType =
+  | "denied_names"
+  | "name_entropy"
+  | "name_budget"
+  | "upload_limit"
+  | "reverse_shell"
+  | "worker_memory"
+  | "worker_environment"
+  | "source_overwritten"
+  | "outside_connection"
+  | "background_connection"
+  | "left_running";
 
 /** Who on the machine itself made a connection; only where the firewall stands on that machine. */
 export interface EventProcess {

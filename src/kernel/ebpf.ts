@@ -1,6 +1,7 @@
 /**
  * Programs and maps of the kernel's own virtual machine (bpf(2)): an assembler for the few instructions that ours are made of,
- * loading, attaching to a cgroup, and looking into maps. Called by `socket-witness.ts`.
+ * loading, attaching to a cgroup or a raw tracepoint, and looking into maps. Called by `socket-witness.ts` and
+ * `memory-witness.ts`.
  *
  * Everything is held by descriptors: when the process ends, however it ends, the kernel detaches and forgets.
  */
@@ -9,7 +10,10 @@ import * as libc from "./libc.ts";
 
 const MAP_CREATE = 0;
 const MAP_LOOKUP = 1;
+const MAP_DELETE = 3;
+const MAP_NEXT = 4;
 const PROG_LOAD = 5;
+const TRACEPOINT_OPEN = 17;
 const LINK_CREATE = 28;
 const LRU_HASH = 9;
 
@@ -24,7 +28,9 @@ export const helpers = {
   update: 2,
   monotonic: 5,
   pidTgid: 14,
+  currentTask: 35,
   socketCookie: 46,
+  readKernel: 113,
 } as const;
 
 /** Writes instructions one after another; jumps go forward, to labels. */
@@ -43,6 +49,14 @@ export class Assembler {
 
   add(to: Register, value: number): this {
     return this.#put(0x07, to, 0, 0, value);
+  }
+
+  addRegister(to: Register, from: Register): this {
+    return this.#put(0x0f, to, from, 0, 0);
+  }
+
+  shiftLeft(to: Register, bits: number): this {
+    return this.#put(0x67, to, 0, 0, bits);
   }
 
   shiftRight(to: Register, bits: number): this {
@@ -70,6 +84,11 @@ export class Assembler {
     return this.move(to, FRAME).add(to, offset);
   }
 
+  setWide(to: Register, value: bigint): this {
+    this.#put(0x18, to, 0, 0, Number(BigInt.asIntN(32, value)));
+    return this.#put(0, 0, 0, 0, Number(BigInt.asIntN(32, value >> 32n)));
+  }
+
   map(to: Register, fd: number): this {
     this.#put(0x18, to, 1, 0, fd);
     return this.#put(0, 0, 0, 0, 0);
@@ -82,6 +101,17 @@ export class Assembler {
   ifValue(register: Register, is: "=" | "!=", value: number, label: string): this {
     this.#jumps.push({ at: this.#code.length, label });
     return this.#put(is === "=" ? 0x15 : 0x55, register, 0, 0, value);
+  }
+
+  /** As an unsigned number: a negative one is above all. */
+  ifAbove(register: Register, value: number, label: string): this {
+    this.#jumps.push({ at: this.#code.length, label });
+    return this.#put(0x25, register, 0, 0, value);
+  }
+
+  ifNegative(register: Register, label: string): this {
+    this.#jumps.push({ at: this.#code.length, label });
+    return this.#put(0xc5, register, 0, 0, 0);
   }
 
   ifSame(register: Register, other: Register, label: string): this {
@@ -125,6 +155,7 @@ export class Assembler {
 /** A hash table of the kernel's that forgets what was not used for longest. */
 export class LruMap {
   readonly fd: number;
+  readonly #entries: number;
   readonly #key: Buffer;
   readonly #value: Buffer;
   readonly #attributes = Buffer.alloc(32);
@@ -135,6 +166,7 @@ export class LruMap {
     [LRU_HASH, keySize, valueSize, entries].forEach((value, i) => attributes.writeUInt32LE(value, i * 4));
     attributes.write("sallyport", 28, "latin1");
     this.fd = checked(MAP_CREATE, attributes, "bpf map");
+    this.#entries = entries;
     this.#key = Buffer.alloc(keySize);
     this.#value = Buffer.alloc(valueSize);
     this.#attributes.writeUInt32LE(this.fd, 0);
@@ -152,6 +184,28 @@ export class LruMap {
     return this.#value;
   }
 
+  /** Takes everything out; what is written meanwhile may stay for the next time. Throws KernelError. */
+  take(): { key: Buffer; value: Buffer }[] {
+    const taken: { key: Buffer; value: Buffer }[] = [];
+    const next = Buffer.from(this.#attributes);
+    next.writeBigUInt64LE(0n, 8);
+    next.writeBigUInt64LE(libc.addressOf(this.#key), 16);
+    const gone = Buffer.alloc(32);
+    this.#attributes.copy(gone, 0, 0, 16);
+    // Bounded: others write meanwhile.
+    while (taken.length < this.#entries) {
+      // Without a key: the first one that is left.
+      const result = libc.bpf(MAP_NEXT, next);
+      if (result === -libc.ENOENT) return taken;
+      if (result < 0) throw new libc.KernelError("bpf map", -result);
+      if (libc.bpf(MAP_LOOKUP, this.#attributes) === 0)
+        taken.push({ key: Buffer.from(this.#key), value: Buffer.from(this.#value) });
+      const deleted = libc.bpf(MAP_DELETE, gone);
+      if (deleted < 0 && deleted !== -libc.ENOENT) throw new libc.KernelError("bpf map", -deleted);
+    }
+    return taken;
+  }
+
   close(): void {
     libc.close(this.fd);
   }
@@ -164,10 +218,37 @@ export interface Hook {
 }
 
 const LOG = 64 * 1024;
+const RAW_TRACEPOINT = 17;
 
 /** Loads a program and attaches it to a cgroup; the descriptors that hold it there. Throws KernelError. */
 export function attach(hook: Hook, code: Buffer, cgroup: number): number[] {
-  const license = Buffer.from("Apache-2.0\0");
+  const program = load(hook, code, "Apache-2.0");
+  const link = Buffer.alloc(16);
+  [program, cgroup, hook.attach, 0].forEach((value, i) => link.writeUInt32LE(value, i * 4));
+  return linked(program, libc.bpf(LINK_CREATE, link));
+}
+
+/**
+ * Loads a program and attaches it to a tracepoint by its name, for the whole machine. The kernel lets only a program that is
+ * offered under the GPL as well read its memory: whatever is given here is. Throws KernelError.
+ */
+export function trace(tracepoint: string, code: Buffer): number[] {
+  const program = load({ type: RAW_TRACEPOINT, attach: 0 }, code, "Dual MIT/GPL");
+  const name = Buffer.from(`${tracepoint}\0`);
+  const open = Buffer.alloc(16);
+  open.writeBigUInt64LE(libc.addressOf(name), 0);
+  open.writeUInt32LE(program, 8);
+  return linked(program, libc.bpf(TRACEPOINT_OPEN, open));
+}
+
+function linked(program: number, link: number): number[] {
+  if (link >= 0) return [link, program];
+  libc.close(program);
+  throw new libc.KernelError("bpf link", -link);
+}
+
+function load(hook: Hook, code: Buffer, terms: string): number {
+  const license = Buffer.from(`${terms}\0`);
   const log = Buffer.alloc(LOG);
   const attributes = Buffer.alloc(72);
   attributes.writeUInt32LE(hook.type, 0);
@@ -176,22 +257,16 @@ export function attach(hook: Hook, code: Buffer, cgroup: number): number[] {
   attributes.writeBigUInt64LE(libc.addressOf(license), 16);
   attributes.write("sallyport", 48, "latin1");
   attributes.writeUInt32LE(hook.attach, 68);
-  let program = libc.bpf(PROG_LOAD, attributes);
-  if (program < 0) {
-    // Once more, to hear why.
-    attributes.writeUInt32LE(1, 24);
-    attributes.writeUInt32LE(log.length, 28);
-    attributes.writeBigUInt64LE(libc.addressOf(log), 32);
-    program = libc.bpf(PROG_LOAD, attributes);
-    const why = log.toString("latin1", 0, Math.max(0, log.indexOf(0))).trim();
-    if (program < 0) throw new libc.KernelError("bpf program", -program, why.slice(-400));
-  }
-  const link = Buffer.alloc(16);
-  [program, cgroup, hook.attach, 0].forEach((value, i) => link.writeUInt32LE(value, i * 4));
-  const held = libc.bpf(LINK_CREATE, link);
-  if (held >= 0) return [held, program];
-  libc.close(program);
-  throw new libc.KernelError("bpf link", -held);
+  const program = libc.bpf(PROG_LOAD, attributes);
+  if (program >= 0) return program;
+  // Once more, to hear why.
+  attributes.writeUInt32LE(1, 24);
+  attributes.writeUInt32LE(log.length, 28);
+  attributes.writeBigUInt64LE(libc.addressOf(log), 32);
+  const again = libc.bpf(PROG_LOAD, attributes);
+  if (again >= 0) return again;
+  const why = log.toString("latin1", 0, Math.max(0, log.indexOf(0))).trim();
+  throw new libc.KernelError("bpf program", -again, why.slice(-400));
 }
 
 /** Where the unified cgroup hierarchy is mounted, by `/proc/self/mountinfo`; null: nowhere. */

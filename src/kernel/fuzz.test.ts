@@ -7,7 +7,9 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { asBytes, fuzzTarget, textOf } from "../../test/support/fuzz.ts";
 import { assertGrowsLinearly } from "../../test/support/work.ts";
+import { offsetsInBtf } from "./btf.ts";
 import { readDiagSocket } from "./diag-message.ts";
+import { readFanotify } from "./fanotify.ts";
 import { AttributeCursor, MessageCursor, NFGEN_HEADER, NLMSG_DONE, NLMSG_ERROR, NLMSG_HEADER } from "./netlink.ts";
 import { FIELD, FIELDS, MSG_PACKET, PacketMessages, type Kind } from "./packet-message.ts";
 import { readProcEvent } from "./proc-event.ts";
@@ -247,12 +249,29 @@ function otherKind(bytes: Buffer, { type, start, end }: MessageCursor): "event" 
       : null;
 }
 
+/** What the kernel tells in other forms: the same bytes, as such and behind the beginning that each form has. */
+function checkOthers(bytes: Buffer): void {
+  const header = Buffer.alloc(24);
+  header.writeUInt16LE(0xeb9f);
+  [24, 0, bytes.length, 0, bytes.length].forEach((value, i) => header.writeUInt32LE(value, 4 + 4 * i));
+  for (const types of [bytes, Buffer.concat([header, bytes])]) {
+    for (const offset of offsetsInBtf(types, ["a.b", "task_struct.files"]).values()) assert.ok(offset >= 0);
+  }
+  const metadata = Buffer.alloc(24);
+  metadata.writeUInt32LE(24 + bytes.length);
+  metadata.writeUInt16LE(24, 6);
+  for (const events of [bytes, Buffer.concat([metadata, bytes])]) {
+    assert.ok(readFanotify(events).length <= events.length / 24);
+  }
+}
+
 fuzzTarget<KernelMessage>({
   name: "conntrack-messages",
   grammar: [flowMessages, processEvents, socketAnswers],
   outcomes: { flow: true, no_flow: true, event: true, socket: true, error: true, nothing: true },
   check: (raw) => {
     const bytes = Buffer.from(raw);
+    checkOthers(bytes);
     const cursor = new MessageCursor(bytes, bytes.length);
     let word: KernelMessage = "nothing";
     let before = -1;

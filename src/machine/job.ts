@@ -16,6 +16,7 @@ import { bindingsFromHosts, textOf } from "../run/resolv.ts";
 import { answerAt } from "./answers.ts";
 import { type EarlierConnection, type JobFacts, makeReport } from "./job-report.ts";
 import { limitsOf } from "./machine-limits.ts";
+import { Observer } from "./observer.ts";
 import type { AgentAnswer, AgentOrder } from "./order.ts";
 import { OwnFiles } from "./own-files.ts";
 import { withPermits } from "./permits.ts";
@@ -46,6 +47,7 @@ export class Job {
   readonly #files: OwnFiles;
   readonly #watch: TamperWatch;
   readonly #processes: ProcessTable;
+  readonly #observer: Observer;
   /** What did not hold at some time, in words: it stays said when it is well again. */
   readonly #failed = new Set<string>();
   #isLost = false;
@@ -89,6 +91,9 @@ export class Job {
       signingKey: null,
       retention: { keepMs: null, keepBytes: null },
       fixed: bindingsFromHosts(textOf("/etc/hosts")),
+      onEvent: (event) => {
+        if (job !== null) job.#observer.see(event);
+      },
       onFatal: (message) => {
         early ??= message;
         if (job !== null) job.#lost(message);
@@ -121,7 +126,10 @@ export class Job {
     this.#processes = processes;
     this.#files = files;
     const { engine, policy } = enforcer.policy.loaded;
-    const limits = limitsOf(order, enforcer, processes);
+    const { workspace, file_monitoring } = order;
+    const observed = { record: enforcer.record.bind(enforcer), workspace: file_monitoring ? workspace : null };
+    this.#observer = new Observer(processes, observed);
+    const limits = [...limitsOf(order, enforcer, processes), ...this.#observer.limits];
     this.#facts = {
       job: order.job,
       mode: policy.default.mode,
@@ -231,10 +239,12 @@ export class Job {
   async #finish() {
     this.#look();
     for (const each of this.#files.changes(true)) this.#failed.add(each);
+    this.#observer.finish();
     await this.#enforcer.spool.flush();
     const { seq, head, lost, degraded } = this.#enforcer.spool.status();
     const report = await makeReport(this.#enforcer.options.state, this.#first, this.#enforcer.flows(), {
       ...this.#facts,
+      limits: [...new Set([...this.#facts.limits, ...this.#observer.gaps])],
       started: this.#enforcer.since.toISOString(),
       degraded: [...this.#failed, ...(degraded || lost > 0 ? [`the record lacks ${lost} events`] : [])],
       record: { events: seq, head, lost },

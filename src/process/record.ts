@@ -12,6 +12,8 @@ export interface StepTag {
   action: string | null;
   /** The tag or commit that it was asked for by. */
   actionRef: string | null;
+  /** When its last direct child of the worker ended (CLOCK_MONOTONIC, ns); null while one lives. */
+  endedAt: number | null;
 }
 
 export interface Ancestor {

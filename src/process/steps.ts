@@ -14,6 +14,8 @@ export const stepVariables = ["GITHUB_ACTION", "GITHUB_ACTION_REPOSITORY", "GITH
 export type StepEnvironment = Partial<Record<(typeof stepVariables)[number], string>>;
 
 const LONGEST = 256;
+/** Kept for who asks; not everybody does. */
+const MOST_OVER = 256;
 
 export class Steps {
   /** Living direct children of the worker, with their tags. */
@@ -22,13 +24,14 @@ export class Steps {
   readonly #new = new Set<number>();
   /** When the environment of a child was read, ns. */
   readonly #readAt = new Map<number, number>();
+  #over: StepTag[] = [];
   /** Number of each step by its name. */
   readonly #numbers = new Map<string, number>();
 
   /** The worker forked `pid`: its tag. */
   forked(pid: number): StepTag {
     const [beside] = this.#living.values();
-    const tag = beside ?? { pid, number: null, name: null, action: null, actionRef: null };
+    const tag = beside ?? { pid, number: null, name: null, action: null, actionRef: null, endedAt: null };
     this.#living.set(pid, tag);
     if (beside === undefined) this.#new.add(pid);
     return tag;
@@ -60,11 +63,23 @@ export class Steps {
     else this.#new.delete(pid);
   }
 
-  /** All threads of `pid` have ended. */
-  ended(pid: number): void {
+  /** All threads of `pid` have ended, at `time` (ns). */
+  ended(pid: number, time: number): void {
+    const tag = this.#living.get(pid);
     this.#living.delete(pid);
+    if (tag !== undefined && ![...this.#living.values()].includes(tag)) {
+      tag.endedAt = time;
+      if (this.#over.push(tag) > MOST_OVER) this.#over.shift();
+    }
     this.#new.delete(pid);
     this.#readAt.delete(pid);
+  }
+
+  /** Steps that have ended since the last call. */
+  takeEnded(): StepTag[] {
+    const over = this.#over;
+    this.#over = [];
+    return over;
   }
 
   #name(tag: StepTag, environment: StepEnvironment): void {

@@ -9,7 +9,7 @@
 import { ProcConnector, type ProcEvent } from "../kernel/proc-connector.ts";
 import { masker } from "./mask.ts";
 import { environmentOf, imageOf, listProcesses, statOf, uptimeNanoseconds } from "./read.ts";
-import type { ProcessImage, ProcessRecord } from "./record.ts";
+import type { ProcessImage, ProcessRecord, StepTag } from "./record.ts";
 import { stepVariables } from "./steps.ts";
 import { type Met, ProcessTree } from "./tree.ts";
 import { findRunner, runnerOf } from "./worker.ts";
@@ -29,6 +29,7 @@ const TICK = 1e7;
 /** How often /proc's list is compared with ours, ns, and how often it is read whole at most. */
 const COMPARE = 10e9;
 const RESCAN = 1e9;
+const MOST_EXECUTED = 4096;
 
 export class ProcessTable {
   /** For the thread's Waiter. */
@@ -45,6 +46,7 @@ export class ProcessTable {
   #comparedAt = 0;
   #scannedAt = 0;
   #stale = false;
+  #executed: number[] | null = null;
 
   /** Listens, then reads /proc. Throws SallyportError KERNEL_FEATURE. */
   constructor(options: TableOptions = {}) {
@@ -106,6 +108,23 @@ export class ProcessTable {
     return this.#tree.at(pid, time) ?? this.get(pid);
   }
 
+  /** The process that has this number, or else the last one that had it. */
+  lately(pid: number): ProcessRecord | null {
+    return this.#tree.get(pid) ?? this.#tree.lastEnded(pid) ?? this.get(pid);
+  }
+
+  /** Processes that executed something since the last call; from the first call on, some of them where they are very many. */
+  takeExecuted(): number[] {
+    const executed = this.#executed ?? [];
+    this.#executed = [];
+    return executed;
+  }
+
+  /** Steps that have ended since the last call. */
+  takeEndedSteps(): StepTag[] {
+    return this.#tree.takeEndedSteps();
+  }
+
   isRunner(record: ProcessRecord): boolean {
     return this.#tree.isRunner(record);
   }
@@ -123,6 +142,7 @@ export class ProcessTable {
       case "fork":
         return this.#tree.fork(event.pid, event.tid, event.parent, event.time);
       case "exec":
+        if (this.#executed !== null && this.#executed.length < MOST_EXECUTED) this.#executed.push(event.pid);
         return this.#tree.exec(event.pid, event.time);
       case "uid":
         return this.#tree.setUid(event.pid, event.tid, event.effective);

@@ -2,7 +2,15 @@
  * The process tree as events tell it: who is alive, who forked whom, who belongs to which step, and who has just ended. Pure but
  * for what it is given to look at a process with. The order of events is the kernel's; what /proc says meanwhile may be later.
  */
-import { type Ancestor, type Past, type ProcessImage, type ProcessRecord, recordBounds, unseen } from "./record.ts";
+import {
+  type Ancestor,
+  type Past,
+  type ProcessImage,
+  type ProcessRecord,
+  recordBounds,
+  type StepTag,
+  unseen,
+} from "./record.ts";
 import { type StepEnvironment, Steps } from "./steps.ts";
 
 /** How the tree looks at a process. */
@@ -193,6 +201,11 @@ export class ProcessTree {
     return ended !== undefined && ended.endedAt! >= time - TICKS ? ended : null;
   }
 
+  /** Steps that have ended since the last call. */
+  takeEndedSteps(): StepTag[] {
+    return this.#steps.takeEnded();
+  }
+
   /** The last process of this number that has ended. */
   lastEnded(pid: number): ProcessRecord | null {
     return this.#ended.get(pid)?.at(-1) ?? null;
@@ -252,7 +265,7 @@ export class ProcessTree {
 
   #end(entry: Entry, time: number): void {
     this.#living.delete(entry.pid);
-    this.#steps.ended(entry.pid);
+    this.#steps.ended(entry.pid, time);
     this.#runner.delete(entry.pid);
     if (entry.pid === this.#worker) this.#worker = 0;
     entry.endedAt = time;

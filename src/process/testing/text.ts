@@ -5,7 +5,9 @@ import { containerOf } from "../cgroup.ts";
 import { parseDockerImage, parseStoredImage } from "../images.ts";
 import { argumentBounds, masker, maskText } from "../mask.ts";
 import { parseArguments, parseCgroupPaths, parseEffectiveUid, parseEnvironment, parseStat } from "../proc-text.ts";
+import { pathsInIndex } from "../../detect/git-index.ts";
 import { stepVariables } from "../steps.ts";
+import { parseConnections } from "../streams.ts";
 import { parsePasswd } from "../users.ts";
 
 const id = "0123456789abcdef".repeat(4);
@@ -88,5 +90,9 @@ export function assertProcessText(text: string): void {
   for (const found of [parseDockerImage(text), parseStoredImage(text, id)]) {
     assert.ok(found === null || (typeof found === "string" && found.length > 0));
   }
+  for (const { inode, remote } of parseConnections(text)) assert.ok(inode > 0 && /:\d{1,5}$/.test(remote));
+  const bytes = Buffer.from(text);
+  const index = Buffer.concat([Buffer.from("DIRC\0\0\0\x04\0\0\0\x02"), Buffer.alloc(40), bytes]);
+  for (const paths of [pathsInIndex(bytes), pathsInIndex(index)]) assert.ok(paths === null || paths.length <= 2);
   for (const [user, name] of parsePasswd(text)) assert.ok(Number.isSafeInteger(user) && text.includes(name));
 }
