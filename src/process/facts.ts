@@ -19,7 +19,7 @@ export function factsOf(owner: Owner | null, table: ProcessTable): ProcessFacts 
     action: record.step?.action ?? null,
     exe: record.native ? record.exe : null,
     runner: table.isRunner(record),
-    system: isSystem(record) && !table.isRunner(record),
+    ...(isSystem(record) && !table.isRunner(record) ? { system: true } : {}),
   };
 }
 
