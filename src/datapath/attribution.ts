@@ -6,7 +6,7 @@
 import type { FindOwner } from "../flow/owner.ts";
 import { KernelError } from "../kernel/libc.ts";
 import { describeOwner, factsOf } from "../process/facts.ts";
-import { OwnerLookup } from "../process/owner.ts";
+import { type LookupOptions, OwnerLookup } from "../process/owner.ts";
 import { ProcessTable } from "../process/table.ts";
 
 export interface AttributionOptions {
@@ -20,10 +20,18 @@ export class Attribution {
   readonly #table: ProcessTable;
   readonly #lookup: OwnerLookup;
 
-  /** In the thread and network namespace whose packets are asked for. */
-  constructor({ worker, secrets }: AttributionOptions) {
-    this.#table = new ProcessTable({ ...(worker === null ? {} : { worker }), secrets });
-    this.#lookup = new OwnerLookup(this.#table);
+  /**
+   * In the thread and network namespace whose packets are asked for. `lookup`: how long one may take. Closes the table with
+   * itself.
+   */
+  constructor(table: ProcessTable, lookup: LookupOptions = {}) {
+    this.#table = table;
+    this.#lookup = new OwnerLookup(this.#table, lookup);
+  }
+
+  /** With a table of its own. */
+  static open({ worker, secrets }: AttributionOptions): Attribution {
+    return new Attribution(new ProcessTable({ ...(worker === null ? {} : { worker }), secrets }));
   }
 
   /** For the thread's Waiter. */

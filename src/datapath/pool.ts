@@ -4,7 +4,6 @@
  * and the bindings in force.
  */
 import { Worker } from "node:worker_threads";
-import type { JudgedName } from "../detect/names.ts";
 import { SallyportError } from "../errors.ts";
 import type { Binding } from "../flow/book.ts";
 import type { OverdrawnEntry } from "../flow/overdrawn.ts";
@@ -19,6 +18,7 @@ import {
   type PolicyAt,
   type QueueWorkerData,
   type Settled,
+  type ShownName,
   type ToWorker,
   verdictBounds,
   type WorkerStatistics,
@@ -38,7 +38,7 @@ export interface DataPathOptions {
   bindings: () => Binding[];
   onSettled: (settled: Settled[]) => void;
   /** Names that connections showed, each with what became of it: all of them, where events of a flood are aggregated. */
-  onNames: (names: JudgedName[]) => void;
+  onNames: (names: ShownName[]) => void;
   /** Connections that ended; `lost` when the kernel had to drop some of these notices. */
   onEnded: (ended: EndedFlow[], lost: boolean) => void;
   /** Threads begun earlier; the data path sees to them from then on. */

@@ -7,7 +7,7 @@
  */
 import { type MessagePort, parentPort, receiveMessageOnPort } from "node:worker_threads";
 import { Aggregator } from "../audit/aggregate.ts";
-import type { JudgedName } from "../detect/names.ts";
+import type { EventProcess } from "../audit/event.ts";
 import { AddressBook } from "../flow/book.ts";
 import type { Effects, FlowMark, FlowReport, Reset } from "../flow/effects.ts";
 import { FlowEngine, type KernelFacts } from "../flow/engine.ts";
@@ -41,6 +41,7 @@ import {
   type LiveFlow,
   type QueueWorkerData,
   type Settled,
+  type ShownName,
   type ToWorker,
   verdictBounds,
   type WorkerStatistics,
@@ -95,7 +96,7 @@ class QueueWorker implements Effects {
   readonly #foreign = new Map<number, number>();
   #engine: Engine;
   #settled: Settled[] = [];
-  #names: JudgedName[] = [];
+  #names: ShownName[] = [];
   #now = Date.now();
   /** When to tell what was settled. */
   #tellAt = Number.POSITIVE_INFINITY;
@@ -275,7 +276,7 @@ class QueueWorker implements Effects {
     this.#settled.push(settled);
   }
 
-  #named(judged: JudgedName): void {
+  #named(judged: ShownName): void {
     if (this.#untold === 0) this.#tellAt = this.#now + tellMs;
     this.#names.push(judged);
   }
@@ -304,12 +305,13 @@ class QueueWorker implements Effects {
   }
 }
 
-function judgedName({ source, name, application, decision }: FlowReport): JudgedName {
+function judgedName({ source, name, application, decision, owner }: FlowReport): ShownName {
   return {
     source,
     name: name ?? "",
     channel: application === "http" ? "host" : "sni",
     outcome: decision.verdict === "allow" ? "passed" : "denied",
+    process: (owner?.detail as EventProcess | null | undefined) ?? null,
   };
 }
 
@@ -323,6 +325,7 @@ function liveFlow(report: FlowReport, enforced: boolean, now: number): LiveFlow 
     protocol: report.protocol,
     local: report.local,
     process: report.owner?.process ?? null,
+    who: (report.owner?.detail as EventProcess | null | undefined) ?? null,
     application: report.application,
     name: report.name,
     names: report.names,
@@ -342,5 +345,5 @@ parentPort!.once("message", async (data: QueueWorkerData | null) => {
   const { who } = data;
   // Only where it is asked for: a gateway has no use for it, and starts faster without.
   const room = who === null ? null : await import("./attribution.ts");
-  new QueueWorker(parentPort!, data, () => (who === null ? null : new room!.Attribution(who))).run();
+  new QueueWorker(parentPort!, data, () => (who === null ? null : room!.Attribution.open(who))).run();
 });

@@ -18,6 +18,7 @@ import { inNamespace } from "../kernel/namespace.ts";
 import { MachineRuleset } from "../kernel/machine-ruleset.ts";
 import type { RulesetState } from "../kernel/ruleset.ts";
 import { AroundMachine } from "./around-machine.ts";
+import { Askers } from "./askers.ts";
 import { Denials } from "./denials.ts";
 import { Detections } from "./detections.ts";
 import { HostSettings } from "./host.ts";
@@ -259,6 +260,7 @@ export class Enforcer {
 
   #startDns(): void {
     const { options } = this;
+    const askers = options.askers === undefined ? null : new Askers(options.askers);
     const answering = new AnsweringAddresses((fn) => this.within(fn));
     // A machine's own addresses are servers' as well: its resolvers', and those of its containers' networks.
     const own = options.stand.kind === "machine" ? new Set<string>() : this.#listeners!.addresses;
@@ -269,6 +271,7 @@ export class Enforcer {
       originalServer: (transport, client, local) =>
         originalServer(this.live.conntrack, own, transport, client, answering.of(local, client)),
       oneSender: options.stand.kind === "machine",
+      ...(askers === null ? {} : { askerOf: (...asked) => askers.of(...asked) }),
       record: (event) => {
         this.denials.name(event, Date.now());
         this.#detections.dns(event, Date.now());

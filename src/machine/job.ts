@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { formatAddress } from "../address/ip.ts";
+import { Attribution } from "../datapath/attribution.ts";
 import type { EarlierFlow } from "../enforcer/earlier-flows.ts";
 import { Enforcer } from "../enforcer/enforcer.ts";
 import { loadText } from "../enforcer/policy-source.ts";
@@ -28,6 +29,8 @@ import { type TamperCheck, TamperWatch } from "./tamper-watch.ts";
 
 /** How often all is looked at, ms. */
 const lookMs = 2_000;
+/** How long descriptor tables may be searched for the asker of one DNS question, ms. */
+const askerSearchMs = 20;
 /** NFQUEUE number and DNS ports that nothing else on a runner is known to use. */
 const queueBase = 7_153;
 const dnsPort = 21_053;
@@ -61,6 +64,7 @@ export class Job {
     const { runner, actions } = order.control_plane;
     const policy = withPermits(loaded, { runner, actions });
     const places = placesIn(order.state);
+    const attribution = new Attribution(processes, { searchFor: askerSearchMs });
     let job: Job | null = null;
     let early: string | null = null;
     const isMonitor = loaded.loaded.policy.default.mode === "monitor";
@@ -77,6 +81,7 @@ export class Job {
         },
       },
       who: { worker: processes.worker, secrets: order.secrets },
+      askers: attribution.find,
       queueBase,
       queues: 1,
       dnsPort,
@@ -101,7 +106,7 @@ export class Job {
       return job;
     } catch (error) {
       await enforcer.stop("clean");
-      processes.close();
+      attribution.close();
       throw error;
     }
   }
