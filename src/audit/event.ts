@@ -4,7 +4,15 @@ import type { Reason } from "../policy/reason.ts";
 
 export type EventKind = "connection" | "dns" | "flow_end" | "detection" | "tamper" | "policy" | "lifecycle";
 
-export type DetectionType = "denied_names" | "name_entropy" | "name_budget" | "upload_limit";
+export type DetectionType =
+  | "denied_names"
+  | "name_entropy"
+  | "name_budget"
+  | "upload_limit"
+  | "mining"
+  | "metadata_service"
+  | "firewall_command"
+  | "container_root";
 
 /** Who on the machine itself made a connection; only where the firewall stands on that machine. */
 export interface EventProcess {

@@ -42,6 +42,7 @@ export function connectionEvent(report: FlowReport, engine: Engine): EventBody {
   // What `attribution.ts` found it by; nobody else makes owners.
   const process = report.owner?.detail as EventProcess | null | undefined;
   if (process !== null && process !== undefined) event.process = process;
+  if (report.speaks !== null) event.data = { speaks: report.speaks };
   if (decision.monitored.length > 0) event.monitored = decision.monitored.map((rule) => rule.name);
   if (hello !== null) {
     event.tls = {

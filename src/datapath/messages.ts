@@ -7,7 +7,7 @@ import type { OverdrawnEntry } from "../flow/overdrawn.ts";
 import type { HistogramCounts } from "../metrics/histogram.ts";
 import type { Application, ProcessFacts, Transport } from "../policy/decision.ts";
 import type { Policy } from "../policy/model.ts";
-import type { AttributionOptions } from "./attribution.ts";
+import type { AttributionOptions, Noticed } from "./attribution.ts";
 
 /** How a queue worker is set up. */
 export interface QueueWorkerData {
@@ -45,6 +45,7 @@ export type ToWorker =
 export type FromWorker =
   | { kind: "ready"; wake: number }
   | { kind: "done"; sequence: number }
+  | { kind: "noticed"; noticed: Noticed[] }
   /** A packet made our own code fail and was dropped. */
   | { kind: "failure"; message: string }
   | {

@@ -9,7 +9,7 @@ import type { Binding } from "../flow/book.ts";
 import type { OverdrawnEntry } from "../flow/overdrawn.ts";
 import { wake } from "../kernel/wait.ts";
 import { type HistogramCounts, sumOf } from "../metrics/histogram.ts";
-import type { AttributionOptions } from "./attribution.ts";
+import type { AttributionOptions, Noticed } from "./attribution.ts";
 import {
   type ConntrackWorkerData,
   type EndedFlow,
@@ -39,6 +39,8 @@ export interface DataPathOptions {
   onSettled: (settled: Settled[]) => void;
   /** Names that connections showed, each with what became of it: all of them, where events of a flood are aggregated. */
   onNames: (names: ShownName[]) => void;
+  /** Programs that `who` wants to hear of. */
+  onNoticed?: (noticed: Noticed[]) => void;
   /** Connections that ended; `lost` when the kernel had to drop some of these notices. */
   onEnded: (ended: EndedFlow[], lost: boolean) => void;
   /** Threads begun earlier; the data path sees to them from then on. */
@@ -210,6 +212,7 @@ export class DataPath {
   }
 
   async #startQueue(i: number): Promise<void> {
+    const { who } = this.#options;
     const data: QueueWorkerData = {
       queue: this.#options.queueBase + i,
       queues: this.#options.queues,
@@ -217,7 +220,8 @@ export class DataPath {
       policy: this.#policy,
       bindings: this.#options.bindings(),
       oneSource: this.#options.oneSource === true,
-      who: this.#options.who ?? null,
+      // One thread tells of programs: all of them hear of the same.
+      who: who == null ? null : i === 0 ? who : { ...who, notice: [] },
       overdrawn: this.#overdrawn,
     };
     const worker = this.#newWorker(queueFile, data);
@@ -266,6 +270,8 @@ export class DataPath {
       thread.verdictTimes = message.verdictTimes;
       this.#options.onSettled(message.settled);
       this.#options.onNames(message.names);
+    } else if (message.kind === "noticed") {
+      this.#options.onNoticed?.(message.noticed);
     } else if (message.kind === "failure") {
       this.#options.onFailure(`a packet was dropped by a defect: ${message.message}`, false);
     } else if (message.kind === "done") {

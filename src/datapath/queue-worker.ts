@@ -133,6 +133,7 @@ class QueueWorker implements Effects {
       this.#messages();
       this.#who?.drain();
       for (let batch = 0; batch < batchesPerTurn && this.#batch(); batch++);
+      this.#notices();
       if (this.#now >= nextTick) {
         nextTick = this.#now + tickMs;
         this.#flows.tick(this.#now);
@@ -265,6 +266,11 @@ class QueueWorker implements Effects {
       }
       this.#post({ kind: "done", sequence: message.sequence });
     }
+  }
+
+  #notices(): void {
+    const noticed = this.#who?.noticed() ?? [];
+    if (noticed.length > 0) this.#post({ kind: "noticed", noticed });
   }
 
   #aggregated(events: Settled["event"][]): void {

@@ -30,6 +30,7 @@ import { loadFile, loadText, type PolicyInForce } from "./policy-source.ts";
 import { type EnforcerOptions, placeOf, whereOf } from "./options.ts";
 import { RecordRetention } from "./retention.ts";
 import { type PlacedRuleset, rulesetFor } from "./rules-for.ts";
+import { Signs } from "./signs.ts";
 import { type FlowView, type Status, statusOf, viewFlows } from "./status.ts";
 import { Tally } from "./tally.ts";
 
@@ -66,6 +67,7 @@ export class Enforcer {
     group: (source) => this.policy.loaded.engine.group(source),
     record: (event) => this.record(event),
   });
+  readonly #signs: Signs;
   #housekeeping: NodeJS.Timeout | null = null;
   #change: Promise<unknown> = Promise.resolve();
   #stopped = false;
@@ -77,6 +79,8 @@ export class Enforcer {
     this.policy = options.policy;
     this.#host = new HostSettings(options.state, options.namespace);
     this.#keeper = new Keeper(options.state);
+    const onMachine = options.stand.kind === "machine";
+    this.#signs = new Signs({ onMachine, record: (event) => this.record(event) });
     this.book = new AddressBook({ oneSource: options.stand.kind === "machine" });
   }
 
@@ -101,6 +105,7 @@ export class Enforcer {
     this.spool.append(event);
     this.tally.count(event);
     this.options.onEvent?.(event);
+    this.#signs.see(event, Date.now());
   }
 
   /**
@@ -153,6 +158,7 @@ export class Enforcer {
     this.denials.close();
     await this.dataPath.stop();
     this.#detections.tick(Number.POSITIVE_INFINITY);
+    this.#signs.tick(Number.POSITIVE_INFINITY);
     if (leave === "gone") {
       // After the threads have told the last they settled.
       this.live.endAll(Date.now());
@@ -202,6 +208,7 @@ export class Enforcer {
       bindings: () => [...this.book.entries(Date.now())],
       ...(options.spare === undefined ? {} : { spare: options.spare }),
       onSettled: (settled) => this.live.settled(settled, Date.now()),
+      ...(options.onNoticed === undefined ? {} : { onNoticed: options.onNoticed }),
       onNames: (names) => this.#detections.names(names, Date.now()),
       onEnded: (ended, lost) => this.#ended(ended, lost),
       onFailure: (message, fatal) => this.#failed(message, fatal),
@@ -344,6 +351,7 @@ export class Enforcer {
     const now = Date.now();
     this.book.sweep(now);
     this.#detections.tick(now);
+    this.#signs.tick(now);
     this.denials.tick(now);
     this.#retention.tick(now);
     this.#guardDevices();

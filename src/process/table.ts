@@ -21,6 +21,8 @@ export interface TableOptions {
   startedBy?: number;
   /** Values never to be shown in arguments. */
   secrets?: Iterable<string>;
+  /** Told of each process that has executed something, as it is then. */
+  onExec?: (record: ProcessRecord) => void;
 }
 
 const TICK = 1e7;
@@ -38,6 +40,7 @@ export class ProcessTable {
   readonly #connector = new ProcConnector();
   readonly #tree: ProcessTree;
   readonly #mask: (args: readonly string[]) => string[];
+  readonly #onExec: ((record: ProcessRecord) => void) | undefined;
   /** Added to /proc's start times (CLOCK_BOOTTIME) it gives CLOCK_MONOTONIC. */
   #offset = 0;
   #comparedAt = 0;
@@ -48,6 +51,7 @@ export class ProcessTable {
   constructor(options: TableOptions = {}) {
     this.fd = this.#connector.fd;
     this.#mask = masker(options.secrets);
+    this.#onExec = options.onExec;
     this.#tree = new ProcessTree({
       image: (pid, before) => this.#look(pid, before),
       now: monotonic,
@@ -119,7 +123,7 @@ export class ProcessTable {
       case "fork":
         return this.#tree.fork(event.pid, event.tid, event.parent, event.time);
       case "exec":
-        return this.#tree.exec(event.pid, event.time);
+        return this.#executed(event.pid, event.time);
       case "uid":
         return this.#tree.setUid(event.pid, event.tid, event.effective);
       case "exit":
@@ -127,6 +131,12 @@ export class ProcessTable {
       case "listening":
       case "other":
     }
+  }
+
+  #executed(pid: number, time: number): void {
+    this.#tree.exec(pid, time);
+    const record = this.#onExec === undefined ? null : this.#tree.get(pid);
+    if (record !== null) this.#onExec!(record);
   }
 
   #look(pid: number, before: number): ProcessImage | null {
