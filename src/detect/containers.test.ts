@@ -1,7 +1,13 @@
 /** Promises about containers: what is as good as root on the host is told, what a build's container has every day is not. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { dangersOfBundle, dangersOfCommand, dangersOfHostConfig, type ContainerDanger, type Surroundings } from "./containers.ts";
+import {
+  dangersOfBundle,
+  dangersOfCommand,
+  dangersOfHostConfig,
+  type ContainerDanger,
+  type Surroundings,
+} from "./containers.ts";
 
 const around: Surroundings = {
   sensitive: ["/home/runner/work/_actions/sallyport"],
@@ -28,8 +34,15 @@ function bundle(linux: object = {}, more: { mounts?: object[]; caps?: string[]; 
     ],
     linux: {
       maskedPaths: masked,
-      resources: { devices: [{ allow: false, access: "rwm" }, { allow: true, type: "c", major: 1, minor: 3, access: "rwm" }] },
-      namespaces: ["mount", "network", "uts", "pid", "ipc"].filter((type) => !without.includes(type)).map((type) => ({ type })),
+      resources: {
+        devices: [
+          { allow: false, access: "rwm" },
+          { allow: true, type: "c", major: 1, minor: 3, access: "rwm" },
+        ],
+      },
+      namespaces: ["mount", "network", "uts", "pid", "ipc"]
+        .filter((type) => !without.includes(type))
+        .map((type) => ({ type })),
       ...linux,
     },
   };
@@ -41,7 +54,10 @@ describe("a bundle", () => {
 
   test("of an ordinary container is none", () => {
     assert.deepEqual(told(bundle()), []);
-    assert.deepEqual(told(bundle({}, { mounts: [bind("/home/runner/work/r/r"), bind("/tmp/cache"), bind("/etc/ssl/certs")] })), []);
+    assert.deepEqual(
+      told(bundle({}, { mounts: [bind("/home/runner/work/r/r"), bind("/tmp/cache"), bind("/etc/ssl/certs")] })),
+      [],
+    );
     assert.deepEqual(told(bundle({}, { caps: [...ordinaryCaps, "CAP_NET_ADMIN"] })), [], "on its own network");
   });
 
@@ -50,7 +66,10 @@ describe("a bundle", () => {
     assert.deepEqual(told(bundle({}, { without: ["network", "ipc"] })), ["namespace network", "namespace ipc"]);
     const namespaces = [{ type: "pid" }, { type: "ipc" }, { type: "network", path: "/proc/1/ns/net" }];
     assert.deepEqual(told(bundle({ namespaces })), ["namespace network"]);
-    assert.deepEqual(told(bundle({ namespaces: [...namespaces.slice(0, 2), { type: "network", path: "/run/netns/other" }] })), []);
+    assert.deepEqual(
+      told(bundle({ namespaces: [...namespaces.slice(0, 2), { type: "network", path: "/run/netns/other" }] })),
+      [],
+    );
   });
 
   test("with capabilities that lead out", () => {
@@ -63,23 +82,32 @@ describe("a bundle", () => {
       "capability CAP_NET_ADMIN",
     ]);
     const namespaces = ["user", "network", "pid", "ipc"].map((type) => ({ type }));
-    const mapped = (hostID: number) => bundle({ namespaces, uidMappings: [{ containerID: 0, hostID, size: 1 }] }, { caps: ["CAP_SYS_ADMIN"] });
+    const mapped = (hostID: number) =>
+      bundle({ namespaces, uidMappings: [{ containerID: 0, hostID, size: 1 }] }, { caps: ["CAP_SYS_ADMIN"] });
     assert.deepEqual(told(mapped(100_000)), [], "root of its own");
     assert.deepEqual(told(mapped(0)), ["capability CAP_SYS_ADMIN"]);
   });
 
   test("that is privileged", () => {
     const resources = { devices: [{ allow: true, access: "rwm" }] };
-    assert.ok(told(bundle({ resources, maskedPaths: null }, { caps: [...every, "CAP_SYS_ADMIN"] })).includes("privileged"));
+    assert.ok(
+      told(bundle({ resources, maskedPaths: null }, { caps: [...every, "CAP_SYS_ADMIN"] })).includes("privileged"),
+    );
   });
 
   test("with a disk or the memory", () => {
-    const devices = [{ path: "/dev/sda", type: "b" }, { path: "/dev/kvm", type: "c" }, { path: "/dev/mem", type: "c" }];
+    const devices = [
+      { path: "/dev/sda", type: "b" },
+      { path: "/dev/kvm", type: "c" },
+      { path: "/dev/mem", type: "c" },
+    ];
     assert.deepEqual(told(bundle({ devices })), ["device /dev/sda", "device /dev/mem"]);
   });
 
   test("that sees the host's files", () => {
-    const mounts = ["/", "/etc", "/tmp/link", "/var/run/docker.sock", "/var", "/home/runner/", "/sys/fs/cgroup"].map((source) => bind(source));
+    const mounts = ["/", "/etc", "/tmp/link", "/var/run/docker.sock", "/var", "/home/runner/", "/sys/fs/cgroup"].map(
+      (source) => bind(source),
+    );
     assert.deepEqual(told(bundle({}, { mounts })), [
       "mount /",
       "mount /etc",
@@ -102,16 +130,31 @@ describe("a bundle", () => {
 
 test("docker's own record of a container", () => {
   const told = (config: unknown) => say(dangersOfHostConfig(config, around));
-  const plain = { Privileged: false, PidMode: "", NetworkMode: "bridge", IpcMode: "private", CapAdd: null, Binds: ["/home/runner/work/r/r:/w"], Devices: [] };
+  const plain = {
+    Privileged: false,
+    PidMode: "",
+    NetworkMode: "bridge",
+    IpcMode: "private",
+    CapAdd: null,
+    Binds: ["/home/runner/work/r/r:/w"],
+    Devices: [],
+  };
   assert.deepEqual(told(plain), []);
   assert.deepEqual(
-    told({ ...plain, Privileged: true, PidMode: "host", CapAdd: ["sys_admin"], Devices: [{ PathOnHost: "/dev/sda1" }], Binds: ["/:/host:rw"] }),
+    told({
+      ...plain,
+      Privileged: true,
+      PidMode: "host",
+      CapAdd: ["sys_admin"],
+      Devices: [{ PathOnHost: "/dev/sda1" }],
+      Binds: ["/:/host:rw"],
+    }),
     ["privileged", "namespace pid", "capability CAP_SYS_ADMIN", "device /dev/sda1", "mount /"],
   );
-  assert.deepEqual(told({ ...plain, NetworkMode: "host", Mounts: [{ Type: "bind", Source: "/var/run/docker.sock" }] }), [
-    "namespace network",
-    "mount /run/docker.sock",
-  ]);
+  assert.deepEqual(
+    told({ ...plain, NetworkMode: "host", Mounts: [{ Type: "bind", Source: "/var/run/docker.sock" }] }),
+    ["namespace network", "mount /run/docker.sock"],
+  );
   assert.deepEqual(told(null), []);
 });
 
@@ -126,6 +169,11 @@ test("a command line", () => {
     "device /dev/sda",
   ]);
   assert.deepEqual(told("docker run --mount type=bind,source=/etc,target=/e x"), ["mount /etc"]);
-  for (const line of ["docker ps", "docker run --privileged=false -v /tmp:/t x", "docker build --network=host .", "docker"])
+  for (const line of [
+    "docker ps",
+    "docker run --privileged=false -v /tmp:/t x",
+    "docker build --network=host .",
+    "docker",
+  ])
     assert.deepEqual(told(line), [], line);
 });

@@ -41,9 +41,11 @@ export const hostPaths: readonly string[] = [
 ];
 
 /** A container has these of its own, or its engine makes them for it. */
-const harmless = /^\/(?:dev\/(?:null|zero|full|random|urandom|shm|pts|mqueue)|etc\/(?:localtime|timezone|ssl(?:\/.*)?|ca-certificates(?:\/.*)?|pki(?:\/.*)?))$/;
+const harmless =
+  /^\/(?:dev\/(?:null|zero|full|random|urandom|shm|pts|mqueue)|etc\/(?:localtime|timezone|ssl(?:\/.*)?|ca-certificates(?:\/.*)?|pki(?:\/.*)?))$/;
 /** Those an engine gives to a container although they lie in its own folder. */
-const ofEngine = /^\/(?:var\/lib\/docker\/(?:containers|volumes|buildkit)|var\/lib\/containers|var\/lib\/containerd|run\/containers|run\/containerd\/io\.containerd\.[\w.-]+)\/./;
+const ofEngine =
+  /^\/(?:var\/lib\/docker\/(?:containers|volumes|buildkit)|var\/lib\/containers|var\/lib\/containerd|run\/containers|run\/containerd\/io\.containerd\.[\w.-]+)\/./;
 
 /** Each of them lets its holder leave the container, or undo what guards the machine. Not those of docker's default set. */
 const capabilities: ReadonlySet<string> = new Set([
@@ -68,7 +70,9 @@ const most = 64;
 export function dangersOfBundle(config: unknown, around: Surroundings): ContainerDanger[] {
   const found = new Found();
   const linux = object(object(config)["linux"]);
-  const namespaces = new Map(list(linux["namespaces"]).map((each) => [text(object(each)["type"]), text(object(each)["path"])]));
+  const namespaces = new Map(
+    list(linux["namespaces"]).map((each) => [text(object(each)["type"]), text(object(each)["path"])]),
+  );
   const isOwn = (type: string) => namespaces.has(type) && !isHosts(type, namespaces.get(type)!, around);
   for (const type of ["pid", "network", "ipc"]) if (!isOwn(type)) found.add("namespace", type);
   const caps = object(object(object(config)["process"])["capabilities"]);
@@ -77,18 +81,22 @@ export function dangersOfBundle(config: unknown, around: Surroundings): Containe
   const isMapped = isOwn("user") && !list(linux["uidMappings"]).some((each) => object(each)["hostID"] === 0);
   if (!isMapped) {
     for (const each of held)
-      if (capabilities.has(each) || (ofNetwork.has(each) && each === "CAP_NET_ADMIN" && !isOwn("network"))) found.add("capability", each);
+      if (capabilities.has(each) || (ofNetwork.has(each) && each === "CAP_NET_ADMIN" && !isOwn("network")))
+        found.add("capability", each);
   }
   const anyDevice = list(object(linux["resources"])["devices"]).some((rule) => {
     const { allow, type, major, access } = object(rule);
-    const all = (type === undefined || type === "" || type === "a") && (major === undefined || major === null || major === -1);
+    const all =
+      (type === undefined || type === "" || type === "a") && (major === undefined || major === null || major === -1);
     return allow === true && all && /w/.test(text(access) || "rwm");
   });
-  if (held.size >= allCapabilities && !isMapped && anyDevice && list(linux["maskedPaths"]).length === 0) found.add("privileged", "");
+  if (held.size >= allCapabilities && !isMapped && anyDevice && list(linux["maskedPaths"]).length === 0)
+    found.add("privileged", "");
   for (const each of list(linux["devices"])) {
     const { path, type } = object(each);
     if (type === "b" || /^\/dev\/(?:k?mem|port|mapper\/.*)$/.test(text(path))) found.add("device", text(path));
   }
+  found.mount(text(object(object(config)["root"])["path"]), around);
   for (const each of list(object(config)["mounts"])) {
     const { source, options, type } = object(each);
     const isBind = text(type) === "bind" || list(options).some((option) => option === "bind" || option === "rbind");
@@ -151,9 +159,12 @@ class Found {
 
   mount(source: string, { sensitive, resolve }: Surroundings): void {
     if (!source.startsWith("/")) return;
-    const path = resolve(source).replace(/(?<=.)\/+$/, "").replace(/^\/var\/run(?=\/|$)/, "/run");
+    const path = resolve(source)
+      .replace(/(?<=.)\/+$/, "")
+      .replace(/^\/var\/run(?=\/|$)/, "/run");
     if (harmless.test(path) || ofEngine.test(path)) return;
-    const touches = (each: string) => path === "/" || path === each || each.startsWith(`${path}/`) || path.startsWith(`${each}/`);
+    const touches = (each: string) =>
+      path === "/" || path === each || each.startsWith(`${path}/`) || path.startsWith(`${each}/`);
     if (hostPaths.some(touches) || sensitive.some(touches)) this.add("mount", path);
   }
 }

@@ -66,8 +66,7 @@ const looks = [
   "",
 ];
 
-for (const line of changes)
-  test(`changes: ${line}`, () => assert.notEqual(firewallCommand(line.split(" ")), null));
+for (const line of changes) test(`changes: ${line}`, () => assert.notEqual(firewallCommand(line.split(" ")), null));
 for (const line of looks) test(`only looks: ${line}`, () => assert.equal(firewallCommand(line.split(" ")), null));
 
 test("every program of which a change is known is one that is listened for", () => {

@@ -36,7 +36,9 @@ const stops = ["stop", "kill", "disable", "mask", "restart", "isolate"];
 const guards = /sallyport|nftables|iptables|ufw|firewalld|network|resolved|auditd|docker|containerd|rescue|emergency/i;
 
 /** What it changes, in a word; null where it changes nothing of interest. `args` with the name that it was called by first. */
-export function firewallCommand(args: readonly string[]): "rules" | "filters" | "connections" | "routes" | "settings" | "services" | null {
+export function firewallCommand(
+  args: readonly string[],
+): "rules" | "filters" | "connections" | "routes" | "settings" | "services" | null {
   const [called = "", ...all] = args;
   let name = called.slice(called.lastIndexOf("/") + 1);
   let rest = all;
@@ -46,23 +48,30 @@ export function firewallCommand(args: readonly string[]): "rules" | "filters" | 
   const restore = table.exec(name);
   if (restore !== null) {
     if (restore[1] !== undefined) return has("-t", "--test", "-h", "--help") ? null : "rules";
-    return rest.length === 0 || rest.some((each) => listing.has(each) || /^-[nvx]*[LS][nvx]*$/.test(each)) ? null : "rules";
+    return rest.length === 0 || rest.some((each) => listing.has(each) || /^-[nvx]*[LS][nvx]*$/.test(each))
+      ? null
+      : "rules";
   }
   switch (name) {
     case "nft":
       if (has("-f", "--file", "-i", "--interactive")) return has("-c", "--check") ? null : "rules";
       // Words may come as one argument: nft 'flush ruleset'.
-      return /\b(?:add|delete|destroy|flush|insert|replace|create|rename|reset)\b/.test(rest.join(" ")) ? "rules" : null;
+      return /\b(?:add|delete|destroy|flush|insert|replace|create|rename|reset)\b/.test(rest.join(" "))
+        ? "rules"
+        : null;
     case "ufw":
       return has("status", "version", "--version", "show") || rest.length === 0 ? null : "rules";
     case "firewall-cmd":
-      return rest.some((each) => /^--(?:add|remove|set|change|panic-on|reload|direct|delete|new)/.test(each)) ? "rules" : null;
+      return rest.some((each) => /^--(?:add|remove|set|change|panic-on|reload|direct|delete|new)/.test(each))
+        ? "rules"
+        : null;
     case "tc":
       return words.some((each) => tcVerbs.includes(each)) || has("-b", "-batch") ? "filters" : null;
     case "bpftool":
       return words.slice(1).some((each) => bpfVerbs.includes(each)) ? "filters" : null;
     case "conntrack":
-      return rest.some((each) => /^-[DFUIC]/.test(each) && each !== "-C") || has("--delete", "--flush", "--update", "--create")
+      return rest.some((each) => /^-[DFUIC]/.test(each) && each !== "-C") ||
+        has("--delete", "--flush", "--update", "--create")
         ? "connections"
         : null;
     case "ip":

@@ -65,7 +65,10 @@ describe("a process that computes", () => {
   test("a later process with its number begins anew", () => {
     const watch = new CpuWatch(thresholds);
     for (let at = 0; at <= 120_000; at += 10_000)
-      assert.deepEqual(watch.see([{ pid: 7, startedAt: at < 50_000 ? 1 : 2, cpu: at }], [{ pid: 7, ...quiet }], at), at === 110_000 ? watchFound(at) : []);
+      assert.deepEqual(
+        watch.see([{ pid: 7, startedAt: at < 50_000 ? 1 : 2, cpu: at }], [{ pid: 7, ...quiet }], at),
+        at === 110_000 ? watchFound(at) : [],
+      );
     function watchFound(at: number) {
       return [{ pid: 7, startedAt: 2, milliseconds: at - 50_000, cores: 1, connection: { pid: 7, ...quiet } }];
     }

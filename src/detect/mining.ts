@@ -92,10 +92,7 @@ export interface Computing<C extends QuietConnection> {
 export class CpuWatch {
   readonly #thresholds: CpuThresholds;
   /** Of each process the beginning of the stretch in which it has computed, and its last sample. */
-  readonly #stretches = new Map<
-    string,
-    { began: number; cpuThen: number; at: number; cpu: number; told: boolean }
-  >();
+  readonly #stretches = new Map<string, { began: number; cpuThen: number; at: number; cpu: number; told: boolean }>();
 
   constructor(thresholds: CpuThresholds = cpuThresholds) {
     this.#thresholds = thresholds;
@@ -105,7 +102,11 @@ export class CpuWatch {
    * Takes a sample of each process at `now`, milliseconds, steady; who was not sampled is gone. Returns those that have computed for
    * the whole period and have a quiet connection, each once in a stretch.
    */
-  see<C extends QuietConnection>(samples: readonly CpuSample[], connections: readonly C[], now: number): Computing<C>[] {
+  see<C extends QuietConnection>(
+    samples: readonly CpuSample[],
+    connections: readonly C[],
+    now: number,
+  ): Computing<C>[] {
     const { period, cores, rate, age } = this.#thresholds;
     const found: Computing<C>[] = [];
     const seen = new Set<string>();

@@ -96,6 +96,17 @@ export class Enforcer {
     return enforcer;
   }
 
+  /** What the kernel no longer has as it was set up around the machine, in words. */
+  changes(): { ruleset: RulesetState; settings: string[] } {
+    return { ruleset: this.within(() => this.ruleset.state()), settings: this.#host.changed() };
+  }
+
+  /** Sets up again what somebody took away. What was opened meanwhile has no verdict, and gets one. Throws as a start does. */
+  putBack(): void {
+    this.within(() => this.#applyRuleset());
+    this.#host.track();
+  }
+
   /** Runs `fn` where the interfaces are. */
   within<T>(fn: () => T): T {
     return this.options.namespace === null ? fn() : inNamespace(this.options.namespace, fn);

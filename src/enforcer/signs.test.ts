@@ -67,7 +67,9 @@ test("a miner, by its words on any port and by its pool's name", () => {
     1,
   );
   const named = (name_from: "sni" | "none") =>
-    connection("203.0.113.6", { destination: { name: "pool.supportxmr.com", name_from, ip: "203.0.113.6", protocol: "tls" } });
+    connection("203.0.113.6", {
+      destination: { name: "pool.supportxmr.com", name_from, ip: "203.0.113.6", protocol: "tls" },
+    });
   signs.see(named("sni"), 1);
   signs.see(named("none"), 1);
   assert.deepEqual(

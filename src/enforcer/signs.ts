@@ -46,7 +46,12 @@ export class Signs {
   #miner({ data, destination, kind }: EventBody) {
     const pool = destination?.name == null ? null : poolOf(destination.name);
     if (data?.speaks === "stratum") {
-      return { type: "mining" as const, sign: "stratum", pool, message: `a miner talks to its pool at ${destination?.ip}` };
+      return {
+        type: "mining" as const,
+        sign: "stratum",
+        pool,
+        message: `a miner talks to its pool at ${destination?.ip}`,
+      };
     }
     // A name that is only that of the address was somebody else's question.
     if (pool === null || (kind === "connection" && destination?.name_from === "none")) return null;

@@ -25,7 +25,9 @@ import { makeReceipt } from "./receipt.ts";
 import { machineResolvers } from "./resolvers.ts";
 import { takeRootAccess } from "./root-access.ts";
 import { selfTestOutside } from "./self-test.ts";
+import { machineChecks } from "./machine-checks.ts";
 import { type TamperCheck, TamperWatch } from "./tamper-watch.ts";
+import { noticedPrograms, Watchers } from "./watchers.ts";
 
 /** How often all is looked at, ms. */
 const lookMs = 2_000;
@@ -46,6 +48,7 @@ export class Job {
   readonly #first: number;
   readonly #files: OwnFiles;
   readonly #watch: TamperWatch;
+  readonly #watchers: Watchers;
   readonly #processes: ProcessTable;
   /** What did not hold at some time, in words: it stays said when it is well again. */
   readonly #failed = new Set<string>();
@@ -80,7 +83,10 @@ export class Job {
           return connection.runner;
         },
       },
-      who: { worker: processes.worker, secrets: order.secrets },
+      who: { worker: processes.worker, secrets: order.secrets, notice: noticedPrograms },
+      onNoticed: (noticed) => {
+        if (job !== null) job.#watchers.noticed(noticed);
+      },
       askers: attribution.find,
       queueBase,
       queues: 1,
@@ -136,6 +142,7 @@ export class Job {
     this.#watch = new TamperWatch(this.#checks(), ({ check, message }) => {
       enforcer.record({ kind: "tamper", message, data: { check } });
     });
+    this.#watchers = new Watchers({ order, enforcer, processes, lookNow: () => this.#look() });
     this.started = {
       state: order.state,
       socket: this.#places.socket,
@@ -167,13 +174,7 @@ export class Job {
   #checks(): TamperCheck[] {
     const enforcer = this.#enforcer;
     return [
-      {
-        name: "ruleset",
-        look: () => {
-          const state = enforcer.within(() => enforcer.ruleset.state());
-          return state === "present" ? [] : [`the firewall's rules are ${state}`];
-        },
-      },
+      ...machineChecks(this.#order, enforcer, (message) => this.#lost(message)),
       { name: "cgroup", look: () => strangers(enforcer.machine?.cgroup.members() ?? []) },
       { name: "own files", look: () => this.#files.changes(false) },
       { name: "program", look: () => this.#programChanges() },
@@ -192,6 +193,7 @@ export class Job {
     const now = Date.now();
     this.#processes.drain();
     for (const each of this.#watch.round(now)) this.#failed.add(each);
+    this.#watchers.look(now);
     for (const each of this.#enforcer.status().problems) this.#failed.add(each);
     const { worker } = this.#order;
     if (!this.#isOver && worker !== null && !existsSync(`/proc/${worker}`)) this.#over();

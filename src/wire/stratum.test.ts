@@ -27,7 +27,7 @@ const others = {
   "a text about mining": '{"text":"mining.subscribe"}\n',
   "HTTP with it": 'POST / HTTP/1.1\r\n\r\n{"method":"mining.subscribe"}',
   "no JSON": "{{{{",
-  "null": "{}\n",
+  null: "{}\n",
 };
 
 for (const [name, text] of Object.entries(others)) test(`no miner: ${name}`, () => assert.ok(!isStratum(bytes(text))));

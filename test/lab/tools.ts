@@ -8,6 +8,8 @@ import { SallyportError } from "../../src/errors.ts";
 const packages = {
   ip: "iproute2",
   iptables: "iptables",
+  nft: "nftables",
+  crun: "crun",
   conntrack: "conntrack",
   tcpdump: "tcpdump",
   tshark: "tshark",
