@@ -212,7 +212,7 @@ export class DataPath {
   }
 
   async #startQueue(i: number): Promise<void> {
-    const { who } = this.#options;
+    const { who = null } = this.#options;
     const data: QueueWorkerData = {
       queue: this.#options.queueBase + i,
       queues: this.#options.queues,
@@ -221,7 +221,7 @@ export class DataPath {
       bindings: this.#options.bindings(),
       oneSource: this.#options.oneSource === true,
       // One thread tells of programs: all of them hear of the same.
-      who: who == null ? null : i === 0 ? who : { ...who, notice: [] },
+      who: who === null ? null : i === 0 ? who : { ...who, notice: [] },
       overdrawn: this.#overdrawn,
     };
     const worker = this.#newWorker(queueFile, data);

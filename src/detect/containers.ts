@@ -126,7 +126,7 @@ export function dangersOfCommand(args: readonly string[], around: Surroundings):
   const found = new Found();
   if (!args.slice(1).some((each) => each === "run" || each === "create" || each === "exec")) return [];
   for (let i = 1; i < args.length; i++) {
-    const [option = "", inline] = splitOption(args[i]!);
+    const [option, inline] = splitOption(args[i]!);
     const value = inline ?? args[i + 1] ?? "";
     if (option === "--privileged" && inline !== "false") found.add("privileged", "");
     else if (["--pid", "--network", "--net", "--ipc"].includes(option) && value === "host")

@@ -31,7 +31,7 @@ describe("a process that computes", () => {
     assert.deepEqual(others, []);
     assert.equal(one?.pid, 7);
     assert.equal(one?.milliseconds, 60_000);
-    assert.ok(Math.abs(one!.cores - 3.5) < 0.01);
+    assert.ok(Math.abs(one.cores - 3.5) < 0.01);
   });
 
   test("without a connection, with a busy one, or with a new one is nobody's business", () => {

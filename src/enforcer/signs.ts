@@ -44,7 +44,8 @@ export class Signs {
   }
 
   #miner({ data, destination, kind }: EventBody) {
-    const pool = destination?.name == null ? null : poolOf(destination.name);
+    const name = destination?.name ?? null;
+    const pool = name === null ? null : poolOf(name);
     if (data?.speaks === "stratum") {
       return {
         type: "mining" as const,

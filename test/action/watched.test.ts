@@ -137,7 +137,7 @@ describe("a job that turns against its machine", () => {
     assert.ok(of("flushes").some(({ data }) => String(data.command).startsWith("iptables")));
     assert.ok(of("renames").some(({ data }) => data.changes === "settings"));
     assert.deepEqual(
-      [...new Set(commands.map(({ process }) => process?.step))].toSorted(),
+      [...new Set(commands.map(({ process }) => process?.step ?? ""))].toSorted((a, b) => (a < b ? -1 : 1)),
       ["flushes", "renames"],
       "nobody else, and not ourselves",
     );
