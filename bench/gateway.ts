@@ -4,13 +4,12 @@
  * connections, and the gateway's start-up time. Ratios are what to compare; run it on a quiet machine as root.
  * `node bench/gateway.ts [rounds [concurrency,…]]`
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import net from "node:net";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
-import tls from "node:tls";
 import { Lab } from "../test/lab/lab.ts";
+import { answerHellos, captureHello, median } from "./load/stand.ts";
 
 const rounds = Number(process.argv[2] ?? 3);
 const concurrencies = (process.argv[3] ?? "1,32").split(",").map(Number);
@@ -22,7 +21,7 @@ const node = process.execPath;
 const here = (file: string) => new URL(file, import.meta.url).pathname;
 
 const folder = mkdtempSync(join(tmpdir(), "sallyport-bench-"));
-const hello = await captureHello();
+const hello = await captureHello(name);
 const helloFile = join(folder, "hello.bin");
 writeFileSync(helloFile, hello);
 const policy = join(folder, "policy.yaml");
@@ -69,7 +68,7 @@ try {
   await gateway.waitFor(/ready/, 20_000);
   console.log(`start-up to ready: ${Math.round(performance.now() - begun)} ms`);
   for (const lab of [plain, guarded]) {
-    servers.push(await serve(lab));
+    servers.push(await answerHellos(lab, port, hello.length));
   }
   await guarded.runner(1).exec("dig", ["+short", name]);
   const results: Record<string, Record<string, Figures[]>> = {};
@@ -149,50 +148,6 @@ async function status(
 
 async function packets(state: string): Promise<number> {
   return (await status(state)).decisions.packets;
-}
-
-/** The answering end, in the lab's internet. */
-async function serve(lab: Lab): Promise<ChildProcess> {
-  const args = [
-    "netns",
-    "exec",
-    `${lab.id}-internet`,
-    node,
-    here("load/server.ts"),
-    String(port),
-    String(hello.length),
-  ];
-  const server = spawn("ip", args, { stdio: ["ignore", "pipe", "inherit"] });
-  await new Promise((resolve) => server.stdout.once("data", resolve));
-  return server;
-}
-
-async function captureHello(): Promise<Buffer> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port: at } = server.address() as net.AddressInfo;
-  const chunks: Buffer[] = [];
-  const got = new Promise<Buffer>((resolve) =>
-    server.once("connection", (socket) => {
-      socket.on("error", () => {});
-      socket.on("data", (chunk) => {
-        chunks.push(chunk as Buffer);
-        const all = Buffer.concat(chunks);
-        if (all.length >= 5 && all.length >= 5 + all.readUInt16BE(3)) resolve(all);
-      });
-    }),
-  );
-  const client = tls.connect({ host: "127.0.0.1", port: at, servername: name });
-  client.on("error", () => {});
-  const bytes = await got;
-  client.destroy();
-  server.close();
-  return bytes;
-}
-
-function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
 }
 
 function sum(figures: Figures[]): number {

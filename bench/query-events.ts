@@ -4,6 +4,7 @@
  * tail, runners with jobs, names that are refused, repeats that were counted, new names towards the end.
  */
 import { mkdirSync, openSync, writeSync, closeSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
 import { genesis, sealLine } from "../src/audit/chain.ts";
 import { formatTime } from "../src/audit/clock.ts";
 import type { EventBody } from "../src/audit/event.ts";
@@ -23,8 +24,15 @@ const names = 4_000;
 const runners = 400;
 const daysBack = 30;
 
-/** Writes `count` events over the last thirty days under `directory`. The newest segment is the one that would be written. */
-export function writeSynthetic(directory: string, count: number): Written {
+/**
+ * Writes `count` events, each its own, over the last thirty days under `directory`; `onProgress` is told after each megabyte. The
+ * newest segment is the one that would be written.
+ */
+export async function writeSynthetic(
+  directory: string,
+  count: number,
+  onProgress: (done: Written) => void,
+): Promise<Written> {
   const { segmentBytes } = withDefaults({ directory });
   const random = mulberry(20_260_504);
   const ulid = ulidGenerator();
@@ -55,7 +63,12 @@ export function writeSynthetic(directory: string, count: number): Written {
       }
       size += sealed.line.length + 1;
       text += `${sealed.line}\n`;
-      if (text.length > 1 << 20) flush();
+      if (text.length > 1 << 20) {
+        flush();
+        onProgress(written);
+        // Ctrl-C is heard in between.
+        await setImmediate();
+      }
     }
   }
   flush();

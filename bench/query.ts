@@ -1,21 +1,28 @@
 /**
  * How long questions take over a large record: written here (`query-events.ts`), copied to Parquet, then each question several
- * times, in turn, with the spread. Run: `node bench/query.ts [events] [directory] [times]`, a million events by default; a
- * directory that holds a record already is asked as it is. With `times`, its sealed segments and their copies are there so many
- * times over, under further numbers, by hard links: what ten million events take needs no hour to be written.
+ * times, in turn, with the spread. Run: `node bench/query.ts [events] [directory] [times]`, a million events by default, 10000000
+ * for ten million that all differ. A directory that holds a record already is asked as it is, and one that is given stays; without
+ * one the record is in a temporary folder that is gone at the end. With `times`, its sealed segments and their copies are there so
+ * many times over, under further numbers, by hard links: where there is no time or room to write so many.
  */
-import { existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Query } from "../src/query/query.ts";
 import { questions, type QuestionName } from "../src/query/questions.ts";
+import { passingFolder, requireRoom } from "./load/room.ts";
 import { writeSynthetic } from "./query-events.ts";
 
 const rounds = 5;
+/** Of the record and its copies, and of what the engine writes aside while it copies a segment. */
+const bytesAnEvent = 900;
+const asideBytes = 1e9;
+const progressMs = 10_000;
 const events = Number(process.argv[2] ?? 1_000_000);
 const given = process.argv[3];
 const times = Number(process.argv[4] ?? 1);
-const directory = given ?? mkdtempSync(join(tmpdir(), "sallyport-bench-"));
+if (given !== undefined) mkdirSync(given, { recursive: true, mode: 0o700 });
+const directory = given ?? passingFolder(tmpdir());
 const asked = [
   ...(Object.keys(questions) as QuestionName[]).map((name) => [name, (query: Query) => query.ask(name, 20)] as const),
   ["sql: count", (query: Query) => query.select("SELECT sum(count) FROM events", 20)] as const,
@@ -33,6 +40,22 @@ async function timed<T>(work: () => Promise<T>): Promise<[number, T]> {
   const start = performance.now();
   const result = await work();
   return [performance.now() - start, result];
+}
+
+/** Says how far something is, every ten seconds: people must see that an hour's work goes on. */
+function progress(what: string): (done: number, of: number) => void {
+  const begun = performance.now();
+  let last = begun;
+  return (done, of) => {
+    const now = performance.now();
+    if (now - last < progressMs || done === 0) return;
+    last = now;
+    const left = ((now - begun) / done) * (of - done);
+    const minutes = (left / 60_000).toFixed(1);
+    console.error(
+      `${what}: ${done.toLocaleString("en")} of ${of.toLocaleString("en")}, about ${minutes} minutes to go`,
+    );
+  };
 }
 
 /** Times of each question, of `rounds` rounds in each of which all are asked. */
@@ -83,15 +106,26 @@ function repeated(): string {
 try {
   console.log(`load ${loadavg()[0]!.toFixed(2)}, ${rounds} rounds, ${directory}`);
   if (!existsSync(join(directory, "events"))) {
-    const [time, { bytes, segments }] = await timed(async () => writeSynthetic(directory, events));
+    requireRoom(directory, events * bytesAnEvent + asideBytes);
+    const tell = progress("writing, events");
+    const [time, { events: written, bytes, segments }] = await timed(() =>
+      writeSynthetic(directory, events, (done) => tell(done.events, events)),
+    );
     console.log(
-      `written: ${events.toLocaleString("en")} events, ${(bytes / 1e6).toFixed(0)} MB, ${segments} segments, ${ms(time)}`,
+      `written: ${written.toLocaleString("en")} events, ${(bytes / 1e6).toFixed(0)} MB, ${segments} segments, ${ms(time)}`,
     );
   }
   let copied = 0;
-  const [copying, first] = await timed(() => Query.open({ inputs: [directory], onProgress: () => copied++ }));
+  const tell = progress("copying, segments");
+  const onProgress = (done: number, of: number) => {
+    copied++;
+    tell(done, of);
+  };
+  const [copying, first] = await timed(() => Query.open({ inputs: [directory], onProgress }));
   await first.close();
-  const sizes = readdirSync(join(directory, "query")).map((name) => statSync(join(directory, "query", name)).size);
+  const folder = join(directory, "query");
+  // A record of one segment has no copies.
+  const sizes = existsSync(folder) ? readdirSync(folder).map((name) => statSync(join(folder, name)).size) : [];
   const size = sizes.reduce((sum, each) => sum + each, 0);
   console.log(`copied:  ${copied} segments, ${(size / 1e6).toFixed(0)} MB of Parquet, ${ms(copying)}`);
   const inputs = [repeated()];
@@ -107,5 +141,5 @@ try {
   await bounded.close();
   console.log(`memory:  ${(process.memoryUsage().rss / 1e6).toFixed(0)} MB`);
 } finally {
-  rmSync(given === undefined ? directory : join(directory, "repeated"), { recursive: true, force: true });
+  rmSync(join(directory, "repeated"), { recursive: true, force: true });
 }

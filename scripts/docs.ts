@@ -1,6 +1,6 @@
 /**
- * Writes the documents that say what the code already says: the policy reference and JSON Schema from the schema the
- * loader uses, the reason codes, the error codes, the simulator's techniques, the measured tables of the baseline. `--check` writes nothing and fails where a document is stale; `npm test`
+ * Writes the documents that say what the code already says: the policy reference and the JSON Schemas from the schemas the
+ * loaders use, the reason codes, the error codes, the simulator's techniques, the measured tables of the baseline. `--check` writes nothing and fails where a document is stale; `npm test`
  * runs it so. Called by `npm run docs`.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -10,10 +10,12 @@ import { errorCodesPage } from "./docs/error-codes.ts";
 import { policyReferencePage, policySchemaFile } from "./docs/policy-reference.ts";
 import { reasonCodesPage } from "./docs/reason-codes.ts";
 import { techniquesPage } from "./docs/techniques.ts";
+import { configJsonSchema } from "../src/config/schema.ts";
 import { profiles, profileText } from "../src/presets/profiles.ts";
 
 const pathOf = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const documents: Record<string, string> = {
+  "docs/config.schema.json": `${JSON.stringify(configJsonSchema(), null, 2)}\n`,
   "docs/baseline.md": withCalibration(readFileSync(pathOf("docs/baseline.md"), "utf8")),
   "docs/error-codes.md": errorCodesPage(),
   "docs/policy-reference.md": policyReferencePage(),

@@ -16,6 +16,10 @@ export const errorTable = {
   },
   CONFIG_UNREADABLE: { exit: 2, help: "Check the path and the permissions of the configuration file." },
   CONFIG_INVALID: { exit: 2, help: "Fix the positions listed; `sallyport config check FILE` shows them again." },
+  CONFIG_CONFLICT: {
+    exit: 2,
+    help: "Say it in one place: leave out the option of the command line, or the line of the configuration.",
+  },
   SETTINGS_UNREADABLE: {
     exit: 2,
     help: "A client's settings cannot be read, so what it needs is not known; correct the file or its permissions.",
@@ -45,13 +49,17 @@ export const errorTable = {
     exit: 2,
     help: "`sallyport logs keygen --out FILE` makes a pair: FILE signs and is its owner's alone, FILE.pub is for `logs verify --key`.",
   },
+  HEADS_UNREADABLE: {
+    exit: 2,
+    help: "Give --heads a file that you may read, with copies of `events/head.json`, each whole on a line of its own.",
+  },
   REPORT_INVALID: {
     exit: 2,
     help: "Give state directories (--state of `sallyport gateway` and `run`), or files of `sallyport run --report`.",
   },
   PLAN_DENIES: {
     exit: 1,
-    help: "Add rules for what is listed (`sallyport policy explain`), or promote with --force and let it be refused.",
+    help: "Add rules for what is listed (`sallyport policy explain`), leave out what is long past (--since 30d), or promote with --force and let it be refused.",
   },
   QUERY_INVALID: { exit: 2, help: "Ask one SELECT over the view `events`; its columns are in docs/query.md." },
   QUERY_FAILED: {

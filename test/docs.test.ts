@@ -83,18 +83,29 @@ test("every policy shown in a document loads", () => {
 });
 
 /** What only a configuration has at its first level. */
-const isConfig = (text: string) => /^(export|metrics):/m.test(text);
+const isConfig = (text: string) => /^(export|metrics|record):/m.test(text);
 
 test("every configuration shown in a document loads", () => {
-  const text = readFileSync(join(root, "docs/export.md"), "utf8");
+  const text = ["export", "record"].map((name) => readFileSync(join(root, `docs/${name}.md`), "utf8")).join("\n");
   const shown = [...text.matchAll(/^```yaml\n([\s\S]*?)^```/gm)].map((match) => match[1]!);
   assert.ok(shown.some(isConfig));
   for (const each of shown) {
     // Certificates are read when a gateway starts; a document has none.
-    const plain = each.replaceAll(/^ *(ca|certificate|key): .*\n/gm, "");
-    const loaded = loadConfig(plain, "export.md", { readFile: () => "secret", variable: () => "secret" });
+    const plain = each.replaceAll(/^ *(ca|certificate|key|sign_key): .*\n/gm, "");
+    const secrets = {
+      readFile: () => "secret",
+      variable: () => "secret",
+      signingKey: () => assert.fail("a document has no key"),
+    };
+    const loaded = loadConfig(plain, "export.md", secrets);
     assert.deepEqual("problems" in loaded ? loaded.problems : [], []);
   }
+});
+
+test("docs/record.md has every key of the configuration's section", () => {
+  const text = readFileSync(join(root, "docs/record.md"), "utf8");
+  const told = [...text.matchAll(/^\| `(\w+)` \|/gm)].map((match) => match[1]!);
+  for (const key of configKeysAt(["record"], undefined)) assert.ok(told.includes(key), key);
 });
 
 test("docs/export.md has every key of every sink", () => {

@@ -17,6 +17,7 @@ const parsers: Record<string, string | readonly string[]> = {
   "src/address/name.ts: toAscii": "name",
   "src/address/pattern.ts: parsePattern": "pattern",
   "src/audit/beginning.ts: readRetention": "audit-line",
+  "src/audit/beginning.ts: readRetentionData": "audit-line",
   "src/audit/chain.ts: openLine": "audit-line",
   "src/audit/chain.ts: verifyLine": "audit-line",
   "src/audit/clock.ts: parseTime": "audit-line",
@@ -28,8 +29,8 @@ const parsers: Record<string, string | readonly string[]> = {
   "src/audit/seal.ts: parseSeal": "audit-record",
   "src/audit/seal.ts: readSeal": "audit-record",
   "src/audit/segment.ts: readHead": "audit-record",
-  "src/audit/segment.ts: readSmall": "audit-record",
   "src/audit/signature.ts: readStatement": "audit-record",
+  "src/audit/small-file.ts: readSmall": "audit-record",
   "src/audit/verify.ts: verifyRecord": "audit-record",
   "src/dns/answer.ts: readAnswer": "dns-answer",
   "src/dns/frames.ts: FrameReader": "dns-frames",
@@ -66,6 +67,7 @@ const parsers: Record<string, string | readonly string[]> = {
   "src/kernel/tuple.ts: readFlow": "conntrack-messages",
   "src/policy/cases.ts: readCases": "policy-cases",
   "src/policy/document.ts: readDocument": "policy",
+  "src/policy/duration.ts: parseDuration": "time",
   "src/policy/endpoint.ts: parseEndpoint": "policy-endpoint",
   "src/policy/load.ts: loadPolicy": "policy",
   "src/policy/load.ts: readPolicy": "policy",
@@ -130,6 +132,7 @@ const pairs = Object.entries(parsers).flatMap(([parser, by]) => [by].flat().map(
 
 /** Looks like a parser, and why it needs no target. */
 const notParsers: Record<string, string> = {
+  "src/query/shortfalls.ts: JSON": "the data of an event that was read already, as the engine prints it",
   "src/query/select.ts: JSON": "what DuckDB's own parser makes of a statement",
   "src/audit/lock.ts: JSON":
     "the lock file, which a process of ours wrote as root; anything else in it is an unknown owner",

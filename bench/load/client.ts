@@ -4,6 +4,7 @@
  * `node client.ts IP PORT CONCURRENCY SECONDS HELLO_FILE`
  */
 import { readFileSync } from "node:fs";
+import { distribution } from "./distribution.ts";
 import { address, closeAbruptly, connect, IN, NONBLOCK, OUT, Poller, recv, send, socket } from "./sockets.ts";
 
 const [ip, port, concurrency, seconds, file] = process.argv.slice(2) as [string, string, string, string, string];
@@ -51,15 +52,10 @@ until = start + Number(seconds) * 1000;
 for (let i = 0; i < Number(concurrency); i++) begin();
 while (started.size > 0 && performance.now() < until + 5000) poller.wait(100, ready);
 const elapsed = (performance.now() - start) / 1000;
-times.sort((a, b) => a - b);
-const at = (share: number) =>
-  Math.round((times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0) * 10) / 10;
 console.log(
   JSON.stringify({
     perSecond: Math.round(times.length / elapsed),
-    p50: at(0.5),
-    p99: at(0.99),
-    count: times.length,
+    ...distribution(times),
     failed,
     made: warmed + times.length + failed,
   }),

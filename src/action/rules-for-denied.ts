@@ -29,5 +29,6 @@ function destinationOf(row: JobRow): Destination {
     connections: row.count,
     bytes_up: 0,
     bytes_down: 0,
+    ech: false,
   };
 }

@@ -153,11 +153,16 @@ function stepOf(process: EventProcess | null | undefined): string {
 
 function processOf(process: EventProcess | null | undefined): string {
   if (process === null || process === undefined) return "";
-  const line = process.args.length > 0 ? process.args.join(" ") : (process.exe ?? "unknown");
+  const line = process.args.length > 0 ? process.args.map(word).join(" ") : (process.exe ?? "unknown");
   const short = line.length > 120 ? `${line.slice(0, 120)}…` : line;
   const where =
     process.container === null ? "" : ` in ${code(process.container.image ?? process.container.id.slice(0, 12))}`;
   return `${code(short)}${where}`;
+}
+
+/** As a shell would need it, so that one can see where an argument ends. */
+function word(text: string): string {
+  return /^[\w@%+=:,./*?-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function destinationOf({ name, ip, port, protocol }: JobRow): string {

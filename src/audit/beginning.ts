@@ -3,11 +3,10 @@
  * live chain names them with their last hashes. So what remains is provable: its first record continues a hash that a later
  * record, inside the chain, says was retention's to delete. Read by verification and by the next retention.
  */
-import { open } from "node:fs/promises";
 import { openLine } from "./chain.ts";
 import type { Link } from "./chain.ts";
 import { readLines } from "./lines.ts";
-import { isHash, isSeq } from "./segment.ts";
+import { isHash, isSeq, openSegment } from "./segment.ts";
 import type { Segment } from "./segment.ts";
 
 /** Numbers of records, both ends included. */
@@ -50,10 +49,10 @@ export async function beginningOf(segments: readonly Segment[]): Promise<Beginni
 
 /** The link that a segment's first record says it continues; null where that is no whole record, or not the one of its name. */
 export async function linkBefore(segment: Segment): Promise<Link | null> {
-  const handle = await open(segment.path, "r");
+  const handle = await openSegment(segment);
   try {
     for await (const [line] of readLines(handle)) {
-      const opened = line === undefined ? null : openLine(line.bytes);
+      const opened = line?.whole === true ? openLine(line.bytes) : null;
       return opened?.seq === segment.first ? { seq: opened.seq - 1, hash: opened.prev } : null;
     }
     return null;
@@ -65,11 +64,12 @@ export async function linkBefore(segment: Segment): Promise<Link | null> {
 /** The last retention of a record: the one that counts. Found from the end, where it is as a rule. */
 export async function latestRetention(segments: readonly Segment[]): Promise<NamedRetention | null> {
   for (const segment of segments.toReversed()) {
-    const handle = await open(segment.path, "r");
+    const handle = await openSegment(segment);
     let latest: NamedRetention | null = null;
     try {
       for await (const lines of readLines(handle)) {
-        for (const line of lines) latest = readRetention(line.bytes) ?? latest;
+        // A line without its newline is in no chain yet: nobody but who appended it says what is in it.
+        for (const line of lines) if (line.whole) latest = readRetention(line.bytes) ?? latest;
       }
     } finally {
       await handle.close();
@@ -92,16 +92,24 @@ export function readRetention(line: Buffer): NamedRetention | null {
   if (!line.includes(mark) || !line.includes(kind)) return null;
   const opened = openLine(line);
   if (opened === null) return null;
-  let event: { kind?: unknown; data?: { retention?: Partial<Record<keyof Retention, unknown>> | null } | null };
+  let event: { kind?: unknown; data?: { retention?: unknown } | null };
   try {
     event = JSON.parse(line.toString("utf8")) as typeof event;
   } catch {
     return null;
   }
-  const { after, ends, missing } = (event.kind === "lifecycle" && event.data?.retention) || {};
+  return event.kind === "lifecycle" ? readRetentionData(event.data, opened.seq) : null;
+}
+
+/** The retention in the data of a lifecycle event, record `seq`; null where there is none. Never throws. */
+export function readRetentionData(
+  data: { retention?: unknown } | null | undefined,
+  seq: number,
+): NamedRetention | null {
+  const { after, ends, missing } = (data?.retention ?? {}) as Partial<Record<keyof Retention, unknown>>;
   if (!isLink(after) || !Array.isArray(ends) || ends.length === 0 || !ends.every(isLink)) return null;
   if (!Array.isArray(missing) || !missing.every(isRange)) return null;
-  return { seq: opened.seq, after, ends, missing };
+  return { seq, after, ends, missing };
 }
 
 function isLink(value: unknown): value is Link {

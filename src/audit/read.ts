@@ -4,11 +4,12 @@
  * and disturbs no writer; memory stays at one chunk of a segment.
  */
 import { watch } from "node:fs";
-import { open, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { formatTime, parseTime } from "./clock.ts";
 import type { Event, EventBody, EventKind } from "./event.ts";
+import { Joint } from "./joint.ts";
 import { readLines } from "./lines.ts";
-import { eventsDirectory, listSegments, unreadable } from "./segment.ts";
+import { eventsDirectory, listSegments, openSegment, unreadable } from "./segment.ts";
 import type { Segment } from "./segment.ts";
 import { SallyportError } from "../errors.ts";
 
@@ -44,6 +45,7 @@ export async function* readEvents(directory: string, filter: ReadFilter = {}): A
   if (filter.fromEnd && last !== undefined) place = { segment: last, offset: await endOfLines(last), line: 1 };
   else if (segments[0] !== undefined) place = { segment: segments[0], offset: 0, line: 1 };
 
+  const joint = new Joint();
   const wait = filter.follow ? waiter(directory, filter) : null;
   try {
     while (!filter.signal?.aborted) {
@@ -53,7 +55,11 @@ export async function* readEvents(directory: string, filter: ReadFilter = {}): A
       const current: Segment | undefined = place?.segment;
       const next: Segment | undefined = current && segments.find((segment) => segment.first > current.first);
       if (place !== null) {
-        for await (const event of readOn(place, next === undefined, filter, matches)) {
+        // What may stand in a later segment again: what that one begins with; while none is known, everything.
+        const remember = next?.first ?? (wait === null ? Number.POSITIVE_INFINITY : 0);
+        const { first } = place.segment;
+        const isNew = (event: Event, line: Buffer) => !joint.isRepeat(event, line, first, remember);
+        for await (const event of readOn(place, next === undefined, filter, matches, isNew)) {
           yield event;
           if (filter.signal?.aborted) return;
         }
@@ -79,8 +85,9 @@ async function* readOn(
   isLast: boolean,
   filter: ReadFilter,
   matches: (line: Buffer) => Event | "skip" | null,
+  isNew: (event: Event, line: Buffer) => boolean,
 ) {
-  const handle = await open(place.segment.path, "r").catch((error: NodeJS.ErrnoException) => {
+  const handle = await openSegment(place.segment).catch((error: NodeJS.ErrnoException) => {
     // Retention deletes old segments while they are read; the next one is there.
     if (error.code === "ENOENT" && !isLast) return null;
     throw unreadable(place.segment.path, error);
@@ -94,7 +101,7 @@ async function* readOn(
         place.line = line.number + 1;
         const event = line.tooLong ? "skip" : matches(line.bytes);
         if (event === "skip") filter.onSkip?.({ segment: place.segment.name, line: line.number });
-        else if (event !== null) yield event;
+        else if (event !== null && isNew(event, line.bytes)) yield event;
       }
     }
   } finally {
@@ -105,7 +112,7 @@ async function* readOn(
 /** Byte offset after the last newline. */
 async function endOfLines(segment: Segment): Promise<number> {
   const { size } = await stat(segment.path);
-  const handle = await open(segment.path, "r");
+  const handle = await openSegment(segment);
   try {
     const chunk = Buffer.alloc(64 * 1024);
     for (let end = size; end > 0;) {

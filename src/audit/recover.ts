@@ -3,14 +3,14 @@
  * Only the newest segment is read (all of it); the whole record is `verifyRecord`'s work. Whatever is found, there is
  * an answer: a broken record is named in a new segment and never stops enforcement.
  */
-import { open, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { genesis, openLine, verifyLine } from "./chain.ts";
 import type { Defect, Link } from "./chain.ts";
 import { parseTime } from "./clock.ts";
 import type { EventBody } from "./event.ts";
 import { readLines } from "./lines.ts";
 import { readSeal } from "./seal.ts";
-import { DISPLACED, listSegments, readHead } from "./segment.ts";
+import { DISPLACED, listSegments, openSegment, readHead } from "./segment.ts";
 import type { Head, Segment } from "./segment.ts";
 import { checkSignature } from "./signature.ts";
 import type { TrustedKey } from "./signature.ts";
@@ -110,11 +110,19 @@ export async function recover(directory: string, key: TrustedKey | null = null):
   const torn = scan.size - scan.goodBytes;
   if (torn > 0) {
     const data = { segment: newest.name, bytes: torn };
-    incidents.push(incident(`A torn record was cut from the end after a crash: ${torn} bytes.`, data));
+    incidents.push(incident(`${tornMessage}: ${torn} bytes.`, data));
   }
   const { born, goodBytes: position } = scan;
   const resume = { segment: newest, position, born, prev: scan.prev ?? link.hash, retire: !vouched.ok };
   return { link, resume, incidents, bytes: bytes - torn };
+}
+
+const tornMessage = "A torn record was cut from the end after a crash";
+
+/** How many bytes of a torn record an event says were cut; 0 for every other event. */
+export function tornBytes({ kind, message, data }: Pick<EventBody, "kind" | "message" | "data">): number {
+  const bytes = kind === "lifecycle" && message?.startsWith(tornMessage) ? data?.["bytes"] : 0;
+  return Number.isSafeInteger(bytes) && (bytes as number) > 0 ? (bytes as number) : 0;
 }
 
 /** Whether the key that will sign the record vouches for it up to here, and what must be said of that. */
@@ -148,7 +156,7 @@ function continueFrom(end: Link | null, head: Head | null, newest: Segment | und
 }
 
 async function scanSegment(segment: Segment, head: Head | null): Promise<Scan> {
-  const handle = await open(segment.path, "r");
+  const handle = await openSegment(segment);
   try {
     const scan: Scan = {
       prev: null,

@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { beginningOf, latestRetention, linkBefore } from "./beginning.ts";
 import type { Range, Retention } from "./beginning.ts";
 import { genesis } from "./chain.ts";
+import { forgetCopies } from "./copies.ts";
 import type { Link } from "./chain.ts";
 import type { EventBody } from "./event.ts";
 import { readSeal, sealName } from "./seal.ts";
@@ -191,7 +192,9 @@ export function retentionEvent({ doomed, retention }: RetentionPlan): EventBody 
  * file system's error; the next time goes on where this one stopped.
  */
 export async function applyRetention(directory: string, spool: Spool, plan: RetentionPlan): Promise<boolean> {
-  await sweepSeals(directory);
+  const [oldest] = await sweepSeals(directory);
+  // A query may have made copies of what was deleted while it ran.
+  if (oldest !== undefined) await forgetCopies(directory, oldest.first);
   if (plan.doomed.length === 0) return true;
   if (spool.status().degraded || !(await spool.confirm(retentionEvent(plan)))) return false;
   for (const { segment, bytes } of plan.doomed) {
@@ -200,20 +203,23 @@ export async function applyRetention(directory: string, spool: Spool, plan: Rete
     await unlink(sealPath(directory, segment));
   }
   await syncDirectory(directory);
+  const last = plan.doomed.at(-1)!.segment;
+  await forgetCopies(directory, last.first + 1);
   return true;
 }
 
-/** Seals that a crash between the two deletions left. */
-async function sweepSeals(directory: string): Promise<void> {
+/** Takes away seals that a crash between the two deletions left. Resolves with the segments. */
+async function sweepSeals(directory: string): Promise<Segment[]> {
   const { segments, seals } = await listSegments(directory);
   const [first] = segments;
   const left = [...seals].filter((seal) => first !== undefined && seal < first.first);
-  if (left.length === 0) return;
+  if (left.length === 0) return segments;
   const named = (await beginningOf(segments))?.retention ?? null;
-  if (named === null) return;
+  if (named === null) return segments;
   // One whose segment went missing is evidence.
   const isMissing = (seq: number) => named.missing.some((range) => range.first <= seq && seq <= range.last);
   for (const seal of left) if (!isMissing(seal)) await unlink(sealPath(directory, segmentAt(directory, seal)));
+  return segments;
 }
 
 function sealPath(directory: string, segment: Segment): string {

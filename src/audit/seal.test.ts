@@ -3,7 +3,16 @@
  * the public key does not name, but for the last it says itself. Every case changes the files of a real record.
  */
 import assert from "node:assert/strict";
-import { cpSync, readdirSync, readFileSync, rmSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  cpSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import fc from "fast-check";
@@ -12,6 +21,7 @@ import type { Link } from "./chain.ts";
 import type { Event } from "./event.ts";
 import { loadSigningKey, makeKeyPair } from "./key.ts";
 import { KnownHeads, readKnownHeads } from "./known-heads.ts";
+import { planRetention } from "./retention.ts";
 import { readStatement, statementText } from "./signature.ts";
 import type { SigningKey } from "./signature.ts";
 import { Spool } from "./spool.ts";
@@ -54,7 +64,8 @@ async function named(change: () => void, trusted = [owner.trusted]) {
   return [broken!.segment, broken!.kind];
 }
 
-const lastOf = (name: string) => openLine(Buffer.from(was(name).toString().trimEnd().split("\n").at(-1)!))!;
+const lastOf = (name: string, bytes = was(name)) =>
+  openLine(Buffer.from(bytes.toString().trimEnd().split("\n").at(-1)!))!;
 
 /** What somebody who may write everything can do: another past, with all hashes made anew. */
 function forge(key: SigningKey | null, from = 0): void {
@@ -110,6 +121,16 @@ test("one byte changed in a seal or in the head: that one is named", async () =>
     ),
     { numRuns: 300 },
   );
+});
+
+test("a head that names a later record than there is: the head is named", async () => {
+  const { key: _, ...facts } = members("head.json");
+  for (const trusted of [[], [owner.trusted]]) {
+    const later = () => put("head.json", statementText({ ...facts, seq: count + 10 }, other));
+    const { broken } = await verifyWith(later, trusted);
+    assert.deepEqual([broken!.kind, broken!.seq], ["truncated", count + 1]);
+    assert.match(broken!.message, /head\.json says that record 70 was on the disk: 10 missing from the end/);
+  }
 });
 
 for (const index of [0, 1, -1]) {
@@ -343,4 +364,34 @@ test("a head that another key signed is not gone on with", async () => {
   const [told] = await allEvents(crashed, { kind: "lifecycle" });
   assert.deepEqual(told!.data, { key: owner.id, head: "other_key" });
   assert.deepEqual((await verifyRecord(crashed, [owner.trusted, other.trusted])).broken!.kind, "seal_unsigned");
+});
+
+test("a deleted beginning is vouched for by no line that is not in the chain, such as one without its newline", async () => {
+  const directory = temporary(memory);
+  const spool = await Spool.open({ ...small, directory, key: owner });
+  for (let port = 1; port <= count; port++) spool.append(denial(port));
+  await spool.flush();
+  const crashed = afterCrash(directory);
+  await spool.close();
+  assert.equal((await verifyRecord(crashed, [owner.trusted])).ok, true);
+  const [first, second] = segmentsOf(crashed);
+  const newest = join(crashed, "events", segmentsOf(crashed).at(-1)!);
+  const end = lastOf(first!, readFileSync(join(crashed, "events", first!)));
+  for (const file of [first!, sealOf(first!)]) unlinkSync(join(crashed, "events", file));
+  assert.equal(firstOf(second!), end.seq + 1);
+  // Whoever has no key: a record of a low number, which signatures vouch for, says that retention deleted the beginning.
+  const retention = { after: genesis, ends: [{ seq: end.seq, hash: end.hash }], missing: [] };
+  const body = { kind: "lifecycle", message: "Retention deletes 1 segments.", data: { retention } } as const;
+  const { line } = sealLine(body, 1, genesis.hash, "2026-05-04T09:00:00.000000Z", "01JTCW9E0V0000000000000000");
+  appendFileSync(newest, line);
+  for (const trusted of [[owner.trusted], []]) {
+    const { ok, broken } = await verifyRecord(crashed, trusted);
+    assert.deepEqual([ok, broken?.kind, broken?.seq], [false, "removed", 1]);
+  }
+  const plan = await planRetention(crashed, { keepMs: null, keepBytes: 1 }, Date.now());
+  assert.deepEqual(
+    plan.retention!.missing,
+    [{ first: 1, last: end.seq }],
+    "the next retention does not believe it either",
+  );
 });

@@ -9,8 +9,9 @@
 import { join } from "node:path";
 import { formatTime } from "./clock.ts";
 import type { Link } from "./chain.ts";
-import { eventsDirectory, isHash, isSeq, readSmall, replaceFile } from "./segment.ts";
+import { eventsDirectory, isHash, isSeq } from "./segment.ts";
 import type { Segment } from "./segment.ts";
+import { readSmall, replaceFile } from "./small-file.ts";
 import { readStatement, statementText } from "./signature.ts";
 import type { Signature, SigningKey } from "./signature.ts";
 

@@ -5,10 +5,12 @@
  * with a cursor) belongs beside this file and reads every segment but the newest.
  */
 import { randomBytes } from "node:crypto";
-import { constants } from "node:fs";
+import { constants, type Dirent } from "node:fs";
 import { open, readdir, rename } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import type { Link } from "./chain.ts";
+import { readSmall, replaceFile, syncFolder } from "./small-file.ts";
 import { readStatement, statementText } from "./signature.ts";
 import type { Signature, SigningKey } from "./signature.ts";
 import { SallyportError } from "../errors.ts";
@@ -38,7 +40,7 @@ export interface Listing {
 }
 
 const segmentName = /^events-(\d{12})\.ndjson$/;
-const sealFile = /^events-(\d{12})\.seal\.json(\.new)?$/;
+const sealFile = /^events-(\d{12})\.seal\.json((?:\.[0-9a-f]{16})?\.new)?$/;
 const headName = "head.json";
 /** Part of the name of a file that was moved out of a segment's way; the record tells of it when it happens. */
 export const DISPLACED = ".displaced-";
@@ -60,10 +62,12 @@ export async function listSegments(directory: string): Promise<Listing> {
   const segments: Segment[] = [];
   const seals = new Set<number>();
   const strangers: string[] = [];
-  for (const name of await list(directory)) {
+  for (const entry of await list(directory)) {
+    const { name } = entry;
     const first = Number(segmentName.exec(name)?.[1] ?? 0);
     const seal = sealFile.exec(name);
-    if (first > 0) segments.push(segmentAt(directory, first));
+    // A link, a pipe or a folder under a segment's name is not the record's, wherever it may lead.
+    if (first > 0 && entry.isFile()) segments.push(segmentAt(directory, first));
     else if (seal !== null && Number(seal[1]) > 0) {
       if (seal[2] === undefined) seals.add(Number(seal[1]));
     } else if (!name.startsWith(headName)) strangers.push(name);
@@ -71,12 +75,20 @@ export async function listSegments(directory: string): Promise<Listing> {
   return { segments: segments.toSorted((a, b) => a.first - b.first), seals, strangers: strangers.toSorted() };
 }
 
-async function list(directory: string): Promise<string[]> {
+async function list(directory: string): Promise<Dirent[]> {
   try {
-    return await readdir(eventsDirectory(directory));
+    return await readdir(eventsDirectory(directory), { withFileTypes: true });
   } catch (error) {
     throw unreadable(directory, error);
   }
+}
+
+/** Opens a segment to read it; one that was exchanged for a link or a pipe since it was listed is refused (ELOOP, EINVAL). */
+export async function openSegment({ path }: Pick<Segment, "path">): Promise<FileHandle> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  if ((await handle.stat()).isFile()) return handle;
+  await handle.close();
+  throw Object.assign(new Error("no regular file"), { code: "EINVAL" });
 }
 
 /** The error of a record that cannot be read. */
@@ -127,46 +139,9 @@ export function isHash(value: unknown): value is string {
   return typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
 }
 
-/** No file of one statement comes near. */
-const smallBytes = 16 * 1024;
-
-/** A file of one statement; null where there is none, empty where what is there cannot be one. Never rejects. */
-export async function readSmall(path: string): Promise<string | null> {
-  try {
-    const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    try {
-      const { bytesRead, buffer } = await handle.read(Buffer.alloc(smallBytes + 1), 0, smallBytes + 1, 0);
-      return bytesRead > smallBytes ? "" : buffer.toString("utf8", 0, bytesRead);
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ENOENT" ? null : "";
-  }
-}
-
-/** Replaces a small file in one step: written and synchronised under another name, then renamed. Mode 0600. */
-export async function replaceFile(path: string, text: string): Promise<void> {
-  const temporary = `${path}.new`;
-  const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
-  const handle = await open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600);
-  try {
-    await handle.writeFile(text);
-    await handle.datasync();
-  } finally {
-    await handle.close();
-  }
-  await rename(temporary, path);
-}
-
 /** Makes the names in `events/` durable (fsync of the directory). */
 export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(eventsDirectory(directory), constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await syncFolder(eventsDirectory(directory));
 }
 
 /** Moves a file that stands where a segment must be written out of the way, keeping it; returns its new name. */

@@ -110,6 +110,24 @@ test("a steady stream of events does not put durability off", async () => {
   assert.equal((await spool.close()).lost, 0);
 });
 
+test("what comes while a batch is written goes to the disk whole, in order, and is confirmed by the flush that asked", async () => {
+  const directory = temporary();
+  const spool = await Spool.open({ directory, flushMs: 60_000, syncMs: 60_000, flushBytes: 2_000 });
+  for (let round = 0; round < 5; round++) {
+    // The first batch is being written from here on; what follows is far more than a batch.
+    for (let i = 0; i < 1_000; i++) spool.append(denial(i + 1));
+    await new Promise((resolve) => setImmediate(resolve));
+    spool.append(denial(1));
+    await spool.flush();
+    const { seq, synced, buffered, lost } = spool.status();
+    const all = (round + 1) * 1_001;
+    assert.deepEqual({ seq, synced, buffered, lost }, { seq: all, synced: all, buffered: 0, lost: 0 });
+  }
+  await spool.close();
+  const { ok, records } = await verifyRecord(directory);
+  assert.deepEqual({ ok, records }, { ok: true, records: 5_005 });
+});
+
 test("segments rotate by size, are named by their first record, and link", async () => {
   const directory = temporary();
   await writeRecord(directory, 200, { segmentBytes: 8000, flushBytes: 1000 });
@@ -403,7 +421,8 @@ test("a head that cannot be written for a while: what is on the disk is not writ
   const spool = await Spool.open({ directory, flushMs: 1, syncMs: 5, retryMs: 5, retryMaxMs: 10 });
   spool.append(denial(1));
   await spool.flush();
-  const inTheWay = join(directory, "events", "head.json.new");
+  const inTheWay = join(directory, "events", "head.json");
+  unlinkSync(inTheWay);
   mkdirSync(inTheWay);
   for (let port = 2; port <= 20; port++) {
     spool.append(denial(port));

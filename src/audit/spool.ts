@@ -50,6 +50,8 @@ export class Spool {
   /** What to record once the disk works again. */
   #incidents: EventBody[] = [];
   #syncDue = false;
+  /** The lines gathered are to be a batch as soon as the one being written is in the file. */
+  #cutDue = false;
   #lastSync = 0;
   #running = false;
   #pump: Promise<void> = Promise.resolve();
@@ -234,11 +236,16 @@ export class Spool {
     return status;
   }
 
-  /** Makes a batch of the sealed lines and sees to it that it is written. */
+  /**
+   * Makes a batch of the sealed lines and sees to it that it is written. While another is being written they go on gathering: a
+   * write takes a turn of the event loop whatever its size, and when the turns are full it is turns that are scarce.
+   */
   #cut(): void {
     clearTimeout(this.#flushTimer);
     this.#flushTimer = undefined;
-    this.#backlog.cut();
+    const most = Math.max(this.#options.flushBytes, this.#options.segmentBytes / 16);
+    this.#cutDue = this.#running && this.#fault === null && this.#backlog.gathered < most;
+    if (!this.#cutDue) this.#backlog.cut();
     if (this.#fault === null) this.#start();
   }
 
@@ -253,6 +260,10 @@ export class Spool {
     try {
       if (this.#fault !== null) await this.#repair(this.#fault);
       for (;;) {
+        if (this.#cutDue && this.#backlog.front === undefined) {
+          this.#cutDue = false;
+          this.#backlog.cut();
+        }
         const batch = this.#backlog.front;
         if (this.#syncDue && (batch === undefined || (batch.done === 0 && this.#isOverdue()))) await this.#sync();
         else if (batch !== undefined) await this.#write();

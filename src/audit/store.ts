@@ -13,8 +13,9 @@ import { incident } from "./recover.ts";
 import type { Recovery } from "./recover.ts";
 import { writeSeal } from "./seal.ts";
 import type { ClosedSegment } from "./seal.ts";
-import { describe, segmentAt, writeHead } from "./segment.ts";
+import { describe, eventsDirectory, segmentAt, writeHead } from "./segment.ts";
 import type { SigningKey } from "./signature.ts";
+import { sweepUnfinished } from "./small-file.ts";
 import { prepareDirectory, SegmentWriter } from "./writer.ts";
 
 export interface StoreOptions {
@@ -67,6 +68,7 @@ export class Store {
     this.#written = this.#synced = link;
     this.#durable = { link, bytes: resume?.position ?? 0 };
     this.#bytes = bytes;
+    await sweepUnfinished(eventsDirectory(this.#options.directory));
     if (resume !== null) {
       const born = resume.born ?? this.#options.clock.now();
       this.#writer = await SegmentWriter.resume(resume.segment, resume.position, born);

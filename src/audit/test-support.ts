@@ -73,7 +73,7 @@ export async function allEvents(directory: string, filter: ReadFilter = {}): Pro
 
 /** Resolves when `condition` holds; rejects after ten seconds. */
 export async function until(what: string, condition: () => boolean): Promise<void> {
-  const end = Date.now() + 10_000;
+  const end = Date.now() + 30_000;
   while (!condition()) {
     if (Date.now() > end) throw new Error(`never came: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));

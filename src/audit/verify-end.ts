@@ -2,12 +2,11 @@
  * The two ends of a record whose lines are good: whether what was before its first record, and after its last, is accounted for.
  * Used by `verify.ts`.
  */
-import { open } from "node:fs/promises";
 import type { Beginning } from "./beginning.ts";
 import type { Link } from "./chain.ts";
 import type { KnownHeads } from "./known-heads.ts";
 import { readLines } from "./lines.ts";
-import { readHead } from "./segment.ts";
+import { openSegment, readHead } from "./segment.ts";
 import type { Head, Segment } from "./segment.ts";
 import type { SealCheck } from "./verify-seals.ts";
 import type { Break } from "./verify.ts";
@@ -40,7 +39,8 @@ export async function verifyEnd(segments: Segment[], at: Link, head: Head | "dam
   if (!isBehind(at, head)) return null;
   const count = head.seq - at.seq;
   const lines = segment === undefined ? 0 : await countLines(segment);
-  const message = `The record ends at ${at.seq}, but record ${head.seq} was on the disk: ${count} missing from the end.`;
+  const missing = `${count} missing from the end`;
+  const message = `The record ends at ${at.seq}, but head.json says that record ${head.seq} was on the disk: ${missing}.`;
   return { ...broken(message), line: lines + 1 };
 }
 
@@ -82,8 +82,8 @@ export async function signedEnd(
   return { segment: segments[0]!.name, line: 0, seq: 1, kind: "removed", message };
 }
 
-async function countLines({ path }: Segment): Promise<number> {
-  const handle = await open(path, "r");
+async function countLines(segment: Segment): Promise<number> {
+  const handle = await openSegment(segment);
   let count = 0;
   try {
     for await (const lines of readLines(handle)) count += lines.filter((line) => line.whole).length;

@@ -3,12 +3,15 @@
  * real record of several segments and changes its files.
  */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import {
   cpSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   truncateSync,
   unlinkSync,
   writeFileSync,
@@ -19,7 +22,8 @@ import fc from "fast-check";
 import { genesis, sealLine } from "./chain.ts";
 import type { Event } from "./event.ts";
 import { Spool } from "./spool.ts";
-import { copyOf, denial, memory, readSegment, segmentsOf, temporary, writeRecord } from "./test-support.ts";
+import { openSegment } from "./segment.ts";
+import { allEvents, copyOf, denial, memory, readSegment, segmentsOf, temporary, writeRecord } from "./test-support.ts";
 import { verifyRecord } from "./verify.ts";
 import type { Break } from "./verify.ts";
 
@@ -261,4 +265,44 @@ test("a record may be verified while it is written", async () => {
 
 test("a directory without a record is an error, not a verified one", async () => {
   await assert.rejects(verifyRecord(temporary()), { code: "RECORD_UNREADABLE" });
+});
+
+test("what is no file under a segment's name, a link, a pipe, a folder, is not read: its records are missing, and nothing hangs", async () => {
+  const [, name] = names;
+  const elsewhere = join(temporary(memory), "segment");
+  for (const put of [
+    // Also one that leads to the very segment: what is behind a link can be another thing a moment later.
+    (path: string) => (renameSync(path, elsewhere), symlinkSync(elsewhere, path)),
+    (path: string) => (unlinkSync(path), symlinkSync("/dev/zero", path)),
+    (path: string) => (unlinkSync(path), execFileSync("mkfifo", [path])),
+    (path: string) => (unlinkSync(path), mkdirSync(path)),
+  ]) {
+    const directory = copyOf(original, memory);
+    put(join(directory, "events", name!));
+    const { ok, broken, notes } = await verifyRecord(directory);
+    assert.deepEqual([ok, broken?.kind], [false, "removed"]);
+    assert.match(notes.join(), new RegExp(`${name} is not a segment`));
+    const ports = (await allEvents(directory)).map(({ seq }) => seq);
+    assert.ok(ports.length > 0 && !ports.includes(Number(/\d{12}/.exec(name!)![0])));
+    // A start says so and goes on.
+    await writeRecord(directory, 1);
+    const told = await allEvents(directory, { kind: "lifecycle" });
+    assert.ok(told.some(({ data }) => JSON.stringify(data).includes(name!)));
+    rmSync(elsewhere, { force: true });
+  }
+});
+
+test("a newest segment that is a link or a pipe is moved out of the way at the start", async () => {
+  for (const put of [
+    (path: string) => symlinkSync("/etc/passwd", path),
+    (path: string) => execFileSync("mkfifo", [path]),
+  ]) {
+    const directory = temporary(memory);
+    await writeRecord(directory, 3);
+    const path = join(directory, "events", "events-000000000004.ndjson");
+    put(path);
+    await assert.rejects(openSegment({ path }), /ELOOP|no regular file/);
+    await writeRecord(directory, 2);
+    assert.deepEqual((await allEvents(directory, { kind: "connection" })).length, 5);
+  }
 });

@@ -7,7 +7,6 @@
  * who rewrites files, seals and head together is found out by signatures, if he has not the key, or by a hash kept
  * elsewhere (`known-heads.ts`).
  */
-import { open } from "node:fs/promises";
 import { beginningOf } from "./beginning.ts";
 import { genesis, MAX_LINE_BYTES, openLine, verifyLine } from "./chain.ts";
 import type { Defect, DefectKind, Link } from "./chain.ts";
@@ -15,7 +14,7 @@ import { KnownHeads } from "./known-heads.ts";
 import { readLines } from "./lines.ts";
 import type { RawLine } from "./lines.ts";
 import { lockHolder } from "./lock.ts";
-import { listSegments, readHead, unreadable } from "./segment.ts";
+import { listSegments, openSegment, readHead, unreadable } from "./segment.ts";
 import type { Head, Segment } from "./segment.ts";
 import type { TrustedKey } from "./signature.ts";
 import { endBefore, isBehind, lastSeal, missingBefore, signedEnd, verifyEnd } from "./verify-end.ts";
@@ -156,7 +155,7 @@ async function verifySegment(
   { head, known }: { head: Head | null; known: KnownHeads },
   later: Segment[],
 ): Promise<SegmentCheck> {
-  const handle = await open(segment.path, "r");
+  const handle = await openSegment(segment);
   let at = before;
   let size = 0;
   const fail = (line: number, { seq, kind, message }: Defect) => {
@@ -187,12 +186,13 @@ async function verifySegment(
 /** A gap is a removal unless the missing record turns up further on: then somebody moved it. */
 async function explain(defect: Defect, segment: Segment, line: RawLine, later: Segment[]): Promise<Defect> {
   if (defect.kind !== "removed") return defect;
-  for (const { path, name } of [segment, ...later]) {
-    const handle = await open(path, "r");
+  for (const each of [segment, ...later]) {
+    const { name } = each;
+    const handle = await openSegment(each);
     try {
       const from = name === segment.name ? line : null;
       for await (const lines of readLines(handle, from?.end ?? 0, (from?.number ?? 0) + 1)) {
-        const moved = lines.find((candidate) => openLine(candidate.bytes)?.seq === defect.seq);
+        const moved = lines.find(({ bytes, whole }) => whole && openLine(bytes)?.seq === defect.seq);
         if (moved === undefined) continue;
         const message = `Record ${defect.seq} is not in its place; it stands in ${name}, line ${moved.number}.`;
         return { kind: "reordered", seq: defect.seq, message };

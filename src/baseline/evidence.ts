@@ -8,7 +8,7 @@ import { registrableDomain } from "../address/suffix.ts";
 import type { Event } from "../audit/event.ts";
 import { lostBefore } from "../audit/spool-status.ts";
 import { SallyportError } from "../errors.ts";
-import type { NameFacts } from "../policy/decision.ts";
+import type { Engine, NameFacts } from "../policy/decision.ts";
 import { type Contact, contactOf } from "./contact.ts";
 import { type Doubt, doubtOf } from "./doubt.ts";
 import { Memory } from "./memory.ts";
@@ -40,6 +40,8 @@ export interface Seen {
 /** One run of one source. */
 export interface Run {
   job: string | null;
+  /** The workflow run it is a part of; null: not known. */
+  batch: string | null;
   /** RFC 3339: the first thing it did. */
   start: string;
   /** What it contacted, or tried to. */
@@ -85,6 +87,7 @@ const mostFlows = 8;
 export class Gatherer {
   readonly #teller: RunTeller;
   readonly #group: (contact: Contact) => string | null;
+  readonly #engine: Engine | null;
   readonly #memory = new Memory();
   readonly #sources = new Map<string | null, SourceEvidence>();
   /** `address domain` of detections. */
@@ -95,10 +98,14 @@ export class Gatherer {
   #first: string | null = null;
   #last: string | null = null;
 
-  /** `group` says which source a contact belongs to: by its event, or by a policy's subnets. */
-  constructor(teller: RunTeller, group: (contact: Contact) => string | null = (contact) => contact.group) {
+  /**
+   * `engine` is of the policy in force: it says which source a contact belongs to, which of them its deny rules are about, and
+   * whether what a report calls allowed by a rule is. Null: events say the first, and nobody the others.
+   */
+  constructor(teller: RunTeller, engine: Engine | null = null) {
     this.#teller = teller;
-    this.#group = group;
+    this.#engine = engine;
+    this.#group = engine === null ? ({ group }) => group : ({ facts }) => engine.group(facts.source);
   }
 
   add(event: Event, input: Input): void {
@@ -124,8 +131,8 @@ export class Gatherer {
       source.enforced = contact.enforced;
     }
     const isNewRun = mark !== null && !source.runs.has(mark.key);
-    if (isNewRun) source.runs.set(mark.key, { job: mark.job, start: event.time, seen: new Set() });
-    const seen = this.#seen(source, contact);
+    if (isNewRun) source.runs.set(mark.key, { job: mark.job, batch: mark.batch, start: event.time, seen: new Set() });
+    const seen = this.#seen(source, contact, input);
     if (seen === null) {
       source.beyond += contact.count;
       return;
@@ -173,9 +180,9 @@ export class Gatherer {
     return source;
   }
 
-  #seen(source: SourceEvidence, contact: Contact): Seen | null {
+  #seen(source: SourceEvidence, contact: Contact, input: Input): Seen | null {
     const denied = contact.verdict !== "deny" ? null : contact.rule === null ? "default" : "rule";
-    const doubt = denied === null ? doubtOf(contact) : null;
+    const doubt = denied === null ? this.#doubt(contact, input) : null;
     const list = denied === null ? source.passed : source.denied;
     const key = `${keyOf(contact)} ${doubt ?? denied ?? ""}`;
     const known = list.get(key);
@@ -198,6 +205,16 @@ export class Gatherer {
     };
     list.set(key, seen);
     return seen;
+  }
+
+  #doubt(contact: Contact, { kind }: Input): Doubt | null {
+    const decision = this.#engine?.name(contact.facts) ?? null;
+    const isAllowed = decision?.answer === "allow" && decision.rule !== null;
+    const doubt = doubtOf(contact, kind !== "report" || isAllowed);
+    if (doubt !== null || decision === null) return doubt;
+    // Also one that only watches so far: somebody wrote it to refuse this.
+    const rules = [...(decision.rule === null ? [] : [decision.rule]), ...decision.monitored];
+    return rules.some(({ action }) => action === "deny") ? "denied_by_policy" : null;
   }
 
   #detect({ source, destination, detection }: Event): void {

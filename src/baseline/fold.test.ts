@@ -36,6 +36,8 @@ describe("numbers", () => {
     const [fold] = foldNames(["productionresultssa7.blob.core.windows.net"], false);
     assert.equal(fold?.pattern, presetPattern("productionresultssa7.blob.core.windows.net"));
     assert.equal(presetPattern("productionresultssa77.blob.core.windows.net"), null);
+    // It was reviewed for TLS on 443 and nothing else.
+    assert.deepEqual(foldNames(["productionresultssa7.blob.core.windows.net"], false, false), []);
     // A preset's star is for whoever writes the preset into his policy.
     assert.deepEqual(patterns(["pipelines.actions.githubusercontent.com"], true), []);
   });

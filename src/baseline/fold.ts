@@ -94,10 +94,19 @@ export function isOneOwners(name: string): boolean {
   return entryFor(tenants, name) === null && entryFor(fronts, name) === null && entryFor(sinks, name) === null;
 }
 
-/** Folds names (canonical, distinct); what is not folded stays out. `stars` allows wildcards for random-looking labels. */
-export function foldNames(names: readonly string[], stars: boolean): Fold[] {
+/** True for a name in a zone where anybody can get one of his own, for little or nothing: an attacker, too. */
+export function isAnybodys(name: string): boolean {
+  if (presetPattern(name) !== null) return false;
+  return entryFor(tenants, name) !== null || entryFor(fronts, name) !== null;
+}
+
+/**
+ * Folds names (canonical, distinct); what is not folded stays out. `stars` allows wildcards for random-looking labels. `isTls`:
+ * they were met on 443 over TLS, which is all that presets are reviewed for.
+ */
+export function foldNames(names: readonly string[], stars: boolean, isTls = true): Fold[] {
   const out: Fold[] = [];
-  const byPreset = Map.groupBy(names, presetPattern);
+  const byPreset = Map.groupBy(names, (name) => (isTls ? presetPattern(name) : null));
   for (const [pattern, group] of byPreset) if (pattern !== null) out.push({ pattern, names: group, how: "preset" });
   let rest = (byPreset.get(null) ?? []).filter(isOneOwners);
   if (stars) {

@@ -8,6 +8,7 @@ import { Gatherer } from "./evidence.ts";
 import { driftOf, renderPage } from "./page.ts";
 import { propose } from "./propose.ts";
 import { readReport } from "../audit/report-file.ts";
+import { aim } from "./testing/events.ts";
 import { baselineReport } from "./report.ts";
 import { RunTeller } from "./runs.ts";
 
@@ -43,7 +44,13 @@ const event = fc.record({
     name: fc.oneof(
       {
         weight: 9,
-        arbitrary: fc.constantFrom("a.example", "s1.c.example.com", "s2.c.example.com", "s3.c.example.com"),
+        arbitrary: fc.constantFrom(
+          "a.example",
+          "s1.c.example.com",
+          "s2.c.example.com",
+          "s3.c.example.com",
+          "d1.cloudfront.net",
+        ),
       },
       { weight: 1, arbitrary: odd },
     ),
@@ -55,10 +62,11 @@ const event = fc.record({
     port: fc.oneof({ weight: 9, arbitrary: fc.constantFrom(443, 80, 22, 5432, 0) }, { weight: 1, arbitrary: odd }),
     protocol: fc.constantFrom("tls", "http", "ssh", "tcp", "udp", "quic", "icmp", "other", "dns", "x"),
     names_of_ip: fc.oneof(
-      { weight: 9, arbitrary: fc.constant(["a.example", "s1.c.example.com", "s2.c.example.com", "s3.c.example.com"]) },
+      { weight: 9, arbitrary: fc.constant(["a.example", "s1.c.example.com", "s2.c.example.com", "d1.cloudfront.net"]) },
       { weight: 1, arbitrary: odd },
     ),
   }),
+  tls: fc.oneof({ weight: 9, arbitrary: fc.constantFrom(undefined, { ech: true }) }, { weight: 1, arbitrary: odd }),
   count: fc.oneof(fc.constant(undefined), fc.nat(), odd),
   detection: fc.constantFrom(undefined, { type: "name_entropy", domain: "example.com" }),
 });
@@ -74,17 +82,17 @@ const report = fc
 function checkReport({ command, events }: NonNullable<ReturnType<typeof readReport>>): void {
   const gatherer = new Gatherer(new RunTeller(60_000));
   for (const each of events) gatherer.add(each, { id: "x", kind: "report", job: command[0] ?? null });
-  let evidence;
+  let evidence, proposal;
+  const accept = new Set(["203.0.113.1:5432", "10.0.0.1:443", "a.example:443", "d1.cloudfront.net:443=ech"]);
   try {
     evidence = gatherer.finish();
+    proposal = propose(evidence, { mode: "enforce", accept, stars: true, sources: [] });
   } catch (error) {
     assert.ok(error instanceof SallyportError && error.code === "USAGE", String(error));
     return;
   }
-  const accept = new Set(["203.0.113.1:5432", "10.0.0.1:443", "a.example:443"]);
-  const proposal = propose(evidence, { mode: "enforce", accept, stars: true, sources: [] });
   assert.ok(!isPolicyProblems(loadPolicy(proposal.text, "proposal", new Date(0))), proposal.text);
-  const baseline = baselineReport(evidence, proposal, { risk: 0.05, confidence: 0.95 }, 0);
+  const baseline = baselineReport(evidence, proposal, aim, 0);
   const page = renderPage(baseline, null);
   assert.equal(renderPage(baseline, page), page);
   assert.deepEqual(driftOf(baseline, page), []);

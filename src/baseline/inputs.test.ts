@@ -6,6 +6,8 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -14,6 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { applyRetention, planRetention } from "../audit/retention.ts";
 import { Spool } from "../audit/spool.ts";
 import type { EventBody } from "../audit/event.ts";
 import { Gatherer } from "./evidence.ts";
@@ -52,6 +55,46 @@ describe("what was recorded", () => {
     assert.deepEqual(await runsOf(await record("gateway", gateway)), [1]);
     const other = [0, 1, 2].flatMap(() => [start("eth1"), bodyOf(connection()), stop("closed")]);
     assert.deepEqual(await runsOf(await record("other", other)), [1]);
+  });
+
+  test("and whose start was pruned is told by its end, and read once", async () => {
+    const small = { segmentBytes: 4000, flushBytes: 500 };
+    const prune = async (directory: string, spool: Spool, keepBytes: number) =>
+      assert.ok(
+        await applyRetention(directory, spool, await planRetention(directory, { keepMs: null, keepBytes }, Date.now())),
+      );
+    const many = (count: number) => Array.from({ length: count }, () => bodyOf(connection()));
+    const gateway = join(work, "pruned-gateway");
+    const spool = await Spool.open({ directory: gateway, ...small });
+    for (const body of [start("inside"), ...many(40)]) spool.append(body);
+    await spool.flush();
+    await prune(gateway, spool, 12_000);
+    for (const body of many(20)) spool.append(body);
+    await spool.close();
+    // Before the end is looked at, nothing in the middle is: what stands there now cannot be read.
+    const names = readdirSync(join(gateway, "events")).filter((file) => file.endsWith(".ndjson"));
+    const middle = join(gateway, "events", names.toSorted()[1]!);
+    renameSync(middle, `${middle}.kept`);
+    mkdirSync(middle);
+    for await (const { input } of readRecorded([gateway], {})) {
+      assert.equal(input.kind, "gateway");
+      break;
+    }
+    rmdirSync(middle);
+    renameSync(`${middle}.kept`, middle);
+    assert.deepEqual(await runsOf(gateway), [1]);
+
+    const runs = join(work, "pruned-runs");
+    for (let run = 0; run < 4; run++) {
+      const one = await Spool.open({ directory: runs, ...small });
+      for (const body of [start("inside"), ...many(10), stop("gone")]) one.append(body);
+      await one.close();
+    }
+    const by = await Spool.open({ directory: runs, ...small });
+    await prune(runs, by, 14_000);
+    await by.close();
+    assert.ok(!readdirSync(join(runs, "events")).includes("events-000000000001.ndjson"));
+    for await (const { input } of readRecorded([runs], {})) assert.equal(input.kind, "runs");
   });
 
   test("by several gateways is of several, and a place that is named twice or linked to counts once", async () => {

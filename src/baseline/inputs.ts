@@ -3,9 +3,12 @@
  * however often it is named.
  */
 import { readFileSync, realpathSync, statSync } from "node:fs";
+import { readRetention } from "../audit/beginning.ts";
 import { formatTime, parseTime } from "../audit/clock.ts";
 import type { Event } from "../audit/event.ts";
-import { readEvents } from "../audit/read.ts";
+import { readLines } from "../audit/lines.ts";
+import { eventOf, readEvents } from "../audit/read.ts";
+import { listSegments, openSegment, type Segment, unreadable } from "../audit/segment.ts";
 import { SallyportError } from "../errors.ts";
 import { readReport } from "../audit/report-file.ts";
 import { jobOfCommand, type Input } from "./runs.ts";
@@ -62,14 +65,64 @@ async function* fromRecord(directory: string, { since, onSkip }: ReadOptions): A
 
 /**
  * True for a record that `sallyport run --state` wrote: its interfaces are a run's, and it was taken away with the run. The
- * record of a gateway is told by its first start, so that it is not read twice.
+ * record of a gateway is told by its first start, and where that was pruned by its last segments, so that it is not read twice.
  */
 async function isOfRuns(directory: string): Promise<boolean> {
+  const { segments } = await listSegments(directory);
+  if (segments[0]?.first !== 1) return await isOfRunsAtItsEnd(segments);
   for await (const { message, data } of readEvents(directory, { kind: "lifecycle" })) {
-    if (message === "started" && JSON.stringify(data?.["inside"]) !== '["inside"]') return false;
+    if (message === "started" && !isInsideOfRun(data)) return false;
     if (message === "stopped") return data?.["leave"] === "gone";
   }
   return false;
+}
+
+async function isOfRunsAtItsEnd(segments: readonly Segment[]): Promise<boolean> {
+  for (const segment of segments.toReversed()) {
+    const says = await segmentIsOfRuns(segment).catch((error: NodeJS.ErrnoException) => {
+      // Retention deletes while it is looked at.
+      if (error.code === "ENOENT") return null;
+      throw unreadable(segment.path, error);
+    });
+    if (says !== null) return says;
+  }
+  return false;
+}
+
+const lifecycle = Buffer.from('"kind":"lifecycle"');
+
+/**
+ * Null where nothing in a segment says. A gateway prunes while it enforces. The record of runs is pruned between two of them, by
+ * hand and under the lock: there the next event is a start.
+ */
+async function segmentIsOfRuns(segment: Segment): Promise<boolean | null> {
+  const handle = await openSegment(segment);
+  let says: boolean | null = null;
+  let isPruned = false;
+  try {
+    for await (const lines of readLines(handle)) {
+      for (const { bytes } of lines) {
+        const event = isPruned || bytes.includes(lifecycle) ? eventOf(bytes) : null;
+        if (event === null) continue;
+        if (event.kind !== "lifecycle") {
+          if (isPruned) return false;
+          continue;
+        }
+        const { message, data } = event;
+        if (message === "started" && !isInsideOfRun(data)) return false;
+        if (message === "stopped") says = data?.["leave"] === "gone";
+        if (message === "started" || message === "stopped") isPruned = false;
+        else isPruned ||= readRetention(bytes) !== null;
+      }
+    }
+    return says;
+  } finally {
+    await handle.close();
+  }
+}
+
+function isInsideOfRun(data: Event["data"]): boolean {
+  return JSON.stringify(data?.["inside"]) === '["inside"]';
 }
 
 async function* fromReport(path: string, { since, onSkip }: ReadOptions): AsyncGenerator<Recorded> {

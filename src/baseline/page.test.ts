@@ -6,11 +6,11 @@ import { SallyportError } from "../errors.ts";
 import { driftOf, renderPage } from "./page.ts";
 import { propose } from "./propose.ts";
 import { type BaselineReport, baselineReport } from "./report.ts";
-import { connection, evidenceOf, plain } from "./testing/events.ts";
+import { aim, connection, evidenceOf, plain } from "./testing/events.ts";
 
 function reportOf(events: readonly Event[]): BaselineReport {
   const evidence = evidenceOf(events);
-  return baselineReport(evidence, propose(evidence, plain), { risk: 0.05, confidence: 0.95 }, 0);
+  return baselineReport(evidence, propose(evidence, plain), aim, 0);
 }
 
 const some = [
@@ -60,6 +60,62 @@ describe("the page", () => {
     assert.match(rowOf(renderPage(reportOf(some), barred), "pypi.org"), /\| a \| b \|$/);
   });
 
+  test("keeps reasons where the file's lines end as on Windows, and ends its own lines so", () => {
+    const page = withWhy(renderPage(reportOf(some), null), "pypi.org", "installs packages").replaceAll("\n", "\r\n");
+    const again = renderPage(reportOf(more), page);
+    assert.match(rowOf(again, "pypi.org"), /\| installs packages \|\r$/);
+    assert.doesNotMatch(again, /[^\r]\n/);
+    assert.deepEqual(driftOf(reportOf(some), page), []);
+    assert.equal(renderPage(reportOf(some), page), page);
+  });
+
+  test("keeps both reasons of an endpoint that stands in two tables, and loses neither with its row", () => {
+    const good = connection({ name: "a.example", port: 8443, group: "python" });
+    const doubtful = connection({
+      name: "b.example",
+      shown: "a.example",
+      port: 8443,
+      ip: "203.0.113.66",
+      group: "python",
+    });
+    const reports = [[good, doubtful], [good]].map(reportOf);
+    const rowsOf = (page: string) => page.split("\n").filter((line) => line.startsWith("| `a.example:8443` |"));
+    let page = renderPage(reports[0]!, null);
+    for (const [i, why] of ["packages", "asked | them"].entries()) {
+      const row = rowsOf(page)[i]!;
+      page = page.replace(row, row.replace(/\| {2}\|$/, `| ${why} |`));
+    }
+    assert.deepEqual(
+      rowsOf(page).map((row) => /(?:packages|asked \| them) \|$/.exec(row)?.[0]),
+      ["packages |", "asked | them |"],
+    );
+    assert.equal(renderPage(reports[0]!, page), page);
+    const without = renderPage(reports[1]!, page);
+    assert.match(without, /\| packages \|\n[^]*## Not seen any more[^]*\| asked \| them \|/);
+  });
+
+  test("gives the reason of what was held back to what is then allowed", () => {
+    const events = [connection({ name: "webhook.site", group: "python" })];
+    const page = withWhy(renderPage(reportOf(events), null), "webhook.site:443", "our own hook");
+    const evidence = evidenceOf(events);
+    const accepted = propose(evidence, { ...plain, accept: new Set(["webhook.site:443"]) });
+    const again = renderPage(baselineReport(evidence, accepted, aim, 0), page);
+    assert.match(rowOf(again, "webhook.site"), /\| our own hook \|$/);
+    assert.doesNotMatch(again, /Not seen any more/);
+  });
+
+  test("keeps what is in a row whose padding an editor took away, and in a page of an older version with other columns", () => {
+    const page = withWhy(renderPage(reportOf(some), null), "pypi.org", "packages");
+    const tight = page.replaceAll("|  |", "||").replaceAll(" | ", "|");
+    assert.deepEqual(driftOf(reportOf(some), tight), []);
+    assert.match(rowOf(renderPage(reportOf(some), tight), "pypi.org"), /\| packages \|$/);
+    const older = page
+      .replaceAll(" | runs | ", " | ")
+      .replaceAll(" | 1 of 1 | ", " | ")
+      .replace("|---|---|---|", "|---|---|");
+    assert.match(rowOf(renderPage(reportOf(some), older), "pypi.org"), /\| packages \|$/);
+  });
+
   test("remembers the reason of what is not seen any more, and gives it back", () => {
     const page = withWhy(renderPage(reportOf(more), null), "new.example", "for releases");
     const without = renderPage(reportOf(some), page);
@@ -72,12 +128,56 @@ describe("the page", () => {
     const page = renderPage(reportOf(some), "# Ours\n");
     assert.ok(page.startsWith("# Ours\n\n<!-- sallyport:begin"));
     const end = "<!-- sallyport:end -->";
-    for (const broken of [page.replace(end, ""), `${page}${end}\n`, page.replace(/<!-- sallyport:begin.*/, "")]) {
+    const indented = page.replaceAll("<!-- sallyport", "  <!-- sallyport");
+    for (const broken of [
+      page.replace(end, ""),
+      `${page}${end}\n`,
+      page.replace(/<!-- sallyport:begin.*/, ""),
+      `${page}${page}`,
+      indented,
+    ]) {
       assert.throws(
         () => renderPage(reportOf(some), broken),
         (error) => error instanceof SallyportError && error.code === "USAGE",
       );
     }
+  });
+
+  test("finds its markers behind a byte order mark and before blanks", () => {
+    const page = renderPage(reportOf(some), "").trimStart();
+    const odd = `\uFEFF${page.replaceAll("-->\n", "--> \t\n")}`;
+    assert.deepEqual(driftOf(reportOf(some), odd), []);
+    assert.ok(renderPage(reportOf(some), odd).startsWith("\uFEFF<!-- sallyport:begin"));
+  });
+
+  test("says what a reader should look at, what a pattern stands for, and each source on a line", () => {
+    const events = Array.from({ length: 12 }, (_, n) =>
+      connection({ group: "python", name: `shard${(n % 3) + 1}.cdn.example.com`, at: n * 3_600 }),
+    );
+    const page = renderPage(
+      reportOf(
+        [
+          ...events,
+          connection({ group: "python", name: "new.example", at: 1 }),
+          ...[1, 2].map((at) => connection({ group: "python", name: "d1.cloudfront.net", at: at * 3_600 })),
+          ...[1, 2].map((at) => connection({ group: "python", name: "evil.blob.core.windows.net", at: at * 3_600 })),
+          connection({ group: "python", name: "productionresultssa7.blob.core.windows.net", at: 7_200 }),
+          connection({ group: "python", name: "productionresultssa7.blob.core.windows.net", at: 3_600 }),
+          connection({ source: "192.0.2.7" }),
+        ].toSorted((a, b) => (a.time < b.time ? -1 : 1)),
+      ),
+      null,
+    );
+    assert.match(page, /^Look at these first, each met in a single run: `new\.example`\.$/m);
+    assert.match(
+      page,
+      /^In zones where anybody can get a name: `d1\.cloudfront\.net`, `evil\.blob\.core\.windows\.net`\.$/m,
+    );
+    assert.match(
+      page,
+      /^`shard\{1-3\}\.cdn\.example\.com` stands for `shard1\.cdn\.example\.com`, `shard2.*`, `shard3[^,]*`\.$/m,
+    );
+    assert.match(page, /^\| `python` \| Keep monitoring \| 12 \| 5 \| 0 \| 0 \| /m);
   });
 
   test("drifts with endpoints and not with figures", () => {

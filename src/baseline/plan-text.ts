@@ -14,6 +14,37 @@ const signs: Readonly<Record<ChangeKind, string>> = { denied: "-", uncovered: "~
 /** How many lines of one kind are printed. */
 const maxLines = 40;
 
+/** What `sallyport policy promote` says of a source: what it would be refused, in full, and the rest as a number. */
+export function promotionText(source: string, report: PlanReport): string {
+  const { changes } = report;
+  const connections = (kind: ChangeKind) =>
+    changes.filter((each) => each.kind === kind).reduce((sum, each) => sum + each.connections, 0);
+  const denied = changes.filter(({ kind }) => kind === "denied");
+  const rows = denied
+    .slice(0, maxLines)
+    .map((change) => [
+      `- ${change.endpoint} ${change.protocol}`,
+      `${count(change.connections, "connection")}, ${spanText(change)}`,
+      `by ${change.used_by.map(printable).join(", ")}`,
+      turnText(change),
+    ]);
+  const more = denied.length > maxLines ? [`    and ${denied.length - maxLines} more (--json has all)`] : [];
+  const blocks = [
+    ...(denied.length === 0
+      ? []
+      : [[`With enforcement, ${source} would have been refused`, ...columns(rows, "    "), ...more].join("\n")]),
+    ...(report.beyond === 0
+      ? []
+      : [`And ${count(report.beyond, "connection")} more, to destinations beyond the list.`]),
+  ];
+  const covered = connections("covered");
+  const still =
+    covered === 0 ? "" : ` Rules allow ${count(covered, "connection")} that passed only because the default monitors.`;
+  // Few runs refuse nothing because few things happened: how sure that is, the other command says.
+  const sure = `In ${count(report.runs, "run")}; sallyport baseline says how likely the next one is to meet something new.`;
+  return [...blocks, `${summaryText(report)}${still} ${sure}`].join("\n\n");
+}
+
 /** The text of `sallyport policy plan`; no line break at its end. */
 export function planText(report: PlanReport): string {
   const { changes, beyond, idle, needs_process, policy, warnings } = report;
@@ -63,10 +94,10 @@ function spanText({ first_seen, last_seen }: Change): string {
   return first === last ? first : `${first} to ${last}`;
 }
 
-/** What it would be and what it was, where that says more. */
+/** What it would be and what it was, where that says more: what passes unwatched, or only watched, says nothing by that. */
 function turnText({ before, after }: Change): string {
   const [was, is] = [sideText(before), sideText(after)];
-  return was === is ? is : `${is}; before, ${was}`;
+  return was === is || (before.verdict === "would_deny" && before.rule === null) ? is : `${is}; before, ${was}`;
 }
 
 function sideText({ verdict, reason, rule }: Side): string {
@@ -75,12 +106,15 @@ function sideText({ verdict, reason, rule }: Side): string {
   return `${words[verdict]} by ${rule === null ? "the default" : `“${rule}”`}${why}`;
 }
 
-function summaryText({ changes, connections, not_replayed, lost, events, first, last }: PlanReport): string {
+function summaryText(report: PlanReport): string {
+  const { changes, connections, not_replayed, lost, skipped, events, first, last } = report;
   const span = first === null ? "" : `, ${day(first)} to ${day(last!)}`;
   const asked = `${count(connections, "connection")} of ${count(events, "event")} replayed${span}`;
   const missing =
     not_replayed === 0 ? "" : `; ${not_replayed} could not be (decided by what packets did, or only counted)`;
   const stops = changes.filter(({ kind }) => kind === "denied").reduce((sum, change) => sum + change.connections, 0);
   const unknown = lost === 0 ? "" : `; the record lost ${count(lost, "event")}, and nobody knows what they were`;
-  return `${asked}${missing}${unknown}. ${stops === 0 ? "Nothing that passed would be refused." : `${count(stops, "connection")} would be refused.`}`;
+  const odd =
+    skipped === 0 ? "" : `; ${count(skipped, "line")} of the record ${skipped === 1 ? "is no event" : "are no events"}`;
+  return `${asked}${missing}${unknown}${odd}. ${stops === 0 ? "Nothing that passed would be refused." : `${count(stops, "connection")} would be refused.`}`;
 }

@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import type { Event } from "../audit/event.ts";
 import { recovered } from "../audit/spool-status.ts";
 import { isPolicyProblems, loadPolicy } from "../policy/load.ts";
-import { planText } from "./plan-text.ts";
+import { planText, promotionText } from "./plan-text.ts";
 import { Planner, type PlanReport } from "./plan.ts";
 import { RunTeller } from "./runs.ts";
 import { connection, gateway, recorded } from "./testing/events.ts";
@@ -37,6 +37,14 @@ describe("a plan", () => {
       planText(report),
       /; the record lost 5000 events, and nobody knows what they were\. Nothing that passed/,
     );
+  });
+
+  test("lines of the record that are no events are said: they may have been any", () => {
+    const candidate = loadPolicy("version: 1\ndefault: { mode: monitor }\n", "new.yaml", at);
+    assert.ok(!isPolicyProblems(candidate));
+    const planner = new Planner(new RunTeller(600_000), { candidate, at });
+    planner.skip();
+    assert.match(planText(planner.finish()), /; 1 line of the record is no event\. Nothing that passed/);
   });
 
   test("newly denied, newly allowed, now covered, and still uncovered under a monitoring default", () => {
@@ -137,6 +145,23 @@ describe("a plan", () => {
     const events = [connection({ name: "a.example" }), connection({ name: "b.example", source: "10.99.0.1" })];
     const report = planOf(pypi, events, "enforce", "py");
     assert.deepEqual([brief(report), report.connections, report.idle], [["denied a.example:443 1 default"], 1, []]);
+  });
+
+  test("what packets did in monitor mode is refused where the candidate enforces, and a port check is nothing", () => {
+    const events = [
+      connection({ name: "pypi.org", reason: "overlap" }),
+      connection({ name: "pypi.org", reason: "closed" }),
+      connection({ name: "pypi.org", reason: "overlap", verdict: "deny" }),
+      connection({ name: "pypi.org", reason: "overlap", source: "10.99.0.1" }),
+    ];
+    const enforcing = planOf(pypi, events, "monitor, enforce_for: [py]", "py");
+    assert.deepEqual([brief(enforcing), enforcing.not_replayed], [["denied pypi.org:443 1 overlap"], 2]);
+    const monitoring = planOf(pypi, events, "monitor");
+    assert.deepEqual([brief(monitoring), monitoring.not_replayed], [[], 4]);
+    assert.match(
+      promotionText("py", enforcing),
+      /^With enforcement, py would have been refused\n {4}- pypi\.org:443 tls {2}1 connection, 2026-05-01 {2}by 10\.20\.1\.7 {2}denied by the default \(overlap\)\n\n1 connection of 4 events/,
+    );
   });
 
   test("reads", () => {

@@ -3,9 +3,11 @@
  * nothing. It looks at what was recorded and at nothing else: `policy diff` looks at everything that could be.
  *
  * What is replayed is a flow's facts (`contact.ts`), through the engine that decides packets. Decisions that rest on what packets
- * did (overlaps, time-outs, limits) cannot be replayed; they are counted.
+ * did (overlaps, time-outs, limits) cannot be replayed. But such a one that only watched is a refusal for the same reason
+ * wherever the candidate enforces: no rule has a say in it. The others are counted.
  */
-import { formatAddress } from "../address/ip.ts";
+import { formatAddress, parseAddress } from "../address/ip.ts";
+import type { Address } from "../address/ip.ts";
 import type { Event } from "../audit/event.ts";
 import { lostBefore } from "../audit/spool-status.ts";
 import { compile } from "../policy/compile.ts";
@@ -17,7 +19,7 @@ import type { Reason } from "../policy/reason.ts";
 import { type Contact, contactOf } from "./contact.ts";
 import { orderOf } from "./evidence.ts";
 import { Memory } from "./memory.ts";
-import { acceptKey } from "./propose.ts";
+import { acceptKey } from "./accept.ts";
 import { passes } from "./replay.ts";
 import type { Input, RunTeller } from "./runs.ts";
 
@@ -66,9 +68,13 @@ export interface PlanReport {
   events: number;
   /** Connections asked about, and such that could not be: counted floods, decisions about packets. */
   connections: number;
+  /** Runs that these belong to. */
+  runs: number;
   not_replayed: number;
   /** Events that the record says it lost: nobody knows what they were. */
   lost: number;
+  /** Lines of the record that are no events. */
+  skipped: number;
   first: string | null;
   last: string | null;
   changes: Change[];
@@ -105,10 +111,12 @@ export class Planner {
   readonly #changes = new Map<string, Change>();
   readonly #flows = new Map<string, NameFacts>();
   readonly #decided = new Set<string>();
+  readonly #runs = new Set<string>();
   #events = 0;
   #connections = 0;
   #notReplayed = 0;
   #lost = 0;
+  #skipped = 0;
   #beyond = 0;
   #first: string | null = null;
   #last: string | null = null;
@@ -125,20 +133,46 @@ export class Planner {
     const mark = this.#teller.of(event, input);
     if (event.kind !== "connection") return;
     const contact = contactOf(event, this.#memory);
-    if (contact === null || !byPolicy.has(contact.reason)) {
-      this.#notReplayed += contact?.count ?? event.count ?? 1;
+    const { engine } = this.#options.candidate;
+    const address = contact?.facts.source ?? addressOf(event.source?.ip);
+    // A flood without an address may be anybody's.
+    const source = address === null ? undefined : engine.group(address);
+    if (this.#options.source !== undefined && source !== undefined && source !== this.#options.source) return;
+    if (contact === null || source === undefined) {
+      this.#notReplayed += event.count ?? 1;
       return;
     }
-    const { engine } = this.#options.candidate;
-    const source = engine.group(contact.facts.source);
-    if (this.#options.source !== undefined && source !== this.#options.source) return;
+    const after = this.#after(contact, source);
+    if (after === null) {
+      this.#notReplayed += contact.count;
+      return;
+    }
     this.#connections += contact.count;
+    if (mark !== null) this.#runs.add(mark.key);
     if (this.#first === null || contact.first < this.#first) this.#first = contact.first;
     if (this.#last === null || contact.last > this.#last) this.#last = contact.last;
-    const after = passes(engine, contact.facts);
-    this.#remember(contact.facts);
     const kind = kindOf(contact.verdict, after.verdict);
     if (kind !== null) this.#note(kind, source, contact, after, mark?.who ?? formatAddress(contact.facts.source));
+  }
+
+  /** The candidate's decision; null: nobody can say. */
+  #after(contact: Contact, source: string | null): Side | null {
+    const { engine, policy } = this.#options.candidate;
+    if (byPolicy.has(contact.reason)) {
+      this.#remember(contact.facts);
+      const { verdict, reason, rule } = passes(engine, contact.facts);
+      return { verdict, reason, rule: rule?.name ?? null };
+    }
+    const { mode, enforceFor } = policy.default;
+    const enforces = mode === "enforce" || enforceFor.some(({ name }) => name === source);
+    // `closed`: nothing was said, so nothing is missed.
+    if (!enforces || contact.verdict !== "would_deny" || contact.reason === "closed") return null;
+    return { verdict: "deny", reason: contact.reason, rule: null };
+  }
+
+  /** A line of the record that is no event. */
+  skip(): void {
+    this.#skipped++;
   }
 
   finish(): PlanReport {
@@ -150,8 +184,10 @@ export class Planner {
       at: at.toISOString(),
       events: this.#events,
       connections: this.#connections,
+      runs: this.#runs.size,
       not_replayed: this.#notReplayed,
       lost: this.#lost,
+      skipped: this.#skipped,
       first: this.#first,
       last: this.#last,
       changes: [...this.#changes.values()].toSorted(
@@ -171,10 +207,9 @@ export class Planner {
     };
   }
 
-  #note(kind: ChangeKind, source: string | null, contact: Contact, decision: Decision, who: string): void {
+  #note(kind: ChangeKind, source: string | null, contact: Contact, after: Side, who: string): void {
     const { facts, name, protocol, count, first, last } = contact;
     const before = { verdict: contact.verdict, reason: contact.reason, rule: contact.rule };
-    const after = { verdict: decision.verdict, reason: decision.reason, rule: decision.rule?.name ?? null };
     const endpoint = acceptKey({ host: name ?? formatAddress(facts.destination), port: facts.port });
     const key = JSON.stringify([kind, source, endpoint, protocol, before, after]);
     let change = this.#changes.get(key);
@@ -220,6 +255,10 @@ export class Planner {
         return { rule: rule.name, line: rule.line, shadowed_by: [...shadows].toSorted(orderOf) };
       });
   }
+}
+
+function addressOf(text: unknown): Address | null {
+  return typeof text === "string" ? parseAddress(text) : null;
 }
 
 function kindOf(before: Decision["verdict"], after: Decision["verdict"]): ChangeKind | null {

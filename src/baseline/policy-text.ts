@@ -13,7 +13,7 @@ export interface Clause {
   source: string | null;
   /** Where it was seen; empty: everybody. */
   addresses: readonly Address[];
-  entries: readonly { host: string; port: number; protocol: string; fold: string | null }[];
+  entries: readonly { host: string; port: number; protocol: string; fold: string | null; ech: boolean }[];
 }
 
 export interface PolicyTextOptions {
@@ -23,11 +23,14 @@ export interface PolicyTextOptions {
   isAlone: boolean;
   /** A first line that says where it comes from; null: none. */
   heading: string | null;
+  /** Comment lines below it. */
+  notes?: readonly string[];
 }
 
 /** The policy's YAML. */
-export function policyText(clauses: readonly Clause[], { mode, sources, isAlone, heading }: PolicyTextOptions): string {
-  const lines = [...(heading === null ? [] : [`# ${heading}`]), "version: 1"];
+export function policyText(clauses: readonly Clause[], options: PolicyTextOptions): string {
+  const { mode, sources, isAlone, heading, notes = [] } = options;
+  const lines = [...(heading === null ? [] : [`# ${heading}`]), ...notes, "version: 1"];
   const named = clauses.filter(({ source }) => source !== null);
   if (named.length > 0) {
     lines.push("", "sources:");
@@ -52,24 +55,35 @@ function sizeOf(subnets: Source["subnets"]): number {
 }
 
 /** What an opaque rule takes in as well comes before it. */
-const protocolOrder = ["", "http", "ssh", "tls", "quic", "icmp", "tcp", "udp"];
+const ruleOrder = ["ech ", "ech tls", "ech quic", "", "http", "ssh", "tls", "quic", "icmp", "tcp", "udp"];
+
+/** A star has no front below it, so this is the only reason of its rule. */
+const echReason = "accepted with Encrypted Client Hello, which can be meant for any tenant of the front";
 
 function ruleLines({ source, addresses, entries }: Clause, isAlone: boolean, index: number): string[] {
-  const byProtocol = Map.groupBy(entries, ({ port, protocol }) => (usualProtocol(port) === protocol ? "" : protocol));
+  // What lets sealed hellos through stands alone and first: the choice is for the whole rule.
+  const byRule = Map.groupBy(entries, ({ port, protocol, ech }) => {
+    const written = usualProtocol(port) === protocol ? "" : protocol;
+    return ech ? `ech ${written}` : written;
+  });
   const who =
     source === null ? (isAlone ? null : "no declared source") : source.length > 150 ? `source ${index}` : source;
-  return [...byProtocol]
-    .toSorted(([a], [b]) => protocolOrder.indexOf(a) - protocolOrder.indexOf(b))
-    .flatMap(([protocol, group]) => {
+  return [...byRule]
+    .toSorted(([a], [b]) => ruleOrder.indexOf(a) - ruleOrder.indexOf(b))
+    .flatMap(([key, group]) => {
+      const ech = key.startsWith("ech ");
+      const protocol = ech ? key.slice("ech ".length) : key;
       const stars = group.some(({ fold }) => fold === "star");
       const name = [
         who === null ? "seen while monitoring" : `seen from ${who}`,
         ...(protocol === "" ? [] : [`(${protocol})`]),
+        ...(ech ? ["(Encrypted Client Hello)"] : []),
       ].join(" ");
       return [
         `  - name: ${yamlText(name)}`,
         ...fromLines(source, addresses, isAlone),
         ...(protocol === "" ? [] : [`    protocol: ${protocol}`]),
+        ...(ech ? ["    ech: allow", `    reason: ${echReason}`] : []),
         ...(stars ? ["    reason: names of one zone that change from run to run"] : []),
         "    to:",
         ...endpointsOf(group, protocol).map((text) => `      - ${yamlText(text)}`),

@@ -16,7 +16,7 @@ import { propose } from "./propose.ts";
 import { baselineReport } from "./report.ts";
 import { baselineText } from "./report-text.ts";
 import { passes } from "./replay.ts";
-import { bodyOf, connection, evidenceOf, type Given, plain, proposalOf, recorded } from "./testing/events.ts";
+import { aim, bodyOf, connection, evidenceOf, type Given, plain, proposalOf, recorded } from "./testing/events.ts";
 
 function engineOf(text: string) {
   const loaded = loadPolicy(text, "proposal", new Date(0));
@@ -111,6 +111,13 @@ describe("the proposal", () => {
       connection({ name: "db.example", port: 5432, protocol: "tcp" }),
     ]);
     assert.deepEqual(endpoints(text), ["a.example:80,443", "a.example:8443,9443", "db.example:5432"]);
+  });
+
+  test("writes a preset's range for TLS on 443 alone: nobody reviewed it for another port", () => {
+    const at = (port: number) => connection({ name: "productionresultssa7.blob.core.windows.net", port });
+    const { text } = proposalOf([at(443), at(8443)]);
+    assert.equal(endpoints(text).filter((each) => each.includes("{")).length, 1);
+    assert.ok(endpoints(text).includes("productionresultssa7.blob.core.windows.net:8443"), text);
   });
 
   test("declares a source as the policy in force does, and narrower sources before wider ones", () => {
@@ -292,7 +299,7 @@ describe("what is not proposed", () => {
 
   test("events that the record lost are counted, and said", () => {
     const events = [recorded(5, recovered(null, { lost: 7, first: 0, last: 1 }))];
-    const report = baselineReport(evidenceOf(events), proposalOf(events), { risk: 0.05, confidence: 0.95 }, 0);
+    const report = baselineReport(evidenceOf(events), proposalOf(events), aim, 0);
     assert.match(baselineText(report), /^1 event from 0 sources, [^;]*; 7 events lost by the record/);
   });
 });

@@ -12,6 +12,8 @@ import type { Doubt } from "./doubt.ts";
 import { type Evidence, orderOf, type Seen, type SourceEvidence } from "./evidence.ts";
 import { foldNames, presetPattern, starCandidates } from "./fold.ts";
 import { passes } from "./replay.ts";
+import { checkAccept, isAccepted } from "./accept.ts";
+import { heldNotes } from "./held-text.ts";
 import { type Clause, hostText, policyText } from "./policy-text.ts";
 
 /** One endpoint of the proposal. */
@@ -23,6 +25,8 @@ export interface Entry {
   /** What it stands for; several where names were folded. */
   seen: Seen[];
   fold: "preset" | "numbers" | "star" | null;
+  /** Hellos with Encrypted Client Hello pass as well: somebody accepted that. */
+  ech: boolean;
 }
 
 /** Not proposed, and why. */
@@ -44,11 +48,13 @@ export interface Proposal {
   sources: SourceProposal[];
   /** The policy as YAML. */
   text: string;
+  /** What `accept` names and is not held back: a slip of the pen, or gone. */
+  unused: string[];
 }
 
 export interface ProposeOptions {
   mode: Mode;
-  /** `host:port` of held destinations to propose all the same. */
+  /** `host:port` of held destinations to propose all the same, `host:port=doubt` where there are several doubts. */
   accept: ReadonlySet<string>;
   /** Fold random-looking names into wildcards. */
   stars: boolean;
@@ -58,23 +64,16 @@ export interface ProposeOptions {
 
 const heading = "Proposed by sallyport baseline from recorded traffic: read it before it is in force.";
 
-/** Builds the proposal. */
+/** Builds the proposal. Throws USAGE where `accept` names an endpoint that is in several doubts, and not which. */
 export function propose(evidence: Evidence, options: ProposeOptions): Proposal {
   const isAlone = evidence.sources.every(({ name }) => name === null);
+  const unused = checkAccept(evidence, options.accept);
   const drafts = evidence.sources.map((source) => draft(source, options));
-  const text = policyText(drafts.map(clauseOf(isAlone)), { ...options, isAlone, heading });
-  const engine = engineOf(text);
-  const checked = drafts.map((each) => withoutRefused(each, engine));
-  const isSame = checked.every(({ entries }, i) => entries.length === drafts[i]!.entries.length);
-  return {
-    sources: checked,
-    text: isSame ? text : policyText(checked.map(clauseOf(isAlone)), { ...options, isAlone, heading }),
-  };
-}
-
-/** What `--accept` is compared with: as the report shows it. */
-export function acceptKey({ host, port }: Pick<Seen, "host" | "port">): string {
-  return port === 0 ? host : host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  const write = (sources: readonly SourceProposal[]) =>
+    policyText(sources.map(clauseOf(isAlone)), { ...options, isAlone, heading, notes: heldNotes(sources) });
+  const engine = engineOf(write(drafts));
+  const sources = drafts.map((each) => withoutRefused(each, engine));
+  return { sources, text: write(sources), unused };
 }
 
 function clauseOf(isAlone: boolean): (source: SourceProposal) => Clause {
@@ -90,7 +89,7 @@ function draft(evidence: SourceEvidence, { accept, stars }: ProposeOptions): Sou
   const good: Seen[] = [];
   for (const seen of evidence.passed.values()) {
     const { doubt, protocol } = seen;
-    if (doubt !== null && !accept.has(acceptKey(seen))) held.push({ seen, doubt });
+    if (doubt !== null && !isAccepted(seen, accept)) held.push({ seen, doubt });
     else if (protocol === "other" || protocol === "dns") held.push({ seen, doubt: doubt ?? "protocol_denied" });
     else good.push(seen);
   }
@@ -103,12 +102,15 @@ function draft(evidence: SourceEvidence, { accept, stars }: ProposeOptions): Sou
   for (const group of names.values()) {
     const byName = Map.groupBy(group, ({ host }) => host);
     const { port, protocol } = group[0]!;
-    const folds = foldNames([...byName.keys()], stars);
+    const folds = foldNames([...byName.keys()], stars, port === 443 && protocol === "tls");
     const folded = new Set(folds.flatMap((fold) => fold.names));
     for (const { pattern, names, how } of folds) {
-      wanted.push({ host: pattern, port, protocol, seen: names.flatMap((name) => byName.get(name)!), fold: how });
+      const seen = names.flatMap((name) => byName.get(name)!);
+      wanted.push({ host: pattern, port, protocol, seen, fold: how, ech: hasEch(seen) });
     }
-    for (const [host, seen] of byName) if (!folded.has(host)) wanted.push({ host, port, protocol, seen, fold: null });
+    for (const [host, seen] of byName) {
+      if (!folded.has(host)) wanted.push({ host, port, protocol, seen, fold: null, ech: hasEch(seen) });
+    }
     if (!stars) shards.push(...starCandidates([...byName.keys()]));
   }
   return {
@@ -120,9 +122,22 @@ function draft(evidence: SourceEvidence, { accept, stars }: ProposeOptions): Sou
   };
 }
 
+/**
+ * Doubts in which no name is to be trusted, so that only the address could be allowed. In all others a rule for the name does what
+ * can be done, and opens no more than that: what a packet was refused for, no rule lets through.
+ */
+const aboutAddresses: ReadonlySet<Doubt> = new Set([
+  ...(["no_name", "name_mismatch", "missing_name", "invalid_name", "private_address", "protocol_denied"] as const),
+]);
+
 /** An accepted doubt that a name rule would not honour: the addresses are written out, and the name for its look-up. */
-function isByAddress({ named, doubt }: Seen): boolean {
-  return !named || (doubt !== null && doubt !== "known_sink" && doubt !== "detection");
+export function isByAddress({ named, doubt }: Pick<Seen, "named" | "doubt">): boolean {
+  return !named || (doubt !== null && aboutAddresses.has(doubt));
+}
+
+/** By its address a front would be open for each of its tenants, sealed or not; by name and with `ech: allow` it is one. */
+function hasEch(seen: readonly Seen[]): boolean {
+  return seen.some(({ doubt }) => doubt === "ech");
 }
 
 function byAddress(seen: Seen): Entry[] {
@@ -132,6 +147,7 @@ function byAddress(seen: Seen): Entry[] {
     protocol: seen.protocol,
     seen: [seen],
     fold: null,
+    ech: false,
   }));
 }
 
@@ -142,7 +158,10 @@ function merged(entries: readonly Entry[]): Entry[] {
     const key = `${entry.host} ${entry.port} ${entry.protocol}`;
     const known = out.get(key);
     if (known === undefined) out.set(key, { ...entry, seen: [...entry.seen] });
-    else known.seen.push(...entry.seen);
+    else {
+      known.seen.push(...entry.seen);
+      known.ech ||= entry.ech;
+    }
   }
   return [...out.values()].toSorted(
     (a, b) => orderOf(a.host, b.host) || a.port - b.port || orderOf(a.protocol, b.protocol),
@@ -194,5 +213,5 @@ export function entryText({ host, port, protocol }: Pick<Entry, "host" | "port" 
 /** The unit that completeness is counted in: a destination, or the preset's pattern that it falls under, known beforehand. */
 export function unitOf(key: string): string {
   const [host, ...rest] = key.split(" ");
-  return [presetPattern(host!) ?? host, ...rest].join(" ");
+  return [(rest.join(" ") === "443 tls" ? presetPattern(host!) : null) ?? host, ...rest].join(" ");
 }

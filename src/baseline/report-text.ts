@@ -1,7 +1,8 @@
 /** A baseline for people: per source what is proposed, what was held back, how complete it is, and what to do. */
 import { columns, count, printable } from "../policy/wording.ts";
-import { type Completeness, text as share } from "./advice.ts";
-import type { BaselineReport, DoubtView, SourceView } from "./report.ts";
+import type { Completeness } from "./advice.ts";
+import { text as share } from "./figures.ts";
+import type { BaselineReport, DoubtView, EntryView, SourceView } from "./report.ts";
 
 const words = {
   enforced: "ENFORCED",
@@ -12,6 +13,9 @@ const words = {
 
 /** How many lines of one list are printed. */
 const maxLines = 30;
+const maxRare = 10;
+/** Addresses that accepting one destination would open. */
+const maxOpens = 3;
 
 /** The text of `sallyport baseline`; no line break at its end. */
 export function baselineText(report: BaselineReport): string {
@@ -23,7 +27,8 @@ export function baselineText(report: BaselineReport): string {
     ...(lost > 0 ? [`${count(lost, "event")} lost by the record (a full disk): nobody knows what they were`] : []),
   ];
   const head = [`${count(events, "event")} from ${count(sources.length, "source")}${span}`, ...missing].join("; ");
-  return [head, ...sources.map((source) => sourceText(source, report))].join("\n\n");
+  const vain = report.accept_unused.map((each) => `--accept ${printable(each)}: nothing of that name is held back.`);
+  return [head, ...sources.map((source) => sourceText(source, report)), ...vain].join("\n\n");
 }
 
 /** A source's name for people. */
@@ -33,10 +38,19 @@ export function sourceName(source: string | null): string {
 
 function sourceText(view: SourceView, { aim }: BaselineReport): string {
   const { source, addresses, entries, held, denied, shards, advice } = view;
-  const { verdict, why, completeness, jobs } = advice;
+  const { verdict, why, sooner, cautions, completeness, jobs } = advice;
   const name = sourceName(source);
+  const listed = (entries: readonly EntryView[]) => {
+    const more = entries.length > maxRare ? ` and ${entries.length - maxRare} more` : "";
+    return `${entries
+      .slice(0, maxRare)
+      .map(({ endpoint }) => endpoint)
+      .join(", ")}${more}`;
+  };
+  const rare = entries.filter(({ is_rare }) => is_rare);
+  const anybodys = entries.filter(({ is_anybodys }) => is_anybodys);
   const lines = [
-    `${name}: ${count(completeness.runs, "run")}, ${addresses.length === 1 ? "1 address" : `${addresses.length} addresses`}`,
+    `${name}: ${runsText(view)}, ${addresses.length === 1 ? "1 address" : `${addresses.length} addresses`}`,
     `  proposed: ${count(entries.length, "endpoint")}; held back: ${held.length}; refused: ${denied.length}`,
     `  ${completenessText(completeness, aim.confidence)}`,
     ...(jobs.length === 0
@@ -46,12 +60,29 @@ function sourceText(view: SourceView, { aim }: BaselineReport): string {
           "    ",
         )),
     `  ${words[verdict]}: ${why.join("; ")}.`,
+    ...cautions.map((each) => `  but: ${each}.`),
+    ...(sooner.length === 0 ? [] : ["  sooner:", ...sooner.map((each) => `    ${each}`)]),
   ];
-  lines.push(...listOf("held back, --accept proposes it all the same", held, (each) => each.text));
+  if (rare.length > 0) lines.push(`  look at these first, each met in one run alone: ${listed(rare)}`);
+  if (anybodys.length > 0) lines.push(`  and at these, in zones where anybody can get a name: ${listed(anybodys)}`);
+  lines.push(...listOf("held back, --accept proposes it all the same", held, heldText));
   lines.push(...listOf("refused, never proposed", denied, () => ""));
   for (const { zone, names } of shards)
     lines.push(`  ${names} names below ${zone} look like shards; --fold-stars writes *.${zone}`);
   return lines.join("\n");
+}
+
+/** How many, and how many the estimate takes them for. */
+export function runsText({ runs, advice }: SourceView): string {
+  const { runs: batches } = advice.completeness;
+  return batches === runs ? count(runs, "run") : `${count(runs, "run")} (${batches} that count: begun together is one)`;
+}
+
+/** Why, and what accepting it would open where that is not the name. */
+function heldText({ text, opens }: DoubtView): string {
+  if (opens.length === 0) return text;
+  const more = opens.length > maxOpens ? ` and ${opens.length - maxOpens} more` : "";
+  return `${text}; --accept opens ${opens.slice(0, maxOpens).join(", ")}${more}`;
 }
 
 function completenessText({ runs, chance, bound, chao2, recent }: Completeness, confidence: number): string {

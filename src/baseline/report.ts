@@ -1,10 +1,11 @@
 /** A baseline as data: the JSON of `sallyport baseline --json`, from which the text and the page are made too. */
 import { formatAddress } from "../address/ip.ts";
 import { type Advice, adviseOn, type Aim } from "./advice.ts";
-import { type Doubt, doubtTexts } from "./doubt.ts";
+import { type Doubt, doubtText } from "./doubt.ts";
 import { type Evidence, orderOf, type Seen, type SourceEvidence } from "./evidence.ts";
-import { acceptKey, entryText, type Proposal, type SourceProposal } from "./propose.ts";
-import { reasonTexts, type Reason } from "../policy/reason.ts";
+import { acceptKey } from "./accept.ts";
+import { isAnybodys } from "./fold.ts";
+import { entryText, isByAddress, type Proposal, type SourceProposal } from "./propose.ts";
 
 /** Use of a destination. */
 export interface Use {
@@ -24,6 +25,12 @@ export interface EntryView extends Use {
   /** Names that the pattern stands for; one without a pattern. */
   names: string[];
   fold: "preset" | "numbers" | "star" | null;
+  /** Hellos with Encrypted Client Hello pass as well. */
+  ech: boolean;
+  /** Met in a single one of many runs: what a reader should look at first. */
+  is_rare: boolean;
+  /** In a zone where anybody can get a name of his own. */
+  is_anybodys: boolean;
 }
 
 export interface DoubtView extends Use {
@@ -32,12 +39,16 @@ export interface DoubtView extends Use {
   /** Why it is not proposed; null where it was refused by the policy in force. */
   doubt: Doubt | null;
   text: string;
+  /** What \`--accept\` would open in place of the name; empty: the name. */
+  opens: string[];
 }
 
 export interface SourceView {
   /** Null: all that are in no declared source. */
   source: string | null;
   addresses: string[];
+  /** Each by itself; \`advice.completeness\` takes those that began together as one. */
+  runs: number;
   entries: EntryView[];
   held: DoubtView[];
   denied: DoubtView[];
@@ -59,6 +70,8 @@ export interface BaselineReport {
   last: string | null;
   aim: Aim;
   sources: SourceView[];
+  /** What `--accept` names and is not held back. */
+  accept_unused: string[];
   policy: string;
 }
 
@@ -74,6 +87,7 @@ export function baselineReport(evidence: Evidence, proposal: Proposal, aim: Aim,
     last,
     aim,
     sources: proposal.sources.map((source) => sourceView(source, aim)),
+    accept_unused: proposal.unused,
     policy: proposal.text,
   };
 }
@@ -89,11 +103,15 @@ function sourceView(proposal: SourceProposal, aim: Aim): SourceView {
   return {
     source: evidence.name,
     addresses: [...evidence.addresses].map(formatAddress).toSorted(orderOf),
+    runs: evidence.runs.size,
     entries: entries.map((entry) => ({
       endpoint: entryText(entry),
       protocol: entry.protocol,
       names: [...new Set(entry.seen.map(({ host }) => host))].toSorted(orderOf),
       fold: entry.fold,
+      ech: entry.ech,
+      is_rare: entry.fold !== "preset" && evidence.runs.size >= manyRuns && runs.get(entry.seen) === 1,
+      is_anybodys: entry.fold === null && entry.seen.some(({ named, host }) => named && isAnybodys(host)),
       ...useOf(entry.seen, runs),
     })),
     held: held.map((each) => doubtView(each, runs)),
@@ -102,6 +120,9 @@ function sourceView(proposal: SourceProposal, aim: Aim): SourceView {
     advice: adviseOn(proposal, aim),
   };
 }
+
+/** From so many runs on it is odd to be met in one. */
+const manyRuns = 10;
 
 /** By the list of destinations that stand together. */
 type RunCounts = Map<readonly Seen[], number>;
@@ -118,14 +139,14 @@ function countRuns({ runs }: SourceEvidence, groups: readonly (readonly Seen[])[
   return counts;
 }
 
-function reasonText(doubt: Doubt): string {
-  return Object.hasOwn(reasonTexts, doubt) ? reasonTexts[doubt as Reason] : doubt;
-}
-
 function doubtView({ seen, doubt }: { seen: Seen[]; doubt: Doubt | null }, runs: RunCounts): DoubtView {
   const [only] = seen;
-  const text = doubt === null ? "refused by the policy in force" : (doubtTexts[doubt] ?? reasonText(doubt));
-  return { endpoint: acceptKey(only!), protocol: only!.protocol, doubt, text, ...useOf(seen, runs) };
+  const text = doubt === null ? "refused by the policy in force" : doubtText(doubt);
+  const opens = doubt !== null && only!.named && isByAddress(only!) ? [...only!.addresses].map(formatAddress) : [];
+  return {
+    ...{ endpoint: acceptKey(only!), protocol: only!.protocol, doubt, text, opens: opens.toSorted(orderOf) },
+    ...useOf(seen, runs),
+  };
 }
 
 const mostUsers = 5;

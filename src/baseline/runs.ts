@@ -1,7 +1,7 @@
 /**
- * Which run an event belongs to. Best is what the event itself says (`source.identity`: run and job). Where it says nothing:
+ * Which run an event belongs to. A report of `sallyport run` is one run. Else best is what the event itself says
+ * (`source.identity`: run and job). Where it says nothing:
  *
- * - a report of `sallyport run` is one run;
  * - in a record that `sallyport run --state` wrote, each start of Sallyport is one run;
  * - in a gateway's record, a run is what one source address does until it is silent for longer than a gap. Two jobs that follow
  *   each other at once on one machine are then one run, and a job that waits longer than the gap is two.
@@ -21,6 +21,8 @@ export interface Input {
 /** One run's mark. */
 export interface RunMark {
   key: string;
+  /** The workflow run it is a part of, as the event says; null: it does not. */
+  batch: string | null;
   /** The job's name, where there is one. */
   job: string | null;
   /** Who is said to have run it, where the job is not known: the source's address. */
@@ -57,15 +59,17 @@ export class RunTeller {
     }
     const ip = event.source?.ip;
     if (typeof ip !== "string") return null;
-    const { job, run } = identityOf(event);
+    const { job, run, batch } = identityOf(event);
     const who = job ?? input.job ?? ip;
     const named = job ?? input.job;
+    const rest = { job: named, batch, who };
+    // One run whatever its events say: it is a file that anybody may have written, and must not stand for hundreds.
+    if (input.kind === "report") return { key: `report ${input.id}`, ...rest };
     // Before the silence is looked at: an identified job's traffic is no sign of life of another's.
-    if (run !== null) return { key: `run ${run}`, job: named, who };
-    if (input.kind === "report") return { key: `report ${input.id}`, job: named, who };
+    if (run !== null) return { key: `run ${run}`, ...rest };
     const session = this.#sessions.get(input.id) ?? 0;
-    if (input.kind === "runs") return { key: `start ${input.id} ${session}`, job: named, who };
-    return { key: `gap ${input.id} ${ip} ${this.#stretch(`${input.id} ${ip}`, event.time)}`, job: named, who };
+    if (input.kind === "runs") return { key: `start ${input.id} ${session}`, ...rest };
+    return { key: `gap ${input.id} ${ip} ${this.#stretch(`${input.id} ${ip}`, event.time)}`, ...rest };
   }
 
   /** The number of the stretch of activity, in microseconds of time. */
@@ -81,17 +85,23 @@ export class RunTeller {
 }
 
 /** `repository · workflow · job`, and the run's own mark with its attempt; null where the event does not say. */
-function identityOf(event: Event): { job: string | null; run: string | null } {
+function identityOf(event: Event): { job: string | null; run: string | null; batch: string | null } {
   const { identity } = (event.source ?? {}) as { identity?: Identity };
-  if (identity === undefined || identity === null || typeof identity !== "object") return { job: null, run: null };
+  const nothing = { job: null, run: null, batch: null };
+  if (identity === undefined || identity === null || typeof identity !== "object") return nothing;
   const text = (value: unknown) => (typeof value === "string" || typeof value === "number" ? String(value) : null);
   const names = [text(identity.repository), text(identity.workflow), text(identity.job)].filter(
     (each) => each !== null,
   );
   const job = names.length === 0 ? null : names.join(" · ");
   const id = text(identity.run_id);
-  if (id === null) return { job, run: null };
-  return { job, run: JSON.stringify([text(identity.repository), id, text(identity.run_attempt), text(identity.job)]) };
+  if (id === null) return { ...nothing, job };
+  const repository = text(identity.repository);
+  return {
+    job,
+    run: JSON.stringify([repository, id, text(identity.run_attempt), text(identity.job)]),
+    batch: JSON.stringify([repository, id]),
+  };
 }
 
 /** What a command line is called: the program and the plain words after it; nothing that could be a secret. */

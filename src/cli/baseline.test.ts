@@ -95,7 +95,7 @@ describe("sallyport baseline", () => {
     );
     assert.match(
       stderr,
-      /^3 events from 1 source, 2026-05-01 to 2026-05-01\n\n\(no declared source\): 2 runs, 1 address\n/,
+      /^3 events from 1 source, 2026-05-01 to 2026-05-01\n\n\(no declared source\): 2 runs \(1 that count: begun together is one\), 1 address\n/,
     );
     assert.match(stderr, /KEEP MONITORING: about \d+ more runs/);
     writeFileSync(join(work, "made.yaml"), stdout);
@@ -103,7 +103,7 @@ describe("sallyport baseline", () => {
   });
 
   test("a gateway's record: who is ready, who is not, what is held back and what was refused", () => {
-    const { status, stdout, stderr } = run("baseline", "state");
+    const { status, stdout, stderr } = run("baseline", "state", "--span", "1d");
     assert.equal(status, 0, stderr);
     assert.match(stdout, / {2}python: \{ subnets: \[10\.1\.0\.7\] \}\n/);
     assert.match(
@@ -114,14 +114,16 @@ describe("sallyport baseline", () => {
       stderr,
       /rust: 100 runs[^]*KEEP MONITORING[^]*held back[^\n]*\n {4}198\.51\.100\.9:5432 +tcp[^]*refused[^\n]*\n {4}evil\.example:443/,
     );
-    assert.doesNotMatch(stdout, /evil|198\.51/);
+    assert.doesNotMatch(stdout, /evil|^ *-.*198\.51/m);
+    assert.match(stdout, /^# {3}198\.51\.100\.9:5432 tcp: a bare address/m);
+    assert.match(run("baseline", "state").stderr, /its runs are from 4\.1 of 7 days/);
     assert.match(run("baseline", "state", "--accept", "198.51.100.9:5432").stdout, /198\.51\.100\.9\/32:5432/);
   });
 
   test("--policy: its subnets, not the addresses seen; --risk asks for less or more", () => {
     assert.match(run("baseline", "state", "-p", "sallyport.yaml").stdout, /python: \{ subnets: \[10\.1\.0\.0\/16\] \}/);
     const verdicts = (...args: string[]) =>
-      (json("baseline", "state", ...args)["sources"] as { advice: { verdict: string } }[]).map(
+      (json("baseline", "state", "--span", "1d", ...args)["sources"] as { advice: { verdict: string } }[]).map(
         ({ advice }) => advice.verdict,
       );
     assert.deepEqual(verdicts(), ["ready", "keep_monitoring"]);
@@ -134,6 +136,8 @@ describe("sallyport baseline", () => {
     assert.equal(run("baseline", "one.json", "two.json", ...files).status, 0);
     const before = ["out.yaml", "list.md"].map((file) => readFileSync(join(work, file), "utf8"));
     assert.equal(run("baseline", "one.json", "two.json", ...files, "--check").status, 0);
+    writeFileSync(join(work, "windows.yaml"), before[0]!.replaceAll("\n", "\r\n"));
+    assert.equal(run("baseline", "one.json", "two.json", "-o", "windows.yaml", "--check").status, 0);
     // Fewer runs, the same endpoints: only the figures differ.
     assert.equal(run("baseline", "one.json", ...files, "--check").status, 0);
     const drift = run("baseline", "two.json", ...files, "--check");
@@ -170,7 +174,8 @@ describe("sallyport baseline", () => {
       recorded(n * 60 + 30, { kind: "lifecycle", message: "stopped", data: { leave: "gone" } });
     const events = [0, 1, 2].flatMap((n) => [start(n), connection({ at: n * 60 + 1 }), stop(n)]);
     writeRecord(join(work, "runs"), events);
-    assert.match(run("baseline", "runs").stderr, /: 3 runs, 1 address/);
+    assert.match(run("baseline", "runs").stderr, /: 3 runs \(1 that count: begun together is one\), 1 address/);
+    assert.match(run("baseline", "runs", "--together", "20s").stderr, /: 3 runs, 1 address/);
   });
 
   test("plan: what the candidate would have refused; --exit-code says it to scripts", () => {
@@ -197,7 +202,10 @@ describe("sallyport baseline", () => {
     symlinkSync("sallyport.yaml", join(work, "link.yaml"));
     const dry = run("policy", "promote", "python", "-p", "link.yaml", "--events", "state");
     assert.deepEqual([dry.status, dry.stderr], [0, ""]);
-    assert.match(dry.stdout, /Nothing that passed would be refused\.\n\nNothing was written; --write adds python/);
+    assert.match(
+      dry.stdout,
+      /Nothing that passed would be refused\. Rules allow 100 connections that passed only because the default monitors\. In 100 runs; sallyport baseline [^\n]+\n\nNothing was written; --write adds python/,
+    );
     assert.equal(readFileSync(file, "utf8"), inForce);
     const written = run("policy", "promote", "python", "-p", "link.yaml", "--events", "state", "--write");
     assert.equal(written.status, 0, written.stderr);
@@ -214,7 +222,8 @@ describe("sallyport baseline", () => {
     const file = join(work, "sallyport.yaml");
     const refused = run("policy", "promote", "rust", "-p", "sallyport.yaml", "--events", "state", "--write");
     assert.equal(refused.status, 1);
-    assert.match(refused.stdout, /^Newly denied[^]*new10\.example/);
+    assert.match(refused.stdout, /^With enforcement, rust would have been refused\n[^]*new10\.example/);
+    assert.doesNotMatch(refused.stdout, /before, would be denied/);
     assert.match(refused.stderr, /PLAN_DENIES/);
     const unknown = run("policy", "promote", "rust", "-p", "sallyport.yaml", "--events", "one.json", "--write");
     assert.deepEqual([unknown.status, /nothing of rust is recorded/.test(unknown.stderr)], [1, true]);

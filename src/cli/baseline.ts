@@ -1,7 +1,6 @@
 /** `sallyport baseline`: the arguments, where the text goes, and the exit code. */
 import { existsSync, readFileSync } from "node:fs";
 import { type Command, Option } from "commander";
-import type { Contact } from "../baseline/contact.ts";
 import { Gatherer } from "../baseline/evidence.ts";
 import { readRecorded } from "../baseline/inputs.ts";
 import { driftOf, renderPage } from "../baseline/page.ts";
@@ -28,6 +27,8 @@ interface BaselineArguments {
   since?: string;
   risk: number;
   confidence: number;
+  span: number;
+  together: number;
   json?: true;
 }
 
@@ -36,11 +37,14 @@ export function addBaselineCommand(program: Command): void {
     .command("baseline")
     .description("From recorded traffic to a proposed policy, with how complete it is.")
     .argument("<input...>", "state directories, and reports of sallyport run --report")
-    .option("-p, --policy <file>", "policy in force: its subnets say which source an address belongs to")
+    .option(
+      "-p, --policy <file>",
+      "policy in force: which source an address belongs to, and what it denies is held back",
+    )
     .option("-o, --out <file>", "write the proposed policy there; without it and --docs it goes to standard output")
     .option("-d, --docs <file>", "keep the allowlist for people there (docs/egress-allowlist.md)")
     .option("--check", "write nothing; exit 1 where --out or --docs are not what they would be")
-    .option("--accept <host[:port]>", "propose what was held back (repeatable)", collect, [])
+    .option("--accept <host:port[=doubt]>", "propose what was held back (repeatable)", collect, [])
     .option("--fold-stars", "fold random-looking names of one zone into *.zone, where only its owner makes names")
     .addOption(
       new Option("-m, --mode <mode>", "mode of the proposal's default")
@@ -59,6 +63,19 @@ export function addBaselineCommand(program: Command): void {
         .default(0.05),
     )
     .addOption(new Option("--confidence <share>", "… with this confidence").argParser(share).default(0.95))
+    .addOption(
+      new Option("--span <time>", "… and the runs are from so long a time")
+        .argParser(duration)
+        .default(604_800_000, "7d"),
+    )
+    .addOption(
+      new Option(
+        "--together <time>",
+        "runs that begin within so long are one, where events do not name their workflow run",
+      )
+        .argParser(duration)
+        .default(300_000, "5m"),
+    )
     .option("--json", "the whole report as JSON, and nothing else, on standard output")
     .addHelpText(
       "after",
@@ -96,8 +113,7 @@ async function gathered(
   options: BaselineArguments,
   loaded: LoadedPolicy | null,
 ): Promise<{ report: BaselineReport; text: string }> {
-  const group = loaded === null ? undefined : (contact: Contact) => loaded.engine.group(contact.facts.source);
-  const gatherer = new Gatherer(new RunTeller(options.gap), group);
+  const gatherer = new Gatherer(new RunTeller(options.gap), loaded?.engine ?? null);
   let skipped = 0;
   const since = options.since === undefined ? undefined : timeOrAgo(options.since);
   for await (const { event, input } of readRecorded(inputs, { since, onSkip: () => void skipped++ })) {
@@ -110,13 +126,16 @@ async function gathered(
     stars: options.foldStars === true,
     sources: loaded?.policy.sources ?? [],
   });
-  const aim = { risk: options.risk, confidence: options.confidence };
+  const { risk, confidence, span, together } = options;
+  const aim = { risk, confidence, span, together };
   return { report: baselineReport(evidence, proposal, aim, skipped), text: proposal.text };
 }
 
 function check(report: BaselineReport, { out, docs }: BaselineArguments): number {
+  // As a checkout may have ended its lines.
+  const isSame = (path: string) => textOf(path)?.replaceAll("\r\n", "\n") === report.policy;
   const complaints = [
-    ...(out === undefined || textOf(out) === report.policy ? [] : [`${out} is not what would be proposed.`]),
+    ...(out === undefined || isSame(out) ? [] : [`${out} is not what would be proposed.`]),
     ...(docs === undefined ? [] : driftOf(report, textOf(docs)).map((line) => `${docs}: ${line}`)),
   ];
   for (const complaint of complaints) process.stderr.write(`sallyport: ${complaint}\n`);

@@ -29,13 +29,17 @@ export function addControlCommands(program: Command): void {
     });
   program
     .command("reload")
-    .description("Read the policy file again. Exit 2 when it does not load; the last good one stays.")
+    .description("Read the policy and the configuration again. Exit 2 when one does not load; its last good one stays.")
     .requiredOption("-s, --state <dir>", "state directory")
     .option("--json", "as JSON")
     .action(async (options: ControlArguments) => {
-      const done = await ask<{ policy: string; ended: number }>(options.state, "POST", "/reload");
+      const done = await ask<{ policy: string; ended: number; config: string | null }>(
+        options.state,
+        "POST",
+        "/reload",
+      );
       if (options.json === true) console.log(JSON.stringify(done));
-      else console.log(`Policy ${done.policy.slice(0, 12)} is in force; ${done.ended} connections were ended.`);
+      else console.log(reloadText(done));
     });
   program
     .command("flows")
@@ -57,17 +61,26 @@ export function addControlCommands(program: Command): void {
     });
 }
 
+function reloadText({ policy, ended, config }: { policy: string; ended: number; config: string | null }): string {
+  const text = `Policy ${policy.slice(0, 12)} is in force; ${ended} connections were ended.`;
+  return config === null ? text : `${text}\nConfiguration: ${config}.`;
+}
+
 function statusText(status: Status): string {
   const isWell = status.state === "enforcing";
   const head = process.stdout.isTTY ? styleText(isWell ? "green" : "red", status.state) : status.state;
-  const { policy, decisions, data_path: path, flows, dns, record } = status;
+  const { policy, config, decisions, data_path: path, flows, dns, record } = status;
   const unread = path.over_rate + path.kernel_drops + path.dns_drops;
   const lines = [
     `${head} since ${status.since} (pid ${status.pid}, ${status.version})`,
     ...status.problems.map((problem) => `  problem: ${problem}`),
     `policy    ${policy.hash.slice(0, 12)} from ${policy.file}, default ${policy.default_mode}, since ${policy.since}`,
     ...(policy.rejected === null ? [] : [`  rejected ${policy.rejected.at}: ${policy.rejected.message}`]),
-    `inside    ${status.inside.join(", ")}; outside ${status.outside ?? "every other interface"}; ruleset ${status.ruleset}`,
+    ...(config === null ? [] : [`config    ${config.file}, since ${config.since}`]),
+    ...(config === null || config.rejected === null
+      ? []
+      : [`  rejected ${config.rejected.at}: ${config.rejected.message.replaceAll("\n", "\n    ")}`]),
+    `${whereLine(status)}; ruleset ${status.ruleset}`,
     `decisions ${decisions.allowed} allowed, ${decisions.denied} denied, ${decisions.would_deny} would be denied; ${decisions.packets} packets`,
     ...(unread === 0 ? [] : [`unread    ${unread} packets refused unread: more than may be sent to be judged`]),
     ...(path.fragment_drops === 0 ? [] : [`fragments ${path.fragment_drops} datagrams could not be put together`]),
@@ -92,4 +105,9 @@ function flowLine(flow: FlowView): string {
   const where = `${flow.name ?? flow.destination}:${flow.destination_port}`;
   const counts = `${bytes(flow.bytes_up)} up, ${bytes(flow.bytes_down)} down`;
   return `${flow.since}  ${flow.source}:${flow.source_port} → ${where} ${flow.protocol}  ${flow.rule ?? "default"}  ${counts}`;
+}
+
+function whereLine({ stand, inside, outside, egress_guard: guard }: Status): string {
+  if (stand === "links") return `inside    ${inside.join(", ")}; outside ${outside ?? "every other interface"}`;
+  return `around    this machine; uplinks ${outside ?? ""}${guard === false ? "; packet sockets are not bounded" : ""}`;
 }

@@ -40,7 +40,7 @@ export function addGatewayCommand(program: Command): void {
     .requiredOption("-s, --state <dir>", "state directory: record, bindings, control socket")
     .addOption(dnsOption())
     .addOption(denyOption())
-    .option("-c, --config <file>", "sallyport.config.yaml: where the record is sent to")
+    .option("-c, --config <file>", "sallyport.config.yaml: how the record is kept and where it is sent to")
     .option("--dns-port <port>", "where the DNS firewall listens on the inside addresses", integer(1, 65535), 15053)
     .option("--queue <number>", "first NFQUEUE number", integer(0, 65000), 5100)
     .option("--threads <count>", "data-path threads", integer(1, 64), Math.min(8, availableParallelism()))

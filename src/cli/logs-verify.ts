@@ -35,11 +35,19 @@ function knownHeads(file: string): KnownHeads {
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    throw new SallyportError("USAGE", `The heads in ${file} cannot be read: ${(error as Error).message}.`);
+    throw new SallyportError(
+      "HEADS_UNREADABLE",
+      `The heads in ${file} cannot be read: ${(error as Error).message}.`,
+      { file },
+      error,
+    );
   }
   const heads = readKnownHeads(text);
   if (typeof heads !== "number") return new KnownHeads(heads);
-  throw new SallyportError("USAGE", `${file}:${heads}: this line is no copy of a head.json.`);
+  throw new SallyportError("HEADS_UNREADABLE", `${file}:${heads}: this line is no copy of a head.json.`, {
+    file,
+    line: heads,
+  });
 }
 
 function holds({ first, records, segments, head, retention, seals, notes }: Verification): string[] {

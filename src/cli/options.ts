@@ -3,6 +3,7 @@ import { InvalidArgumentError, Option } from "commander";
 import type { RetentionLimits } from "../audit/retention.ts";
 import { parseResolver } from "../enforcer/resolvers.ts";
 import { SallyportError } from "../errors.ts";
+import { parseDuration } from "../policy/duration.ts";
 import { parseSize } from "../policy/size.ts";
 
 /** For an option that may be given again. */
@@ -67,23 +68,15 @@ export function integer(least: number, most: number): (value: string) => number 
   };
 }
 
-const units: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-/** Milliseconds in `90s`, `10m`, `2h`, `3d`; null where it is none. */
-function milliseconds(text: string): number | null {
-  const match = /^(\d{1,6})([smhd])$/.exec(text);
-  return match === null ? null : Number(match[1]) * units[match[2]!]!;
-}
-
 /** A time as it is, or how long ago (`10m`, `2h`, `3d`) as RFC 3339. */
 export function timeOrAgo(text: string): string {
-  const ago = milliseconds(text);
+  const ago = parseDuration(text);
   return ago === null ? text : new Date(Date.now() - ago).toISOString();
 }
 
 /** A length of time in milliseconds. */
 export function duration(text: string): number {
-  const length = milliseconds(text);
+  const length = parseDuration(text);
   if (length !== null && length > 0) return length;
   throw new InvalidArgumentError("Write 90s, 10m, 2h or 3d.");
 }

@@ -1,7 +1,7 @@
 /** `sallyport policy plan` and `promote`: recorded traffic against a policy that is not in force yet. */
 import { type Command, Option } from "commander";
 import { readRecorded } from "../baseline/inputs.ts";
-import { planText } from "../baseline/plan-text.ts";
+import { planText, promotionText } from "../baseline/plan-text.ts";
 import { Planner, type PlanOptions, type PlanReport } from "../baseline/plan.ts";
 import { alreadyEnforced, promoted } from "../baseline/promote.ts";
 import { RunTeller } from "../baseline/runs.ts";
@@ -79,7 +79,7 @@ async function promote(
   if (isWritten) writeAtomically(file, after);
   if (options.json === true) {
     say(JSON.stringify({ schema: "sallyport.promote/1", source, written: isWritten, already: false, plan: report }));
-  } else say([planText(report), ...outcome(source, file, isWritten, isRefused)].join("\n\n"));
+  } else say([promotionText(source, report), ...outcome(source, file, isWritten, isRefused)].join("\n\n"));
   if (isRefused) {
     const why = isUnknown
       ? `nothing of ${source} is recorded there`
@@ -104,6 +104,7 @@ async function replay({ events, since, gap }: Replay, options: PlanOptions): Pro
   const planner = new Planner(new RunTeller(gap), options);
   for await (const { event, input } of readRecorded(events, {
     since: since === undefined ? undefined : timeOrAgo(since),
+    onSkip: () => planner.skip(),
   })) {
     planner.add(event, input);
   }

@@ -37,7 +37,7 @@ describe("sallyport policy preset", () => {
     const loaded = loadPolicy(made.stdout, "made.yaml", new Date());
     assert.ok(!isPolicyProblems(loaded), made.stdout);
     assert.deepEqual(loaded.warnings, []);
-    assert.match(made.stdout, /# \.npmrc:1, registry\n {4}- npm\.corp\.example\n/);
+    assert.match(made.stdout, /# \.\/\.npmrc:1, registry\n {4}- npm\.corp\.example\n/);
     assert.equal(run(["npm", "docker", "github-actions", "--folder", work], "/").stdout, made.stdout);
     const report = JSON.parse(run(["npm", "docker", "github-actions", "--json"]).stdout) as {
       policy: string;

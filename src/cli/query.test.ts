@@ -136,6 +136,8 @@ describe("sallyport query", () => {
   test("compact copies what is sealed, and asks nothing", () => {
     assert.deepEqual(run("compact", "--state", "gw1", "-q"), { status: 0, stdout: "", stderr: "" });
     assert.equal(readdirSync(join(work, "gw1/query")).length, 2);
+    assert.deepEqual(run("clear", "--state", "gw1"), { status: 0, stdout: "Deleted 2 copies.\n", stderr: "" });
+    assert.equal(run("clear", "--state", "gw1", "--json").stdout, '{"deleted":0}\n');
   });
 
   test("what was not meant is exit 2, with where to look", () => {

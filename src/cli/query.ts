@@ -28,7 +28,7 @@ export function addQueryCommand(program: Command): void {
   program
     .command("query")
     .description("Ask the record: one of our questions, or SQL.")
-    .argument("[question]", "destinations, runners, rules, jobs, would-deny, new-names, uploads; compact")
+    .argument("[question]", "destinations, runners, rules, jobs, would-deny, new-names, uploads; compact, clear")
     .option("-s, --state <dir>", "state directory, or a report of `sallyport run` (repeatable)", collect, [])
     .option("--sql <select>", "a SELECT over the view `events` instead of a question")
     .option("--since <when>", "events of that time and later: RFC 3339, or 10m, 24h, 7d ago")
@@ -56,6 +56,7 @@ Questions:
   new-names      names seen for the first time: in the last 7 days, or since --since
   uploads        bytes sent, by name, the most first
   compact        asks nothing: copies sealed segments, so that the next question is quick
+  clear          asks nothing: deletes these copies
 
 Examples:
   sallyport query destinations --state /var/lib/sallyport --since 24h
@@ -73,6 +74,7 @@ async function run(name: string | undefined, options: QueryArguments): Promise<n
   if ((name === undefined) === (options.sql === undefined)) {
     throw new SallyportError("USAGE", "Ask one of the questions, or --sql.");
   }
+  if (name === "clear") return await clear(options);
   const [{ isQuestion, questions }, { Query }] = await Promise.all([
     import("../query/questions.ts"),
     import("../query/query.ts"),
@@ -111,14 +113,24 @@ async function run(name: string | undefined, options: QueryArguments): Promise<n
   });
 }
 
+async function clear({ state, cache, json }: QueryArguments): Promise<number> {
+  const { clearCopies } = await import("../query/cache.ts");
+  const count = await clearCopies(state, cache ?? null);
+  console.log(json === true ? JSON.stringify({ deleted: count }) : `Deleted ${count} copies.`);
+  return 0;
+}
+
 async function show(answer: Answer, options: QueryArguments, question: Question | null): Promise<void> {
-  const { answerCsv, answerJson, answerText } = await import("../query/table.ts");
+  const { answerCsv, answerJson, answerText, incompleteText } = await import("../query/table.ts");
+  const incomplete = incompleteText(answer.incomplete, options.state.length === 1);
   if (options.json === true) process.stdout.write(answerJson(answer));
-  else if (options.csv === true) process.stdout.write(answerCsv(answer));
-  else {
+  else if (options.csv === true) {
+    process.stdout.write(answerCsv(answer));
+    for (const line of incomplete) process.stderr.write(`sallyport: ${line}\n`);
+  } else {
     const colour = process.stdout.isTTY && process.env["NO_COLOR"] === undefined;
     const hide = question !== null && options.state.length === 1 ? ["gateway"] : [];
-    process.stdout.write(`${answerText(answer, { colour, hide })}\n`);
+    process.stdout.write(`${[answerText(answer, { colour, hide }), ...incomplete].join("\n")}\n`);
   }
   if (answer.more)
     process.stderr.write(`sallyport: there are more rows than these ${answer.rows.length}; --limit shows more\n`);

@@ -18,6 +18,7 @@ interface RunArguments {
   report?: string;
   state?: string;
   signKey?: string;
+  config?: string;
   failOn: "deny" | "never";
   dns: string[];
   dnsDeny: "nxdomain" | "refused";
@@ -40,6 +41,7 @@ export function addRunCommand(program: Command): void {
     .option("-r, --report <file>", "write the report as JSON")
     .option("-s, --state <dir>", "keep the event record there")
     .addOption(signKeyOption())
+    .option("-c, --config <file>", "sallyport.config.yaml: where the record is sent to; needs --state")
     .addOption(
       new Option("--fail-on <when>", "exit 3 when something was denied").choices(["deny", "never"]).default("never"),
     )
@@ -54,9 +56,10 @@ export function addRunCommand(program: Command): void {
 
 async function run(argv: string[], options: RunArguments): Promise<number> {
   // The enforcer takes a while to load, and the other commands do without it.
-  const [{ choosePolicy }, { runCommand }] = await Promise.all([
+  const [{ choosePolicy }, { runCommand }, { loadRunConfig }] = await Promise.all([
     import("../run/policy-text.ts"),
     import("../run/run.ts"),
+    import("../run/sinks.ts"),
   ]);
   const policy = choosePolicy({
     file: options.policy ?? null,
@@ -66,6 +69,10 @@ async function run(argv: string[], options: RunArguments): Promise<number> {
   if (options.signKey !== undefined && options.state === undefined) {
     throw new SallyportError("USAGE", "--sign-key signs the record that is kept: say where with --state DIR.");
   }
+  if (options.config !== undefined && options.state === undefined) {
+    const why = "what a sink has not got when the run ends is sent from the record later";
+    throw new SallyportError("USAGE", `--config needs --state DIR: ${why}.`);
+  }
   const signingKey = options.signKey === undefined ? null : loadSigningKey(options.signKey);
   const say = (text: string) => {
     if (options.quiet !== true) process.stderr.write(`${text}\n`);
@@ -74,20 +81,27 @@ async function run(argv: string[], options: RunArguments): Promise<number> {
   const colour = process.stderr.isTTY && process.env["NO_COLOR"] === undefined;
   const mode = policy.loaded.policy.default.mode;
   const user = invokingUser(process.env);
+  const sinks = options.config === undefined ? [] : loadRunConfig(options.config, user).sinks;
   const report = options.report === undefined ? null : openReport(options.report, user);
   for (const warning of policy.loaded.warnings) say(`sallyport: warning: ${warning.message} (line ${warning.line})`);
   say(`sallyport: ${mode === "enforce" ? "enforcing" : "monitoring"}: ${argv.join(" ")}`);
-  const { report: done, lost } = await runCommand({
+  const {
+    report: done,
+    lost,
+    undelivered,
+  } = await runCommand({
     argv,
     policy,
     user,
     state: options.state ?? null,
     signingKey,
+    sinks,
     report,
     dns: options.dns,
     dnsDeny: options.dnsDeny,
     onDestination: progress(say, colour),
     onWarning: warn,
+    onWait: (text) => say(`sallyport: ${text}`),
   });
   if (report !== null) closeSync(report);
   say(`\n${table(done.destinations, colour)}`);
@@ -98,6 +112,11 @@ async function run(argv: string[], options: RunArguments): Promise<number> {
   }
   const wasDenied = done.destinations.some((row) => row.verdict === "deny");
   if (wasDenied && mode === "enforce") say("Why was it denied? sallyport policy explain, docs/reason-codes.md");
+  for (const { sink, records, error } of undelivered) {
+    const why = error === null ? "" : ` (${error})`;
+    const how = `the next run with --state ${options.state} and the same --config sends them first`;
+    warn(`sink ${sink} has not got ${records} records${why}; they are kept: ${how}`);
+  }
   if (lost !== null) {
     warn(lost);
     return 1;

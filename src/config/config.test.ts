@@ -9,12 +9,22 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { loadSigningKey, makeKeyPair } from "../audit/key.ts";
+import { SallyportError } from "../errors.ts";
 import { loadConfig, type Secrets } from "./config.ts";
+import { noRecordConfig } from "./record.ts";
 
 const work = mkdtempSync(join(tmpdir(), "sallyport-config-"));
 after(() => rmSync(work, { recursive: true, force: true }));
 
+assert.notEqual(makeKeyPair(join(work, "record.key")).id, "");
+const owner = loadSigningKey(join(work, "record.key"));
+
 const secrets: Secrets = {
+  signingKey: (path) => {
+    if (path === "record.key") return { file: path, key: owner };
+    throw new SallyportError("KEY_UNUSABLE", `The key ${path} cannot be used: it is no key file.`);
+  },
   readFile: (path) => {
     if (path === "token") return "s3cret\n";
     if (path === "lines") return "one\ntwo\n";
@@ -48,6 +58,7 @@ export:
   assert.deepEqual(loaded, {
     file: "c.yaml",
     metrics: { host: "127.0.0.1", port: 9464 },
+    record: noRecordConfig,
     sinks: [
       { name: "local", kinds: null, to: "file", path: "/var/log/sallyport.ndjson", format: "native" },
       {
@@ -65,8 +76,33 @@ export:
       },
     ],
   });
-  assert.deepEqual(loadConfig("version: 1\n", "c.yaml", secrets), { file: "c.yaml", metrics: null, sinks: [] });
+  assert.deepEqual(loadConfig("version: 1\n", "c.yaml", secrets), {
+    ...{ file: "c.yaml", metrics: null, record: noRecordConfig, sinks: [] },
+  });
 });
+
+test("the record's section: every key, with where it stands", () => {
+  const text = `version: 1
+record:
+  sign_key: record.key
+  segment_size: 16 MiB
+  segment_age: 12h
+  keep_for: 90d
+  keep_size: 10 GiB
+`;
+  const loaded = loadConfig(text, "c.yaml", secrets);
+  assert.ok(!("problems" in loaded), JSON.stringify(loaded));
+  assert.deepEqual(loaded.record, {
+    signing: { file: "record.key", key: owner },
+    segmentBytes: 16 * 2 ** 20,
+    segmentAgeMs: 12 * 3_600_000,
+    keepMs: 90 * 24 * 3_600_000,
+    keepBytes: 10 * 2 ** 30,
+    lines: { sign_key: 3, segment_size: 4, segment_age: 5, keep_for: 6, keep_size: 7 },
+  });
+});
+
+const record = (keys: string) => `version: 1\nrecord: { ${keys} }\n`;
 
 describe("what is wrong has its place and its fix", () => {
   const cases: [string, string, RegExp][] = [
@@ -104,6 +140,11 @@ describe("what is wrong has its place and its fix", () => {
       "a secret over plain HTTP",
       sink("to: splunk, url: 'http://hec.example', token: { file: token }"),
       /secrets would cross the network unencrypted/,
+    ],
+    [
+      "a collector's path",
+      sink("to: splunk, url: 'https://a.example/splunk/', token: { file: token }"),
+      /url of sink “s”: the collector's paths are known; this one would be left out\. Write https:\/\/HOST:8088 alone/,
     ],
     [
       "a header of ours",
@@ -154,6 +195,43 @@ describe("what is wrong has its place and its fix", () => {
       "a name that is a path",
       "version: 1\nexport:\n  - { name: ../a, to: file, path: /x }\n",
       /a name is letters, digits/,
+    ],
+    [
+      "a key of the record that does not exist",
+      record("keep_fro: 90d"),
+      /^2:11: unknown key “keep_fro” in record\. Did you mean keep_for\?$/,
+    ],
+    [
+      "a time without a unit",
+      record("keep_for: 90"),
+      /^2:21: record\.keep_for: not a length of time\. Write 12h or 90d/,
+    ],
+    ["no time at all", record("keep_for: 0d"), /^2:21: record\.keep_for: not a length of time/],
+    ["a list for a size", record("keep_size: []"), /^2:22: record\.keep_size has the wrong form\. Write 10 GiB\.$/],
+    [
+      "a size without a unit",
+      record("keep_size: 10"),
+      /^2:22: record\.keep_size: not an amount of data\. Write 500 MB/,
+    ],
+    [
+      "less than could be kept to",
+      record("keep_size: 100 MB"),
+      /^2:22: record\.keep_size: less than two segments of 64 MiB\. Write 128 MiB or more, or a smaller segment_size\.$/,
+    ],
+    [
+      "segments of nothing",
+      record("segment_size: 1 kB"),
+      /^2:25: record\.segment_size: out of range\. Write 1 MiB to 1 GiB\.$/,
+    ],
+    [
+      "segments of seconds",
+      record("segment_age: 5s"),
+      /^2:24: record\.segment_age: out of range\. Write 1m to 366d\.$/,
+    ],
+    [
+      "a key that cannot sign",
+      record("sign_key: none"),
+      /^2:21: record\.sign_key: The key none cannot be used: it is no key file\. .*keygen/,
     ],
   ];
   for (const [name, text, expected] of cases) {
@@ -218,15 +296,22 @@ describe("sallyport config check", () => {
     writeFileSync(join(work, "token"), "t0psecret\n");
     assert.ok(readFileSync(join(work, "ca.pem"), "utf8").includes("BEGIN CERTIFICATE"));
     const keys = "to: syslog, address: 'tls://log.example:6514', ca: ca.pem, certificate: ca.pem, key: key.pem";
-    const text = `${sink(keys)}  - { name: hec, to: splunk, url: 'https://hec.example', token: { file: token } }\n`;
+    const kept = "record: { sign_key: record.key, keep_for: 90d }\n";
+    const text = `${sink(keys).replace("export", `${kept}export`)}  - { name: hec, to: splunk, url: 'https://hec.example', token: { file: token } }\n`;
     const { status, stdout, stderr } = check(text);
     assert.deepEqual([status, stderr], [0, ""]);
-    assert.match(stdout, /: fine: sinks s \(syslog\), hec \(splunk\)\n$/);
+    assert.match(
+      stdout,
+      /: fine: sinks s \(syslog\), hec \(splunk\); record sign_key \(key [0-9a-f]{16}\), keep_for\n$/,
+    );
     const json = check(text, "--json");
     assert.deepEqual((JSON.parse(json.stdout) as { sinks: unknown }).sinks, [
       { name: "s", to: "syslog" },
       { name: "hec", to: "splunk" },
     ]);
+    assert.partialDeepStrictEqual(JSON.parse(json.stdout), {
+      record: { sign_key: { id: owner.id }, keep_ms: 90 * 24 * 3_600_000, keep_bytes: null },
+    });
     assert.doesNotMatch(json.stdout, /t0psecret|PRIVATE/);
   });
 

@@ -4,11 +4,14 @@
  */
 import { readFileSync } from "node:fs";
 import { isAbsolute, dirname, join, resolve } from "node:path";
+import { loadSigningKey } from "../audit/key.ts";
+import type { SigningKey } from "../audit/signature.ts";
 import { parseMetricsAddress, type MetricsAddress } from "./metrics-address.ts";
 import { SallyportError } from "../errors.ts";
 import { readDocument, type Document } from "../policy/document.ts";
 import { reportIssue } from "../policy/misfit.ts";
 import { formatProblem, Problems, type Problem } from "../policy/problem.ts";
+import { checkRecord, type RecordConfig } from "./record.ts";
 import { configFormAt, configKeysAt, configSchema, type RawConfig, type RawSink } from "./schema.ts";
 import { checkSink, type SinkConfig } from "./sink.ts";
 
@@ -16,17 +19,23 @@ export interface Config {
   file: string;
   /** Where to serve metrics over TCP; null: nowhere. */
   metrics: MetricsAddress | null;
+  record: RecordConfig;
   sinks: SinkConfig[];
 }
 
 /** Where secrets and certificates come from: files are read as they are named, variables by name. */
 export interface Secrets {
+  /** Reads the private key that signs the record; throws KEY_UNUSABLE. */
+  signingKey: (path: string) => { file: string; key: SigningKey };
   readFile: (path: string) => string;
   variable: (name: string) => string | undefined;
 }
 
-/** Reads and checks a configuration file; throws CONFIG_UNREADABLE, or CONFIG_INVALID with every problem in `data.problems`. */
-export function loadConfigFile(file: string): Config {
+/**
+ * Reads and checks a configuration file; throws CONFIG_UNREADABLE, or CONFIG_INVALID with every problem in `data.problems`.
+ * `variable` reads the environment.
+ */
+export function loadConfigFile(file: string, variable: Secrets["variable"] = (name) => process.env[name]): Config {
   const path = resolve(file);
   let text: string;
   try {
@@ -34,9 +43,11 @@ export function loadConfigFile(file: string): Config {
   } catch (error) {
     throw new SallyportError("CONFIG_UNREADABLE", `${path}: ${(error as Error).message}`, { file: path }, error);
   }
+  const place = (name: string) => (isAbsolute(name) ? name : join(dirname(path), name));
   const config = loadConfig(text, path, {
-    readFile: (name) => readFileSync(isAbsolute(name) ? name : join(dirname(path), name), "utf8"),
-    variable: (name) => process.env[name],
+    readFile: (name) => readFileSync(place(name), "utf8"),
+    signingKey: (name) => ({ file: place(name), key: loadSigningKey(place(name)) }),
+    variable,
   });
   if (!("problems" in config)) return config;
   const list = config.problems.map(formatProblem).join("\n");
@@ -88,7 +99,8 @@ function resolveConfig(
     seen.add(name);
     return checkSink(sink, ["export", i], context);
   });
-  return { file, metrics, sinks: sinks.filter((sink) => sink !== null) };
+  const record = checkRecord(raw.record, { document, problems, signingKey: context.secrets.signingKey });
+  return { file, metrics, record, sinks: sinks.filter((sink) => sink !== null) };
 }
 
 /** What the sink at a path says it is. */

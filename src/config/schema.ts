@@ -88,6 +88,24 @@ const splunk = z.strictObject({
   format: format.optional(),
 });
 
+const amount = z.union([z.string(), z.number()]);
+
+const record = z
+  .strictObject({
+    sign_key: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("File of the private key that signs seals and heads; relative to this file. As --sign-key."),
+    segment_size: amount.optional().describe("A new segment is begun when this one would be larger. Left out: 64 MiB."),
+    segment_age: amount.optional().describe("… or when its first record is older. Left out: 1d."),
+    keep_for: amount.optional().describe("Segments closed longer ago are deleted: 90d. As --keep-for. Left out: none."),
+    keep_size: amount
+      .optional()
+      .describe("The oldest segments are deleted beyond this: 10 GiB. As --keep-size. Left out: none."),
+  })
+  .describe("How the record is cut into segments, signed and kept. In force from the next start on.");
+
 export const configSchema = z
   .strictObject({
     version: z.literal(1),
@@ -95,12 +113,14 @@ export const configSchema = z
       .union([z.number(), z.string()])
       .optional()
       .describe("[ADDRESS:]PORT for GET /metrics; on loopback where no address is given."),
+    record: record.optional(),
     export: z.array(z.discriminatedUnion("to", [file, webhook, syslog, otlp, splunk])).optional(),
   })
   .describe("What a Sallyport gateway is told besides its policy.");
 
 export type RawConfig = z.infer<typeof configSchema>;
 export type RawSink = NonNullable<RawConfig["export"]>[number];
+export type RawRecord = z.infer<typeof record>;
 export type RawSecret = z.infer<typeof secret>;
 
 /** What to write where there are several forms. */
@@ -109,6 +129,8 @@ export function configFormAt(path: readonly (string | number)[]): string | null 
   if (path.at(-1) === "url")
     return "Write https://HOST[:PORT]/PATH, or { file: PATH } or { env: NAME } where it is a secret.";
   if (path[0] === "metrics") return "Write [ADDRESS:]PORT.";
+  if (path[0] === "record")
+    return path[1] === "keep_size" || path[1] === "segment_size" ? "Write 10 GiB." : "Write 90d.";
   return path[0] === "export" ? "Write { file: PATH } or { env: NAME }: secrets are named, not written here." : null;
 }
 
@@ -117,8 +139,14 @@ const sinks = { file, webhook, syslog, otlp, splunk } as const;
 /** The keys a map at `path` may have, for suggestions; `to` is what the sink at that place says. */
 export function configKeysAt(path: readonly (string | number)[], to: unknown): string[] {
   if (path.length === 0) return Object.keys(configSchema.shape);
+  if (path[0] === "record" && path.length === 1) return Object.keys(record.shape);
   if (path[0] !== "export" || path.length < 2) return [];
   if (path.length > 2) return path.at(-1) === "headers" ? [] : ["file", "env"];
   const known = typeof to === "string" && Object.hasOwn(sinks, to) ? sinks[to as keyof typeof sinks] : null;
   return known === null ? [] : Object.keys(known.shape);
+}
+
+/** JSON Schema of the file, for editors. */
+export function configJsonSchema(): object {
+  return z.toJSONSchema(configSchema);
 }

@@ -96,7 +96,13 @@ class SinkCheck {
       case "splunk": {
         const { index = null, source = null, acknowledge = false, format = "native" } = raw;
         const token = this.#secret(raw.token, ["token"]);
-        return { ...named, to: raw.to, ...this.#http(raw), token, index, source, acknowledge, format };
+        const http = this.#http(raw);
+        const { pathname = "/", search = "" } = URL.parse(http.url) ?? {};
+        if (pathname + search !== "/") {
+          const what = "the collector's paths are known; this one would be left out";
+          this.#report(["url"], "bad_address", what, "Write https://HOST:8088 alone.");
+        }
+        return { ...named, to: raw.to, ...http, token, index, source, acknowledge, format };
       }
       case "syslog": {
         const place = this.#syslogAddress(raw.address);

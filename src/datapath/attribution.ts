@@ -84,6 +84,11 @@ export class Attribution {
     return this.#table.fd;
   }
 
+  /** Now and then: namespaces that nobody is in any more are let go. */
+  tick(): void {
+    this.#lookup.tick();
+  }
+
   /** Takes in what the kernel told of processes. */
   drain(): void {
     this.#table.drain();

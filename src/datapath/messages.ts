@@ -23,7 +23,15 @@ export interface QueueWorkerData {
   overdrawn: readonly OverdrawnEntry[];
   /** Tell whose each flow is; null: nobody can, as on a gateway. */
   who: AttributionOptions | null;
+  /** How many `settled` messages the main thread has taken and been through: see {@link mostUntaken}. */
+  taken: Int32Array<SharedArrayBuffer>;
 }
+
+/**
+ * Most `settled` messages of one thread that the main thread has not been through. Node hands a thread a thousand waiting messages
+ * in one turn of its event loop, and meanwhile no file is written and no question answered: the rest waits where it was made.
+ */
+export const mostUntaken = 2;
 
 /**
  * A loaded policy, as plain data: the file is read and checked once, each thread only compiles. All compile for the same

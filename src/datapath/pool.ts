@@ -56,6 +56,7 @@ interface Thread {
   verdictTimes: HistogramCounts | null;
   /** Sequence numbers not yet confirmed. */
   waiting: Map<number, () => void>;
+  taken: Int32Array<SharedArrayBuffer>;
 }
 
 type Command = ToWorker extends infer T ? (T extends ToWorker ? Omit<T, "sequence"> : never) : never;
@@ -223,9 +224,11 @@ export class DataPath {
       // One thread tells of programs: all of them hear of the same.
       who: who === null ? null : i === 0 ? who : { ...who, notice: [] },
       overdrawn: this.#overdrawn,
+      taken: newCount(),
     };
     const worker = this.#newWorker(queueFile, data);
-    const thread: Thread = { worker, wake: -1, statistics: null, verdictTimes: null, waiting: new Map() };
+    const { taken } = data;
+    const thread: Thread = { worker, wake: -1, statistics: null, verdictTimes: null, waiting: new Map(), taken };
     thread.wake = await ready(worker);
     // Between the snapshot and now the policy or the bindings may have changed.
     this.#threads[i] = thread;
@@ -248,6 +251,7 @@ export class DataPath {
       statistics: null,
       verdictTimes: null,
       waiting: new Map(),
+      taken: newCount(),
     };
     worker.on("message", (message: FromConntrack) => {
       if (message.kind === "ended") this.#options.onEnded(message.ended, message.lost);
@@ -270,6 +274,11 @@ export class DataPath {
       thread.verdictTimes = message.verdictTimes;
       this.#options.onSettled(message.settled);
       this.#options.onNames(message.names);
+      // In the next turn of the event loop: files and sockets have theirs in between.
+      setImmediate(() => {
+        Atomics.add(thread.taken, 0, 1);
+        Atomics.notify(thread.taken, 0);
+      });
     } else if (message.kind === "noticed") {
       this.#options.onNoticed?.(message.noticed);
     } else if (message.kind === "failure") {
@@ -295,6 +304,10 @@ export class DataPath {
     if (fatal) return;
     this.#startQueue(i).catch((error: unknown) => this.#options.onFailure(String(error), true));
   }
+}
+
+function newCount(): Int32Array<SharedArrayBuffer> {
+  return new Int32Array(new SharedArrayBuffer(4));
 }
 
 /** The thread's wake descriptor once it is set up; rejects with the error that ended it before that. */

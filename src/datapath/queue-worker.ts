@@ -7,7 +7,6 @@
  */
 import { type MessagePort, parentPort, receiveMessageOnPort } from "node:worker_threads";
 import { Aggregator } from "../audit/aggregate.ts";
-import type { EventProcess } from "../audit/event.ts";
 import { AddressBook } from "../flow/book.ts";
 import type { Effects, FlowMark, FlowReport, Reset } from "../flow/effects.ts";
 import { FlowEngine, type KernelFacts } from "../flow/engine.ts";
@@ -35,10 +34,10 @@ import { compile } from "../policy/compile.ts";
 import { buildReset } from "../wire/ip/build.ts";
 import { Packet, parsePacket } from "../wire/ip/packet.ts";
 import type { Attribution } from "./attribution.ts";
-import { connectionEvent } from "./event.ts";
+import { connectionEvent, judgedName, liveFlow } from "./event.ts";
 import {
   type FromWorker,
-  type LiveFlow,
+  mostUntaken,
   type QueueWorkerData,
   type Settled,
   type ShownName,
@@ -53,6 +52,11 @@ const sweepMs = 30_000;
 /** What was settled is told to the main thread this often, ms, or when so many have gathered: each message wakes it. */
 const tellMs = 10;
 const tellCount = 256;
+/**
+ * What is settled and cannot be told yet, because the main thread is behind. Beyond it no packet is judged until some of it is
+ * told: packets wait in the kernel's queue, which drops what it has no room for. Nothing is judged that would not be recorded.
+ */
+const mostUntold = 16_384;
 /**
  * What one window tells the main thread of one by one: more than it can take would pile up between the threads, without a bound.
  * The rest is counted by source and reason.
@@ -102,9 +106,12 @@ class QueueWorker implements Effects {
   #tellAt = Number.POSITIVE_INFINITY;
   #toldPackets = 0;
   #stop: number | null = null;
+  readonly #taken: Int32Array<SharedArrayBuffer>;
+  #told = 0;
 
   constructor(port: MessagePort, data: QueueWorkerData, attribute: () => Attribution | null) {
     this.#port = port;
+    this.#taken = data.taken;
     this.#engine = compile(data.policy.policy, data.policy.at);
     this.#book = new AddressBook({ oneSource: data.oneSource });
     for (const binding of data.bindings) this.#book.bind(binding);
@@ -128,31 +135,36 @@ class QueueWorker implements Effects {
     let nextTick = 0;
     let nextSweep = this.#now + sweepMs;
     while (this.#stop === null) {
-      this.#waiter.wait(this.#untold === 0 ? tickMs : tellMs);
+      const behind = this.#untold >= mostUntold;
+      // With packets waiting there is nothing to wait for in the kernel.
+      if (behind) Atomics.wait(this.#taken, 0, Atomics.load(this.#taken, 0), tellMs);
+      else this.#waiter.wait(this.#untold === 0 ? tickMs : tellMs);
       this.#now = Date.now();
       this.#messages();
       this.#who?.drain();
-      for (let batch = 0; batch < batchesPerTurn && this.#batch(); batch++);
+      const batches = behind ? 0 : batchesPerTurn;
+      for (let batch = 0; batch < batches && this.#batch(); batch++);
       this.#notices();
       if (this.#now >= nextTick) {
         nextTick = this.#now + tickMs;
         this.#flows.tick(this.#now);
+        this.#who?.tick();
         this.#aggregated(this.#aggregator.tick(this.#now));
         this.#queue.flush();
         // Packets that settled nothing (SYNs that wait for their hello) show in the statistics all the same.
-        if (this.#untold === 0 && this.#statistics.packets !== this.#toldPackets) this.#tell(true);
+        if (this.#untold === 0 && this.#statistics.packets !== this.#toldPackets) this.#tell();
       }
       if (this.#now >= nextSweep) {
         nextSweep = this.#now + sweepMs;
         this.#book.sweep(this.#now);
       }
-      if (this.#now >= this.#tellAt || this.#untold >= tellCount) this.#tell();
+      if (this.#now >= this.#tellAt || this.#untold >= tellCount) this.#tellSome();
     }
     this.#queue.close();
     this.#raw.close();
     this.#who?.close();
     this.#aggregated(this.#aggregator.tick(Number.POSITIVE_INFINITY));
-    this.#tell();
+    this.#tellAll();
     this.#post({ kind: "done", sequence: this.#stop });
   }
 
@@ -255,7 +267,7 @@ class QueueWorker implements Effects {
           this.#flows.setPolicy(this.#engine, this.#now);
           this.#queue.flush();
           // The main thread judges live flows again once it hears "done": it must know them all by then.
-          this.#tell();
+          this.#tellAll();
           break;
         case "overdrawn":
           this.#flows.setOverdrawn(message.overdrawn);
@@ -291,58 +303,37 @@ class QueueWorker implements Effects {
     return this.#settled.length + this.#names.length;
   }
 
-  #tell(always = false): void {
-    this.#tellAt = Number.POSITIVE_INFINITY;
-    if (this.#untold === 0 && !always) return;
+  get #isHeard(): boolean {
+    return ((this.#told - Atomics.load(this.#taken, 0)) | 0) < mostUntaken;
+  }
+
+  /** As much as the main thread has time for. */
+  #tellSome(): void {
+    while (this.#untold > 0 && this.#isHeard) this.#tell();
+  }
+
+  #tellAll(): void {
+    while (this.#untold > 0) this.#tell();
+  }
+
+  /** Tells the oldest of what is settled, or the statistics alone. */
+  #tell(): void {
+    const settled = this.#settled.splice(0, tellCount);
+    const names = this.#names.splice(0, tellCount);
+    if (this.#untold === 0) this.#tellAt = Number.POSITIVE_INFINITY;
+    this.#told = (this.#told + 1) | 0;
     this.#toldPackets = this.#statistics.packets;
     const { flows, bytes } = this.#flows.load;
     this.#statistics.pending = flows;
     this.#statistics.pendingBytes = bytes;
     this.#statistics.lateVerdicts = this.#queue.lateVerdicts;
-    const [settled, names] = [this.#settled, this.#names];
     const verdictTimes = this.#verdictTimes.counts();
     this.#post({ kind: "settled", settled, names, statistics: { ...this.#statistics }, verdictTimes });
-    this.#settled = [];
-    this.#names = [];
   }
 
   #post(message: FromWorker): void {
     this.#port.postMessage(message);
   }
-}
-
-function judgedName({ source, name, application, decision, owner }: FlowReport): ShownName {
-  return {
-    source,
-    name: name ?? "",
-    channel: application === "http" ? "host" : "sni",
-    outcome: decision.verdict === "allow" ? "passed" : "denied",
-    process: (owner?.detail as EventProcess | null | undefined) ?? null,
-  };
-}
-
-function liveFlow(report: FlowReport, enforced: boolean, now: number): LiveFlow {
-  return {
-    source: report.source,
-    sourcePort: report.sourcePort,
-    destination: report.destination,
-    destinationPort: report.destinationPort,
-    transport: report.transport,
-    protocol: report.protocol,
-    local: report.local,
-    process: report.owner?.process ?? null,
-    who: (report.owner?.detail as EventProcess | null | undefined) ?? null,
-    application: report.application,
-    name: report.name,
-    names: report.names,
-    ech: report.hello?.ech ?? false,
-    begunEnforced: enforced,
-    verdict: report.decision.verdict === "allow" ? "allow" : "would_deny",
-    rule: report.decision.rule?.name ?? null,
-    monitored: report.decision.monitored.map((rule) => rule.name),
-    tier: report.decision.tier,
-    since: now,
-  };
 }
 
 // Not `workerData`: a thread is started before it is known what for, so that its modules are loaded by then.

@@ -55,6 +55,14 @@ test("the budget agrees with counting distinct names of the last hour by hand", 
   );
 });
 
+test("a name's place is free after its hour, though another domain was asked for since", () => {
+  const budget = new NameBudget({ ...ample, namesPerSource: 3 });
+  const admit = (domain: string, name: string, now: number) => budget.admit("i1", one, domain, name, now);
+  assert.ok(admit("test", "c", 0) && admit("example", "c", 1) && admit("test", "a", 2));
+  assert.equal(admit("example", "a", 3_599_999), false);
+  assert.equal(admit("example", "a", 3_600_000), true);
+});
+
 test("a source that walks through domains does not get its budget back", () => {
   const budget = new NameBudget({ ...ample, namesPerDomain: 1, namesPerSource: 2000 });
   assert.equal(budget.admit("i1", one, "first", "a", 0), true);

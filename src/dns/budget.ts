@@ -91,37 +91,44 @@ export class NameBudget {
   }
 }
 
+interface Asked {
+  domain: string;
+  /** When it was asked last. */
+  at: number;
+}
+
 interface Domain {
-  /** Each with when it was asked last, in that order. */
-  names: Map<string, number>;
+  /** How many names of it were asked within the hour. */
+  names: number;
   /** Questions sent upstream in the hour that began then. */
   sent: number;
   since: number;
 }
 
-/** Names asked within the hour, by domain; the domain asked last comes last. */
+/** Names asked within the hour, and the domains that have any. */
 class Names {
-  size = 0;
+  /** By domain and name, in order of when they were asked last whatever their domain, so that every name ends with its hour. */
+  private readonly asked = new Map<string, Asked>();
   private readonly domains = new Map<string, Domain>();
+
+  get size(): number {
+    return this.asked.size;
+  }
 
   /** Drops what is over an hour old; true where the name is known or there is room for it. */
   allows(domain: string, name: string, now: number, limits: BudgetLimits): boolean {
-    for (const [old, { names }] of this.domains) {
-      if (!this.expire(names, now)) break;
-      this.domains.delete(old);
-    }
-    const names = this.domains.get(domain)?.names;
-    if (names === undefined) return this.size < limits.namesPerSource && limits.namesPerDomain > 0;
-    this.expire(names, now);
-    return names.has(name) || (names.size < limits.namesPerDomain && this.size < limits.namesPerSource);
+    this.expire(now);
+    if (this.asked.has(keyOf(domain, name))) return true;
+    const { names } = this.domains.get(domain) ?? { names: 0 };
+    return names < limits.namesPerDomain && this.size < limits.namesPerSource;
   }
 
   add(domain: string, name: string, now: number): void {
-    const known = this.domains.get(domain) ?? { names: new Map<string, number>(), sent: 0, since: now };
-    this.domains.delete(domain);
+    const known = this.domains.get(domain) ?? { names: 0, sent: 0, since: now };
     this.domains.set(domain, known);
-    if (!known.names.delete(name)) this.size++;
-    known.names.set(name, now);
+    const key = keyOf(domain, name);
+    if (!this.asked.delete(key)) known.names++;
+    this.asked.set(key, { domain, at: now });
   }
 
   /** Counts a question sent upstream; false where the hour's are spent. */
@@ -134,13 +141,17 @@ class Names {
     return true;
   }
 
-  /** True where none is left. */
-  private expire(names: Map<string, number>, now: number): boolean {
-    for (const [name, asked] of names) {
-      if (now - asked < windowLength) return false;
-      names.delete(name);
-      this.size--;
+  private expire(now: number): void {
+    for (const [key, { domain, at }] of this.asked) {
+      if (now - at < windowLength) return;
+      this.asked.delete(key);
+      const known = this.domains.get(domain)!;
+      if (--known.names === 0) this.domains.delete(domain);
     }
-    return true;
   }
+}
+
+/** No domain has a NUL in it. */
+function keyOf(domain: string, name: string): string {
+  return `${domain}\0${name}`;
 }

@@ -18,24 +18,27 @@ import {
   stand,
   unbound,
 } from "../../test/dns/peers.ts";
+import { until } from "../../test/support/until.ts";
 import { formatName } from "../wire/dns/name.ts";
 import { Rcode, Type } from "../wire/dns/types.ts";
 
 test("the answer leaves only after every binding is written; where that fails there is no answer", async (t) => {
   const far = await server(t, fixed("192.0.2.7"));
   const order: string[] = [];
+  const both = Promise.withResolvers<void>();
   let fail = false;
   const { port } = await stand(t, [far.endpoint], {
     bind: async () => {
       order.push("bind starts");
-      await new Promise((resolve) => setTimeout(resolve, 150));
+      if (order.length === 2) both.resolve();
+      await both.promise;
       if (fail) throw new TypeError("a worker is gone");
       order.push("bind ends");
     },
   });
   // The second question finds the cached answer while the first one's binding is still being written.
   const asked = ask(port, "allowed.example").then(() => order.push("answer"));
-  await new Promise((resolve) => setTimeout(resolve, 60));
+  assert.ok(await until(() => order.length === 1, 5_000));
   await Promise.all([asked, ask(port, "allowed.example").then(() => order.push("answer"))]);
   assert.equal(order.indexOf("answer") > order.indexOf("bind ends"), true, order.join());
   assert.deepEqual(order.toSorted(), ["answer", "answer", "bind ends", "bind ends", "bind starts", "bind starts"]);

@@ -23,6 +23,7 @@ import {
   stand,
   watched,
 } from "../../test/dns/peers.ts";
+import { until } from "../../test/support/until.ts";
 import { formatAddress, parseAddress } from "../address/ip.ts";
 import type { Engine } from "../policy/decision.ts";
 import { Rcode, Type } from "../wire/dns/types.ts";
@@ -207,7 +208,7 @@ test("over TCP: same bytes, same order, a zone transfer of several messages, and
   assert.deepEqual(rest.map(withoutId), parts.map(withoutId));
   socket.write(frame(queryBytes("a-much-longer-name.that-ends-the-connection.example")));
   await once(socket, "close");
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await until(() => firewall.stats().connections === 0, 5_000);
   assert.deepEqual([firewall.stats().outstanding, firewall.stats().connections], [0, 0]);
 });
 

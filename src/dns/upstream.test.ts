@@ -3,6 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { address, answerTo, ask, dig, exchange, fixed, queryBytes, read, server, stand } from "../../test/dns/peers.ts";
 import { parseAddress } from "../address/ip.ts";
 import { SallyportError } from "../errors.ts";
@@ -31,7 +32,7 @@ test("a server that is not there, or refuses, is passed over at once", async (t)
   const { port } = await stand(t, [closed, refusing.endpoint, good.endpoint], { limits: { upstreamTimeout: 5000 } });
   const started = performance.now();
   assert.equal((await ask(port, "allowed.example")).header.rcode, Rcode.NOERROR);
-  assert.ok(performance.now() - started < 1000);
+  assert.ok(performance.now() - started < 4000, "no time-out was waited for");
   assert.deepEqual(gone.received, []);
 });
 
@@ -78,15 +79,18 @@ test("a slow refresh gives the old answer within two seconds, and the new one wh
   const far = await server(t, fixed("192.0.2.7", 60));
   const made = await stand(t, [far.endpoint], { limits: { upstreamTimeout: 4000 } });
   await ask(made.port, "allowed.example");
-  far.answerer = (query, send, peer) => void setTimeout(() => fixed("192.0.2.8", 60)(query, send, peer), 2200);
+  const heard = Promise.withResolvers<void>();
+  far.answerer = (query, send, peer) => void heard.promise.then(() => fixed("192.0.2.8", 60)(query, send, peer));
   made.skew = 120_000;
-  const started = performance.now();
-  const old = await ask(made.port, "allowed.example");
-  assert.ok(performance.now() - started < 2100);
+  // A timer beside the firewall's own, which is late where the machine is.
+  const late = sleep(2100, "late", { ref: false });
+  const old = await Promise.race([ask(made.port, "allowed.example"), late]);
+  assert.ok(typeof old !== "string", "no answer within two seconds");
   assert.deepEqual(old.answers[0]?.data, { kind: "address", address: parseAddress("192.0.2.7") });
-  await new Promise((resolve) => setTimeout(resolve, 700));
+  heard.resolve();
   const fresh = await ask(made.port, "allowed.example");
   assert.deepEqual(fresh.answers[0]?.data, { kind: "address", address: parseAddress("192.0.2.8") });
+  assert.equal(far.received.length, 2);
 });
 
 test("a cut answer is asked for again over TCP; one that is cut even there is no answer", async (t) => {

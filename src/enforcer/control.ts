@@ -80,10 +80,10 @@ async function answer(
   request.resume();
   try {
     const call = `${request.method} ${request.url}`;
-    if (call === "GET /status") reply(200, enforcer.status());
+    if (call === "GET /status") reply(200, await enforcer.status());
     else if (call === "GET /flows") reply(200, enforcer.flows());
     else if (call === "GET /metrics") {
-      const page = metricsOf(enforcer);
+      const page = await metricsOf(enforcer);
       response.writeHead(200, { "content-type": expositionType }).end(page);
     } else if (call === "POST /reload") reply(200, await handlers.reload());
     else reply(404, { code: "USAGE", message: `No such call: ${call}` });

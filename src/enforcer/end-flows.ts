@@ -19,18 +19,21 @@ const rememberSeconds = 60;
 /** Ends one flow; false when the kernel had already forgotten it. `sockets`: the machine's own, where it stands around one. */
 export function endFlow(flow: LiveFlow, conntrack: Conntrack, raw: RawSender, sockets: SocketTable | null): boolean {
   const { protocol, source, sourcePort, destination, destinationPort } = flow;
-  const isSocket = protocol === 6 || protocol === 17;
-  if (isSocket) sockets?.destroyTuple(protocol, source, sourcePort, destination, destinationPort);
-  const original = {
-    protocol: flow.protocol,
-    source: flow.source,
-    sourcePort: flow.sourcePort,
-    destination: flow.destination,
-    destinationPort: flow.destinationPort,
-  };
+  if (protocol !== 6 && protocol !== 17) return endWithoutPorts(flow, conntrack);
+  sockets?.destroyTuple(protocol, source, sourcePort, destination, destinationPort);
+  const original = { protocol, source, sourcePort, destination, destinationPort };
   const known = conntrack.setMark({ original }, DENY, STATE_MASK, rememberSeconds);
   if (known && flow.transport === "tcp") challenge(flow, raw);
   return known;
+}
+
+/** Of ICMP the kernel knows ids and types, which we do not; what is alike by protocol and addresses is one flow here. */
+function endWithoutPorts({ protocol, source, destination }: LiveFlow, conntrack: Conntrack): boolean {
+  const alike = conntrack
+    .dump()
+    .filter(({ original }) => original.protocol === protocol && original.source === source)
+    .filter(({ original }) => original.destination === destination);
+  return alike.map((entry) => conntrack.setMark(entry, DENY, STATE_MASK, rememberSeconds)).includes(true);
 }
 
 /** Two segments half the sequence space apart: at least one is outside any window. */

@@ -11,31 +11,28 @@ import { Spool } from "../audit/spool.ts";
 import type { EndedFlow } from "../datapath/messages.ts";
 import { DataPath } from "../datapath/pool.ts";
 import { SallyportError } from "../errors.ts";
-import { DnsFirewall } from "../dns/firewall.ts";
+import type { DnsFirewall } from "../dns/firewall.ts";
 import type { Exporter } from "../export/exporter.ts";
 import { AddressBook, type Binding } from "../flow/book.ts";
 import { inNamespace } from "../kernel/namespace.ts";
-import { MachineRuleset } from "../kernel/machine-ruleset.ts";
 import type { RulesetState } from "../kernel/ruleset.ts";
-import { AroundMachine } from "./around-machine.ts";
-import { Askers } from "./askers.ts";
+import { AroundMachine, guardDevices, guardFor } from "./around-machine.ts";
 import { Denials } from "./denials.ts";
+import { serveDns } from "./serve-dns.ts";
 import { Detections } from "./detections.ts";
 import { HostSettings } from "./host.ts";
 import { Keeper } from "./keeper.ts";
 import { adopt, type Listeners, openMachineSockets, openSockets } from "./listeners.ts";
 import { LiveFlows } from "./live-flows.ts";
-import { AnsweringAddresses, originalServer } from "./original-server.ts";
 import { loadFile, loadText, type PolicyInForce } from "./policy-source.ts";
 import { type EnforcerOptions, placeOf, whereOf } from "./options.ts";
 import { RecordRetention } from "./retention.ts";
 import { type PlacedRuleset, rulesetFor } from "./rules-for.ts";
 import { Signs } from "./signs.ts";
-import { type FlowView, type Status, statusOf, viewFlows } from "./status.ts";
+import { type ConfigurationView, type FlowView, type Status, statusOf, viewFlows } from "./status.ts";
 import { Tally } from "./tally.ts";
 
 const housekeepingMs = 1_000;
-const notGuarded = "a network device that came since the start cannot be guarded against packet sockets";
 const notKept = "what a restart needs cannot be written to the state directory";
 
 export class Enforcer {
@@ -58,6 +55,8 @@ export class Enforcer {
   readonly tally = new Tally();
   /** Set by whoever starts one. */
   exporter: Exporter | null = null;
+  /** The configuration besides the policy, where there is one; set by whoever starts one. */
+  configuration: (() => ConfigurationView) | null = null;
   readonly problems = new Set<string>();
   #lock: StateLock | null = null;
   #listeners: Listeners | null = null;
@@ -138,9 +137,9 @@ export class Enforcer {
     return changed;
   }
 
-  status(): Status {
+  async status(): Promise<Status> {
     this.denials.tick(Date.now());
-    return statusOf(this);
+    return await statusOf(this);
   }
 
   flows(): FlowView[] {
@@ -191,8 +190,8 @@ export class Enforcer {
     this.#lock = lockState(options.state);
     if (stand.kind === "machine") this.machine = this.within(() => new AroundMachine(stand));
     this.ruleset = this.#newRuleset(true);
-    this.spool = await Spool.open({ directory: options.state, key: options.signingKey });
-    const { state, retention, sinks = [] } = options;
+    this.spool = await Spool.open({ ...options.segments, directory: options.state, key: options.signingKey });
+    const { state, retention, sinks = () => [] } = options;
     this.#retention = new RecordRetention(state, retention, this.spool, this.problems, sinks);
     for (const binding of [...options.fixed, ...this.#keeper.bindings(now)]) this.book.bind(binding);
     const sockets = this.within(() => {
@@ -229,9 +228,20 @@ export class Enforcer {
       within: (fn) => this.within(fn),
       record: (event) => this.record(event),
     });
-    this.#startDns();
+    this.dns = serveDns({
+      options,
+      listeners: this.#listeners,
+      conntrack: this.live.conntrack,
+      within: (fn) => this.within(fn),
+      policy: () => this.policy.loaded.engine,
+      bind: (bindings) => this.bind(bindings),
+      record: (event) => {
+        this.denials.name(event, Date.now());
+        this.#detections.dns(event, Date.now());
+      },
+    });
     this.#found = this.within(() => this.ruleset.state());
-    if (this.machine !== null) this.#aroundMachine(this.machine, now);
+    if (this.machine !== null) this.#aroundMachine(this.machine);
     else {
       this.within(() => this.#applyRuleset());
       this.#host.forward();
@@ -241,11 +251,7 @@ export class Enforcer {
     this.record({
       kind: "lifecycle",
       message: "started",
-      data: {
-        pid: process.pid,
-        policy: this.policy.loaded.engine.hash,
-        ...whereOf(options),
-      },
+      data: { pid: process.pid, policy: this.policy.loaded.engine.hash, ...whereOf(options) },
     });
   }
 
@@ -254,15 +260,14 @@ export class Enforcer {
   }
 
   /** Nothing is forwarded that was not before; and nothing is in the middle when the rules come. */
-  #aroundMachine(machine: AroundMachine, now: number): void {
+  #aroundMachine(machine: AroundMachine): void {
     const { live, book, policy } = this;
     const record = (event: EventBody) => this.record(event);
     this.#host.track();
-    const settled = this.within(() => machine.settleEarlier({ live, book, engine: policy.loaded.engine, record }, now));
+    this.within(() => machine.settleEarlier({ live, book, engine: policy.loaded.engine, record }, Date.now()));
     this.within(() => this.#applyRuleset());
     // Where nobody tracked before, there was nothing to set until now.
     this.#host.track();
-    if (settled.kept + settled.ended > 0) record({ kind: "lifecycle", message: "earlier connections", data: settled });
   }
 
   /** Without the kernel's bpf match bare ACKs and QUIC's data come to user space as well: slower, not laxer. */
@@ -273,33 +278,6 @@ export class Enforcer {
       if (!(error instanceof SallyportError && error.code === "RULESET")) throw error;
       this.ruleset = this.#newRuleset(false);
       this.ruleset.apply();
-    }
-  }
-
-  #startDns(): void {
-    const { options } = this;
-    const askers = options.askers === undefined ? null : new Askers(options.askers);
-    const answering = new AnsweringAddresses((fn) => this.within(fn));
-    // A machine's own addresses are servers' as well: its resolvers', and those of its containers' networks.
-    const own = options.stand.kind === "machine" ? new Set<string>() : this.#listeners!.addresses;
-    this.dns = new DnsFirewall({
-      policy: () => this.policy.loaded.engine,
-      upstreams: options.upstreams,
-      bind: (bindings) => this.bind(bindings),
-      originalServer: (transport, client, local) =>
-        originalServer(this.live.conntrack, own, transport, client, answering.of(local, client)),
-      oneSender: options.stand.kind === "machine",
-      ...(askers === null ? {} : { askerOf: (...asked) => askers.of(...asked) }),
-      record: (event) => {
-        this.denials.name(event, Date.now());
-        this.#detections.dns(event, Date.now());
-      },
-      deny: options.dnsDeny,
-      now: () => Date.now(),
-    });
-    for (const { link, udp, tcp } of this.#listeners!.pairs) {
-      this.dns.listenUdp(udp, link);
-      this.dns.listenTcp(tcp, link);
     }
   }
 
@@ -325,10 +303,7 @@ export class Enforcer {
     this.policy = next;
     this.policySince = new Date();
     this.rejected = null;
-    if (this.ruleset instanceof MachineRuleset) {
-      const { ruleset } = this;
-      this.within(() => ruleset.setDropUnmarked(next.loaded.engine.enforces));
-    }
+    this.within(() => guardFor(this.ruleset, next.loaded.engine));
     const ended = this.live.endRefused(closed, Date.now());
     this.record({
       kind: "policy",
@@ -365,23 +340,11 @@ export class Enforcer {
     this.#signs.tick(now);
     this.denials.tick(now);
     this.#retention.tick(now);
-    this.#guardDevices();
+    if (this.machine !== null) this.within(() => guardDevices(this.ruleset, this.problems));
     this.#keeper.keep(this.book, this.live.ledger, now).then(
       () => this.problems.delete(notKept),
       () => this.problems.add(notKept),
     );
-  }
-
-  /** Network devices that came since the last look. */
-  #guardDevices(): void {
-    const { ruleset } = this;
-    if (!(ruleset instanceof MachineRuleset)) return;
-    try {
-      this.within(() => ruleset.reconcile());
-      this.problems.delete(notGuarded);
-    } catch {
-      this.problems.add(notGuarded);
-    }
   }
 
   /** Takes back what a failed start had set up. */

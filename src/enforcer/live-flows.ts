@@ -162,7 +162,8 @@ export class LiveFlows {
     let found = 0;
     for (const flow of this.conntrack.dump({ mark: ALLOW, mask: ALLOWED_MASK })) {
       if (!isAlive(flow)) continue;
-      const known = before.get({ ...flow.original, protocol: flow.protocol });
+      const tuple = { ...flow.original, protocol: flow.protocol };
+      const known = before.get(tuple) ?? this.ledger.get(tuple);
       const live = known ?? describeFlow(flow, book, engine(), now);
       this.ledger.begin(live, now);
       this.#uploads.adopted(live);

@@ -18,9 +18,9 @@ export class MetricsServer {
   }
 
   /** `page` is null where there is nothing to tell yet. Listens when it resolves; rejects with PORT_IN_USE, or USAGE for an address that is not this host's. */
-  static async start({ host, port }: MetricsAddress, page: () => string | null): Promise<MetricsServer> {
+  static async start({ host, port }: MetricsAddress, page: () => Promise<string> | null): Promise<MetricsServer> {
     let made = { at: Number.NEGATIVE_INFINITY, text: "" };
-    const server = http.createServer((request, response) => {
+    const answer = async (request: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {
       request.resume();
       if (request.method !== "GET" || request.url !== "/metrics") {
         response.writeHead(404, { "content-type": "text/plain" }).end("GET /metrics\n");
@@ -29,7 +29,7 @@ export class MetricsServer {
       try {
         const now = performance.now();
         if (now - made.at >= freshMs) {
-          const text = page();
+          const text = await page();
           if (text === null) {
             response.writeHead(503, { "content-type": "text/plain" }).end("not yet\n");
             return;
@@ -40,7 +40,8 @@ export class MetricsServer {
       } catch (error) {
         response.writeHead(500, { "content-type": "text/plain" }).end(`${(error as Error).message}\n`);
       }
-    });
+    };
+    const server = http.createServer((request, response) => void answer(request, response));
     server.maxConnections = 32;
     server.requestTimeout = server.headersTimeout = 10_000;
     server.keepAliveTimeout = 30_000;

@@ -11,8 +11,8 @@ import type { Enforcer } from "./enforcer.ts";
 import { type Status, statusOf } from "./status.ts";
 
 /** The whole page. */
-export function metricsOf(enforcer: Enforcer): string {
-  const status = statusOf(enforcer);
+export async function metricsOf(enforcer: Enforcer): Promise<string> {
+  const status = await statusOf(enforcer);
   const page = new Exposition();
   itself(page, enforcer, status);
   decisions(page, enforcer, status);

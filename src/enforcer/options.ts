@@ -53,8 +53,10 @@ export interface EnforcerOptions {
   signingKey: SigningKey | null;
   /** What of the record is kept. */
   retention: RetentionLimits;
-  /** Names of the sinks that somebody sends the record to: retention waits for them, within bounds. */
-  sinks?: readonly string[];
+  /** When a new segment of it is begun; left out: what a spool assumes. */
+  segments?: { segmentBytes?: number; segmentAgeMs?: number };
+  /** Names of the sinks that somebody sends the record to now: retention waits for them, within bounds. */
+  sinks?: () => readonly string[];
   /** Tell whose each flow is, on the machine it comes from; left out: nobody can. */
   who?: AttributionOptions;
   /** Programs that somebody ran, of those that `who` notices. */

@@ -20,7 +20,7 @@ test("a sink that is behind is waited for, and `status` says so; what goes witho
   const sinks = ["siem", "archive"];
   const { left } = await planRetention(state, { keepMs: null, keepBytes: 1e9 }, Date.now());
   const pass = async (keepBytes: number) => {
-    const retention = new RecordRetention(state, { keepMs: null, keepBytes }, spool, problems, sinks);
+    const retention = new RecordRetention(state, { keepMs: null, keepBytes }, spool, problems, () => sinks);
     retention.tick(Date.now());
     await retention.stop();
     return retention;

@@ -17,7 +17,7 @@ export class RecordRetention {
   readonly #limits: RetentionLimits;
   readonly #spool: Spool;
   readonly #problems: Set<string>;
-  readonly #sinks: readonly string[];
+  readonly #sinks: () => readonly string[];
   #pass: Promise<void> | null = null;
   #told: string[] = [];
   /** The last time that records went which a sink had not taken, in words; for as long as this enforcer runs. */
@@ -25,8 +25,14 @@ export class RecordRetention {
   #segment: string | null = null;
   #due = 0;
 
-  /** `problems` is where trouble is told, and taken back when it is over; `sinks` are those that the record is sent to. */
-  constructor(state: string, limits: RetentionLimits, spool: Spool, problems: Set<string>, sinks: readonly string[]) {
+  /** `problems` is where trouble is told, and taken back when it is over; `sinks` are those that the record is sent to now. */
+  constructor(
+    state: string,
+    limits: RetentionLimits,
+    spool: Spool,
+    problems: Set<string>,
+    sinks: () => readonly string[],
+  ) {
     this.#state = state;
     this.#limits = limits;
     this.#spool = spool;
@@ -52,7 +58,7 @@ export class RecordRetention {
   async #run(now: number): Promise<void> {
     let found: string[];
     try {
-      const readers = await readersOf(this.#state, this.#sinks);
+      const readers = await readersOf(this.#state, this.#sinks());
       const plan = await planRetention(this.#state, this.#limits, now, readers);
       if (await applyRetention(this.#state, this.#spool, plan)) this.#loss = lossOf(plan) ?? this.#loss;
       found = problemsOf(plan);

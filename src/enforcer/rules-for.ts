@@ -6,8 +6,12 @@ import type { EnforcerOptions } from "./options.ts";
 /** A ruleset, whichever it is. */
 export interface PlacedRuleset {
   readonly fingerprint: string | null;
+  /** On a machine, once applied: whether this kernel bounds packet sockets. */
+  readonly guardsEgress?: boolean;
   apply: () => void;
   state: (expected?: string | null) => RulesetState;
+  /** The same while the event loop goes on. */
+  look: () => Promise<RulesetState>;
   remove: () => void;
 }
 

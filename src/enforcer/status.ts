@@ -31,11 +31,15 @@ export interface Status {
     /** The last text that did not load, if it came after the one in force. */
     rejected: { at: string; message: string } | null;
   };
+  /** `sallyport.config.yaml`; null where there is none. */
+  config: ConfigurationView | null;
   /** Between links, or around the machine itself: then `outside` names its uplinks. */
   stand: "links" | "machine";
   inside: string[];
   outside: string | null;
   ruleset: RulesetState;
+  /** Whether packet sockets are bounded; null between links, where nobody has one. */
+  egress_guard: boolean | null;
   threads: { running: number; wanted: number };
   flows: { live: number; undecided: number };
   decisions: { packets: number; allowed: number; denied: number; would_deny: number };
@@ -46,6 +50,16 @@ export interface Status {
   /** Where the record goes besides; empty where it goes nowhere. */
   exports: readonly SinkStatus[];
   memory: { rss: number };
+}
+
+export interface ConfigurationView {
+  file: string;
+  /** RFC 3339: since when this text is in force. */
+  since: string;
+  /** The last text that did not load, if it came after the one in force. */
+  rejected: { at: string; message: string } | null;
+  /** What the file says otherwise than this process was started with, and only a restart changes: `record.keep_for`. */
+  restart: readonly string[];
 }
 
 /** One live flow as `sallyport flows` shows it. */
@@ -65,10 +79,13 @@ export interface FlowView {
 }
 
 /** The state of an enforcer right now. */
-export function statusOf(enforcer: Enforcer): Status {
+export async function statusOf(enforcer: Enforcer): Promise<Status> {
+  // First, and aside: DNS is served by this thread. All the rest is of one moment. The tools are begun where the interfaces are;
+  // waiting for them there would leave this thread there.
+  const { looking } = enforcer.within(() => ({ looking: enforcer.ruleset.look() }));
+  const ruleset = await looking;
   const { options, policy, dataPath } = enforcer;
   const work = dataPath.statistics();
-  const ruleset = enforcer.within(() => enforcer.ruleset.state());
   const record = enforcer.spool.status();
   const problems = [...enforcer.problems];
   if (ruleset !== "present") problems.push(`the ruleset is ${ruleset}`);
@@ -77,6 +94,12 @@ export function statusOf(enforcer: Enforcer): Status {
   if (unjudged !== null) problems.push(unjudged);
   if (record.degraded) problems.push(recordProblem(record));
   problems.push(...(enforcer.exporter?.problems() ?? []));
+  const config = enforcer.configuration?.() ?? null;
+  if (config !== null && config.restart.length > 0) {
+    problems.push(
+      `${config.file} was changed, and not all of it is in force before a restart: ${config.restart.join(", ")}`,
+    );
+  }
   return {
     schema: "sallyport.status/1",
     version,
@@ -91,9 +114,11 @@ export function statusOf(enforcer: Enforcer): Status {
       default_mode: policy.loaded.policy.default.mode,
       rejected: enforcer.rejected,
     },
+    config,
     stand: options.stand.kind,
     ...whereOf(options),
     ruleset,
+    egress_guard: enforcer.ruleset.guardsEgress ?? null,
     threads: { running: dataPath.running, wanted: options.queues },
     flows: { live: enforcer.live.count(Date.now()), undecided: work.pending },
     decisions: {

@@ -12,7 +12,8 @@ import { waitAfter } from "./backoff.ts";
 import { type Cursor, oldest } from "./cursor.ts";
 import { DeliveryFailure, wordsOf } from "./failure.ts";
 import { beginning, type Outgoing, type Position, type SinkStatus } from "./record.ts";
-import { readBatch, type BatchBounds, type Trouble } from "./tail.ts";
+import { Standing } from "./standing.ts";
+import { holds, readBatch, type BatchBounds } from "./tail.ts";
 
 /** Takes records somewhere else. One delivery at a time. */
 export interface Sink {
@@ -41,15 +42,15 @@ export interface CourierOptions {
   bounds?: BatchBounds;
   /** A delivery that takes longer has failed, milliseconds. */
   timeoutMs?: number;
+  /** A problem stands in the status at least so long, milliseconds. */
+  problemMs?: number;
   /** From 0 to 1, for the jitter. */
   chance?: () => number;
 }
 
-const defaults = { kinds: null, bounds: { records: 500, bytes: 1024 * 1024 }, timeoutMs: 30_000 };
+const defaults = { kinds: null, bounds: { records: 500, bytes: 1024 * 1024 }, timeoutMs: 30_000, problemMs: 600_000 };
 /** The cursor is written at most this often, milliseconds. */
 const saveMs = 500;
-/** Records that a sink refuses are told of at most this often, milliseconds; all are counted. */
-const rejectionsMs = 600_000;
 
 export class Courier {
   readonly #options: Required<CourierOptions>;
@@ -59,32 +60,35 @@ export class Courier {
   #savedAt = Number.NEGATIVE_INFINITY;
   /** Read and not yet delivered. */
   #batch: Outgoing[] = [];
-  /** Records sent at once: halved where that is too much, and doubled again. */
+  /**
+   * Records sent at once: halved where that is too much or takes too long (over a thin line a full batch would never arrive),
+   * and doubled again up to `most`, which comes back more slowly: not every second attempt shall be one too many.
+   */
   #limit: number;
+  #most: number;
   #wake: () => void = () => {};
   #state: SinkStatus["state"] = "waiting";
-  #counts = { delivered: 0, failures: 0, failing: 0, lost: 0, rejected: 0 };
+  #counts = { delivered: 0, failures: 0, failing: 0 };
   #lastError: SinkStatus["last_error"] = null;
-  #problem: string | null = null;
-  #rejectionToldAt = Number.NEGATIVE_INFINITY;
+  readonly #standing: Standing;
 
   constructor(options: CourierOptions) {
     this.#options = { chance: Math.random, ...defaults, ...options };
     this.#limit = this.#options.bounds.records;
+    this.#most = this.#limit;
+    this.#standing = new Standing(this.#options);
   }
 
   /** Runs until {@link stop}. Never rejects. */
   async run(): Promise<void> {
-    const saved = await this.#options.cursor.read();
-    if (saved !== null) this.#saved = saved;
-    this.#position = saved ?? (await this.#oldest());
-    if (this.#position.seq > this.#options.durable()) await this.#startOver();
+    await this.#begin();
     // At once: retention keeps for a sink what is behind its cursor, and what goes before it begins is no loss of its own.
     await this.#save(true);
     const { signal } = this.#stop;
     while (!signal.aborted) {
       try {
         if (this.#batch.length === 0) await this.#read();
+        if (signal.aborted) break;
         if (this.#batch.length > 0) await this.#deliver();
         else await this.#rest();
       } catch (error) {
@@ -122,19 +126,31 @@ export class Courier {
       lag,
       lag_seconds: lag === 0 || Number.isNaN(oldest) ? 0 : Math.max(0, Math.round((now - oldest) / 1000)),
       ...this.#counts,
+      ...this.#standing.counts,
       last_error: this.#lastError,
-      problem: this.#problem,
+      problem: this.#standing.problemAt(this.#position),
     };
   }
 
-  /** The cursor is ahead of the record: it is another record, or its end was lost. */
-  async #startOver(): Promise<void> {
-    const { seq } = this.#position;
+  async #begin(): Promise<void> {
+    const { state, name, cursor } = this.#options;
+    const saved = await cursor.read();
     const durable = this.#options.durable();
-    this.#tell(`sink ${this.#options.name} has records that the record has not: it is sent everything again`, {
-      seq,
-      durable,
-    });
+    if (saved === null) this.#position = await this.#oldest();
+    else if (saved === "damaged") {
+      await this.#startOver(`the cursor of sink ${name} is damaged: it is sent everything again`, { durable });
+    } else {
+      this.#saved = saved;
+      this.#position = saved;
+      // What cannot be read now is told when it is read again.
+      if (saved.seq <= durable && (await holds(state, saved).catch(() => true))) return;
+      const message = `sink ${name} has records that the record has not: it is sent everything again`;
+      await this.#startOver(message, { seq: saved.seq, durable });
+    }
+  }
+
+  async #startOver(message: string, data: Record<string, unknown>): Promise<void> {
+    this.#standing.tell(message, data, this.#options.durable());
     this.#position = await this.#oldest();
   }
 
@@ -146,28 +162,9 @@ export class Courier {
   async #read(): Promise<void> {
     const { state, bounds, durable } = this.#options;
     const batch = await readBatch(state, this.#position, durable(), bounds);
-    for (const trouble of batch.troubles) this.#missing(trouble);
+    for (const trouble of batch.troubles) this.#standing.missing(trouble);
     this.#batch = batch.records;
     if (batch.records.length === 0) this.#position = batch.end;
-  }
-
-  #missing({ kind, first, last }: Trouble): void {
-    const { name } = this.#options;
-    const data = { sink: name, first, last };
-    if (kind === "unlinked") {
-      return this.#tell(`record ${first} does not continue what sink ${name} has: the record is another one`, data);
-    }
-    const count = last - first + 1;
-    this.#counts.lost += count;
-    this.#tell(
-      `sink ${name} never got ${count} records, ${first} to ${last}: they were gone before it took them`,
-      data,
-    );
-  }
-
-  #tell(message: string, data: Record<string, unknown>): void {
-    this.#problem = message;
-    this.#options.incident(message, data);
   }
 
   async #deliver(): Promise<void> {
@@ -195,7 +192,9 @@ export class Courier {
     try {
       return await deliver(delivery.signal);
     } catch (error) {
-      throw isLate ? new DeliveryFailure(`no answer within ${timeoutMs / 1000} s`) : error;
+      if (!isLate) throw error;
+      this.#halve();
+      throw new DeliveryFailure(`no answer within ${timeoutMs / 1000} s`);
     } finally {
       clearTimeout(timer);
       this.#stop.signal.removeEventListener("abort", stop);
@@ -208,19 +207,19 @@ export class Courier {
     this.#counts.delivered += delivered;
     this.#counts.failing = 0;
     this.#state = "sending";
-    this.#limit = Math.min(this.#options.bounds.records, this.#limit * 2);
+    if (this.#limit === this.#most) {
+      this.#most = Math.min(this.#options.bounds.records, this.#most + Math.ceil(this.#most / 10));
+    }
+    this.#limit = Math.min(this.#most, this.#limit * 2);
+  }
+
+  #halve(): void {
+    this.#limit = Math.ceil(Math.min(this.#limit, this.#batch.length) / 2);
+    this.#most = this.#limit;
   }
 
   #reject(records: readonly Outgoing[], rejected: number, message: string): void {
-    const { name } = this.#options;
-    this.#counts.rejected += rejected;
-    const [first, last] = [records[0]!.event.seq, records.at(-1)!.event.seq];
-    const text = `sink ${name} refused ${rejected} records for good among ${first} to ${last}: ${wordsOf(message)}`;
-    this.#problem = text;
-    // Not each one: what is told is a record too, and a sink that refuses that as well would make us tell for ever.
-    if (performance.now() - this.#rejectionToldAt < rejectionsMs) return;
-    this.#rejectionToldAt = performance.now();
-    this.#tell(text, { sink: name, first, last, rejected, rejected_so_far: this.#counts.rejected });
+    this.#standing.reject(records[0]!.event.seq, records.at(-1)!.event.seq, rejected, message);
   }
 
   async #failed(error: unknown): Promise<void> {
@@ -233,7 +232,7 @@ export class Courier {
       if (sent.length <= 1) {
         this.#reject(sent, 1, failure.message);
         this.#taken(sent, 0);
-      } else this.#limit = Math.ceil(sent.length / 2);
+      } else this.#halve();
       return;
     }
     this.#counts.failing++;

@@ -1,12 +1,13 @@
 /**
  * How far a sink has the record, on the disk: `<state>/export/<sink>.json`, replaced in one step. Written after the sink has
- * taken a batch, so that a crash sends some records again and none never. A cursor that is damaged is the beginning: again
- * rather than never.
+ * taken a batch, so that a crash sends some records again and none never. A cursor that is damaged says nothing, and all there
+ * is is sent: again rather than never.
  */
 import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Reader } from "../audit/retention.ts";
-import { listSegments, readHead, replaceFile } from "../audit/segment.ts";
+import { listSegments, readHead } from "../audit/segment.ts";
+import { replaceFile } from "../audit/small-file.ts";
 import { beginning, type Position } from "./record.ts";
 
 const schema = "sallyport.cursor/1";
@@ -21,12 +22,12 @@ export class Cursor {
     this.#path = join(this.#folder, `${sink}.json`);
   }
 
-  /** Null where the sink has none yet: it is new. */
-  async read(): Promise<Position | null> {
+  /** Null where the sink has none yet: it is new. "damaged" where there is one and it says nothing. Never rejects. */
+  async read(): Promise<Position | "damaged" | null> {
     try {
-      return parseCursor(await readFile(this.#path, "utf8")) ?? beginning;
+      return parseCursor(await readFile(this.#path, "utf8")) ?? "damaged";
     } catch (error) {
-      return (error as NodeJS.ErrnoException).code === "ENOENT" ? null : beginning;
+      return (error as NodeJS.ErrnoException).code === "ENOENT" ? null : "damaged";
     }
   }
 
@@ -44,15 +45,16 @@ export async function oldest(state: string): Promise<Position> {
 }
 
 /**
- * How far these sinks are, for retention. One without a cursor has nothing yet; so has one whose cursor is ahead of the record:
- * that was another record, and it will be sent this one from its beginning.
+ * How far these sinks are, for retention. One without a cursor that can be read has nothing yet; so has one whose cursor is ahead
+ * of the record: that was another record, and it will be sent this one from its beginning.
  */
 export async function readersOf(state: string, sinks: readonly string[]): Promise<Reader[]> {
   const head = await readHead(state);
   const durable = head === null || head === "damaged" ? 0 : head.seq;
   return await Promise.all(
     sinks.map(async (name) => {
-      const seq = (await new Cursor(state, name).read())?.seq ?? 0;
+      const cursor = await new Cursor(state, name).read();
+      const seq = cursor === null || cursor === "damaged" ? 0 : cursor.seq;
       return { name, seq: seq > durable ? 0 : seq };
     }),
   );

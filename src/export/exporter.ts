@@ -11,6 +11,8 @@ import { beginning, type SinkStatus } from "./record.ts";
 const file = new URL("./process.ts", import.meta.url);
 /** Megabytes of JavaScript heap; a batch of each of many sinks fits many times over. */
 const heapMegabytes = 256;
+/** The system's authorities are trusted beside those that Node carries: a company's own is in the system's alone. */
+const systemAuthorities = ["--use-system-ca"].filter((flag) => process.allowedNodeEnvironmentFlags.has(flag));
 /** First and longest wait before it is started again, milliseconds. */
 const restartMs = { first: 1_000, longest: 30_000 } as const;
 /** A process that lived so long died of something new, milliseconds. */
@@ -53,14 +55,17 @@ export class Exporter {
     ];
   }
 
-  /** Lets the sinks take what is durable, for at most so long; then the process is gone. */
-  async stop(withinMs: number): Promise<void> {
+  /**
+   * Lets the sinks take what is durable, for at most so long; then the process is gone. A sink that fails is not waited for,
+   * but where `patient`.
+   */
+  async stop(withinMs: number, patient = false): Promise<void> {
     this.#stopping = true;
     if (this.#restart !== null) clearTimeout(this.#restart);
     const child = this.#child;
     if (child === null) return;
     const gone = new Promise((resolve) => child.once("exit", resolve));
-    child.send({ kind: "stop", withinMs } satisfies ToExporter, () => {});
+    child.send({ kind: "stop", withinMs, patient } satisfies ToExporter, () => {});
     const late = setTimeout(() => child.kill("SIGKILL"), withinMs + 1_000);
     const waited = new AbortController();
     // A process that waits for a file system is not even killed before that answers: it is left to itself then.
@@ -112,7 +117,11 @@ export class Exporter {
   #fork(): ChildProcess {
     return fork(file, {
       // Its own flags: those of the process it comes from are about something else (tests, debuggers).
-      execArgv: ["--disable-warning=ExperimentalWarning", `--max-old-space-size=${heapMegabytes}`],
+      execArgv: [
+        "--disable-warning=ExperimentalWarning",
+        `--max-old-space-size=${heapMegabytes}`,
+        ...systemAuthorities,
+      ],
       // A file operation that hangs, or a name lookup, holds one thread: of one sink, never all.
       env: { ...process.env, UV_THREADPOOL_SIZE: String(8 + 2 * this.#options.sinks.length) },
       stdio: ["ignore", "ignore", "pipe", "ipc"],

@@ -3,7 +3,7 @@
 export interface FailureOptions {
   /** The sink's own wish: not before so many milliseconds. */
   retryAfterMs?: number | null;
-  /** It is the amount that is not taken: send less at once. */
+  /** It is the amount that is not taken, or one among them: send less at once, and pass over a single one. */
   tooLarge?: boolean;
 }
 

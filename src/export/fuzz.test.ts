@@ -8,7 +8,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { asBytes, fuzzTarget, textOf } from "../../test/support/fuzz.ts";
+import { loadSigningKey, makeKeyPair } from "../audit/key.ts";
 import { memory } from "../audit/test-support.ts";
+import { sealLine } from "../audit/chain.ts";
+import { SallyportError } from "../errors.ts";
 import { loadConfig, type Secrets } from "../config/config.ts";
 import { parseRetryAfter } from "./backoff.ts";
 import { parseCursor } from "./cursor.ts";
@@ -16,8 +19,8 @@ import { beginning } from "./record.ts";
 import { readPartialSuccess } from "./sinks/otlp.ts";
 import { isAcknowledged, readAckId } from "./sinks/splunk.ts";
 import { readBatch } from "./tail.ts";
-import { outgoing } from "./testing/record.ts";
 
+const [prev, time, id] = ["5f".repeat(32), "2026-05-04T09:12:31.204518Z", "01KQS0C7ZM3T9V8Q4B5N6P7R8S"] as const;
 const state = mkdtempSync(join(memory, "sp-export-"));
 mkdirSync(join(state, "events"));
 process.on("exit", () => rmSync(state, { recursive: true, force: true }));
@@ -28,7 +31,7 @@ const json = (value: fc.Arbitrary<unknown>) => asBytes(value.map((each) => JSON.
 const lines = fc
   .array(
     fc.oneof(
-      fc.nat(9).map((seq) => outgoing({}, seq).line),
+      fc.nat(9).map((seq) => sealLine({ kind: "dns" }, seq, prev, time, id).line),
       fc.constantFrom("", "{", '{"seq":3}', "null"),
     ),
     { maxLength: 6 },
@@ -53,7 +56,15 @@ const sink = fc.record(
   { requiredKeys: ["name", "to"] },
 );
 
+const amount = fc.constantFrom<unknown>("1 MiB", "10 GiB", "1 kB", "90d", "0d", "999999d", "1d ", "", 7, -1, null, []);
+makeKeyPair(join(state, "key"));
+const owner = loadSigningKey(join(state, "key"));
+
 const secrets: Secrets = {
+  signingKey: (path) => {
+    if (path === "k") return { file: path, key: owner };
+    throw new SallyportError("KEY_UNUSABLE", "The key cannot be used.");
+  },
   readFile: (path) => {
     if (path !== "t") throw Object.assign(new Error(path), { code: "ENOENT" });
     return "secret\n";
@@ -84,6 +95,17 @@ fuzzTarget({
         {
           version: fc.constantFrom(1, 2),
           metrics: fc.constantFrom("9464", "x:1", 9464),
+          record: fc.record(
+            {
+              sign_key: fc.constantFrom("k", "none"),
+              segment_size: amount,
+              segment_age: amount,
+              keep_for: amount,
+              keep_size: amount,
+              keep_fro: amount,
+            },
+            { requiredKeys: [] },
+          ),
           export: fc.array(sink, { maxLength: 3 }),
         },
         { requiredKeys: ["version"] },
@@ -116,6 +138,11 @@ fuzzTarget({
       assert.ok(config.problems.length > 0);
       for (const { line, column, message, fix } of config.problems) {
         assert.ok(line >= 1 && column >= 1 && message !== "" && fix !== "");
+      }
+    } else {
+      const { segmentBytes, segmentAgeMs, keepMs, keepBytes } = config.record;
+      for (const each of [segmentBytes, segmentAgeMs, keepMs, keepBytes]) {
+        assert.ok(each === null || (Number.isSafeInteger(each) && each > 0), text);
       }
     }
     writeFileSync(segment, bytes);

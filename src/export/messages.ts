@@ -4,8 +4,8 @@ import type { SinkStatus } from "./record.ts";
 
 export type ToExporter =
   | { kind: "start"; state: string; sinks: SinkConfig[] }
-  /** Sends what is durable, for so long, and ends. */
-  | { kind: "stop"; withinMs: number };
+  /** Sends what is durable, for so long, and ends; `patient`: a sink that fails is tried again for as long. */
+  | { kind: "stop"; withinMs: number; patient: boolean };
 
 export type FromExporter =
   | { kind: "status"; sinks: SinkStatus[] }

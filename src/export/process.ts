@@ -7,7 +7,9 @@
  */
 import { writeFileSync } from "node:fs";
 import { constants, setPriority } from "node:os";
+import { join } from "node:path";
 import { readHead } from "../audit/segment.ts";
+import { sweepUnfinished } from "../audit/small-file.ts";
 import { Courier } from "./courier.ts";
 import { Cursor } from "./cursor.ts";
 import type { FromExporter, ToExporter } from "./messages.ts";
@@ -22,12 +24,14 @@ class ExporterProcess {
   #durable = 0;
   #couriers: Courier[] = [];
   #told = "";
+  #isLooking = false;
 
   constructor(state: string) {
     this.#state = state;
   }
 
   async run(sinks: Extract<ToExporter, { kind: "start" }>["sinks"]): Promise<void> {
+    await sweepUnfinished(join(this.#state, "export"));
     // Not before the head has been read: without it a cursor would seem to be ahead of the record.
     while (!(await this.#look())) await new Promise((resolve) => setTimeout(resolve, lookMs));
     this.#couriers = sinks.map(
@@ -42,20 +46,26 @@ class ExporterProcess {
           incident: (message, data) => post({ kind: "incident", message, data }),
         }),
     );
-    setInterval(() => void this.#look(), lookMs);
+    setInterval(() => {
+      // A file system that hangs would take a thread each time, until none is left for the sinks.
+      if (this.#isLooking) return;
+      this.#isLooking = true;
+      void this.#look().finally(() => (this.#isLooking = false));
+    }, lookMs);
     setInterval(() => this.#tell(), tellMs);
     await Promise.all(this.#couriers.map((courier) => courier.run()));
     this.#tell();
   }
 
   /** Gives the sinks a last while, then ends. */
-  async stop(withinMs: number): Promise<void> {
+  async stop(withinMs: number, patient: boolean): Promise<void> {
     const end = performance.now() + withinMs;
     while (performance.now() < end) {
       await this.#look();
-      // One that fails will not recover in a moment; its cursor stands, and the next start goes on from there.
+      // One that fails will hardly recover in a moment; its cursor stands, and the next start goes on from there.
       const now = Date.now();
-      const over = this.#couriers.every((courier) => courier.idle || courier.status(now).state === "failing");
+      const isGivenUp = (courier: Courier) => !patient && courier.status(now).state === "failing";
+      const over = this.#couriers.every((courier) => courier.idle || isGivenUp(courier));
       // None: told to stop before it had begun.
       if (over && this.#couriers.length > 0) break;
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -106,7 +116,7 @@ let exporter: ExporterProcess | null = null;
 // At our own end too: nothing of ours is worth staying for, and an open connection would.
 process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 process.on("message", (message: ToExporter) => {
-  if (message.kind === "stop") return void exporter?.stop(message.withinMs);
+  if (message.kind === "stop") return void exporter?.stop(message.withinMs, message.patient);
   exporter = new ExporterProcess(message.state);
   void exporter.run(message.sinks).then(() => process.disconnect!());
 });

@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import { appendFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { memory, readSegment, segmentsOf, temporary, writeRecord } from "../audit/test-support.ts";
+import { sealLine } from "../audit/chain.ts";
+import { denial, memory, readSegment, segmentsOf, temporary, writeRecord } from "../audit/test-support.ts";
 import { beginning, type Position } from "./record.ts";
-import { readBatch, type Trouble } from "./tail.ts";
+import { holds, readBatch, type Trouble } from "./tail.ts";
 
 const bounds = { records: 7, bytes: 100_000 };
 
@@ -88,10 +89,41 @@ test("an over-long line costs no memory and is a gap", async () => {
   await writeRecord(directory, 2);
   const path = join(directory, "events", segmentsOf(directory)[0]!);
   appendFileSync(path, `${"y".repeat(3_000_000)}\n`);
-  appendFileSync(
-    path,
-    `${JSON.stringify({ schema: "sallyport.event/1", time: "t", id: "i", seq: 4, prev: "p", kind: "dns", hash: "h" })}\n`,
-  );
+  const id = "01KQS0C7ZM3T9V8Q4B5N6P7R8S";
+  appendFileSync(path, `${sealLine(denial(1), 4, "5f".repeat(32), "2026-05-04T09:12:31.204518Z", id).line}\n`);
   const read = await readAll(directory, 4);
   assert.deepEqual([read.seqs, read.troubles], [[1, 2, 4], [{ kind: "missing", first: 3, last: 3 }]]);
+});
+
+test("a line whose number or text was changed is that one gap: it hides nothing after it and goes nowhere", async () => {
+  for (const [from, to] of [
+    ['"seq":3,', '"seq":50,'],
+    ['"seq":3,', '"seq":999999,'],
+    ['"seq":3,', '"seq":1,'],
+    ["files.example", "filez.example"],
+    ['"time":"2', '"time":"9'],
+  ] as const) {
+    const directory = await record();
+    const [name] = segmentsOf(directory);
+    const lines = readSegment(directory, name!).toString().split("\n");
+    lines[2] = lines[2]!.replace(from, to);
+    writeFileSync(join(directory, "events", name!), lines.join("\n"));
+    const read = await readAll(directory, 60);
+    assert.deepEqual(read.troubles, [{ kind: "missing", first: 3, last: 3 }], to);
+    assert.deepEqual(read.seqs, [1, 2, ...upTo(4, 60)], to);
+  }
+});
+
+test("whether a record is the one that was delivered is seen at any position, and another one is not taken for it", async () => {
+  const directory = await record();
+  const other = await record();
+  for (const records of [1, 2, 30, 60]) {
+    const { end } = await readBatch(directory, beginning, records, { records, bytes: 1e6 });
+    assert.equal(await holds(directory, end), true);
+    assert.equal(await holds(other, end), false);
+    assert.equal(await holds(directory, { ...end, offset: end.offset - 1 }), false);
+    assert.equal(await holds(directory, { ...end, offset: 1e15 }), false);
+    assert.equal(await holds(directory, { ...end, segment: 12_345 }), true, "gone: nobody can say");
+  }
+  assert.equal(await holds(directory, beginning), true);
 });

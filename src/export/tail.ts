@@ -1,14 +1,16 @@
 /**
  * The record from a position on, a bounded batch at a time. Reads only what is known to be durable: a power cut can take
  * back what was merely written, and then a sink would have a record that the chain has not. What is missing between the
- * position and the next record that is still there is told as a gap, never stepped over in silence.
+ * position and the next record that is still there is told as a gap, never stepped over in silence. A line counts as a record
+ * only where its own hash fits its bytes: a changed number would otherwise hide all that follow it, and a changed text would go
+ * out as ours.
  *
  * Needs no lock and disturbs no writer; memory is one batch and one chunk of a segment.
  */
-import { open } from "node:fs/promises";
+import { MAX_LINE_BYTES, openLine } from "../audit/chain.ts";
 import type { Event } from "../audit/event.ts";
 import { readLines } from "../audit/lines.ts";
-import { listSegments } from "../audit/segment.ts";
+import { listSegments, openSegment } from "../audit/segment.ts";
 import type { Segment } from "../audit/segment.ts";
 import type { Outgoing, Position } from "./record.ts";
 
@@ -25,6 +27,8 @@ export interface Batch {
   /** Where a sink is that has all of it. */
   end: Position;
 }
+
+const newline = 10;
 
 export interface BatchBounds {
   records: number;
@@ -74,13 +78,13 @@ async function readSegment(
   batch: Batch,
 ): Promise<number> {
   let bytes = before;
-  const handle = await open(segment.path, "r");
+  const handle = await openSegment(segment);
   try {
     for await (const lines of readLines(handle, offset)) {
       for (const line of lines) {
         if (!line.whole) return bytes;
         const text = line.tooLong ? "" : line.bytes.toString("utf8");
-        const event = eventOf(text);
+        const event = eventOf(line.bytes, text);
         if (event !== null && event.seq > durable) return bytes;
         if (batch.records.length >= bounds.records || bytes + text.length > bounds.bytes) {
           if (batch.records.length > 0) return Math.max(bytes, bounds.bytes);
@@ -112,16 +116,37 @@ function link({ end, troubles }: Batch, event: Event): void {
   }
 }
 
-function eventOf(line: string): Event | null {
+/** Null where the line is not a record as it was written. */
+function eventOf(bytes: Buffer, text: string): Event | null {
+  const sealed = openLine(bytes);
+  if (sealed === null) return null;
   try {
-    const event = JSON.parse(line) as Event | null;
-    const good =
-      event?.schema === "sallyport.event/1" &&
-      Number.isSafeInteger(event.seq) &&
-      event.seq > 0 &&
-      [event.time, event.id, event.kind, event.prev, event.hash].every((member) => typeof member === "string");
-    return good ? event : null;
+    const event = JSON.parse(text) as Event;
+    // A member that stands twice is another one to this reader than to the one that checked the line's head.
+    const isSame = event.seq === sealed.seq && event.time === sealed.time && event.hash === sealed.hash;
+    return isSame && typeof event.kind === "string" && /^[a-z_]{1,32}$/.test(event.kind) ? event : null;
   } catch {
     return null;
+  }
+}
+
+/**
+ * False where the record at a position is another than the one that was delivered: the record was begun anew, or is a copy of
+ * another. True where it is the same, and where that cannot be said because its segment is gone. Rejects where it cannot be read.
+ */
+export async function holds(directory: string, { seq, hash, segment, offset }: Position): Promise<boolean> {
+  if (seq === 0 || hash === "") return true;
+  const found = (await listSegments(directory)).segments.find((each) => each.first === segment);
+  if (found === undefined) return true;
+  const handle = await openSegment(found);
+  try {
+    const start = Math.max(0, offset - MAX_LINE_BYTES - 2);
+    const { bytesRead, buffer } = await handle.read(Buffer.alloc(offset - start), 0, offset - start, start);
+    if (bytesRead < offset - start || bytesRead < 2 || buffer[bytesRead - 1] !== newline) return false;
+    const line = buffer.subarray(buffer.lastIndexOf(newline, bytesRead - 2) + 1, bytesRead - 1);
+    const link = openLine(line);
+    return link?.seq === seq && link.hash === hash;
+  } finally {
+    await handle.close();
   }
 }

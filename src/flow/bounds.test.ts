@@ -143,7 +143,8 @@ describe("the clock", () => {
     on.now += 50 * 365 * 86_400_000;
     const before = performance.now();
     on.flows.tick(on.now);
-    assert.ok(performance.now() - before < 100);
+    // Fifty years in steps of the wheel are minutes; a busy machine may take a moment for nothing at all.
+    assert.ok(performance.now() - before < 2_000);
     assert.equal(on.held.length, 1);
     on.pass(6_000);
     assert.deepEqual(on.held, []);

@@ -4,20 +4,21 @@
  */
 import { resolve } from "node:path";
 import type { EventBody } from "../audit/event.ts";
-import { loadSigningKey } from "../audit/key.ts";
 import type { RetentionLimits } from "../audit/retention.ts";
 import { checkControlPath, ControlServer } from "../enforcer/control.ts";
 import { Enforcer } from "../enforcer/enforcer.ts";
 import { metricsOf } from "../enforcer/metrics.ts";
-import { type Config, loadConfigFile } from "../config/config.ts";
+import { loadConfigFile } from "../config/config.ts";
 import type { MetricsAddress } from "../config/metrics-address.ts";
 import { MetricsServer } from "../enforcer/metrics-server.ts";
 import { loadFile, PolicyWatch } from "../enforcer/policy-source.ts";
 import { parseResolver, systemResolvers } from "../enforcer/resolvers.ts";
-import { Exporter } from "../export/exporter.ts";
 import { checkHost } from "../kernel/features.ts";
 import { requireInterfaces } from "../kernel/interfaces.ts";
 import { notifySystemd } from "../kernel/notify.ts";
+import { formatProblem } from "../policy/problem.ts";
+import { ConfigInForce } from "./config-in-force.ts";
+import { recordSettings } from "./record-settings.ts";
 
 /** How long sinks may take for the last records of a gateway that stops, milliseconds. */
 const lastWordsMs = 3_000;
@@ -37,7 +38,7 @@ export interface GatewayOptions {
   /** File of the private key that signs the record; null: it is not signed. */
   signKey: string | null;
   retention: RetentionLimits;
-  /** `sallyport.config.yaml`: where the record goes besides. */
+  /** `sallyport.config.yaml`: how the record is kept, and where it goes besides. */
   config?: string;
   /** Where a scraper may ask for metrics, over TCP; outranks the configuration. */
   metrics?: MetricsAddress;
@@ -51,7 +52,7 @@ export interface Gateway {
   /** Resolves with the exit code when the gateway has stopped. */
   stopped: Promise<number>;
   stop(): void;
-  /** Reads the policy file again; the outcome is said. */
+  /** Reads the policy and the configuration again; the outcome is said. */
   reload(): void;
 }
 
@@ -60,15 +61,27 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const file = resolve(options.policy);
   const policy = loadFile(file);
   const config = options.config === undefined ? null : loadConfigFile(options.config);
+  const recordKept = recordSettings(options, config);
   const address = options.metrics ?? config?.metrics ?? null;
   const upstreams = options.dns.length > 0 ? options.dns.map(parseResolver) : systemResolvers();
   const state = resolve(options.state);
-  const signingKey = options.signKey === null ? null : loadSigningKey(options.signKey);
   checkControlPath(state);
   checkHost();
   requireInterfaces([...options.inside, ...(options.outside === null ? [] : [options.outside])]);
   let end: (code: number) => void = () => {};
   const stopped = new Promise<number>((done) => (end = done));
+  const configuration =
+    config === null
+      ? null
+      : new ConfigInForce(config, {
+          state,
+          hasMetricsOption: options.metrics !== undefined,
+          check: (next) => void recordSettings(options, next),
+          record: (event) => telling?.record(event),
+          exporter: (exporter) => {
+            if (telling !== null) telling.exporter = exporter;
+          },
+        });
   // Before anything is enforced: a port that is taken must not leave a ruleset behind.
   let telling: Enforcer | null = null;
   const metrics =
@@ -88,9 +101,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     upstreams,
     policy,
     state,
-    signingKey,
-    retention: options.retention,
-    sinks: config?.sinks.map(({ name }) => name) ?? [],
+    ...recordKept,
+    sinks: () => configuration?.sinks() ?? [],
     fixed: [],
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
     onFatal: (message) => {
@@ -107,12 +119,30 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     watch.at(enforcer.policy.loaded.nextChange);
     return ended;
   };
+  // Of a policy's warnings the one that is about where it is in force.
+  const warn = () => {
+    for (const warning of enforcer.policy.loaded.warnings)
+      if (warning.code === "needs_process") options.say(`warning: ${formatProblem(warning)}`);
+  };
   const announce = (change: Promise<number>) => {
     change.then(
-      (ended) => options.say(`policy ${shortHash(enforcer)} in force, ${ended} connections ended`),
+      (ended) => {
+        options.say(`policy ${shortHash(enforcer)} in force, ${ended} connections ended`);
+        warn();
+      },
       (error: Error) => options.say(`policy not changed: ${error.message}`),
     );
   };
+  const reloadConfiguration = () => {
+    configuration?.reload().then(
+      (outcome) => options.say(`configuration ${configuration.file}: ${outcome}`),
+      (error: Error) => options.say(`configuration not changed: ${error.message}`),
+    );
+  };
+  const configWatch =
+    configuration === null
+      ? null
+      : new PolicyWatch(configuration.file, { replaced: reloadConfiguration, due: () => {} });
   const watch = new PolicyWatch(file, {
     replaced: () => announce(reload()),
     // The text in force, not the file's: a broken file must not keep a rule alive beyond its date.
@@ -126,17 +156,20 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   watch.at(policy.loaded.nextChange);
   let control: ControlServer;
   try {
-    enforcer.exporter = config === null ? null : startExporter(enforcer, config);
+    if (configuration !== null) enforcer.configuration = () => configuration.view();
+    configuration?.start();
     control = await ControlServer.start(enforcer, {
       reload: async () => {
         const ended = await reload();
-        return { policy: enforcer.policy.loaded.engine.hash, ended };
+        const outcome = (await configuration?.reload()) ?? null;
+        return { policy: enforcer.policy.loaded.engine.hash, ended, config: outcome };
       },
     });
   } catch (error) {
     watch.close();
+    configWatch?.close();
     metrics?.close();
-    await enforcer.exporter?.stop(0);
+    await configuration?.stop(0);
     await enforcer.stop("clean");
     throw error;
   }
@@ -146,26 +179,24 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     stopping = true;
     notifySystemd("STOPPING=1");
     watch.close();
+    configWatch?.close();
     control.close();
     metrics?.close();
     await enforcer.stop(options.onExit);
     // After the last word of the record is on the disk; a gateway that failed must be started again without delay.
-    await enforcer.exporter?.stop(code === 0 ? lastWordsMs : 0);
+    await configuration?.stop(code === 0 ? lastWordsMs : 0);
     end(code);
   }
   notifySystemd("READY=1");
   options.say(
     `ready: enforcing policy ${shortHash(enforcer)} on ${options.inside.join(", ")} (default ${policy.loaded.policy.default.mode})`,
   );
-  return { enforcer, stopped, stop: () => void shutdown(0), reload: () => announce(reload()) };
-}
-
-/** Null where the record goes nowhere else. */
-function startExporter(enforcer: Enforcer, { sinks }: Config): Exporter | null {
-  if (sinks.length === 0) return null;
-  const incident = (message: string, data: Record<string, unknown>) =>
-    enforcer.record({ kind: "lifecycle", message, data });
-  return new Exporter({ state: enforcer.options.state, sinks, incident });
+  warn();
+  const reloadAll = () => {
+    announce(reload());
+    reloadConfiguration();
+  };
+  return { enforcer, stopped, stop: () => void shutdown(0), reload: reloadAll };
 }
 
 function shortHash(enforcer: Enforcer): string {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { SallyportError } from "../errors.ts";
-import { attempt, CommandError, run } from "./commands.ts";
+import { attempt, CommandError, run, runAside } from "./commands.ts";
 
 suite("commands", () => {
   test("arguments and input arrive as they are", () => {
@@ -37,5 +37,21 @@ suite("commands", () => {
 
   test("a tool that hangs is ended", () => {
     assert.throws(() => run("sleep", ["30"], { timeout: 50 }), /ETIMEDOUT/);
+  });
+
+  test("aside, a tool leaves the event loop its turns, and fails with the same words", async () => {
+    let turns = 0;
+    const turning = setInterval(() => turns++, 1);
+    try {
+      await runAside("sleep", ["0.2"]);
+    } finally {
+      clearInterval(turning);
+    }
+    assert.ok(turns > 5, `${turns} turns`);
+    assert.equal(await runAside("printf", ["%s", "$(id)"]), "$(id)");
+    await assert.rejects(runAside("ip", ["link", "show", "no-such-link"]), (error) => {
+      return error instanceof CommandError && error.status === 1 && error.stderr.includes("no-such-link");
+    });
+    await assert.rejects(runAside("no-such-tool", []), { code: "MISSING_TOOL" });
   });
 });

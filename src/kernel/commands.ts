@@ -1,9 +1,9 @@
 /**
- * Runs the few system tools the room needs (`ip`, `iptables-restore`, `iptables-save`, `conntrack`): synchronous, without
- * a shell, with a fixed search path and environment. Called by the other files of this room and by the rooms that set up
+ * Runs the few system tools the room needs (`ip`, `iptables-restore`, `iptables-save`, `conntrack`): synchronous but for
+ * {@link runAside}, without a shell, with a fixed search path and environment. Called by the other files of this room and by the rooms that set up
  * places to enforce.
  */
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { SallyportError } from "../errors.ts";
 import { inNamespace } from "./enter.ts";
 
@@ -26,6 +26,8 @@ export interface Finished {
 /** Debian keeps the tools in /usr/sbin, which the PATH of a service or of sudo may lack. */
 const SEARCH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"].join(":");
 const MAX_OUTPUT = 256 * 1024 * 1024;
+const ENVIRONMENT = { PATH: SEARCH, LC_ALL: "C" } as const;
+const TIMEOUT = 30_000;
 
 /** A tool ended with a code other than 0. */
 export class CommandError extends Error {
@@ -49,13 +51,13 @@ export function attempt(tool: string, args: readonly string[], options: RunOptio
   const how = {
     input: options.input ?? "",
     encoding: "utf8",
-    timeout: options.timeout ?? 30_000,
+    timeout: options.timeout ?? TIMEOUT,
     killSignal: "SIGKILL",
     // A session of its own: Ctrl-C is for whoever runs us, and must not cut off a tool that takes rules away again.
     // (Node takes this for the synchronous call too; its types do not say so.)
     detached: true,
     maxBuffer: MAX_OUTPUT,
-    env: { PATH: SEARCH, LC_ALL: "C" },
+    env: ENVIRONMENT,
   } as const;
   const spawn = () => spawnSync(tool, args, how);
   const once = () => (options.namespace === undefined ? spawn() : inNamespace(options.namespace, spawn));
@@ -64,7 +66,7 @@ export function attempt(tool: string, args: readonly string[], options: RunOptio
   for (let again = 0; again < 3 && result.signal !== null && result.signal !== "SIGKILL"; again++) result = once();
   if (result.error !== undefined) {
     const code = (result.error as NodeJS.ErrnoException).code;
-    if (code === "ENOENT") throw new SallyportError("MISSING_TOOL", `The tool ${tool} is not installed.`, { tool });
+    if (code === "ENOENT") throw missing(tool);
     // EPIPE: the tool ended without reading its input; its exit code and messages say why.
     if (code !== "EPIPE") throw result.error;
   }
@@ -76,4 +78,26 @@ export function run(tool: string, args: readonly string[], options: RunOptions =
   const finished = attempt(tool, args, options);
   if (finished.status !== 0) throw new CommandError(tool, args, finished);
   return finished.stdout;
+}
+
+/**
+ * The same while the event loop goes on: for tools that change nothing, asked by a thread that serves others. The tool runs in the
+ * network namespace that this thread is in when it is called. Rejects with what {@link run} throws.
+ */
+export function runAside(tool: string, args: readonly string[]): Promise<string> {
+  const how = { encoding: "utf8", timeout: TIMEOUT, killSignal: "SIGKILL", maxBuffer: MAX_OUTPUT } as const;
+  return new Promise((resolve, reject) => {
+    execFile(tool, args, { ...how, env: ENVIRONMENT }, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout);
+      else if (error.code === "ENOENT") reject(missing(tool));
+      else
+        reject(
+          new CommandError(tool, args, { status: typeof error.code === "number" ? error.code : null, stdout, stderr }),
+        );
+    });
+  });
+}
+
+function missing(tool: string): SallyportError {
+  return new SallyportError("MISSING_TOOL", `The tool ${tool} is not installed.`, { tool });
 }

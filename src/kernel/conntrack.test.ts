@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "../../test/support/until.ts";
 import { run } from "./commands.ts";
 import { Conntrack, ConntrackEvents, type Flow, type FlowEvent } from "./conntrack.ts";
 import { addresses, address, datagram, type Lab, outcome, withLab } from "./testing/lab.ts";
@@ -19,7 +19,7 @@ function masquerade(lab: Lab): Conntrack {
   return table;
 }
 
-suite("conntrack", { timeout: 60_000 }, () => {
+suite("conntrack", { timeout: 120_000 }, () => {
   for (const v of [4, 6] as const) {
     test(`a flow is listed with all it has, and found by either direction, IPv${v}`, () =>
       withLab(async (lab) => {
@@ -96,8 +96,10 @@ suite("conntrack", { timeout: 60_000 }, () => {
         const hear = () => events.receive((event, flow) => heard.push([event, flow]));
         assert.equal(hear(), true);
         assert.equal(table.remove(table.dump({ family: v })[0]!), true);
-        await sleep(50);
-        assert.equal(hear(), true);
+        await until(() => {
+          assert.equal(hear(), true);
+          return heard.length >= 2;
+        }, 5_000);
         assert.deepEqual(
           heard.map(([event]) => event),
           ["new", "destroy"],
@@ -124,8 +126,7 @@ suite("conntrack", { timeout: 60_000 }, () => {
       packet[9] = 1;
       packet.set([192, 0, 2, 2, 198, 51, 100, 2], 12);
       lab.raw(lab.client).send(Buffer.concat([packet, ping]), address(addresses[4].server));
-      await sleep(50);
-      const [flow] = table.dump();
+      const flow = await until(() => table.dump()[0], 5_000);
       assert.equal(flow!.protocol, 1);
       assert.equal(flow!.original.sourcePort, 0x1234);
       assert.equal(flow!.original.destinationPort, 8 * 256);
@@ -165,7 +166,7 @@ suite("conntrack", { timeout: 60_000 }, () => {
       const table = masquerade(lab);
       const client = await lab.udp(lab.client, 4);
       client.send("x", 7000, addresses[4].server);
-      await sleep(50);
+      await until(() => table.dump().length > 0, 5_000);
       assert.throws(() => table.each({}, (flow) => table.remove(flow)), /own callback/);
     }));
 });

@@ -47,6 +47,7 @@ const NLM_F_CREATE = 0x400;
 /** IPS_* bits. */
 const SEEN_REPLY = 0x2;
 const ASSURED = 0x4;
+const CONFIRMED = 0x8;
 /** The kernel's default for connections that are up. */
 const ESTABLISHED_SECONDS = 432_000;
 
@@ -137,7 +138,7 @@ export class Conntrack {
     writeTuple(writer, CTA_TUPLE_ORIG, original);
     writeTuple(writer, CTA_TUPLE_REPLY, { ...back, protocol: 6 });
     writer
-      .u32(CTA_STATUS, SEEN_REPLY | ASSURED)
+      .u32(CTA_STATUS, SEEN_REPLY | ASSURED | CONFIRMED)
       .u32(CTA_TIMEOUT, ESTABLISHED_SECONDS)
       .u32(CTA_MARK, mark);
     writer.nest(CTA_PROTOINFO, () => writer.nest(1, () => writeLiberalTcp(writer)));

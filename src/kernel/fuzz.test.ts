@@ -11,11 +11,14 @@ import { readDiagSocket } from "./diag-message.ts";
 import { AttributeCursor, MessageCursor, NFGEN_HEADER, NLMSG_DONE, NLMSG_ERROR, NLMSG_HEADER } from "./netlink.ts";
 import { FIELD, FIELDS, MSG_PACKET, PacketMessages, type Kind } from "./packet-message.ts";
 import { readProcEvent } from "./proc-event.ts";
+import { readChain, readRule } from "./nf-tables-read.ts";
+import { findMount } from "./own-cgroup.ts";
 import { parseQueueStatistics } from "./queue-statistics.ts";
 import { parseRawSockets } from "./raw-sockets.ts";
 import { parseReassemblyFailures } from "./reassembly.ts";
 import { parseSaved } from "./ruleset.ts";
 import { parseUdpDrops } from "./socket-drops.ts";
+import { readSocket } from "./socket-table.ts";
 import { readFlow } from "./tuple.ts";
 
 /** Attributes as trees: a type, and bytes or attributes. */
@@ -139,11 +142,46 @@ const message = (type: fc.Arbitrary<number>, attributes: fc.Arbitrary<Attribute[
       return Uint8Array.from(bytes);
     });
 
+/** Chains and rules of nf_tables: names, a hook, and expressions with a name and data, counters among them. */
+const word8 = fc.constantFrom("counter\0", "cmp", "meta\0\0", "").map((text) => Uint8Array.from(Buffer.from(text)));
+const ruleAttributes = fc.array(
+  fc.oneof(
+    fc.tuple(fc.constantFrom(1, 2, 3), word8),
+    fc.tuple(fc.constantFrom(4, 5, 7), raw(0, 12)),
+    fc
+      .array(
+        fc.tuple(word8, raw(0, 10)).map(([name, data]): Attribute => {
+          return [
+            1,
+            [
+              [1, name],
+              [
+                2,
+                name.length === 8
+                  ? [
+                      [1, data],
+                      [2, data],
+                    ]
+                  : data,
+              ],
+            ],
+          ];
+        }),
+        { maxLength: 3 },
+      )
+      .map((elements): Attribute => [4, elements]),
+  ),
+  { maxLength: 5 },
+) as fc.Arbitrary<Attribute[]>;
+
 const flowMessages = fc
-  .array(message(fc.constantFrom(0x100, 0x102, NLMSG_ERROR, NLMSG_DONE), flowAttributes), {
-    minLength: 1,
-    maxLength: 3,
-  })
+  .array(
+    message(
+      fc.constantFrom(0x100, 0x102, NLMSG_ERROR, NLMSG_DONE),
+      fc.oneof({ weight: 3, arbitrary: flowAttributes }, ruleAttributes),
+    ),
+    { minLength: 1, maxLength: 3 },
+  )
   .map((list) => Uint8Array.from(Buffer.concat(list)));
 
 const SOCK_DIAG_BY_FAMILY = 20;
@@ -234,6 +272,7 @@ fuzzTarget<KernelMessage>({
       }
       const other = otherKind(bytes, cursor);
       if (word === "nothing" && other !== null) word = other;
+      checkTables(bytes, cursor.start, cursor.end);
       const flow = readFlow(bytes, cursor.start + NFGEN_HEADER, cursor.end);
       if (word === "nothing") word = flow === null ? "no_flow" : "flow";
       if (flow === null) continue;
@@ -247,6 +286,20 @@ fuzzTarget<KernelMessage>({
     return word;
   },
 });
+
+/** The same bytes as an answer of nf_tables and of the socket diagnostics. */
+function checkTables(bytes: Buffer, start: number, end: number): void {
+  const chain = readChain(bytes, start + NFGEN_HEADER, end);
+  const rule = readRule(bytes, start + NFGEN_HEADER, end);
+  for (const text of [chain.table, chain.name, rule.table, rule.chain]) assert.ok(!text.includes("\0"));
+  // Hexadecimal is twice as long; a name is written once more.
+  assert.ok(chain.hook.length + rule.text.length <= 8 * (end - start), "what is read is bounded by what is there");
+  for (const count of rule.counts) assert.ok(Number.isFinite(count) && count >= 0);
+  const socket = readSocket(bytes, start + 16, end, 6);
+  if (socket === null) return;
+  assert.ok(socket.localPort <= 0xffff && socket.remotePort <= 0xffff && socket.id.length === 48);
+  for (const { length } of [socket.local, socket.remote]) assert.ok(length === 4 || length === 16);
+}
 
 const messages = new PacketMessages(2);
 const slot = Buffer.alloc(256 * 1024);
@@ -284,6 +337,8 @@ const word = fc.constantFrom(
   ":INPUT DROP [0:0]",
   ":OUTPUT",
   "-A INPUT -j SALLYPORT-a",
+  "31 24 0:26 / /sys/fs/cgroup\\040x rw shared:9 - cgroup2 cgroup2 rw",
+  "31 24 0:26 /a /sys - cgroup2 cgroup2 rw",
 );
 const saved = fc.array(
   fc.oneof(
@@ -337,6 +392,8 @@ fuzzTarget<"rules" | "rows" | "drops" | "count" | "nothing">({
     for (const row of rows) for (const value of Object.values(row)) assert.ok(Number.isFinite(value));
     const tables = parseSaved(text);
     for (const { lines } of tables.values()) for (const line of lines) assert.ok(text.includes(line.split(" ")[0]!));
+    const mount = findMount(text);
+    if (mount !== null) assert.ok(text.includes(" - cgroup2 ") && !mount.includes(" - "));
     const count = parseReassemblyFailures(text);
     if (count !== null) for (const value of Object.values(count)) assert.ok(Number.isFinite(value) && value >= 0);
     const drops = new Map<string, number>();

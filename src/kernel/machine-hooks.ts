@@ -35,7 +35,7 @@ import {
   type NativeTable,
   removeTables,
   replaceTables,
-  then,
+  act,
 } from "./nf-tables.ts";
 import { readTable } from "./nf-tables-read.ts";
 
@@ -112,46 +112,46 @@ export function hookCounts(): { unstated: number; unmarked: ReadonlyMap<string, 
 }
 
 function classification({ uplinks }: HookOptions): Chain[] {
-  const inside = then.setMark(INSIDE, STATE_MASK);
+  const inside = act.setMark(INSIDE, STATE_MASK);
   const kinds = (kind: (name: string) => Expression[], name: (name: string) => Expression[]) => [
-    ...uplinks.map((uplink) => [...name(uplink), then.accept]),
+    ...uplinks.map((uplink) => [...name(uplink), act.accept]),
     ...insideKinds.map((each) => [...kind(each), ...inside]),
   ];
   const out = kinds(match.oifkind, match.oifname);
   // ICMP, IGMP, ICMPv6: what the kernel says by itself.
-  const kernel = [1, 2, 58].map((protocol) => [...match.protocol(protocol), ...then.setMark(KERNEL, STATE_MASK)]);
-  const notKernel = [...match.ofProcess, ...then.setMark(0, STATE_MASK)];
+  const kernel = [1, 2, 58].map((protocol) => [...match.protocol(protocol), ...act.setMark(KERNEL, STATE_MASK)]);
+  const notKernel = [...match.ofProcess, ...act.setMark(0, STATE_MASK)];
   const at = (number: number) => ({ number, priority: beforeMangle });
   return [
     {
       name: "in",
       hook: at(hooks.prerouting),
-      rules: [then.setMark(0, OUR_BITS), [...match.iifname("lo"), ...inside], ...kinds(match.iifkind, match.iifname)],
+      rules: [act.setMark(0, OUR_BITS), [...match.iifname("lo"), ...inside], ...kinds(match.iifkind, match.iifname)],
     },
-    { name: "out", hook: at(hooks.output), rules: [then.setMark(0, OUR_BITS), ...kernel, notKernel, ...out] },
+    { name: "out", hook: at(hooks.output), rules: [act.setMark(0, OUR_BITS), ...kernel, notKernel, ...out] },
     // The flags of PREROUTING are still to be read.
-    { name: "through", hook: at(hooks.forward), rules: [then.setMark(0, ~FLAGS_MASK & OUR_BITS), ...out] },
+    { name: "through", hook: at(hooks.forward), rules: [act.setMark(0, ~FLAGS_MASK & OUR_BITS), ...out] },
   ];
 }
 
 function end({ uplinks, secret }: HookOptions): Chain[] {
-  const states = [PENDING, OWN, INBOUND, KERNEL].map((state) => [...match.mark(state, STATE_MASK), then.goto("seal")]);
+  const states = [PENDING, OWN, INBOUND, KERNEL].map((state) => [...match.mark(state, STATE_MASK), act.goto("seal")]);
   return [
     {
       name: "end",
       hook: { number: hooks.postrouting, priority: last },
       rules: [
-        [...match.oifname("lo"), then.accept],
-        ...uplinks.map((uplink) => [...match.oifname(uplink), then.goto("leaving")]),
-        ...insideKinds.map((kind) => [...match.oifkind(kind), then.accept]),
-        [then.goto("leaving")],
+        [...match.oifname("lo"), act.accept],
+        ...uplinks.map((uplink) => [...match.oifname(uplink), act.goto("leaving")]),
+        ...insideKinds.map((kind) => [...match.oifkind(kind), act.accept]),
+        [act.goto("leaving")],
       ],
     },
     {
       name: "leaving",
-      rules: [[...match.mark(ALLOW, ALLOWED_MASK), then.goto("seal")], ...states, [then.count, then.drop]],
+      rules: [[...match.mark(ALLOW, ALLOWED_MASK), act.goto("seal")], ...states, [act.count, act.drop]],
     },
-    { name: "seal", rules: [[...then.setMark(secret), then.accept]] },
+    { name: "seal", rules: [[...act.setMark(secret), act.accept]] },
   ];
 }
 
@@ -170,15 +170,15 @@ function egress({ name, ethernet }: Uplink, { secret, dropUnmarked }: HookOption
     ...match.link(34, Buffer.from("00440043", "hex")),
     ...match.atMost(14 + 600),
     ...match.limit(10, 5),
-    then.accept,
+    act.accept,
   ];
   return {
     name,
     hook: { number: hooks.egress, priority: 0, device: name },
     rules: [
-      [...match.mark(secret), then.accept],
-      ...(ethernet ? [[...type("0806"), then.accept], dhcp] : []),
-      [then.count, dropUnmarked ? then.drop : then.accept],
+      [...match.mark(secret), act.accept],
+      ...(ethernet ? [[...type("0806"), act.accept], dhcp] : []),
+      [act.count, dropUnmarked ? act.drop : act.accept],
     ],
   };
 }

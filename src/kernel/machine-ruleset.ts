@@ -99,10 +99,19 @@ export class MachineRuleset {
 
   /** See {@link RulesetState}. Without an earlier {@link apply} in this process, give its `fingerprint`. */
   state(expected: string | null = this.fingerprint): RulesetState {
-    const hooks = hooksFingerprint();
-    const rules = this.#rules.read();
+    return this.#compare(this.#rules.read(), hooksFingerprint(), expected);
+  }
+
+  #compare(rules: string, hooks: string, expected: string | null): RulesetState {
     if (hooks === "" && rules === "") return "absent";
     return hashOf(rules, hooks) === expected ? "present" : "altered";
+  }
+
+  /** The same while the event loop goes on. */
+  async look(): Promise<RulesetState> {
+    // Before the first wait: in the namespace that the caller is in now.
+    const hooks = hooksFingerprint();
+    return this.#compare(await this.#rules.readAside(), hooks, this.fingerprint);
   }
 
   /** Takes out everything of ours. Does nothing where there is nothing. */

@@ -156,7 +156,7 @@ const verdict = (code: number, chain?: string) =>
     );
   });
 
-export const then = {
+export const act = {
   accept: verdict(1),
   drop: verdict(0),
   /** Without coming back. */

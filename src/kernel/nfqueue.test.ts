@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "../../test/support/until.ts";
 import { addressFromBytes, formatAddress } from "../address/ip.ts";
 import { SallyportError } from "../errors.ts";
 import { run } from "./commands.ts";
@@ -21,7 +22,7 @@ function queueRule(lab: Lab): void {
   }
 }
 
-suite("NFQUEUE", { timeout: 60_000 }, () => {
+suite("NFQUEUE", { timeout: 120_000 }, () => {
   for (const v of [4, 6] as const) {
     test(`packets come up whole and pass when accepted, IPv${v}`, () =>
       withLab(async (lab) => {
@@ -97,6 +98,7 @@ suite("NFQUEUE", { timeout: 60_000 }, () => {
         queue.verdict(id, i % 2 === 0 ? "accept" : "drop");
       });
       queue.flush();
+      await until(() => arrived.length >= 50, 5_000);
       await sleep(100);
       assert.deepEqual(
         arrived.toSorted((a, b) => a - b),
@@ -173,7 +175,7 @@ suite("NFQUEUE", { timeout: 60_000 }, () => {
       lab.onClose(() => queue.close());
       const client = await lab.udp(lab.client, 4);
       for (let i = 0; i < 10; i++) client.send(String(i), 7000, addresses[4].server);
-      await sleep(100);
+      await until(() => lab.inGateway(queueStatistics)[0]!.queueDropped >= 7, 5_000);
       const [row] = lab.inGateway(queueStatistics);
       assert.equal(row!.waiting, 3);
       assert.equal(row!.queueDropped, 7);

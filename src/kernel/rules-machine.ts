@@ -143,8 +143,11 @@ function ofTheKernel(family: 4 | 6): string[] {
   const dhcp = "-d ff02::1:2/128 -p udp -m udp --sport 546 --dport 547 -m length --length 0:600";
   return [
     ...quiet.map((match) => `${match} ${marked(KERNEL)} -j RETURN`),
-    // The kernel's answer to a packet of a refused connection (REJECT): it alone makes TCP that is related to such a flow.
-    `-p tcp -m tcp --tcp-flags RST RST -m conntrack --ctstate RELATED ${connmarked(DENY)} ${setState(KERNEL)}`,
+    // The kernel's answer to a packet that a rule rejects, ours or the machine's own: it alone makes TCP that is related to a flow.
+    ...[DENY, INBOUND].map(
+      (state) =>
+        `-p tcp -m tcp --tcp-flags RST RST -m conntrack --ctstate RELATED ${connmarked(state)} ${setState(KERNEL)}`,
+    ),
     `-p tcp ${marked(KERNEL)} -j RETURN`,
     `${marked(KERNEL)} ${setState(0)}`,
     ...(family === 6 ? [`${dhcp} -m limit --limit 10/min --limit-burst 10 ${setState(KERNEL)}`] : []),

@@ -43,6 +43,23 @@ suite("editing the ruleset", { timeout: 120_000 }, () => {
       assert.equal(run("nft", ["list", "tables"], { namespace: lab.gateway }).trim(), "table ip filter");
     }));
 
+  test("a look aside sees the same, in the namespace it was begun in", () =>
+    withLab(async (lab) => {
+      const ruleset = new Ruleset(options);
+      const look = () => lab.inGateway(() => ({ looking: ruleset.look() })).looking;
+      assert.equal(await look(), "absent");
+      lab.inGateway(() => ruleset.apply());
+      assert.equal(await look(), "present");
+      lab.inGateway(() => run("iptables", ["-I", "FORWARD", "-j", "ACCEPT"]));
+      assert.equal(await look(), "altered");
+      assert.equal(
+        lab.inGateway(() => ruleset.state()),
+        "altered",
+      );
+      lab.inGateway(() => ruleset.remove());
+      assert.equal(await look(), "absent");
+    }));
+
   test("a rule put before ours, or taken from ours, is noticed", () =>
     withLab(async (lab) => {
       const ruleset = new Ruleset(options);

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
+import { until } from "../../test/support/until.ts";
 import { addressToBytes } from "../address/ip.ts";
 import { run } from "./commands.ts";
 import { Conntrack } from "./conntrack.ts";
@@ -46,6 +47,12 @@ function enforce(lab: Lab, decide: (packet: Seen) => number): Seen[] {
   return seen;
 }
 
+/** Waits for packets that must come, and then a moment for those that must not. */
+async function settled(come: () => boolean): Promise<void> {
+  await until(come, 5_000);
+  await sleep(100);
+}
+
 function flows(lab: Lab) {
   const table = lab.inGateway(() => new Conntrack());
   try {
@@ -55,7 +62,7 @@ function flows(lab: Lab) {
   }
 }
 
-suite("the ruleset", { timeout: 120_000 }, () => {
+suite("the ruleset", { timeout: 240_000 }, () => {
   for (const v of [4, 6] as const) {
     test(`fails closed: with nobody to ask, no TCP or UDP passes or reaches the gateway, IPv${v}`, () =>
       withLab(async (lab) => {
@@ -108,7 +115,8 @@ suite("the ruleset", { timeout: 120_000 }, () => {
         const local = lab.tcpClient(lab.client, addresses[v].gateway, 22);
         assert.equal(await outcome(outside), "error ECONNREFUSED");
         assert.equal(await outcome(local), "error ECONNREFUSED");
-        assert.ok(performance.now() - start < 500);
+        // A client that heard nothing asks again after a second, and is answered then.
+        assert.ok(performance.now() - start < 900);
       }));
 
     test(`refused UDP is answered with ICMP administratively prohibited, IPv${v}`, () =>
@@ -169,7 +177,7 @@ suite("the ruleset", { timeout: 120_000 }, () => {
         await connected;
         bad.write("bad hello");
         assert.equal(await outcome(bad), "error ECONNRESET");
-        await sleep(400);
+        await settled(() => ended !== "");
         const back = seen.filter((packet) => (packet.mark & BACK) !== 0);
         assert.ok(back.length > 0);
         assert.equal(back[0]!.payload, "server speaks");
@@ -268,11 +276,11 @@ suite("the ruleset", { timeout: 120_000 }, () => {
         assert.equal(stateOf(flow!.mark), ALLOW);
         const raw = lab.raw(lab.client);
         raw.send(tcpPacket(v, flow!.original.sourcePort, 443, 0x02), address(addresses[v].server));
-        await sleep(100);
+        await settled(() => seen.length >= 2);
         assert.equal(seen.length, 2);
         // A packet out of the window is INVALID to conntrack and does not ride on the flow's mark.
         raw.send(tcpPacket(v, flow!.original.sourcePort, 443, 0x04), address(addresses[v].server));
-        await sleep(100);
+        await settled(() => seen.length >= 3);
         assert.equal(seen.length, 3);
         assert.equal(seen[2]!.mark & INVALID, INVALID);
       }));
@@ -299,7 +307,7 @@ suite("the ruleset", { timeout: 120_000 }, () => {
       solicitation.set(addressToBytes(address(addresses[6].server)), 48);
       solicitation.writeUInt16BE(checksum(solicitation, 8, 58 + 24), 42);
       lab.raw(lab.client).send(solicitation, address(addresses[6].server));
-      await sleep(100);
+      await settled(() => seen.some((packet) => packet.protocol === 58));
       assert.equal(seen.filter((packet) => packet.protocol === 58).length, 1);
     }));
 
@@ -318,10 +326,10 @@ suite("the ruleset", { timeout: 120_000 }, () => {
       assert.equal(seen.length, before);
       raw.send(icmpError(port, 3, 4, 1300), address(addresses[4].server));
       raw.send(icmpError(port, 3, 1, 0), address(addresses[4].server));
-      await sleep(100);
+      await settled(() => seen.length >= before + 2);
       assert.equal(seen.length, before + 2);
       raw.send(icmpError(port, 3, 3, 0), address(addresses[4].server));
-      await sleep(100);
+      await settled(() => seen.length >= before + 3);
       assert.equal(seen.map(({ mark }) => stateOf(mark) === ALLOW).lastIndexOf(true), before + 2);
       // And the refusal of the error is not a refusal of the flow.
       assert.equal(stateOf(flows(lab).find((flow) => flow.original.destinationPort === 7000)!.mark), ALLOW);
@@ -351,7 +359,7 @@ suite("the ruleset", { timeout: 120_000 }, () => {
         }
         await sleep(1);
       }
-      await sleep(100);
+      await settled(() => got >= sent);
       assert.deepEqual(applied.states, Array(8).fill("present"));
       assert.ok(sent > 100);
       assert.equal(got, sent);

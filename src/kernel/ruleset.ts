@@ -9,7 +9,7 @@
  */
 import { existsSync } from "node:fs";
 import { SallyportError } from "../errors.ts";
-import { attempt, run } from "./commands.ts";
+import { attempt, run, runAside } from "./commands.ts";
 import { chainPrefix, type Table, type TableRules } from "./rule-parts.ts";
 import { checkOptions, rulesFor, type RulesetOptions } from "./rules.ts";
 import { deleteEmptyTables, type EmptyTable } from "./tables.ts";
@@ -58,6 +58,7 @@ type Saved = Map<Table, SavedTable>;
 export class Ruleset {
   readonly #owned: OwnedRules;
   #applied: string | null = null;
+  #looking: Promise<RulesetState> | null = null;
 
   /** The enforcer's ruleset, or other rules owned by their prefix. Throws SallyportError USAGE. */
   constructor(options: RulesetOptions | OwnedRules) {
@@ -94,9 +95,26 @@ export class Ruleset {
 
   /** See {@link RulesetState}. Without an earlier {@link apply} in this process, give its `fingerprint`. */
   state(expected: string | null = this.#applied): RulesetState {
-    const found = fingerprint(this.#owned);
-    if (found === "") return "absent";
-    return found === expected ? "present" : "altered";
+    return compared(fingerprint(this.#owned), expected);
+  }
+
+  /** The same while the event loop goes on: reading the rules takes long on a busy host. Those who ask at once share a look. */
+  look(): Promise<RulesetState> {
+    this.#looking ??= this.#look().finally(() => (this.#looking = null));
+    return this.#looking;
+  }
+
+  async #look(): Promise<RulesetState> {
+    return compared(await this.readAside(), this.#applied);
+  }
+
+  /** As {@link read}, while the event loop goes on. */
+  async readAside(): Promise<string> {
+    const reading = families().map(async (family) => {
+      const text = await runAside(tool(family, "save"), []);
+      return [family, parseSaved(text, this.#owned)] as const;
+    });
+    return textOf(new Map(await Promise.all(reading)));
   }
 
   /** Takes out everything of ours. Does nothing where there is nothing. Throws SallyportError RULESET. */
@@ -196,6 +214,11 @@ function refusal(family: 4 | 6, lines: readonly string[], stderr: string): Sally
   const why = stderr.trim().replaceAll(/\s*\n\s*/g, "; ");
   const text = `${tool(family, "restore")} refused the ruleset${what} (${why}).`;
   return new SallyportError("RULESET", text, { family, rule, line: rule === null ? null : number, stderr });
+}
+
+function compared(found: string, expected: string | null): RulesetState {
+  if (found === "") return "absent";
+  return found === expected ? "present" : "altered";
 }
 
 function fingerprint(owned: Owner): string {

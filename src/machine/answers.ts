@@ -11,7 +11,7 @@ const pauseMs = 250;
 const mostConnections = 64;
 
 export interface Asked {
-  status: () => unknown;
+  status: () => Promise<unknown>;
   finish: () => Promise<unknown>;
 }
 
@@ -31,13 +31,14 @@ export async function answerAt(path: string, asked: Asked): Promise<http.Server>
     };
     request.resume();
     const call = `${request.method} ${request.url}`;
-    if (call === "GET /status") reply(200, asked.status());
-    else if (call === "GET /finish") {
-      finish().then(
+    const answer = call === "GET /status" ? asked.status : call === "GET /finish" ? finish : null;
+    if (answer === null) reply(404, { message: `No such question: ${call}` });
+    else {
+      answer().then(
         (body) => reply(200, body),
         (error: Error) => reply(500, { message: error.message }),
       );
-    } else reply(404, { message: `No such question: ${call}` });
+    }
   });
   server.maxConnections = mostConnections;
   server.requestTimeout = 10_000;

@@ -1,6 +1,7 @@
 /** What is known of a job when it ends, or at any time before: made from the record, so that it says what the record says. */
 import type { Event } from "../audit/event.ts";
 import { readEvents } from "../audit/read.ts";
+import type { FlowView } from "../enforcer/status.ts";
 import { version } from "../version.ts";
 import { type JobRow, JobRows } from "./job-rows.ts";
 
@@ -63,8 +64,13 @@ export type JobFacts = Omit<
 
 const mostFindings = 500;
 
-/** Reads the record of the job, from `first` on, and makes the report. */
-export async function makeReport(state: string, first: number, facts: JobFacts): Promise<JobReport> {
+/** Reads the record of the job, from `first` on, and makes the report. `live` are the connections that have no end yet. */
+export async function makeReport(
+  state: string,
+  first: number,
+  live: readonly FlowView[],
+  facts: JobFacts,
+): Promise<JobReport> {
   const rows = new JobRows();
   const counts = { allowed: 0, denied: 0, would_deny: 0, detections: 0, tampering: 0 };
   const detections: Finding[] = [];
@@ -88,6 +94,7 @@ export async function makeReport(state: string, first: number, facts: JobFacts):
       else if (event.verdict === "would_deny") counts.would_deny += count;
     }
   }
+  for (const flow of live) rows.live(flow);
   return {
     schema: "sallyport.job/1",
     version,

@@ -4,6 +4,7 @@
  * and step, and the record has each of them.
  */
 import type { EventBody, EventProcess } from "../audit/event.ts";
+import type { FlowView } from "../enforcer/status.ts";
 
 export interface JobRow {
   verdict: "allow" | "deny" | "would_deny";
@@ -78,6 +79,14 @@ export class JobRows {
     row.count += event.count ?? 1;
     row.last = event.last ?? event.time;
     if (!isRefusedName && verdict !== "deny" && this.#open.size < mostOpen) this.#open.set(flowOf(event), row);
+  }
+
+  /** A connection that is still open, or that the kernel has not forgotten yet, with its counts so far. */
+  live({ source, source_port, destination, destination_port, bytes_up, bytes_down }: FlowView): void {
+    const row = this.#open.get(`${source}|${source_port}|${destination}|${destination_port}`);
+    if (row === undefined) return;
+    row.bytes_up += bytes_up;
+    row.bytes_down += bytes_down;
   }
 
   /** Refused ones first, then by step and destination. */

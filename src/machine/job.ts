@@ -45,7 +45,9 @@ export class Job {
   readonly #places: Places;
   readonly #enforcer: Enforcer;
   readonly #facts: Pick<JobFacts, "job" | "mode" | "policy" | "limits" | "earlier">;
-  readonly #first: number;
+  /** The first record of the job: what the self-test tried is not among them. */
+  #first = 1;
+  #before = { allowed: 0, denied: 0, would_deny: 0 };
   readonly #files: OwnFiles;
   readonly #watch: TamperWatch;
   readonly #watchers: Watchers;
@@ -129,7 +131,6 @@ export class Job {
     this.#enforcer = enforcer;
     this.#processes = processes;
     this.#files = files;
-    this.#first = 1;
     const { engine, policy } = enforcer.policy.loaded;
     const limits = limitsOf(order, enforcer, processes);
     this.#facts = {
@@ -163,6 +164,9 @@ export class Job {
         const leaks = checks.filter((check) => !check.held).map(({ name, why }) => `${name}: ${why}`);
         throw new SallyportError("ENFORCEMENT_LOST", `The self-test found a way out.\n${leaks.join("\n")}`, { checks });
       }
+      await this.#enforcer.spool.flush();
+      this.#first = this.#enforcer.spool.status().seq + 1;
+      this.#before = (await this.#enforcer.status()).decisions;
       this.started.measures.push(`self-test: ${checks.length} ways out tried, all refused`);
     }
     this.#look();
@@ -194,7 +198,9 @@ export class Job {
     this.#processes.drain();
     for (const each of this.#watch.round(now)) this.#failed.add(each);
     this.#watchers.look(now);
-    for (const each of this.#enforcer.status().problems) this.#failed.add(each);
+    void this.#enforcer.status().then(({ problems }) => {
+      for (const each of problems) this.#failed.add(each);
+    });
     const { worker } = this.#order;
     if (!this.#isOver && worker !== null && !existsSync(`/proc/${worker}`)) this.#over();
   }
@@ -211,17 +217,18 @@ export class Job {
     this.#failed.add(message);
   }
 
-  #status() {
-    const { allowed, denied, would_deny } = this.#enforcer.status().decisions;
+  async #status() {
+    const { allowed, denied, would_deny } = (await this.#enforcer.status()).decisions;
+    const before = this.#before;
     const problems = [...this.#failed];
     const good = this.#facts.mode === "enforce" ? "enforcing" : "monitoring";
     return {
-      state: this.#isLost ? ("lost" as const) : (good as "enforcing" | "monitoring"),
+      state: this.#isLost ? ("lost" as const) : good,
       since: this.#enforcer.since.toISOString(),
       problems,
-      allowed,
-      denied,
-      would_deny,
+      allowed: allowed - before.allowed,
+      denied: denied - before.denied,
+      would_deny: would_deny - before.would_deny,
       tampering: this.#watch.rounds.made - this.#watch.rounds.passed,
       report: this.#places.report,
       receipt: this.#places.receipt,
@@ -233,7 +240,7 @@ export class Job {
     for (const each of this.#files.changes(true)) this.#failed.add(each);
     await this.#enforcer.spool.flush();
     const { seq, head, lost, degraded } = this.#enforcer.spool.status();
-    const report = await makeReport(this.#enforcer.options.state, this.#first, {
+    const report = await makeReport(this.#enforcer.options.state, this.#first, this.#enforcer.flows(), {
       ...this.#facts,
       started: this.#enforcer.since.toISOString(),
       degraded: [...this.#failed, ...(degraded || lost > 0 ? [`the record lacks ${lost} events`] : [])],
@@ -244,7 +251,7 @@ export class Job {
     const receipt = `${JSON.stringify(makeReceipt(report, text, { made, passed }), null, 2)}\n`;
     write(this.#places.report, text);
     write(this.#places.receipt, receipt);
-    return { ...this.#status(), digests: { report: sha256(text), receipt: sha256(receipt) } };
+    return { ...(await this.#status()), digests: { report: sha256(text), receipt: sha256(receipt) } };
   }
 }
 

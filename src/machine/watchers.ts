@@ -27,8 +27,8 @@ export const noticedPrograms: readonly string[] = [...firewallPrograms, ...runti
 /** How often the processor time of processes is looked at, ms; a tick of /proc is a hundredth of a second. */
 const sampleMs = 10_000;
 const tickMs = 10;
-/** After a command that changes the rules: it has not done so yet when it is noticed. */
-const soonMs = [40, 250, 1_000];
+/** After a command that changes the rules, which it has not done yet when it is noticed: so soon, so often, and for how long, ms. */
+const soon = { first: 40, every: 300, until: 1_500 };
 
 export interface WatchersOptions {
   order: AgentOrder;
@@ -45,6 +45,8 @@ export class Watchers {
   readonly #cpu = new CpuWatch();
   readonly #repeats = new Repeats<EventBody>();
   readonly #network = readlinkSync("/proc/self/ns/net");
+  #soon: NodeJS.Timeout | null = null;
+  #soonUntil = 0;
   #sampledAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: WatchersOptions) {
@@ -96,7 +98,18 @@ export class Watchers {
     };
     if (this.#repeats.isNew(JSON.stringify([changes, step, container?.id, exe]), event, at))
       this.#options.enforcer.record(event);
-    for (const after of soonMs) setTimeout(() => this.#options.lookNow(), after);
+    this.#lookSoon();
+  }
+
+  /** Each look costs some programs: many commands in a row are worth no more of them. */
+  #lookSoon(): void {
+    this.#soonUntil = performance.now() + soon.until;
+    if (this.#soon !== null) return;
+    const look = () => {
+      this.#options.lookNow();
+      this.#soon = performance.now() < this.#soonUntil ? setTimeout(look, soon.every) : null;
+    };
+    this.#soon = setTimeout(look, soon.first);
   }
 
   #sample(steady: number, now: number): void {

@@ -56,6 +56,11 @@ export function processText(facts: Omit<ProcessFacts, "runner"> | null): string 
   return known.length === 0 ? null : known.map((key) => `${key} ${facts[key]}`).join(", ");
 }
 
+/** What is known as a question would say it. */
+export function askedView(facts: ProcessFacts | null): AskedProcess | null {
+  return facts === null ? null : { step: facts.step, action: facts.action, exe: facts.exe };
+}
+
 /** The options of `policy explain` that say the same. */
 export function processOptions(facts: Omit<ProcessFacts, "runner"> | null): [string, string][] {
   if (facts === null) return [];

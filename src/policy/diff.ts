@@ -110,7 +110,7 @@ class Comparer {
     if (this.#changed.length === 0) return { spots: [], names: { classes: [], wholes: new Map(), isCut: false } };
     const changed = new Set(patternsOf(this.#changed).keys());
     const isEvery = this.#changes.hasCidrs;
-    const patterns = new Map([...patternsOf(this.#rules), ...frontsIn(this.#changed)]);
+    const patterns = new Map([...patternsOf(this.#rules), ...frontsIn(this.#rules, this.#changed, isEvery)]);
     const names = nameClasses(patterns, (text) => isEvery || changed.has(text));
     this.#isCut ||= names.isCut;
     const isChanged = ({ name }: NameClass) => this.#changes.byName(name).length > 0;
@@ -278,12 +278,14 @@ function patternsOf(rules: readonly Rule[]): Map<string, Pattern> {
 }
 
 /**
- * Patterns of the known fronts' names that changed rules take in by wildcards: there, a rule that says nothing of Encrypted
- * Client Hello decides otherwise than for the wildcard's other names.
+ * Patterns of the known fronts' names within wildcards of rules that say nothing of Encrypted Client Hello, changed ones or such
+ * as decide behind a change: there, they decide otherwise than for their other names.
  */
-function frontsIn(changed: readonly Rule[]): Map<string, Pattern> {
+function frontsIn(rules: readonly Rule[], changed: readonly Rule[], isEvery: boolean): Map<string, Pattern> {
   const out = new Map<string, Pattern>();
-  const wild = [...patternsOf(changed.filter(meetsEch)).values()].filter(isWild);
+  const silent = [...patternsOf(rules.filter(leavesEchOpen)).values()].filter(isWild);
+  const wild = [...patternsOf(changed).values()].filter(isWild);
+  if (silent.length === 0) return out;
   for (const front of fronts.keys()) {
     // One below another has nothing to add.
     if (entryFor(fronts, front.slice(front.indexOf(".") + 1)) !== null) continue;
@@ -292,16 +294,21 @@ function frontsIn(changed: readonly Rule[]): Map<string, Pattern> {
       { deep: false, labels },
       { deep: true, labels },
     ]) {
-      // A wildcard within the front's names is a front's as a whole.
-      if (wild.some((each) => each.labels.length < labels.length + 1 && overlap(each, pattern).length > 0))
-        out.set(formatPattern(pattern), pattern);
+      const takesIn = (each: Pattern) => !isBelow(each, front) && overlap(each, pattern).length > 0;
+      if (silent.some(takesIn) && (isEvery || wild.some(takesIn))) out.set(formatPattern(pattern), pattern);
     }
   }
   return out;
 }
 
-function meetsEch({ action, targets }: Rule): boolean {
-  return action === "allow" && targets.some(({ services }) => services.some(({ protocol }) => carriesEch(protocol)));
+function leavesEchOpen({ action, ech, targets }: Rule): boolean {
+  const meetsEch = targets.some(({ services }) => services.some(({ protocol }) => carriesEch(protocol)));
+  return action === "allow" && ech === null && meetsEch;
+}
+
+/** A wildcard within a front's names is a front's as a whole. */
+function isBelow(pattern: Pattern, front: string): boolean {
+  return `.${formatPattern(pattern)}`.endsWith(`.${front}`);
 }
 
 function mentionedPorts(rules: readonly Rule[]): Map<Transport, number[]> {

@@ -3,7 +3,7 @@
  * `sallyport policy explain` prints it (`explain-text.ts`). Pure: it asks the same engine that decides packets.
  */
 import { formatAddress } from "../address/ip.ts";
-import { processText } from "./asked-process.ts";
+import { askedView, processText } from "./asked-process.ts";
 import type { AskedProcess } from "./asked-process.ts";
 import type { Decision, NotYet, RuleRef, Stage } from "./decision.ts";
 import { holdsAddress } from "./model.ts";
@@ -110,7 +110,7 @@ export function explain(scene: Scene, question: Question, now: number): Explanat
       asked: asked.source,
       address: formatAddress(source),
       group: engine.group(source),
-      process: process === null ? null : { step: process.step, action: process.action, exe: process.exe },
+      process: askedView(process),
     },
     destination: {
       asked: asked.endpoint,

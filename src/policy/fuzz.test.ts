@@ -14,6 +14,7 @@ import { isPolicyProblems, loadPolicy, readPolicy } from "./load.ts";
 import type { Problem, PolicyProblemCode } from "./problem.ts";
 import { setScene } from "./question.ts";
 import { parseTime } from "./resolve.ts";
+import { parseDuration } from "./duration.ts";
 import { parseSize, sizeText } from "./size.ts";
 
 const now = new Date(Date.UTC(2026, 0, 1));
@@ -190,7 +191,7 @@ fuzzTarget<"time" | "size" | "none">({
             fc.constantFrom("0", "00", "0.0001", "0.4", "1.5", "1.0005", "-1", "1e3", "", "999999999.999", "１"),
           ),
           fc.constantFrom("", " ", "  ", "\t"),
-          fc.constantFrom("kB", "MB", "GB", "KiB", "MiB", "GiB", "KB", "B", "", "MB\n"),
+          fc.constantFrom("kB", "MB", "GB", "KiB", "MiB", "GiB", "KB", "B", "", "MB\n", "s", "m", "h", "d", "d "),
         )
         .map((parts) => parts.join("")),
     ),
@@ -200,6 +201,8 @@ fuzzTarget<"time" | "size" | "none">({
     const text = textOf(bytes);
     const time = parseTime(text);
     assert.ok(time === null || Number.isSafeInteger(time), text);
+    const length = parseDuration(text);
+    assert.ok(length === null || (Number.isSafeInteger(length) && length >= 0 && /^\d+[smhd]$/.test(text)), text);
     const size = parseSize(text);
     if (size === null) return time === null ? "none" : "time";
     assert.ok(time === null && Number.isInteger(size) && size > 0, text);

@@ -44,6 +44,8 @@ export const configProblemTitles = {
   bad_address: "Not an address, a path or a header that can be used",
   secret_in_file: "A secret is written into the file",
   missing_secret: "A secret or a certificate that cannot be read",
+  bad_duration: "Not a length of time",
+  bad_key: "A key that cannot sign",
 } as const;
 
 export type PolicyProblemCode = keyof typeof problemTitles;

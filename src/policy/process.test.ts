@@ -212,6 +212,16 @@ test("each key of a source must hold: its address, and its process", () => {
   }
 });
 
+test("a list of more than 64 is refused where it stands", () => {
+  const steps = Array.from({ length: 65 }, (_, i) => `s${i}`).join(", ");
+  const loaded = loadPolicy(text.replace("step: [setup]", `step: [${steps}]`), "p.yaml", new Date(now));
+  assert.ok(isPolicyProblems(loaded));
+  assert.deepEqual(
+    loaded.problems.map(({ line, code }) => [line, code]),
+    [[9, "schema"]],
+  );
+});
+
 test("a permit for the runner itself is for no step, and no file can say it", () => {
   const loaded = loadPolicy(text, "p.yaml", new Date(now));
   assert.ok(!isPolicyProblems(loaded));

@@ -27,7 +27,7 @@ const maxListed = 64;
 const oneOrMore = z.union([z.string(), z.array(z.string()).min(1)]);
 const oneOrSome = z.union([z.string(), z.array(z.string()).min(1).max(maxListed)]);
 
-const process = z
+const processShape = z
   .strictObject({
     step: oneOrSome.optional().describe("The job's step that it belongs to: the step's `id`, or a list of them."),
     action: oneOrSome
@@ -53,7 +53,7 @@ const source = z
     tags: z.record(z.string(), z.string()).optional().describe(laterText),
     github: z.record(z.string(), z.unknown()).optional().describe(laterText),
     kubernetes: z.record(z.string(), z.unknown()).optional().describe(laterText),
-    process: process.optional(),
+    process: processShape.optional(),
   })
   .describe("One group of runners or of processes; where both are asked for, both must hold.");
 
@@ -73,7 +73,7 @@ const destination = z
   ])
   .describe("One group of endpoints.");
 
-const inlineSource = z.strictObject({ process });
+const inlineSource = z.strictObject({ process: processShape });
 
 const rule = z
   .strictObject({
@@ -149,13 +149,13 @@ export type RawPolicy = z.infer<typeof policySchema>;
 export type RawRule = z.infer<typeof rule>;
 export type RawDestination = z.infer<typeof destination>;
 export type RawSource = z.infer<typeof source>;
-export type RawProcess = z.infer<typeof process>;
+export type RawProcess = z.infer<typeof processShape>;
 export type RawFrom = NonNullable<RawRule["from"]>;
 
 /** The keys a map at `path` may have, for suggestions; empty where any key may stand. */
 export function keysAt(path: readonly (string | number)[]): string[] {
   const [section, , field] = path;
-  if (path.length > 2 && path.at(-1) === "process") return Object.keys(process.shape);
+  if (path.length > 2 && path.at(-1) === "process") return Object.keys(processShape.shape);
   if (path.length === 0) return Object.keys(policySchema.shape);
   if (section === "default") return ["mode", "enforce_for"];
   if ((section === "rules" || section === "permits") && field === undefined) return Object.keys(rule.shape);

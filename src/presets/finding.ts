@@ -2,9 +2,12 @@
  * What a client's configuration comes to: endpoints with the place that names them. URLs as clients write them are read here,
  * once: scheme, host, port, and nothing of the credentials that may stand in them.
  */
-import { isEndpointDefect, parseEndpoint } from "../policy/endpoint.ts";
+import { specialClass } from "../address/special.ts";
 import type { Protocol } from "../policy/decision.ts";
-import { lineOf } from "./machine.ts";
+import { isEndpointDefect, parseEndpoint } from "../policy/endpoint.ts";
+import type { Endpoint } from "../policy/model.ts";
+import { entryFor, sinks } from "../policy/sinks.ts";
+import { lineOf, projectPrefix } from "./machine.ts";
 import type { Text } from "./machine.ts";
 
 /** One endpoint that a client needs. */
@@ -14,6 +17,8 @@ export interface Found {
   readonly protocol: Protocol;
   /** What names it, for people: `package-lock.json:12, 41 packages`. */
   readonly why: string;
+  /** A file of the project names it, which comes with a branch. */
+  readonly project: boolean;
 }
 
 /** What was found for one preset. */
@@ -52,10 +57,43 @@ export class Finding {
       this.missing.push(`${why}: ${endpoint.message}`);
       return;
     }
+    const project = isOfProject(why);
+    const danger = project ? dangerOf(endpoint.endpoint) : null;
+    if (danger !== null) {
+      this.missing.push(
+        `${why}: ${endpoint.endpoint.text} is ${danger}, and a file of the project is no reason to open it`,
+      );
+      return;
+    }
     const text = bracketed === host ? endpoint.endpoint.text : `[${endpoint.endpoint.text}]`;
     const key = `${text} ${port} ${protocol}`;
-    if (!this.#found.has(key)) this.#found.set(key, { host: text, port, protocol, why });
+    if (!this.#found.has(key)) this.#found.set(key, { host: text, port, protocol, why, project });
   }
+
+  /** Says which hosts are the project's own choice: a stranger's change may be what names them. */
+  tellProjects(): void {
+    const hosts = [...new Set(this.found.filter(({ project }) => project).map(({ host }) => host))];
+    if (hosts.length === 0) return;
+    const rest = hosts.length > mostTold ? ` and ${hosts.length - mostTold} more` : "";
+    this.notes.push(
+      `named by files of the project, which whoever changes it can change: ${hosts.slice(0, mostTold).join(", ")}${rest}; compare with the default branch`,
+    );
+  }
+}
+
+const mostTold = 20;
+
+/** The places that name something begin with the file, or have it in brackets (`npm.ts`). */
+function isOfProject(why: string): boolean {
+  return why.startsWith(projectPrefix) || why.includes(`(${projectPrefix}`);
+}
+
+/** What a stranger's file may not open, in words; null: nothing against it. */
+function dangerOf(endpoint: Endpoint): string | null {
+  if (endpoint.kind === "cidr") {
+    return specialClass(endpoint.cidr.address) === null ? null : "a private, local or metadata address";
+  }
+  return entryFor(sinks, endpoint.text) === null ? null : "known as a place where anybody can leave data";
 }
 
 const schemes: Readonly<Record<string, readonly [Protocol, number]>> = {

@@ -21,7 +21,7 @@ export interface Machine {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** A file that was read, and how it is called in messages: relative to the project or the home where it is in it. */
+/** A file that was read, and how it is called in messages ({@link nameOf}). */
 export interface Text {
   readonly name: string;
   readonly text: string;
@@ -55,10 +55,16 @@ export function readTexts(machine: Machine, folder: string, ending: RegExp): Tex
   return names.toSorted().flatMap((name) => readText(machine, join(folder, name)) ?? []);
 }
 
-/** How a path is called in messages: relative to the project, `~/…` in the home, else as it is. */
+/** What files of the project are called begins so, and no other name does. */
+export const projectPrefix = "./";
+
+/**
+ * How a path is called in messages: `./…` in the project, `~/…` in the home, else as it is. The first are marked, because they
+ * come with a branch: whoever may open a pull request can write them.
+ */
 export function nameOf({ folder, home, root }: Machine, path: string): string {
   for (const [base, prefix] of [
-    [folder, ""],
+    [folder, projectPrefix],
     [home, "~/"],
     [root, "/"],
   ] as const) {

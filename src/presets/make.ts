@@ -88,6 +88,7 @@ export function makePreset(word: string, machine: Machine | null): Made | MakeDe
 function makeEcosystem(name: Ecosystem, machine: Machine | null): Made {
   const { version, find } = ecosystems[name];
   const finding = machine === null ? unknown(name) : find(machine);
+  finding.tellProjects();
   const base = { name, title: `${name}, version ${version}`, notes: finding.notes, missing: finding.missing };
   if (!finding.asksBuiltIn) return { ...base, reference: null, found: finding.found };
   return { ...base, ...builtIn(name), notes: [...finding.notes, "no configuration names another host"] };
@@ -104,6 +105,8 @@ function unknown(name: Ecosystem): Finding {
 }
 
 function builtIn(name: string): Pick<Made, "reference" | "found"> {
-  const found = presetHosts(name).map(({ host, reason }): Found => ({ host, port: 443, protocol: "tls", why: reason }));
+  const found = presetHosts(name).map(({ host, reason }): Found => ({
+    ...{ host, port: 443, protocol: "tls", why: reason, project: false },
+  }));
   return { reference: presetRef(name), found };
 }

@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { Finding, fromLockfile, placeOf, readUrl, shown } from "./finding.ts";
-import { ask, nameOf, readText } from "./machine.ts";
+import { ask, nameOf, projectPrefix, readText } from "./machine.ts";
 import type { Machine } from "./machine.ts";
 
 /** `replace-registry-host` when nobody sets it. */
@@ -43,6 +43,10 @@ export function findNpm(machine: Machine): Finding {
       );
     return finding;
   }
+  const berry = readText(machine, join(machine.folder, ".yarnrc.yml"));
+  for (const [, url] of berry?.text.matchAll(/^\s*npmRegistryServer:\s*['"]?([^\s'"#]+)/gm) ?? []) {
+    finding.url(url!, placeOf(berry!, url!, "npmRegistryServer"));
+  }
   const yarn = readText(machine, join(machine.folder, "yarn.lock"));
   if (yarn !== null) {
     const urls = [...yarn.text.matchAll(/^ {2}resolved "([^"#]+)/gm)].map((match) => match[1]!);
@@ -62,9 +66,8 @@ export function findNpm(machine: Machine): Finding {
 }
 
 function configuration(machine: Machine, finding: Finding): Configuration {
-  const text = ask(machine, machine.folder, "npm", ["config", "list"]);
-  if (text === null) return fromFiles(machine, finding);
-  const set = listed(machine, text);
+  const set = settingsOf(machine);
+  if (set === null) return fromFiles(machine, finding);
   const registries: (readonly [string, string, string])[] = set.flatMap(({ key, value, origin }) =>
     isRegistry(key) ? [[key, value, `${key} (${origin})`]] : [],
   );
@@ -78,8 +81,32 @@ function configuration(machine: Machine, finding: Finding): Configuration {
   return { registries, replace: set.find(({ key }) => key === "replace-registry-host")?.value ?? usual };
 }
 
-/** What `npm config list` says is set, with the file it is from: `; "project" config from FILE` stands above the settings. */
-function listed(machine: Machine, text: string): { key: string; value: string; origin: string }[] {
+/** A setting and where npm says it is from. */
+interface Setting {
+  readonly key: string;
+  readonly value: string;
+  readonly origin: string;
+}
+
+/**
+ * What npm says is set for the project. A key in a `.npmrc` may hold a line break, and so write a heading of its own that says
+ * “user”: what npm does not say outside of the project, too, is the project's.
+ */
+function settingsOf(machine: Machine): Setting[] | null {
+  const text = ask(machine, machine.folder, "npm", ["config", "list"]);
+  if (text === null) return null;
+  const elsewhere = new Set(
+    listed(machine, ask(machine, "/", "npm", ["config", "list"])!).map(({ key, value }) => `${key} ${value}`),
+  );
+  const project = `${projectPrefix}.npmrc`;
+  return listed(machine, text).map(({ key, value, origin }) => ({
+    ...{ key, value },
+    origin: origin.startsWith(projectPrefix) || elsewhere.has(`${key} ${value}`) ? origin : project,
+  }));
+}
+
+/** `npm config list` with the file each setting is from: `; "project" config from FILE` stands above the settings. */
+function listed(machine: Machine, text: string): Setting[] {
   let origin = "npm config";
   return text.split("\n").flatMap((line) => {
     const head = /^; "(\w+)" config from (.*)$/.exec(line);

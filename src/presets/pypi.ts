@@ -1,7 +1,7 @@
 /** pip and uv: the indexes that their settings name, and the hosts that lockfiles have files from. */
 import { join } from "node:path";
 import { presetHosts } from "../policy/presets.ts";
-import { Finding, fromLockfile, placeOf } from "./finding.ts";
+import { Finding, fromLockfile, placeOf, shown } from "./finding.ts";
 import { readIni } from "./ini.ts";
 import { readText } from "./machine.ts";
 import type { Machine, Text } from "./machine.ts";
@@ -21,7 +21,7 @@ export function findPypi(machine: Machine): Finding {
     ...fromEnvironment(machine),
     ...fromPip(machine),
     ...fromUv(machine, finding),
-    ...fromRequirements(machine),
+    ...fromRequirements(machine, finding),
   ];
   for (const { url, why } of indexes) finding.url(url, why);
   fromLocks(machine, finding);
@@ -121,9 +121,14 @@ function poetryIndex(file: Text, source: Record<string, unknown>): Index[] {
   }));
 }
 
-function fromRequirements(machine: Machine): Index[] {
+function fromRequirements(machine: Machine, finding: Finding): Index[] {
   const file = readText(machine, join(machine.folder, "requirements.txt"));
   if (file === null) return [];
+  for (const [, other] of file.text.matchAll(/^\s*(?:-r|--requirement)(?:\s+|=)(\S+)/gm))
+    finding.missing.push(`${placeOf(file, other!, "another file")}: ${shown(other!)} is not read`);
+  // `name @ URL`, or a URL alone.
+  for (const [, url] of file.text.matchAll(/^(?:[^#\n]*?@\s*)?((?:git\+)?https?:\/\/\S+)/gm))
+    finding.url(url!, placeOf(file, url!, "a package"));
   const options = /^\s*(-i|--index-url|--extra-index-url|-f|--find-links)(?:\s+|=)(\S+)/gm;
   return [...file.text.matchAll(options)].map(([, option, url]) => ({
     url: url!,

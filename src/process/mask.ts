@@ -13,24 +13,23 @@ const SHORTEST_SECRET = 4;
 export const argumentBounds = { most: MOST_ARGUMENTS, longest: LONGEST_ARGUMENT } as const;
 
 const secretName =
-  "(?:[\\w.-]{0,64}(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?|auth)[\\w.-]{0,64}|pwd|pat|sig|signature|_auth\\w*)";
+  "(?:[\\w.-]{0,64}(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?)[\\w.-]{0,64}|(?:[\\w.-]{0,64}[_.-])?auth|pwd|pat|sig|signature|_auth\\w*)";
 const secretFlag = new RegExp(`^--?${secretName}$`, "i");
-const shortSecretFlag = /^-(?:u|p|U)$/;
 /** Programs whose `-u` or `-p` is a credential; elsewhere it is a port, a path, anything. */
 const credentialFlags: Readonly<Record<string, RegExp>> = {
   curl: /^(?:-u|-U|--user|--proxy-user)$/,
   wget: /^(?:--user|--http-user)$/,
-  docker: /^-p$/,
-  podman: /^-p$/,
+  "docker login": /^-p$/,
+  "podman login": /^-p$/,
   mysql: /^-p$/,
   sshpass: /^-p$/,
 };
 
 const shapes: readonly [RegExp, string][] = [
-  // NAME=value, NAME: value, "name":"value", ?name=value; the value ends at white space, a quote or a separator of URLs.
-  [new RegExp(`((?:^|[^\\w.-])["']?-{0,2}${secretName}["']?\\s{0,4}[=:]\\s{0,4}["']?)[^\\s"'&;,]+`, "gi"), `$1${MASK}`],
   // Authorization: Bearer x, Proxy-Authorization: Basic x; the scheme stays.
   [/((?:proxy-)?authorization["']?\s{0,4}[:=]\s{0,4}["']?(?:[A-Za-z][\w-]{0,19}\s+)?)[^\s"']+/gi, `$1${MASK}`],
+  // NAME=value, NAME: value, "name":"value", ?name=value; the value ends at white space, a quote or a separator of URLs.
+  [new RegExp(`((?:^|[^\\w.-])["']?-{0,2}${secretName}["']?\\s{0,4}[=:]\\s{0,4}["']?)[^\\s"'&;,]+`, "gi"), `$1${MASK}`],
   [/\b(bearer|basic)\s+[\w.~+/=-]{8,}/gi, `$1 ${MASK}`],
   // scheme://user:password@host and scheme://token@host.
   [/([a-z][a-z0-9+.-]{0,19}:\/\/)[^\s/?#@]{1,512}@/gi, `$1${MASK}@`],
@@ -51,10 +50,10 @@ export function masker(secrets: Iterable<string> = []): (args: readonly string[]
     .toSorted((a, b) => b.length - a.length);
   return (args) => {
     const program = (args[0] ?? "").split("/").at(-1) ?? "";
-    const flag = credentialFlags[program];
+    const flag = credentialFlags[program] ?? credentialFlags[`${program} ${args[1] ?? ""}`];
     let hideNext = false;
     return args.slice(0, MOST_ARGUMENTS).map((arg, i) => {
-      const hidden = hideNext && !(arg.startsWith("-") && !shortSecretFlag.test(args[i - 1] ?? ""));
+      const hidden = hideNext;
       hideNext = i > 0 && (secretFlag.test(arg) || flag?.test(arg) === true);
       return hidden ? MASK : shorten(maskText(arg, values));
     });

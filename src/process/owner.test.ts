@@ -85,7 +85,7 @@ suite("whose packet it is", { timeout: 300_000 }, () => {
     const go = `${stage.folder}/go`;
     const late = `until [ -e ${go} ]; do sleep 0.1; done; exec curl -s -m 20 http://${server}:${port}/`;
     // Forked twice, in a session of its own: nothing in /proc ties it to the step any more.
-    await stage.finished("A", `(setsid bash -c '${late}' >/dev/null 2>&1 </dev/null & ) & wait`);
+    await stage.finished("A", `(setsid bash -c '${late}' >/dev/null 2>&1 </dev/null & ) & wait; sleep 1; true`);
     const other = stage.step("B", "sleep 30");
     await sleep(200);
     stage.file("go", "");
@@ -235,6 +235,19 @@ time.sleep(30)`;
     assert.deepEqual([exeOf(seen), seen?.certain], ["/usr/bin/curl", true]);
     assert.deepEqual(factsOf(seen, table), { step: "mounted", action: null, exe: null, runner: false });
     await stage.end(child);
+  });
+
+  test("a namespace that nobody is in any more is given up", async () => {
+    const port = ++ports;
+    const child = stage.step("there", `curl -s -m 20 http://${server}:${port}/; true`);
+    await ask(port);
+    assert.ok(searching.namespaces >= 1);
+    await stage.end(child);
+    const before = searching.namespaces;
+    for (const until = performance.now() + 20_000; searching.namespaces >= before; await sleep(100)) {
+      assert.ok(performance.now() < until, "it is kept");
+      searching.tick();
+    }
   });
 
   test("a packet that no socket sent has no owner", async () => {

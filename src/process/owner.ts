@@ -55,7 +55,8 @@ const FRESH = 2e9;
 /** Longest time between a program's being in place and its exec event, ns. */
 const EXEC_NS = 4e6;
 const pause = new Int32Array(new SharedArrayBuffer(4));
-const SEARCH_MS = 60;
+/** All descriptors of six hundred processes take 140 ms; only sockets older than us need it. */
+const SEARCH_MS = 250;
 const REMEMBERED = 4096;
 const protocolNames = new Map<number, SocketProtocol>([
   [socketProtocols.tcp, "tcp"],
@@ -93,9 +94,20 @@ export class OwnerLookup {
     this.#table.drain();
     this.counts.asked++;
     const owner = this.#byTuple(sent) ?? this.#bySocket(sent) ?? this.#byDestination(sent);
-    if (owner?.record == null) this.counts.unknown++;
-    else this.#last = owner.record.pid;
+    const pid = owner?.record?.pid;
+    if (pid === undefined) this.counts.unknown++;
+    else this.#last = pid;
     return owner;
+  }
+
+  /** Network namespaces other than ours that are held open to be asked. */
+  get namespaces(): number {
+    return this.#places.size;
+  }
+
+  /** To be called now and then, also when nothing is asked: a namespace that nobody is in any more must not be kept by us. */
+  tick(): void {
+    this.#places.tick();
   }
 
   close(): void {

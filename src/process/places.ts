@@ -2,7 +2,7 @@
  * Network namespaces of this machine, by the addresses that are in them: a container's packet shows a source address, and its
  * socket is known in its own namespace only. Each has a diagnostic socket, made inside and kept.
  *
- * A socket keeps its namespace alive. So a place is given up as soon as no process is left in it, at the next look at the latest.
+ * A socket keeps its namespace alive. So a place is given up as soon as no process is left in it, at the next {@link Places.tick} at the latest.
  */
 import { readlinkSync } from "node:fs";
 import { networkInterfaces } from "node:os";
@@ -49,6 +49,18 @@ export class Places {
     this.#own.addresses = ours();
     this.#look();
     return this.#having(source);
+  }
+
+  /** Places other than our own. */
+  get size(): number {
+    return this.#others.size;
+  }
+
+  /** Gives up what no process is left in; cheap where there is nothing to give up. */
+  tick(): void {
+    if (this.#others.size === 0 || performance.now() - this.#lookedAt < LOOK_AGAIN) return;
+    this.#lookedAt = performance.now();
+    this.#look();
   }
 
   get own(): Place {

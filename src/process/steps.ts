@@ -51,6 +51,15 @@ export class Steps {
     }
   }
 
+  /**
+   * Events were lost: who has not been seen to execute anything may have, and what it was told then is not known. Of `pid` alone
+   * where it is given.
+   */
+  lost(pid?: number): void {
+    if (pid === undefined) this.#new.clear();
+    else this.#new.delete(pid);
+  }
+
   /** All threads of `pid` have ended. */
   ended(pid: number): void {
     this.#living.delete(pid);

@@ -23,6 +23,8 @@ export interface TableOptions {
   secrets?: Iterable<string>;
   /** Told of each process that has executed something, as it is then. */
   onExec?: (record: ProcessRecord) => void;
+  /** Room for events that have not been taken in, bytes. */
+  eventBuffer?: number;
 }
 
 const TICK = 1e7;
@@ -37,7 +39,7 @@ export class ProcessTable {
   losses = 0;
   /** The runner's worker; null: there is none, and no process has a step. */
   readonly worker: number | null;
-  readonly #connector = new ProcConnector();
+  readonly #connector: ProcConnector;
   readonly #tree: ProcessTree;
   readonly #mask: (args: readonly string[]) => string[];
   readonly #onExec: ((record: ProcessRecord) => void) | undefined;
@@ -49,6 +51,7 @@ export class ProcessTable {
 
   /** Listens, then reads /proc. Throws SallyportError KERNEL_FEATURE. */
   constructor(options: TableOptions = {}) {
+    this.#connector = new ProcConnector(options.eventBuffer);
     this.fd = this.#connector.fd;
     this.#mask = masker(options.secrets);
     this.#onExec = options.onExec;
@@ -72,6 +75,7 @@ export class ProcessTable {
     const now = monotonic();
     if (lost) {
       this.losses++;
+      this.#tree.lost();
       this.#stale = true;
     }
     if (this.#stale && now - this.#scannedAt >= RESCAN) {

@@ -135,7 +135,14 @@ export class ProcessTree {
     const placed = place.placed && (complete || place.step !== null || this.#runner.has(met.parent));
     const { pid, startedAt, threads, countedAt } = met;
     this.#add({ pid, startedAt, threads, countedAt, ...imageIn(met), ...place, placed });
-    this.#name(met.pid, startedAt);
+    // What still runs the worker's own program has not executed its own yet.
+    if (!complete) this.#steps.lost(pid);
+    else if (met.exe !== this.#living.get(this.#worker)?.exe) this.#name(pid, startedAt);
+  }
+
+  /** Events were lost: a scan has to follow. */
+  lost(): void {
+    this.#steps.lost();
   }
 
   /** Of those that started before `time`, the ones that are not among the processes which exist have ended. */

@@ -22,6 +22,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { applyRetention, planRetention } from "../audit/retention.ts";
+import { Spool } from "../audit/spool.ts";
+import { clearCopies } from "./cache.ts";
 import type { QueryOptions } from "./query.ts";
 import { ask, connection, epoch, Recorder, select, temporary, using } from "./testing/records.ts";
 
@@ -72,6 +75,64 @@ describe("copies of sealed segments", () => {
     // What was live is sealed once there is a newer one.
     recorder.segment([connection("new.example")]);
     assert.deepEqual(await asked(recorder), { answer: { ...all, "new.example": 1 }, copied: 1, notes: [] });
+  });
+
+  test("go with their segment when retention deletes it; one that was made meanwhile, with the next look", async () => {
+    const directory = temporary();
+    const spool = await Spool.open({ directory, segmentBytes: 4000, flushBytes: 500 });
+    for (let port = 1; port <= 40; port++) spool.append({ ...connection("a.example").body, message: String(port) });
+    await spool.flush();
+    await ask("destinations", { inputs: [directory] });
+    const cache = join(directory, "query");
+    const before = readdirSync(cache).toSorted();
+    const [oldest] = before;
+    const kept = readFileSync(join(cache, oldest!));
+    const tmp = join(cache, "tmp-0123456789abcdef.parquet");
+    writeFileSync(tmp, "");
+    utimesSync(tmp, new Date(0), new Date(0));
+    const { left } = await planRetention(directory, { keepMs: null, keepBytes: 1e9 }, Date.now());
+    const plan = await planRetention(directory, { keepMs: null, keepBytes: left.bytes - 5000 }, Date.now());
+    assert.ok(plan.doomed.length > 0 && plan.left.segments > 2, `${left.segments}`);
+    assert.equal(await applyRetention(directory, spool, plan), true);
+    const first = plan.doomed.at(-1)!.segment.first;
+    const rest = before.filter((name) => Number(/\d{12}/.exec(name)![0]) > first);
+    assert.deepEqual(readdirSync(cache).toSorted(), rest);
+    assert.ok(rest.length > 0 && rest.length === before.length - 2 * plan.doomed.length);
+    writeFileSync(join(cache, oldest!), kept);
+    await applyRetention(directory, spool, { ...plan, doomed: [], retention: null });
+    assert.deepEqual(readdirSync(cache).toSorted(), rest);
+    // A link in the place of the cache leads nowhere.
+    const elsewhere = temporary();
+    writeFileSync(join(elsewhere, oldest!), kept);
+    rmSync(cache, { recursive: true });
+    symlinkSync(elsewhere, cache);
+    await applyRetention(directory, spool, { ...plan, doomed: [], retention: null });
+    assert.deepEqual(readdirSync(elsewhere), [oldest]);
+    await spool.close();
+  });
+
+  test("are for nobody else to read, also while they are made, in a folder that others could", async () => {
+    const recorder = record();
+    mkdirSync(cacheOf(recorder), { mode: 0o755 });
+    await asked(recorder);
+    assert.equal(statSync(cacheOf(recorder)).mode & 0o777, 0o700);
+  });
+
+  test("are deleted by who asks for that, here and elsewhere, and nothing else is", async () => {
+    const recorder = record();
+    const cache = temporary();
+    await asked(recorder);
+    await asked(recorder, { cache });
+    writeFileSync(join(cacheOf(recorder), "mine"), "");
+    assert.equal(await clearCopies([recorder.directory], null), 4);
+    assert.deepEqual(copies(recorder), ["mine"]);
+    assert.equal(await clearCopies([recorder.directory], cache), 4);
+    assert.equal(await clearCopies([recorder.directory], cache), 0);
+    chmodSync(cacheOf(recorder), 0o777);
+    await assert.rejects(clearCopies([recorder.directory], null), {
+      code: "QUERY_FAILED",
+      message: /others may write/,
+    });
   });
 
   test("may be deleted at any time, all or one", async () => {

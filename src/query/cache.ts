@@ -8,9 +8,11 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { chmod, mkdir, open, readdir, realpath, rename, stat, statfs, unlink } from "node:fs/promises";
+import { chmod, mkdir, open, realpath, rename, statfs } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
+import { copiesDirectory, removeCopies } from "../audit/copies.ts";
+import { SallyportError } from "../errors.ts";
 import { layout } from "./columns.ts";
 import { pathOf } from "./scratch.ts";
 import type { Identity } from "./segments.ts";
@@ -18,10 +20,6 @@ import type { Identity } from "./segments.ts";
 /** A segment's events, and their sums (`parts.ts`). */
 export type Half = "events" | "sums";
 
-const cached = /^events-\d{12}\.\d+\.[0-9a-f]+\.v\d+\.(?:events|sums)\.parquet$/;
-const unfinished = /^tmp-[0-9a-f]+\.parquet$/;
-/** Nobody works on one segment for so long. */
-const abandonedMs = 3_600_000;
 /** What the cache leaves free on its file system: the record is on it. */
 const leastFree = 256 * 1024 * 1024;
 const leastFreeShare = 0.05;
@@ -42,7 +40,7 @@ export class Cache {
    */
   static async open(state: string, under: string | null, keep: (handle: FileHandle) => void): Promise<Cache | string> {
     try {
-      const path = under === null ? join(state, "query") : join(under, await keyOf(state));
+      const path = under === null ? copiesDirectory(state) : join(under, await keyOf(state));
       // One folder after the other: Node's own recursion never ends below /proc, where nothing can be made.
       for (const each of under === null ? [path] : [under, path]) {
         await mkdir(each, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
@@ -54,6 +52,8 @@ export class Cache {
       const { uid, mode } = await folder.stat();
       if (uid !== process.geteuid!()) return `${path} belongs to somebody else`;
       if ((mode & 0o022) !== 0) return `others may write to ${path}`;
+      // A copy has the rights of any new file until it is whole.
+      if ((mode & 0o077) !== 0) await folder.chmod(0o700);
       return new Cache(folder);
     } catch (error) {
       return (error as Error).message;
@@ -99,14 +99,12 @@ export class Cache {
 
   /** Takes away copies of what was not asked for: segments that are gone, are not the same, or were copied otherwise. */
   async sweep(): Promise<void> {
-    for (const name of await readdir(pathOf(this.#folder))) {
-      const path = this.#path(name);
-      if (cached.test(name) && !this.#used.has(name)) await unlink(path).catch(() => {});
-      else if (unfinished.test(name)) {
-        const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Infinity }));
-        if (Date.now() - mtimeMs > abandonedMs) await unlink(path).catch(() => {});
-      }
-    }
+    await removeCopies(this.#folder, (name) => !this.#used.has(name));
+  }
+
+  /** Takes away all copies; resolves with how many there were. Rejects with the file system's error. */
+  async clear(): Promise<number> {
+    return await removeCopies(this.#folder, () => true);
   }
 
   #path(name: string): string {
@@ -116,6 +114,28 @@ export class Cache {
 
 function nameOf({ first, size, head }: Identity, half: Half): string {
   return `events-${String(first).padStart(12, "0")}.${size}.${head.slice(0, 32)}.v${layout}.${half}.parquet`;
+}
+
+/**
+ * Takes away the copies of state directories, wherever they would be looked for; resolves with how many there were. Rejects with
+ * QUERY_FAILED where that cannot be done.
+ */
+export async function clearCopies(states: readonly string[], under: string | null): Promise<number> {
+  let count = 0;
+  for (const state of states) {
+    const handles: FileHandle[] = [];
+    try {
+      const cache = await Cache.open(state, under, (handle) => void handles.push(handle));
+      if (typeof cache === "string") throw new Error(cache);
+      count += await cache.clear();
+    } catch (error) {
+      const message = `The copies of ${state} cannot be deleted: ${(error as Error).message}`;
+      throw new SallyportError("QUERY_FAILED", message, { state }, error);
+    } finally {
+      for (const handle of handles) await handle.close();
+    }
+  }
+  return count;
 }
 
 async function keyOf(state: string): Promise<string> {

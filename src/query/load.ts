@@ -4,7 +4,9 @@
  */
 import { open, readFile, realpath, stat, unlink } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
+import { lockHolder } from "../audit/lock.ts";
 import { readReport } from "../audit/report-file.ts";
+import { readHead } from "../audit/segment.ts";
 import { SallyportError } from "../errors.ts";
 import { Cache, type Half } from "./cache.ts";
 import { literal } from "./columns.ts";
@@ -12,8 +14,9 @@ import { compact, fill, tabulate } from "./compact.ts";
 import type { Engine } from "./engine.ts";
 import { copyWholeLines, writeEvents } from "./lines.ts";
 import type { Copy, LoadedRecord } from "./parts.ts";
+import { join, type Loose, measure } from "./pieces.ts";
 import { pathOf, type Scratch } from "./scratch.ts";
-import { identify, holdSegments, type Identity, type HeldSegment } from "./segments.ts";
+import { endsTorn, identify, holdSegments, type Identity, type HeldSegment } from "./segments.ts";
 
 export interface LoadOptions {
   /** Where Parquet copies are kept, instead of in each state directory. */
@@ -65,46 +68,64 @@ interface Place {
 
 async function loadRecord(place: Place, loaded: Loaded): Promise<void> {
   const { engine, scratch, input, table } = place;
+  // The head first: a gateway that writes on only makes the record longer than it.
+  const head = await readHead(input);
   const { sealed, live } = await holdSegments(input, (handle) => scratch.keep(handle));
-  const copies = await loadSealed(place, sealed);
+  const pieces: Loose[] = await loadSealed(place, sealed);
+  if (live !== null) {
+    const { segment } = live;
+    const file = await scratch.file();
+    await copyWholeLines(live, file);
+    const whole = { ...live, handle: file, size: (await file.stat()).size };
+    const skipped = await fill(engine, scratch, whole, table);
+    tellSkipped(place, segment.name, skipped);
+    const isTorn = whole.size < live.size && lockHolder(input) === null;
+    pieces.push({ file: segment.name, first: segment.first, source: { table }, skipped, isTorn });
+  }
+  const measured = await join(engine, await measure(engine, pieces), table);
+  const copies = measured.flatMap(({ source }) => ("copy" in source ? [source.copy] : []));
+  const tables = measured.flatMap(({ source }) => ("table" in source ? [source.table] : []));
   loaded.paths.push(...copies.flatMap(({ events, sums }) => [events, sums]));
-  const record: LoadedRecord = { gateway: input, copies, tables: [] };
-  loaded.records.push(record);
-  if (live === null) return;
-  const file = await scratch.file();
-  await copyWholeLines(live, file);
-  const whole = { ...live, handle: file, size: (await file.stat()).size };
-  tellSkipped(place, live.segment.name, await fill(engine, scratch, whole, table));
-  record.tables.push(table);
+  loaded.records.push({
+    ...{ gateway: input, copies, tables, pieces: measured, isReport: false },
+    head: head === null || head === "damaged" ? null : head.seq,
+  });
 }
 
 type Files = Record<Half, FileHandle>;
 
 /** The Parquet copies of all sealed segments. */
-async function loadSealed(place: Place, sealed: readonly HeldSegment[]): Promise<Copy[]> {
+async function loadSealed(place: Place, sealed: readonly HeldSegment[]): Promise<Loose[]> {
   if (sealed.length === 0) return [];
   const { engine, scratch, input, options } = place;
   const cache = await Cache.open(input, options.cache, (handle) => scratch.keep(handle));
-  const ready: { segment: HeldSegment; files: Files | null }[] = [];
+  const ready: { segment: HeldSegment; files: Files | null; isTorn: boolean }[] = [];
   for (const segment of sealed) {
     const files = cache instanceof Cache ? await find(cache, await identify(segment), scratch) : null;
+    const isTorn = await endsTorn(segment);
     if (files !== null) await segment.handle.close();
-    ready.push({ segment, files });
+    ready.push({ segment, files, isTorn });
   }
   const of = ready.filter(({ files }) => files === null).length;
   if (typeof cache === "string" && of > 0) {
     options.onNote?.(`sealed segments are read for this question only (${cache}); --cache DIR keeps copies elsewhere`);
   }
-  const paths: { events: string; sums: string }[] = [];
+  const paths: { events: string; sums: string; skipped: number }[] = [];
   let done = 0;
   for (const { segment, files } of ready) {
     options.signal?.throwIfAborted();
     if (files === null) options.onProgress?.(done++, of, segment.segment.name);
-    const { events, sums } = files ?? (await copy(place, segment, cache instanceof Cache ? cache : null));
-    paths.push({ events: pathOf(events), sums: pathOf(sums) });
+    // Only a segment without a damaged line has a copy that lasts.
+    const found = files === null ? null : { ...files, skipped: 0 };
+    const { events, sums, skipped } = found ?? (await copy(place, segment, cache instanceof Cache ? cache : null));
+    paths.push({ events: pathOf(events), sums: pathOf(sums), skipped });
   }
   if (cache instanceof Cache) await cache.sweep();
-  return await withTimes(engine, paths);
+  const copies = await withTimes(engine, paths);
+  return ready.map(({ segment: { segment }, isTorn }, at) => {
+    const { name: file, first } = segment;
+    return { file, first, source: { copy: copies[at]! }, skipped: paths[at]!.skipped, isTorn };
+  });
 }
 
 async function find(cache: Cache, identity: Identity, scratch: Scratch): Promise<Files | null> {
@@ -121,11 +142,11 @@ async function withTimes(engine: Engine, paths: readonly { events: string; sums:
      WHERE family = 'rules' GROUP BY filename`,
   );
   const times = new Map(rows.map(([name, first, last]) => [String(name), [Number(first), Number(last)] as const]));
-  return paths.map((each) => ({ ...each, times: times.get(each.sums) ?? null }));
+  return paths.map(({ events, sums }) => ({ events, sums, times: times.get(sums) ?? null }));
 }
 
 /** Copies a segment: into the cache, or, where there is none or no room, into the scratch directory. */
-async function copy(place: Place, segment: HeldSegment, cache: Cache | null): Promise<Files> {
+async function copy(place: Place, segment: HeldSegment, cache: Cache | null): Promise<Files & { skipped: number }> {
   const { engine, scratch } = place;
   const identity = await identify(segment);
   const lasting = cache === null || !(await cache.hasRoom(identity)) ? null : cache;
@@ -141,7 +162,7 @@ async function copy(place: Place, segment: HeldSegment, cache: Cache | null): Pr
           ? await lasting.adopt(paths[half], identity, half)
           : await open(paths[half], "r"),
       );
-    return { events: await keep("events"), sums: await keep("sums") };
+    return { events: await keep("events"), sums: await keep("sums"), skipped };
   } finally {
     for (const each of Object.values(paths)) await unlink(each).catch(() => {});
     await segment.handle.close();
@@ -163,7 +184,9 @@ async function loadReport(place: Place, loaded: Loaded): Promise<void> {
   const file = await scratch.file();
   await writeEvents(report.events, file);
   await tabulate(engine, pathOf(file), table);
-  loaded.records.push({ gateway: input, copies: [], tables: [table] });
+  const piece: Loose = { file: input, first: 1, source: { table }, skipped: report.skipped, isTorn: false };
+  const pieces = await measure(engine, [piece]);
+  loaded.records.push({ gateway: input, copies: [], tables: [table], pieces, head: null, isReport: true });
 }
 
 function tellSkipped({ input, options }: Place, file: string, skipped: number): void {

@@ -10,6 +10,7 @@
  * finished connections.
  */
 import { columnList, literal, quoted } from "./columns.ts";
+import type { Piece } from "./pieces.ts";
 
 /** Which events are told apart by what. */
 export type Family = "destinations" | "runners" | "rules";
@@ -130,6 +131,11 @@ export interface LoadedRecord {
   copies: Copy[];
   /** Tables of events: what is being written, reports. */
   tables: string[];
+  /** All of these in the order of the record, with what is known of each. */
+  pieces: Piece[];
+  /** The last record that the head names; null where it names none. */
+  head: number | null;
+  isReport: boolean;
 }
 
 /** Microseconds, from and before; null: no bound. */

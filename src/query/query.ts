@@ -12,6 +12,7 @@ import { load, type Loaded, type LoadOptions } from "./load.ts";
 import { partsSql, recordSql, type Window } from "./parts.ts";
 import { questions, questionSql, type Field, type Question, type QuestionName } from "./questions.ts";
 import { Scratch } from "./scratch.ts";
+import { findShortfalls, type Shortfall, within } from "./shortfalls.ts";
 import { checkSelect, refused, shown } from "./select.ts";
 import { plain, type Value } from "./value.ts";
 
@@ -23,6 +24,8 @@ export interface QueryOptions extends Partial<LoadOptions> {
   until?: number | null;
   threads?: number;
   memoryBytes?: number;
+  /** Most bytes of an answer, about (64 MB): it is held in memory that is not the engine's. */
+  answerBytes?: number;
 }
 
 export interface Answer {
@@ -30,6 +33,8 @@ export interface Answer {
   rows: Value[][];
   /** There are more rows than were asked for. */
   more: boolean;
+  /** What the records have not, of the time that was asked about: it is not counted. */
+  incomplete: Shortfall[];
 }
 
 export class Query {
@@ -37,13 +42,21 @@ export class Query {
   readonly #scratch: Scratch;
   readonly #options: QueryOptions;
   readonly #loaded: Loaded;
+  readonly #shortfalls: Awaited<ReturnType<typeof findShortfalls>>;
   #isLocked = false;
 
-  private constructor(engine: Engine, scratch: Scratch, options: QueryOptions, loaded: Loaded) {
+  private constructor(
+    engine: Engine,
+    scratch: Scratch,
+    options: QueryOptions,
+    loaded: Loaded,
+    shortfalls: Awaited<ReturnType<typeof findShortfalls>>,
+  ) {
     this.#engine = engine;
     this.#scratch = scratch;
     this.#options = options;
     this.#loaded = loaded;
+    this.#shortfalls = shortfalls;
   }
 
   /** Loads the inputs. QUERY_ENGINE, QUERY_FAILED, RECORD_UNREADABLE, REPORT_INVALID; an aborted signal's reason. */
@@ -66,7 +79,7 @@ export class Query {
         `CREATE VIEW events AS SELECT * FROM record WHERE ${since === null ? "true" : `time >= ${literalTime(since)}`}` +
           (until === null ? "" : ` AND time < ${literalTime(until)}`),
       );
-      return new Query(engine, scratch, options, loaded);
+      return new Query(engine, scratch, options, loaded, await findShortfalls(engine, loaded.records));
     } catch (error) {
       engine?.close();
       await scratch.remove();
@@ -86,7 +99,8 @@ export class Query {
     const window: Window = { since: question.needsPast === true ? null : since, until };
     const parts = partsSql(question.family, this.#loaded.records, window, literalTime);
     const sql = questionSql(question, parts, since === null ? null : literalTime(since), limit + 1);
-    return { fields: [...question.fields], ...(await this.#fetch(sql, limit)) };
+    const incomplete = within(this.#shortfalls, window);
+    return { fields: [...question.fields], ...(await this.#fetch(sql, limit)), incomplete };
   }
 
   /** Answers SQL over `events` and `record`. QUERY_INVALID for what is no single SELECT or does not bind; QUERY_FAILED. */
@@ -96,7 +110,8 @@ export class Query {
     await checkSelect(this.#engine, sql);
     const fields: Field[] = [];
     const rows = await this.#fetch(sql, limit, fields);
-    return { fields, ...rows };
+    const { since = null, until = null } = this.#options;
+    return { fields, ...rows, incomplete: within(this.#shortfalls, { since, until }) };
   }
 
   async close(): Promise<void> {
@@ -106,7 +121,7 @@ export class Query {
 
   /** At most `limit` rows. Pushes the columns to `fields`, where it is given. */
   async #fetch(sql: string, limit: number, fields?: Field[]): Promise<{ rows: Value[][]; more: boolean }> {
-    const { signal } = this.#options;
+    const { signal, answerBytes = 64_000_000 } = this.#options;
     const stop = () => this.#engine.interrupt();
     signal?.addEventListener("abort", stop);
     try {
@@ -116,20 +131,34 @@ export class Query {
         fields?.push({ name, kind: "text" });
       }
       const rows: Value[][] = [];
+      let held = 0;
       for await (const chunk of result.yieldRows()) {
         for (const row of chunk) {
           if (rows.length === limit) return { rows, more: true };
-          rows.push(row.map(plain));
+          const values = row.map(plain);
+          held += heldBy(values);
+          if (held > answerBytes) throw refused(`The answer is larger than ${answerBytes} bytes; ask for less.`);
+          rows.push(values);
         }
       }
       return { rows, more: false };
     } catch (error) {
       signal?.throwIfAborted();
+      if (error instanceof SallyportError) throw error;
       throw fields === undefined || !isAuthors(error) ? failure(error) : refused((error as Error).message);
     } finally {
       signal?.removeEventListener("abort", stop);
     }
   }
+}
+
+/** About how many bytes a row of an answer is. */
+function heldBy(value: Value): number {
+  if (typeof value === "string") return value.length;
+  if (typeof value !== "object" || value === null) return 8;
+  let sum = 16;
+  for (const each of Object.values(value)) sum += heldBy(each);
+  return sum;
 }
 
 /** A time as an SQL literal; the text is made here, of a number. */

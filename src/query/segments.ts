@@ -4,10 +4,9 @@
  * Parquet copy is known.
  */
 import { createHash } from "node:crypto";
-import { open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { MAX_LINE_BYTES, openLine } from "../audit/chain.ts";
-import { listSegments, unreadable } from "../audit/segment.ts";
+import { listSegments, openSegment, unreadable } from "../audit/segment.ts";
 import type { Segment } from "../audit/segment.ts";
 
 export interface HeldSegment {
@@ -37,7 +36,7 @@ export async function holdSegments(directory: string, keep: (handle: FileHandle)
   const { segments } = await listSegments(directory);
   const opened: HeldSegment[] = [];
   for (const segment of segments) {
-    const handle = await open(segment.path, "r").catch((error: NodeJS.ErrnoException) => {
+    const handle = await openSegment(segment).catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") return null;
       throw unreadable(segment.path, error);
     });
@@ -61,6 +60,11 @@ export async function identify({ segment, handle, size }: HeldSegment): Promise<
   }
   const sealed = line === null ? null : openLine(line);
   return { first: segment.first, size, head: sealed?.hash ?? createHash("sha256").update(tail).digest("hex") };
+}
+
+/** Whether a segment ends in the middle of a line. Rejects with the file system's error. */
+export async function endsTorn({ handle, size }: HeldSegment): Promise<boolean> {
+  return size > 0 && (await readTail(handle, size, 1)).at(-1) !== newline;
 }
 
 async function readTail(handle: FileHandle, size: number, most: number): Promise<Buffer> {

@@ -192,6 +192,19 @@ describe("SQL over the record", () => {
     assert.equal((await query.select("FROM range(5)", 2)).more, true);
   });
 
+  test("an answer that would not fit into memory is refused, however few its rows are", async () => {
+    const bounded = await Query.open({ inputs: [recorder.directory], answerBytes: 100_000 });
+    try {
+      for (const sql of ["SELECT repeat('x', 30000) AS a FROM range(8)", "SELECT range(20000)"]) {
+        const message = /larger than 100000 bytes; ask for less/;
+        await assert.rejects(bounded.select(sql, 10), { code: "QUERY_INVALID", message });
+      }
+      assert.equal((await bounded.select("SELECT repeat('x', 10000) FROM range(8)", 10)).rows.length, 8);
+    } finally {
+      await bounded.close();
+    }
+  });
+
   test("the secret is there to be read", () => {
     assert.ok(existsSync(secret) && readFileSync("/etc/passwd", "utf8").startsWith("root:"));
   });

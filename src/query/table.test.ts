@@ -13,6 +13,7 @@ const answer = (...names: string[]): Answer => ({
   ],
   rows: names.map((name) => [name, 1234]),
   more: false,
+  incomplete: [],
 });
 
 describe("the table", () => {
@@ -51,6 +52,7 @@ describe("the table", () => {
           ["gw", null, null, null, null],
         ],
         more: false,
+        incomplete: [],
       },
       { colour: false, hide: ["gateway"] },
     );

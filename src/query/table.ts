@@ -6,6 +6,7 @@ import { styleText } from "node:util";
 import { bytes } from "../run/report.ts";
 import { printable } from "../policy/wording.ts";
 import type { Answer } from "./query.ts";
+import type { Shortfall } from "./shortfalls.ts";
 import type { Field } from "./questions.ts";
 import type { Value } from "./value.ts";
 
@@ -51,6 +52,26 @@ function cell(field: Field, value: Value, row: readonly Value[], fields: readonl
   return text.length > longestCell ? `${text.slice(0, longestCell - 1)}…` : text;
 }
 
+/** A line for each thing that is missing, the first few; with the record's name where there are several. */
+export function incompleteText(incomplete: readonly Shortfall[], isOne: boolean): string[] {
+  const lines = incomplete.slice(0, mostLines).map(({ gateway, message, from, to }) => {
+    const [begin, end] = [from, to].map((time) => time?.replace(/\.\d+Z$/, "Z"));
+    const when =
+      from === null && to === null
+        ? ""
+        : from === null
+          ? `, before ${end}`
+          : to === null
+            ? `, after ${begin}`
+            : `, ${begin === end ? `at ${begin}` : `between ${begin} and ${end}`}`;
+    return `incomplete: ${isOne ? "" : `${printable(gateway)}: `}${printable(message)}${when}`;
+  });
+  const more = incomplete.length - lines.length;
+  return more === 0 ? lines : [...lines, `incomplete: and ${more} more; --json has them all`];
+}
+
+const mostLines = 5;
+
 /** RFC 4180, with line feeds, a header, and nothing that a spreadsheet would take for a formula. */
 export function answerCsv({ fields, rows }: Answer): string {
   const lines = [fields.map(({ name }) => csvCell(name)), ...rows.map((row) => row.map(csvCell))];
@@ -65,9 +86,11 @@ function csvCell(value: Value): string {
   return /[",\r\n]/.test(inert) ? `"${inert.replaceAll('"', '""')}"` : inert;
 }
 
-/** An object a line; JSON escapes what must be. */
-export function answerJson({ fields, rows }: Answer): string {
-  return rows
-    .map((row) => `${JSON.stringify(Object.fromEntries(fields.map(({ name }, at) => [name, row[at] ?? null])))}\n`)
-    .join("");
+/** An object a line; JSON escapes what must be. Where the answer is incomplete, a last one says so. */
+export function answerJson({ fields, rows, incomplete }: Answer): string {
+  const objects: object[] = rows.map((row) =>
+    Object.fromEntries(fields.map(({ name }, at) => [name, row[at] ?? null])),
+  );
+  if (incomplete.length > 0) objects.push({ incomplete });
+  return objects.map((each) => `${JSON.stringify(each)}\n`).join("");
 }

@@ -83,4 +83,16 @@ describe("a run's destinations", () => {
       assert.ok(!isPolicyProblems(loaded), `${text}\n${JSON.stringify(loaded)}`);
     }
   });
+
+  test("make a policy that says where it refuses sealed hellos: at a front, and not elsewhere", () => {
+    const tls = { version: "1.3", alpn: [], ech: true, ja4: "", hello_bytes: 500, hello_segments: 1 };
+    const seen = new Destinations();
+    seen.add(connection(1, "d111.cloudfront.net", "203.0.113.1", 443, "tls"));
+    seen.add(connection(2, "d111.cloudfront.net", "203.0.113.1", 443, "tls", { tls }));
+    seen.add(connection(3, "own.example", "203.0.113.2", 443, "tls", { tls }));
+    const text = suggestPolicy(seen.rows());
+    assert.match(text, /^# d111\.cloudfront\.net:443: hellos carried Encrypted Client Hello[^]*ech: allow/);
+    assert.doesNotMatch(text, /^#.*own\.example/m);
+    assert.ok(!isPolicyProblems(loadPolicy(text, "suggested", new Date())), text);
+  });
 });

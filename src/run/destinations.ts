@@ -19,6 +19,8 @@ export interface Destination {
   connections: number;
   bytes_up: number;
   bytes_down: number;
+  /** Some hello carried Encrypted Client Hello. */
+  ech: boolean;
 }
 
 /** A job that tries a new address every millisecond must not fill our memory; the record has each of them. */
@@ -63,7 +65,9 @@ export class Destinations {
       connections: 0,
       bytes_up: 0,
       bytes_down: 0,
+      ech: false,
     };
+    row.ech ||= event.tls?.ech === true;
     row.connections += event.count ?? 1;
     if (!isName && event.verdict !== "deny") this.#open.set(flowOf(event), row);
     if (known !== undefined) return null;

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { Event } from "../audit/event.ts";
 import { readEvents } from "../audit/read.ts";
 import type { SigningKey } from "../audit/signature.ts";
+import type { SinkConfig } from "../config/sink.ts";
 import { SpareThreads } from "../datapath/pool.ts";
 import { Enforcer } from "../enforcer/enforcer.ts";
 import type { PolicyInForce } from "../enforcer/policy-source.ts";
@@ -23,6 +24,7 @@ import { type Place, placeOf } from "./place.ts";
 import { type RunSummary, writeReport } from "./report.ts";
 import { bindingsFromHosts, resolvConfFor, textOf } from "./resolv.ts";
 import { Signals } from "./signals.ts";
+import { RunSinks, type Undelivered } from "./sinks.ts";
 import { claimSlot, exclusively, releaseSlot, slotFolder } from "./slot.ts";
 import type { User } from "./user.ts";
 
@@ -35,6 +37,8 @@ export interface RunOptions {
   state: string | null;
   /** Signs the record; null: it is not signed. */
   signingKey: SigningKey | null;
+  /** Where the record is sent to besides; only with a `state`, from which the rest can be sent later. */
+  sinks: readonly SinkConfig[];
   /** An open file for the report; null: none. Closed by the caller. */
   report: number | null;
   dns: string[];
@@ -43,12 +47,16 @@ export interface RunOptions {
   onDestination?: (destination: Destination) => void;
   /** Something the user should know, in words. */
   onWarning?: (message: string) => void;
+  /** What is waited for, in words. */
+  onWait?: (message: string) => void;
 }
 
 export interface RunResult {
   report: RunSummary;
   /** What of the promise was not kept, in words: enforcement was lost on the way, or events were. Null: nothing. */
   lost: string | null;
+  /** What the sinks have not got. It is kept. */
+  undelivered: Undelivered[];
 }
 
 const queue = 0;
@@ -110,6 +118,7 @@ async function enforced(options: RunOptions, stand: Stand): Promise<RunResult> {
       state,
       signingKey: options.signingKey,
       retention: { keepMs: null, keepBytes: null },
+      sinks: () => options.sinks.map(({ name }) => name),
       spare: stand.spare,
       fixed: bindingsFromHosts(textOf("/etc/hosts")),
       onEvent: (event) => {
@@ -125,11 +134,20 @@ async function enforced(options: RunOptions, stand: Stand): Promise<RunResult> {
   );
   const first = enforcer.spool.status().seq - seen + 1;
   const started = new Date();
+  const incident = (message: string, data: object) =>
+    enforcer.record({ kind: "lifecycle", message, data: { ...data } });
+  const sinks = options.sinks.length === 0 ? null : new RunSinks(state, options.sinks, incident);
+  let undelivered: Undelivered[] = [];
   let exitCode: number;
   try {
     exitCode = await execute(options, stand);
   } finally {
-    await enforcer.stop("gone");
+    try {
+      await enforcer.stop("gone");
+    } finally {
+      // In any case: the exporter is a process, and ours would not end before it.
+      undelivered = (await sinks?.finish((message) => options.onWait?.(message))) ?? [];
+    }
   }
   const { degraded, fault, lost: events } = enforcer.spool.status();
   if (degraded || events > 0) lost ??= `the record is incomplete: ${fault ?? `${events} events were lost`}`;
@@ -145,7 +163,7 @@ async function enforced(options: RunOptions, stand: Stand): Promise<RunResult> {
     destinations: destinations.rows(),
   };
   if (options.report !== null) await writeReport(options.report, report, eventsSince(state, first));
-  return { report, lost };
+  return { report, lost, undelivered };
 }
 
 /** A folder may hold the record of earlier runs. */

@@ -83,7 +83,8 @@ function importPolicy(field: Field, groups: Groups, context: Context): void {
   for (const [key, entry] of entriesOf(field)) {
     if (!known.includes(key)) notes.add("other", entry, `policy ${quoted(name)}: ${quoted(key)} is unknown here`);
   }
-  if (!isDeny && action !== "PERMIT" && action !== "INTRUSION_DETECTION_PERMIT") {
+  const isInspected = action === "INTRUSION_DETECTION_PERMIT" || action === "DEEP_PACKET_INSPECTION_PERMIT";
+  if (!isDeny && action !== "PERMIT" && !isInspected) {
     notes.add(
       "wider",
       field,
@@ -91,7 +92,7 @@ function importPolicy(field: Field, groups: Groups, context: Context): void {
     );
     return;
   }
-  if (action === "INTRUSION_DETECTION_PERMIT")
+  if (isInspected)
     notes.add("other", field, `policy ${quoted(name)}: nothing looks for intrusions here; it is a plain permit`);
   if (textOf(at(field, "decrypt_policy")) === "DECRYPT_ALLOWED")
     notes.add("other", at(field, "decrypt_policy")!, `policy ${quoted(name)}: nothing is decrypted here`);

@@ -1,16 +1,20 @@
 /**
  * CargoWall: inputs `allowed-hosts`, `allowed-cidrs` and `mode` of a workflow's steps.
  *
- * One entry a line, with ports as `host:443;80`, every port where none is written. A plain host takes in every name below it;
+ * Where an input is left out, the environment's `CARGOWALL_ALLOWED_HOSTS` and `CARGOWALL_ALLOWED_CIDRS` are read, which are
+ * alike; it also has lists of what is blocked.
+ *
+ * Entries are parted by line breaks and commas, with ports as `host:443;80`, every port where none is written. A plain host takes in every name below it;
  * `*` is one whole label, `**` one or more, anywhere in the name (code-cargo/cargowall, pkg/config/pattern.go).
  */
 import type { Context } from "./context.ts";
 import { importSteps, rootStays, unlessFalse } from "./actions.ts";
 import { placesOf, readPort } from "./draft.ts";
 import type { Place, PortSet } from "./draft.ts";
-import { piecesOf, textLines } from "./field.ts";
+import { piecesOf, textOf } from "./field.ts";
 import { quoted } from "./note.ts";
 import type { Spot } from "./note.ts";
+import { inputOf } from "./workflow.ts";
 import type { Step } from "./workflow.ts";
 
 const spelling = { product: "CargoWall", star: { crossesDots: false, mayBeEmpty: false } };
@@ -23,6 +27,7 @@ export function importCargowall(context: Context): void {
     mode: { input: "mode", enforce: "enforce", monitor: "audit", usual: "enforce" },
     udp: true,
     places: (step, context) => [
+      ...blocked(step, context),
       ...list(step, "allowed-hosts", null, context),
       ...list(step, "allowed-cidrs", null, context),
       ...list(step, "github-service-hosts", [443], context),
@@ -52,12 +57,27 @@ export function importCargowall(context: Context): void {
   });
 }
 
+/** The action joins lines by commas, and the program parts them there. */
+const parts = /[^\n,]+/g;
+
 type Input = "allowed-hosts" | "allowed-cidrs" | "github-service-hosts" | "azure-infra-hosts";
 
+/** What is blocked there stays so by being on no list, unless a wider entry takes it in: that is lost. */
+function blocked({ env }: Step, { notes }: Context): [] {
+  for (const name of ["CARGOWALL_BLOCKED_HOSTS", "CARGOWALL_BLOCKED_CIDRS"]) {
+    const entry = env.get(name);
+    if (entry !== undefined && (textOf(entry.value) ?? "").trim() !== "")
+      notes.add("wider", entry, `${name}: what it blocks is not carried; write deny rules before the allow rules`);
+  }
+  return [];
+}
+
 function list(step: Step, input: Input, fixed: PortSet | null, { lines, notes, options }: Context): Place[] {
-  const field = step.inputs.get(input)?.value;
+  const variable = `CARGOWALL_${input.toUpperCase().replaceAll("-", "_")}`;
+  const isGiven = inputOf(step, input) !== null;
+  const field = (isGiven ? step.inputs.get(input) : step.env.get(variable))?.value;
   if (field === undefined) return [];
-  return piecesOf(field, lines, textLines).flatMap(({ text, line, column }) => {
+  return piecesOf(field, lines, parts).flatMap(({ text, line, column }) => {
     const spot = { line, column };
     const { host, ports } = split(text, input === "allowed-cidrs");
     if (ports === null) {

@@ -182,8 +182,6 @@ export function textOf(field: Field | null): string | null {
 
 /** Words of a text; an expression of GitHub's is a part of one, whatever is in it. */
 export const words = /(?:\$\{\{[^\n]*?\}\}|\S)+/g;
-/** Lines of a text that are not empty. */
-export const textLines = /[^\n]+/g;
 
 /** Parts of a text, each with its place. In a block scalar (`|`, `>`) the text starts on the line below. */
 export function piecesOf(field: Field, source: readonly string[], what: RegExp): (Spot & { readonly text: string })[] {

@@ -24,7 +24,14 @@ export function importHardenRunner(context: Context): void {
     udp: false,
     places: endpoints,
     lists: ["allowed-endpoints"],
-    quiet: ["token", "api-key", "disable-telemetry", "disable-file-monitoring", "deploy-on-self-hosted-vm"],
+    quiet: [
+      "token",
+      "api-key",
+      "disable-telemetry",
+      "disable-file-monitoring",
+      "exempt-files",
+      "deploy-on-self-hosted-vm",
+    ],
     others: {
       policy: { ...elsewhere, matters: () => true },
       "use-policy-store": { ...elsewhere, matters: unlessFalse },
@@ -42,6 +49,8 @@ export function importHardenRunner(context: Context): void {
 function endpoints(step: Step, { lines, notes }: Context): Place[] {
   const field = step.inputs.get("allowed-endpoints")?.value;
   if (field === undefined) return [];
+  // The agent opens the addresses of a wildcard's names on the first port that stands with it (dnsproxy.go).
+  const first = new Map<string, number>();
   return piecesOf(field, lines, words).flatMap(({ text, line, column }) => {
     const spot = { line, column };
     const [host, portText, ...more] = text.includes("${{") ? [text] : text.split(":");
@@ -54,6 +63,16 @@ function endpoints(step: Step, { lines, notes }: Context): Place[] {
       notes.add("narrower", spot, `${quoted(text)}: harden-runner reads a name no further than its second *`);
       return [];
     }
+    const known = first.get(host!) ?? port;
+    if (host!.includes("*") && known !== port) {
+      notes.add(
+        "same",
+        spot,
+        `${quoted(text)}: harden-runner reads only the first port of a wildcard, which is ${known}`,
+      );
+      return [];
+    }
+    first.set(host!, port);
     return placesOf(
       host!,
       [port],

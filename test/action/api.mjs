@@ -6,7 +6,7 @@ const [, , address, port, file] = process.argv;
 http
   .createServer((request, response) => {
     const { policy } = JSON.parse(readFileSync(file, "utf8"));
-    const isFile = /^\/repos\/o\/r\/contents\/\.github\/sallyport\.yaml\?/.test(request.url);
+    const isFile = request.url.startsWith("/repos/o/r/contents/.github/sallyport.yaml?");
     if (!isFile || policy === null) response.writeHead(404).end("{}");
     else response.writeHead(200).end(policy);
   })

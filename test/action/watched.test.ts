@@ -176,7 +176,7 @@ describe("a job that turns against its machine", () => {
     assert.equal(one?.data.domain, "tunnel.example");
     assert.equal(one?.process?.step, "tunnels");
     assert.deepEqual(
-      (one?.data.askers as { step: string }[]).map(({ step }) => step),
+      ((one?.data.askers ?? []) as { step: string }[]).map(({ step }) => step),
       ["tunnels"],
     );
   });

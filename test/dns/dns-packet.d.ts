@@ -8,6 +8,7 @@ declare module "dns-packet" {
   }
   interface Packet {
     id: number;
+    flags: number;
     questions: { name: string; type: string }[];
     answers: PacketRecord[];
     authorities: PacketRecord[];

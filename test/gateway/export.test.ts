@@ -87,6 +87,29 @@ function commandLine(pid: string): string {
   }
 }
 
+test("a configuration that changes: sinks at once, the record's settings by name, what does not load not at all", async () => {
+  const before = readFileSync(config, "utf8");
+  const other = join(lab.gateway.home, "other.ndjson");
+  writeFileSync(config, `${before}  - { name: other, to: file, path: ${other} }\nrecord: { keep_for: 30d }\n`);
+  const drifted = await gateway.statusWhen(({ exports }) =>
+    exports.some(({ name, seq }) => name === "other" && seq > 0),
+  );
+  assert.deepEqual([drifted.state, drifted.config!.restart], ["degraded", ["record.keep_for"]]);
+  assert.ok(drifted.problems.some((problem) => /not all of it is in force before a restart/.test(problem)));
+  await gateway.expect({ kind: "lifecycle", message: /^configuration in force/ });
+  writeFileSync(config, "version: 1\nexprt: []\n");
+  const reload = await gateway.ask("reload");
+  assert.deepEqual([reload.code, /unknown key “exprt”/.test(reload.stderr)], [2, true], reload.stderr);
+  const rejected = await gateway.statusWhen((status) => status.config!.rejected !== null);
+  assert.equal(rejected.exports.length, 3);
+  assert.match((await gateway.ask("status")).stdout, /^config {4}.*\n {2}rejected .*\n {4}.*unknown key/m);
+  writeFileSync(config, before);
+  const restored = await gateway.ask("reload");
+  assert.match(restored.stdout, /\nConfiguration: (?:in force|unchanged)\.\n$/);
+  const told = await gateway.statusWhen(({ exports, config: view }) => exports.length === 2 && view!.rejected === null);
+  assert.deepEqual([told.state, told.config!.restart], ["enforcing", []]);
+});
+
 test("the last word goes out, and a restart after the record was cut says what can never be sent", async () => {
   assert.ok(await until(() => exported().length > 0, 10_000));
   await gateway.stop();

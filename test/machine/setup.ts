@@ -39,10 +39,11 @@ export class Host {
     this.uplink = lab.gateway.outside;
   }
 
-  static async create(options: LabOptions = {}): Promise<Host> {
+  /** `translate` false: no rule of anybody's, so that the kernel tracks no connection before enforcement does. */
+  static async create({ translate = true, ...options }: LabOptions & { translate?: boolean } = {}): Promise<Host> {
     const lab = await Lab.create({ ...options, forwarding: true });
     const made = new Host(lab);
-    for (const tool of ["iptables", "ip6tables"]) {
+    for (const tool of translate ? ["iptables", "ip6tables"] : []) {
       await made.tool(tool, ["-t", "nat", "-A", "POSTROUTING", "-o", made.uplink, "-j", "MASQUERADE"]);
     }
     await made.bridge(1, 2);

@@ -1,6 +1,8 @@
 /** What the tests of this room share: events as the gateway writes them, made by the hundred, and evidence from them. */
 import type { Event, EventBody } from "../../audit/event.ts";
 import { formatTime } from "../../audit/clock.ts";
+import type { Engine } from "../../policy/decision.ts";
+import type { Aim } from "../advice.ts";
 import { Gatherer, type Evidence } from "../evidence.ts";
 import { propose, type Proposal, type ProposeOptions } from "../propose.ts";
 import { type Input, RunTeller } from "../runs.ts";
@@ -80,11 +82,14 @@ export function bodyOf({ schema: _s, time: _t, id: _i, seq: _q, prev: _p, hash: 
 }
 
 /** What a gatherer makes of events. */
-export function evidenceOf(events: readonly Event[], input: Input = gateway): Evidence {
-  const gatherer = new Gatherer(new RunTeller(600_000));
+export function evidenceOf(events: readonly Event[], input: Input = gateway, engine: Engine | null = null): Evidence {
+  const gatherer = new Gatherer(new RunTeller(600_000), engine);
   for (const event of events) gatherer.add(event, input);
   return gatherer.finish();
 }
+
+/** Whatever time the runs are from: what the tests make is of a few days. */
+export const aim: Aim = { risk: 0.05, confidence: 0.95, span: 0, together: 300_000 };
 
 export const plain: ProposeOptions = { mode: "enforce", accept: new Set(), stars: false, sources: [] };
 

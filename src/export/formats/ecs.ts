@@ -59,7 +59,9 @@ export function ecsOf(event: Event): object {
             packets: packets?.down,
           }),
           network: defined({
-            direction: "egress",
+            // Of a perimeter, which is where we stand: `egress` is a host's word.
+            direction: "outbound",
+            type: destination.ip === undefined ? undefined : destination.ip.includes(":") ? "ipv6" : "ipv4",
             protocol,
             transport: protocol === "dns" ? undefined : (transports[protocol ?? ""] ?? protocol),
             bytes: bytes === undefined ? undefined : bytes.up + bytes.down,
@@ -105,6 +107,8 @@ export function ecsOf(event: Event): object {
 
 function typesOf({ kind, verdict }: Event): string[] {
   if (kind === "policy" || kind === "lifecycle") return ["change"];
+  // A detection is about many decisions: nothing was allowed or denied by it.
+  if (kind === "detection") return ["info"];
   if (kind === "flow_end") return ["connection", "end"];
   const outcome = verdict === "deny" ? "denied" : "allowed";
   return kind === "dns" ? ["protocol", outcome] : ["connection", outcome];

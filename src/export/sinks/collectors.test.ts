@@ -64,6 +64,30 @@ test("a webhook gets the record's own lines, byte for byte, with the headers it 
   await peer.close();
 });
 
+test("a secret that an answer repeats is in no error: of a header, its word, a query or a path", async () => {
+  const echo = ({ headers, path }: { headers: object; path: string }) => JSON.stringify({ no: "entry", path, headers });
+  const peer = await Peer.start((asked, response) => void response.writeHead(401).end(echo(asked)));
+  const token = "hook0123456789abcdef";
+  const url = `${peer.url}/${token}?key=q-s3cret-value`;
+  const headers = { authorization: "Bearer b-s3cret-token", "x-api-key": "k-s3cret key two" };
+  const webhook = new WebhookSink({ ...named, to: "webhook", url, headers, format: "native" });
+  const splunk = { index: null, source: null, acknowledge: false, format: "native" } as const;
+  const sinks = [webhook, new SplunkSink({ ...named, to: "splunk", url: peer.url, token: "t-s3cret-hec", ...splunk })];
+  for (const sink of sinks) {
+    const error = await sink.deliver(records, soon()).catch((reason: Error) => reason);
+    assert.match(String(error), /answered 401: {"no":"entry"/);
+    assert.doesNotMatch(String(error), /s3cret|hook0123/);
+    sink.close();
+  }
+  const otlp = new OtlpSink({ ...named, to: "otlp", url: peer.url, headers });
+  const errorMessage = "no entry for b-s3cret-token";
+  peer.answer = (_, response) =>
+    void response.end(JSON.stringify({ partialSuccess: { rejectedLogRecords: 1, errorMessage } }));
+  assert.deepEqual(await otlp.deliver(records, soon()), { rejected: 1, message: "no entry for (secret)" });
+  otlp.close();
+  await peer.close();
+});
+
 test("an endless answer is not read to its end", async () => {
   const peer = await Peer.start((_, response) => {
     response.writeHead(200);
@@ -115,6 +139,12 @@ test("HTTPS: the authority that was named is the one that is trusted, and our ce
   await sinkWith({ ca: read("cert"), ...ours }).deliver(records, soon());
   assert.deepEqual(shown, ["other"]);
   await assert.rejects(sinkWith(ours).deliver(records, soon()), /self-signed/);
+  process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
+  try {
+    await assert.rejects(sinkWith(ours).deliver(records, soon()), /self-signed/, "a variable switches no check off");
+  } finally {
+    delete process.env["NODE_TLS_REJECT_UNAUTHORIZED"];
+  }
   await assert.rejects(
     sinkWith({ ca: read("other"), ...ours }).deliver(records, soon()),
     /self-signed|unable to verify/,
@@ -190,12 +220,19 @@ test("Splunk: taken when the indexers have it, and not before", async () => {
   const envelopes = event!.body.split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
   assert.equal(envelopes.length, 3);
   assert.partialDeepStrictEqual(envelopes[0], {
-    time: 1777885951.204,
+    time: 1777885951.204518,
     index: "main",
     source: "sallyport",
     sourcetype: "sallyport:native",
     event: { seq: 1, verdict: "deny" },
   });
+  // Byte for byte: a hash that is kept there proves the line.
+  const odd = outgoing({ kind: "lifecycle", message: "x", data: { b: 1, 10: 2, 9: 3 } });
+  const line = odd.line.replace('"9":3,"10":2,"b":1', '"b":1,"10":2,"9":3');
+  assert.notEqual(line, odd.line);
+  asked = 0;
+  await sink.deliver([{ ...odd, line }], soon());
+  assert.ok(peer.asked.some(({ body }) => body.endsWith(`,"event":${line}}`)));
   asked = Number.NEGATIVE_INFINITY;
   await assert.rejects(sink.deliver(records, AbortSignal.timeout(1_500)));
   peer.answer = (_, response) => void response.end('{"text":"Success","code":0}');

@@ -5,6 +5,7 @@
  */
 import { constants } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { SinkConfig } from "../../config/sink.ts";
 import type { Sink } from "../courier.ts";
 import { DeliveryFailure } from "../failure.ts";
@@ -13,7 +14,7 @@ import type { Outgoing } from "../record.ts";
 
 type FileConfig = Extract<SinkConfig, { to: "file" }>;
 
-const { O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
+const { O_RDONLY, O_DIRECTORY, O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
 
 export class FileSink implements Sink {
   readonly #config: FileConfig;
@@ -48,6 +49,7 @@ export class FileSink implements Sink {
       const start = (await endsWithNewline(handle, stats.size)) ? "" : "\n";
       await handle.writeFile(start + records.map((record) => `${lineOf(record, format)}\n`).join(""));
       await handle.datasync();
+      if (stats.size === 0) await syncFolder(path);
     } finally {
       await handle.close();
     }
@@ -60,4 +62,14 @@ async function endsWithNewline(handle: FileHandle, size: number): Promise<boolea
   if (size === 0) return true;
   const { bytesRead, buffer } = await handle.read(Buffer.alloc(1), 0, 1, size - 1);
   return bytesRead === 1 && buffer[0] === 10;
+}
+
+/** Makes a new file's name durable: without it a power cut takes the file and all that is in it. */
+async function syncFolder(path: string): Promise<void> {
+  const handle = await open(dirname(path), O_RDONLY | O_DIRECTORY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }

@@ -9,6 +9,7 @@ import type { SinkConfig } from "../../config/sink.ts";
 import { version } from "../../version.ts";
 import type { Sink } from "../courier.ts";
 import { severityOf, summaryOf } from "../formats/severity.ts";
+import { madeOf } from "../formats/format.ts";
 import type { Outgoing } from "../record.ts";
 import { HttpSinkClient, requireTaken } from "./http.ts";
 
@@ -36,7 +37,7 @@ export class OtlpSink implements Sink {
     const answer = await this.#client.post(body, { "content-type": "application/json" }, signal);
     requireTaken(answer);
     const refused = readPartialSuccess(answer.body, records.length);
-    if (refused.rejected > 0) return refused;
+    if (refused.rejected > 0) return { ...refused, message: this.#client.redact(refused.message) };
   }
 
   close(): void {
@@ -48,18 +49,20 @@ export class OtlpSink implements Sink {
 export function logsOf(records: readonly Outgoing[], now: number): object {
   const resource = attributes({ "service.name": "sallyport", "service.version": version, "host.name": hostname() });
   const observed = `${now}000000`;
-  const logRecords = records.map(({ event, line }) => {
-    const [severityNumber, severityText] = severities[severityOf(event)];
-    return {
-      timeUnixNano: nanoseconds(event.time),
-      observedTimeUnixNano: observed,
-      severityNumber,
-      severityText,
-      eventName: `sallyport.${event.kind}`,
-      body: { stringValue: line },
-      attributes: attributes(factsOf(event)),
-    };
-  });
+  const logRecords = records.map((record) =>
+    madeOf(record, (event) => {
+      const [severityNumber, severityText] = severities[severityOf(event)];
+      return {
+        timeUnixNano: nanoseconds(event.time),
+        observedTimeUnixNano: observed,
+        severityNumber,
+        severityText,
+        eventName: `sallyport.${event.kind}`,
+        body: { stringValue: record.line },
+        attributes: attributes(factsOf(event)),
+      };
+    }),
+  );
   const scopeLogs = [{ scope: { name: "sallyport", version }, logRecords }];
   return { resourceLogs: [{ resource: { attributes: resource }, scopeLogs }] };
 }

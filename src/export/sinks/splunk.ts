@@ -10,7 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { SinkConfig } from "../../config/sink.ts";
 import type { Sink } from "../courier.ts";
 import { DeliveryFailure } from "../failure.ts";
-import { lineOf, objectOf } from "../formats/format.ts";
+import { lineOf } from "../formats/format.ts";
 import type { Outgoing } from "../record.ts";
 import { HttpSinkClient, requireTaken } from "./http.ts";
 
@@ -58,15 +58,17 @@ export class SplunkSink implements Sink {
   #envelope(record: Outgoing): string {
     const { format, index, source } = this.#config;
     const { event } = record;
-    return JSON.stringify({
-      // Seconds with decimals.
-      time: Date.parse(event.time) / 1000,
+    const envelope = JSON.stringify({
+      // Seconds with decimals: six of them, as a double has room for.
+      time: Number(`${Math.floor(Date.parse(event.time) / 1000)}.${event.time.slice(20, 26)}`),
       host: hostname(),
       source: source ?? "sallyport",
       sourcetype: `sallyport:${format}`,
       ...(index === null ? {} : { index }),
-      event: format === "cef" ? lineOf(record, format) : objectOf(event, format),
     });
+    const line = lineOf(record, format);
+    // The line goes in as it is: parsed and written again, members that look like numbers would change places.
+    return `${envelope.slice(0, -1)},"event":${format === "cef" ? JSON.stringify(line) : line}}`;
   }
 }
 

