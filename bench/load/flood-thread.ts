@@ -14,6 +14,7 @@ import {
   type FromWorker,
   mostUntaken,
   type Settled,
+  type ShownName,
 } from "../../src/datapath/messages.ts";
 import type { FlowReport } from "../../src/flow/effects.ts";
 import { isPolicyProblems, loadPolicy } from "../../src/policy/load.ts";
@@ -38,7 +39,7 @@ const { engine } = loaded;
 
 interface Template {
   settled: Settled;
-  name: JudgedName;
+  name: ShownName;
 }
 
 /** A connection, its event and its live flow, but for the port and the time. */
