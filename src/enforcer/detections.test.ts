@@ -42,7 +42,11 @@ test("the whole question counts, service labels too", () => {
 
 test("an alert is an event with its evidence, and so is what followed when its window closes", () => {
   const recorded: EventBody[] = [];
-  const detections = new Detections({ group: () => "runners", record: (event) => void recorded.push(event) });
+  const detections = new Detections({
+    group: () => "runners",
+    onMachine: () => false,
+    record: (event) => void recorded.push(event),
+  });
   for (let i = 0; i < 5; i++) detections.dns(query("query_budget", "deny"), 1_000_000 + i);
   detections.tick(Number.POSITIVE_INFINITY);
   const [alert, closing, ...others] = recorded;
@@ -72,7 +76,11 @@ test("an alert is an event with its evidence, and so is what followed when its w
 
 test("an alert about a machine's own questions names who asked", () => {
   const recorded: EventBody[] = [];
-  const detections = new Detections({ group: () => null, record: (event) => void recorded.push(event) });
+  const detections = new Detections({
+    group: () => null,
+    onMachine: () => true,
+    record: (event) => void recorded.push(event),
+  });
   const asker = (pid: number, step: string, exe: string): EventProcess => ({
     pid,
     exe,

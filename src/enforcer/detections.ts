@@ -9,10 +9,13 @@ import type { EventBody, EventProcess } from "../audit/event.ts";
 import type { ShownName } from "../datapath/messages.ts";
 import { type JudgedName, type NameAlert, type NameAlertType, NameDetector, nameThresholds } from "../detect/names.ts";
 import { AskersOfDomains } from "./askers-of-domains.ts";
+import { Signs } from "./signs.ts";
 
 export interface DetectionsOptions {
   /** The policy's name for a source. */
   group: (source: Address) => string | null;
+  /** The firewall stands on the machine that asks. */
+  onMachine: () => boolean;
   record: (event: EventBody) => void;
 }
 
@@ -20,9 +23,16 @@ export class Detections {
   readonly #options: DetectionsOptions;
   readonly #names = new NameDetector();
   readonly #askers = new AskersOfDomains();
+  readonly #signs: Signs;
 
   constructor(options: DetectionsOptions) {
     this.#options = options;
+    this.#signs = new Signs(options);
+  }
+
+  /** Any event as it is recorded. */
+  single(event: EventBody, now: number): void {
+    this.#signs.see(event, now);
   }
 
   /** What the DNS firewall recorded of one query. */
@@ -40,6 +50,7 @@ export class Detections {
 
   /** Says what followed on alerts whose window has closed. Call it about once a second; with Infinity at the end. */
   tick(now: number): void {
+    this.#signs.tick(now);
     this.#record(this.#names.tick(now));
   }
 

@@ -6,7 +6,7 @@ import { Signs } from "./signs.ts";
 
 function scene(onMachine = true) {
   const recorded: EventBody[] = [];
-  const signs = new Signs({ onMachine, record: (event) => void recorded.push(event) });
+  const signs = new Signs({ onMachine: () => onMachine, record: (event) => void recorded.push(event) });
   return { recorded, signs, types: () => recorded.map(({ detection }) => detection?.type) };
 }
 

@@ -9,18 +9,18 @@ import { poolOf } from "../detect/mining.ts";
 import { Repeats } from "../detect/repeats.ts";
 
 export class Signs {
-  readonly #onMachine: boolean;
+  readonly #onMachine: () => boolean;
   readonly #record: (event: EventBody) => void;
   readonly #repeats = new Repeats<EventBody>();
 
-  constructor(options: { onMachine: boolean; record: (event: EventBody) => void }) {
+  constructor(options: { onMachine: () => boolean; record: (event: EventBody) => void }) {
     this.#onMachine = options.onMachine;
     this.#record = options.record;
   }
 
   see(event: EventBody, now: number): void {
     if (event.kind !== "connection" && event.kind !== "dns") return;
-    const detection = this.#miner(event) ?? (this.#onMachine && event.kind === "connection" ? metadata(event) : null);
+    const detection = this.#miner(event) ?? (this.#onMachine() && event.kind === "connection" ? metadata(event) : null);
     if (detection === null) return;
     const { process, source, destination, verdict } = event;
     const { type, message, ...evidence } = detection;

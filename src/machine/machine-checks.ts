@@ -24,7 +24,8 @@ export function machineChecks(order: AgentOrder, enforcer: Enforcer, lost: (mess
     {
       name: "ruleset",
       look: () => {
-        const { ruleset, settings } = enforcer.changes();
+        const ruleset = enforcer.within(() => enforcer.ruleset.state());
+        const settings = enforcer.host.changed();
         const found = [...(ruleset === "present" ? [] : [`the firewall's rules were ${ruleset}`]), ...settings];
         if (found.length === 0) return [];
         const outcome = putBack("the firewall", () => enforcer.putBack());
