@@ -46,9 +46,10 @@ export class Containers {
   }
 
   noticed({ process, at }: Noticed): void {
-    const name = nameOf(process.exe ?? process.args[0] ?? "");
-    if (runtimes.includes(name)) return this.#runtime(process, at);
-    if (!engines.includes(name) || (process.step === null && process.container === null)) return;
+    // A runtime may execute a copy of itself, which has no name but the one it is called by.
+    const names = [process.exe ?? "", process.args[0] ?? ""].map(nameOf);
+    if (names.some((name) => runtimes.includes(name))) return this.#runtime(process, at);
+    if (!names.some((name) => engines.includes(name)) || (process.step === null && process.container === null)) return;
     const command = { process, dangers: dangersOfCommand(process.args, this.#around), at };
     this.#commands = [...this.#commands, command].slice(-16);
     if (command.dangers.length > 0) this.#waiting = [...this.#waiting, command].slice(-64);
@@ -78,8 +79,9 @@ export class Containers {
   #runtime(process: EventProcess, at: number): void {
     if (process.uid !== 0) return;
     const call = runtimeCall(process.args, workingFolder(process.pid) ?? "/");
-    if (call === null) return;
+    if (call === null || this.#looked.has(`${process.pid} ${call.bundle}`)) return;
     const dangers = dangersOfBundleAt(call.bundle, process.pid, this.#around);
+    this.#remember(`${process.pid} ${call.bundle}`, mostLooks);
     // It is looked for by its id then, as long as it runs.
     if (dangers === null) return;
     if (call.id !== null) this.#remember(call.id, mostLooks);
