@@ -15,7 +15,11 @@ export type DetectionType =
   | "source_overwritten"
   | "outside_connection"
   | "background_connection"
-  | "left_running";
+  | "left_running"
+  | "mining"
+  | "metadata_service"
+  | "firewall_command"
+  | "container_root";
 
 /** Who on the machine itself made a connection; only where the firewall stands on that machine. */
 export interface EventProcess {

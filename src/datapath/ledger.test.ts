@@ -16,6 +16,7 @@ const flow: LiveFlow = {
   protocol: 6,
   local: false,
   process: null,
+  who: null,
   application: "tls",
   name: "a.example",
   names: ["a.example"],

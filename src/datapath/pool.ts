@@ -4,13 +4,12 @@
  * and the bindings in force.
  */
 import { Worker } from "node:worker_threads";
-import type { JudgedName } from "../detect/names.ts";
 import { SallyportError } from "../errors.ts";
 import type { Binding } from "../flow/book.ts";
 import type { OverdrawnEntry } from "../flow/overdrawn.ts";
 import { wake } from "../kernel/wait.ts";
 import { type HistogramCounts, sumOf } from "../metrics/histogram.ts";
-import type { AttributionOptions } from "./attribution.ts";
+import type { AttributionOptions, Noticed } from "./attribution.ts";
 import {
   type ConntrackWorkerData,
   type EndedFlow,
@@ -19,6 +18,7 @@ import {
   type PolicyAt,
   type QueueWorkerData,
   type Settled,
+  type ShownName,
   type ToWorker,
   verdictBounds,
   type WorkerStatistics,
@@ -38,7 +38,9 @@ export interface DataPathOptions {
   bindings: () => Binding[];
   onSettled: (settled: Settled[]) => void;
   /** Names that connections showed, each with what became of it: all of them, where events of a flood are aggregated. */
-  onNames: (names: JudgedName[]) => void;
+  onNames: (names: ShownName[]) => void;
+  /** Programs that `who` wants to hear of. */
+  onNoticed?: (noticed: Noticed[]) => void;
   /** Connections that ended; `lost` when the kernel had to drop some of these notices. */
   onEnded: (ended: EndedFlow[], lost: boolean) => void;
   /** Threads begun earlier; the data path sees to them from then on. */
@@ -211,6 +213,7 @@ export class DataPath {
   }
 
   async #startQueue(i: number): Promise<void> {
+    const { who = null } = this.#options;
     const data: QueueWorkerData = {
       queue: this.#options.queueBase + i,
       queues: this.#options.queues,
@@ -218,7 +221,8 @@ export class DataPath {
       policy: this.#policy,
       bindings: this.#options.bindings(),
       oneSource: this.#options.oneSource === true,
-      who: this.#options.who ?? null,
+      // One thread tells of programs: all of them hear of the same.
+      who: who === null ? null : i === 0 ? who : { ...who, notice: [] },
       overdrawn: this.#overdrawn,
       taken: newCount(),
     };
@@ -275,6 +279,8 @@ export class DataPath {
         Atomics.add(thread.taken, 0, 1);
         Atomics.notify(thread.taken, 0);
       });
+    } else if (message.kind === "noticed") {
+      this.#options.onNoticed?.(message.noticed);
     } else if (message.kind === "failure") {
       this.#options.onFailure(`a packet was dropped by a defect: ${message.message}`, false);
     } else if (message.kind === "done") {

@@ -7,7 +7,6 @@
  */
 import { type MessagePort, parentPort, receiveMessageOnPort } from "node:worker_threads";
 import { Aggregator } from "../audit/aggregate.ts";
-import type { JudgedName } from "../detect/names.ts";
 import { AddressBook } from "../flow/book.ts";
 import type { Effects, FlowMark, FlowReport, Reset } from "../flow/effects.ts";
 import { FlowEngine, type KernelFacts } from "../flow/engine.ts";
@@ -41,6 +40,7 @@ import {
   mostUntaken,
   type QueueWorkerData,
   type Settled,
+  type ShownName,
   type ToWorker,
   verdictBounds,
   type WorkerStatistics,
@@ -100,7 +100,7 @@ class QueueWorker implements Effects {
   readonly #foreign = new Map<number, number>();
   #engine: Engine;
   #settled: Settled[] = [];
-  #names: JudgedName[] = [];
+  #names: ShownName[] = [];
   #now = Date.now();
   /** When to tell what was settled. */
   #tellAt = Number.POSITIVE_INFINITY;
@@ -144,6 +144,7 @@ class QueueWorker implements Effects {
       this.#who?.drain();
       const batches = behind ? 0 : batchesPerTurn;
       for (let batch = 0; batch < batches && this.#batch(); batch++);
+      this.#notices();
       if (this.#now >= nextTick) {
         nextTick = this.#now + tickMs;
         this.#flows.tick(this.#now);
@@ -279,6 +280,11 @@ class QueueWorker implements Effects {
     }
   }
 
+  #notices(): void {
+    const noticed = this.#who?.noticed() ?? [];
+    if (noticed.length > 0) this.#post({ kind: "noticed", noticed });
+  }
+
   #aggregated(events: Settled["event"][]): void {
     for (const event of events) this.#settle({ event, live: null });
   }
@@ -288,7 +294,7 @@ class QueueWorker implements Effects {
     this.#settled.push(settled);
   }
 
-  #named(judged: JudgedName): void {
+  #named(judged: ShownName): void {
     if (this.#untold === 0) this.#tellAt = this.#now + tellMs;
     this.#names.push(judged);
   }
@@ -336,5 +342,5 @@ parentPort!.once("message", async (data: QueueWorkerData | null) => {
   const { who } = data;
   // Only where it is asked for: a gateway has no use for it, and starts faster without.
   const room = who === null ? null : await import("./attribution.ts");
-  new QueueWorker(parentPort!, data, () => (who === null ? null : new room!.Attribution(who))).run();
+  new QueueWorker(parentPort!, data, () => (who === null ? null : room!.Attribution.open(who))).run();
 });

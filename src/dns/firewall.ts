@@ -262,6 +262,7 @@ export class DnsFirewall {
     const endpoint = { address: peer.address, port: peer.port };
     try {
       const server = this.options.originalServer(transport, endpoint, local());
+      const process = this.options.askerOf?.(transport, endpoint, server ?? local()) ?? null;
       return {
         source,
         sender: this.options.oneSender === true ? "" : senderOf(source),
@@ -269,6 +270,7 @@ export class DnsFirewall {
         endpoint,
         transport,
         server,
+        ...(process === null ? {} : { process }),
       };
     } catch {
       // A socket that closed under us, or a lookup that failed: the query is dropped rather than sent elsewhere.

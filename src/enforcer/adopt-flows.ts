@@ -24,6 +24,7 @@ export function liveFlowOf(tuple: Tuple, book: AddressBook, engine: Engine, now:
     protocol,
     local: false,
     process: null,
+    who: null,
     application: null,
     name: null,
     names,

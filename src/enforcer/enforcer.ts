@@ -10,7 +10,6 @@ import { lockState, type StateLock } from "../audit/lock.ts";
 import { Spool } from "../audit/spool.ts";
 import type { EndedFlow } from "../datapath/messages.ts";
 import { DataPath } from "../datapath/pool.ts";
-import { SallyportError } from "../errors.ts";
 import type { DnsFirewall } from "../dns/firewall.ts";
 import type { Exporter } from "../export/exporter.ts";
 import { AddressBook, type Binding } from "../flow/book.ts";
@@ -27,7 +26,7 @@ import { LiveFlows } from "./live-flows.ts";
 import { loadFile, loadText, type PolicyInForce } from "./policy-source.ts";
 import { type EnforcerOptions, placeOf, whereOf } from "./options.ts";
 import { RecordRetention } from "./retention.ts";
-import { type PlacedRuleset, rulesetFor } from "./rules-for.ts";
+import { applied, type PlacedRuleset, rulesetFor } from "./rules-for.ts";
 import { type ConfigurationView, type FlowView, type Status, statusOf, viewFlows } from "./status.ts";
 import { Tally } from "./tally.ts";
 
@@ -59,10 +58,11 @@ export class Enforcer {
   readonly problems = new Set<string>();
   #lock: StateLock | null = null;
   #listeners: Listeners | null = null;
-  #host: HostSettings;
+  readonly host: HostSettings;
   readonly #keeper: Keeper;
   readonly #detections = new Detections({
     group: (source) => this.policy.loaded.engine.group(source),
+    onMachine: () => this.machine !== null,
     record: (event) => this.record(event),
   });
   #housekeeping: NodeJS.Timeout | null = null;
@@ -74,7 +74,7 @@ export class Enforcer {
   private constructor(options: EnforcerOptions) {
     this.options = options;
     this.policy = options.policy;
-    this.#host = new HostSettings(options.state, options.namespace);
+    this.host = new HostSettings(options.state, options.namespace);
     this.#keeper = new Keeper(options.state);
     this.book = new AddressBook({ oneSource: options.stand.kind === "machine" });
   }
@@ -91,6 +91,12 @@ export class Enforcer {
     return enforcer;
   }
 
+  /** Sets up, also again, what somebody took away: what was opened meanwhile has no verdict, and gets one. Throws as a start does. */
+  putBack(): void {
+    this.within(() => this.#applyRuleset());
+    this.host.track(); // Now: where nobody tracked before, there was nothing to set.
+  }
+
   /** Runs `fn` where the interfaces are. */
   within<T>(fn: () => T): T {
     return this.options.namespace === null ? fn() : inNamespace(this.options.namespace, fn);
@@ -100,6 +106,7 @@ export class Enforcer {
     this.spool.append(event);
     this.tally.count(event);
     this.options.onEvent?.(event);
+    this.#detections.single(event, Date.now());
   }
 
   /**
@@ -143,7 +150,7 @@ export class Enforcer {
     this.record({ kind: "lifecycle", message: "stopped", data: { leave } });
     if (leave === "clean") {
       // Forwarding first: between the two nobody is policed.
-      this.#host.restore();
+      this.host.restore();
       this.within(() => this.ruleset.remove());
     }
     this.#listeners?.close();
@@ -155,7 +162,7 @@ export class Enforcer {
     if (leave === "gone") {
       // After the threads have told the last they settled.
       this.live.endAll(Date.now());
-      this.#host.forget();
+      this.host.forget();
     }
     await this.#keeper.keep(this.book, this.live.ledger, Date.now(), true).catch(() => {});
     this.live?.close();
@@ -201,6 +208,7 @@ export class Enforcer {
       bindings: () => [...this.book.entries(Date.now())],
       ...(options.spare === undefined ? {} : { spare: options.spare }),
       onSettled: (settled) => this.live.settled(settled, Date.now()),
+      ...(options.onNoticed === undefined ? {} : { onNoticed: options.onNoticed }),
       onNames: (names) => this.#detections.names(names, Date.now()),
       onEnded: (ended, lost) => this.#ended(ended, lost),
       onFailure: (message, fatal) => this.#failed(message, fatal),
@@ -226,7 +234,7 @@ export class Enforcer {
     if (this.machine !== null) this.#aroundMachine(this.machine);
     else {
       this.within(() => this.#applyRuleset());
-      this.#host.forward();
+      this.host.forward();
     }
     this.#adoptFlows();
     this.#housekeeping = setInterval(() => this.#housekeep(), housekeepingMs);
@@ -245,22 +253,14 @@ export class Enforcer {
   #aroundMachine(machine: AroundMachine): void {
     const { live, book, policy } = this;
     const record = (event: EventBody) => this.record(event);
-    this.#host.track();
+    this.host.track();
     this.within(() => machine.settleEarlier({ live, book, engine: policy.loaded.engine, record }, Date.now()));
-    this.within(() => this.#applyRuleset());
-    // Where nobody tracked before, there was nothing to set until now.
-    this.#host.track();
+    this.putBack();
   }
 
   /** Without the kernel's bpf match bare ACKs and QUIC's data come to user space as well: slower, not laxer. */
   #applyRuleset(): void {
-    try {
-      this.ruleset.apply();
-    } catch (error) {
-      if (!(error instanceof SallyportError && error.code === "RULESET")) throw error;
-      this.ruleset = this.#newRuleset(false);
-      this.ruleset.apply();
-    }
+    this.ruleset = applied(this.ruleset, () => this.#newRuleset(false));
   }
 
   /** Binds names in this book and in every data-path thread. */
@@ -333,7 +333,7 @@ export class Enforcer {
     this.#stopped = true;
     // A ruleset that was there before belongs to an enforcer that ran here: it stays, closed. Forwarding first, as above.
     try {
-      if (this.#found === "absent") this.#host.restore();
+      if (this.#found === "absent") this.host.restore();
       if (this.#found === "absent") this.within(() => this.ruleset.remove());
     } finally {
       // A thread that went on would keep the process alive, with nobody to serve.

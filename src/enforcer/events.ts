@@ -98,10 +98,11 @@ function overUse({ rule, tier, mode, enforced }: UploadUse, engine: Engine) {
   };
 }
 
-function endpoints(flow: LiveFlow, engine: Engine): Pick<EventBody, "source" | "destination"> {
+function endpoints(flow: LiveFlow, engine: Engine): Pick<EventBody, "source" | "process" | "destination"> {
   const shown = flow.name !== null;
   return {
     source: { ip: formatAddress(flow.source), port: flow.sourcePort, group: engine.group(flow.source) },
+    ...(flow.who === null ? {} : { process: flow.who }),
     destination: {
       name: flow.name ?? flow.names[0] ?? null,
       name_from: shown ? (flow.application === "http" ? "host" : "sni") : flow.names.length > 0 ? "dns" : "none",

@@ -77,6 +77,7 @@ export function flowOf(row: readonly unknown[]): LiveFlow | null {
     protocol,
     local,
     process,
+    who: null,
     application: application as Application | null,
     name,
     ...(also.length === 0 ? {} : { also }),

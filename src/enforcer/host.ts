@@ -2,6 +2,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { inNamespace } from "../kernel/namespace.ts";
+import { readSysctl } from "../kernel/sysctl.ts";
 import { enableForwarding, Settings } from "../kernel/settings.ts";
 
 /** Connection tracking as the data path relies on it. */
@@ -38,6 +39,16 @@ export class HostSettings {
     });
   }
 
+  /** Settings of {@link track} that are not as they were set, in words. A kernel that lacks one has nothing to say. */
+  changed(): string[] {
+    return this.#within(() =>
+      tracking.flatMap(([name, value]) => {
+        const found = readSysctl(name);
+        return found === null || found === value ? [] : [`${name.replaceAll("/", ".")} is ${found}, not ${value}`];
+      }),
+    );
+  }
+
   /** Makes it a router, too. Call with the ruleset in place. */
   forward(): void {
     this.track();
@@ -58,8 +69,7 @@ export class HostSettings {
     }
   }
 
-  #within(fn: () => void): void {
-    if (this.#namespace === null) fn();
-    else inNamespace(this.#namespace, fn);
+  #within<T>(fn: () => T): T {
+    return this.#namespace === null ? fn() : inNamespace(this.#namespace, fn);
   }
 }

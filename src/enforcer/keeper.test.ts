@@ -25,6 +25,7 @@ const flow: LiveFlow = {
   protocol: 6,
   local: false,
   process: { step: "build", action: null, exe: "/usr/bin/curl", runner: false },
+  who: null,
   application: "tls",
   name: "allowed.example",
   names: ["allowed.example", "other.example"],

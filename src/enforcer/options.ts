@@ -2,9 +2,10 @@
 import type { EventBody } from "../audit/event.ts";
 import type { RetentionLimits } from "../audit/retention.ts";
 import type { SigningKey } from "../audit/signature.ts";
-import type { AttributionOptions } from "../datapath/attribution.ts";
+import type { AttributionOptions, Noticed } from "../datapath/attribution.ts";
 import type { SpareThreads } from "../datapath/pool.ts";
 import type { Binding } from "../flow/book.ts";
+import type { FindOwner } from "../flow/owner.ts";
 import type { EarlierFlow } from "./earlier-flows.ts";
 import type { PolicyInForce } from "./policy-source.ts";
 import type { Resolver } from "./resolvers.ts";
@@ -58,6 +59,10 @@ export interface EnforcerOptions {
   sinks?: () => readonly string[];
   /** Tell whose each flow is, on the machine it comes from; left out: nobody can. */
   who?: AttributionOptions;
+  /** Programs that somebody ran, of those that `who` notices. */
+  onNoticed?: (noticed: Noticed[]) => void;
+  /** The same of DNS questions, asked in the thread that starts the enforcer. */
+  askers?: FindOwner;
   /** Data-path threads begun earlier. */
   spare?: SpareThreads;
   /** Names that need no DNS (the host's /etc/hosts). */

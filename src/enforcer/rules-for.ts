@@ -1,4 +1,5 @@
 /** What the kernel's rules are made from, out of where an enforcer stands. */
+import { SallyportError } from "../errors.ts";
 import { MachineRuleset } from "../kernel/machine-ruleset.ts";
 import { Ruleset, type RulesetState } from "../kernel/ruleset.ts";
 import type { EnforcerOptions } from "./options.ts";
@@ -35,4 +36,17 @@ export function rulesetFor(options: EnforcerOptions, unread: boolean, cgroup: st
   }
   const { inside, outside, masquerade } = stand;
   return new Ruleset({ ...common, inside: [...inside], outside, masquerade });
+}
+
+/** Applies a ruleset, or where this kernel has not all it asks for the one that `lesser` makes; returns which one it was. */
+export function applied(ruleset: PlacedRuleset, lesser: () => PlacedRuleset): PlacedRuleset {
+  try {
+    ruleset.apply();
+    return ruleset;
+  } catch (error) {
+    if (!(error instanceof SallyportError && error.code === "RULESET")) throw error;
+    const other = lesser();
+    other.apply();
+    return other;
+  }
 }

@@ -59,6 +59,7 @@ class Table {
       protocol: 6,
       local: false,
       process: null,
+      who: null,
       application: "tls",
       name: "shop.example",
       names: ["shop.example"],

@@ -61,6 +61,8 @@ export interface FlowReport {
   /** Names our DNS handed the address out for, as the decision knew them. */
   names: readonly string[];
   hello: HelloFacts | null;
+  /** A protocol that decides nothing, but says something of who speaks it. */
+  speaks: "stratum" | null;
   /**
    * The flow goes on, in the kernel or through the engine (`http`, or until its hello has arrived): it belongs in the table of
    * live flows. Whoever keeps that table ends it, and reports that, when a new policy refuses it.

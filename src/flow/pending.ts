@@ -51,6 +51,8 @@ export class Pending implements Timed {
   leaked = false;
   /** Names of the address when the flow began. They hold for the flow's life: a binding that ends does not end connections. */
   names: readonly string[];
+  /** What else its first bytes are, beside their application. */
+  speaks: FlowReport["speaks"] = null;
   /** None of them comes from a resolver that the client chose itself. */
   trusted: boolean;
   /** What was reported as a live connection; its end under a new policy is told by whoever keeps those. */

@@ -142,6 +142,7 @@ export class Verdicts {
       protocol: packet.protocol,
       owner,
       ...nothingShown,
+      speaks: null,
       names: this.names(packet.source, packet.destination),
       live,
     });
@@ -159,6 +160,7 @@ export class Verdicts {
       protocol: flow.protocol,
       owner: this.#owners.ofFlow(flow, this.engine),
       ...shown,
+      speaks: flow.speaks,
       names: this.#namesOf(flow),
       live,
     };

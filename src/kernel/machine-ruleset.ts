@@ -27,7 +27,7 @@ export interface MachineRulesetOptions extends MachineRulesOptions {
 export class MachineRuleset {
   readonly #rules: Ruleset;
   readonly #options: MachineRulesetOptions;
-  readonly #secret = newSecret();
+  #secret = newSecret();
   #guarded: Uplink[] = [];
   #dropUnmarked: boolean;
   #hooks: string | null = null;
@@ -61,9 +61,12 @@ export class MachineRuleset {
     return rules === null || this.#hooks === null ? null : hashOf(rules, this.#hooks);
   }
 
-  /** Makes the kernel's rules and chains ours. Throws SallyportError RULESET, MISSING_TOOL, KernelError. */
+  /**
+   * Makes the kernel's rules and chains ours, also again after somebody changed them: with a new secret, since whoever did may
+   * have read the old one. Throws SallyportError RULESET, MISSING_TOOL, KernelError. */
   apply(): void {
     const wasAbsent = this.state() === "absent";
+    if (this.#hooks !== null) this.#secret = newSecret();
     try {
       this.#guarded = leavingDevices(this.#options.uplinks);
       if (wasAbsent) applyHooks(this.#hookOptions(), false);

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { formatAddress } from "../address/ip.ts";
+import { Attribution } from "../datapath/attribution.ts";
 import type { EarlierFlow } from "../enforcer/earlier-flows.ts";
 import { Enforcer } from "../enforcer/enforcer.ts";
 import { loadText } from "../enforcer/policy-source.ts";
@@ -25,10 +26,14 @@ import { makeReceipt } from "./receipt.ts";
 import { machineResolvers } from "./resolvers.ts";
 import { takeRootAccess } from "./root-access.ts";
 import { selfTestOutside } from "./self-test.ts";
+import { machineChecks } from "./machine-checks.ts";
 import { type TamperCheck, TamperWatch } from "./tamper-watch.ts";
+import { noticedPrograms, Watchers } from "./watchers.ts";
 
 /** How often all is looked at, ms. */
 const lookMs = 2_000;
+/** How long descriptor tables may be searched for the asker of one DNS question, ms. */
+const askerSearchMs = 20;
 /** NFQUEUE number and DNS ports that nothing else on a runner is known to use. */
 const queueBase = 7_153;
 const dnsPort = 21_053;
@@ -46,6 +51,7 @@ export class Job {
   #before = { allowed: 0, denied: 0, would_deny: 0 };
   readonly #files: OwnFiles;
   readonly #watch: TamperWatch;
+  readonly #watchers: Watchers;
   readonly #processes: ProcessTable;
   readonly #observer: Observer;
   /** What did not hold at some time, in words: it stays said when it is well again. */
@@ -65,6 +71,7 @@ export class Job {
     const { runner, actions } = order.control_plane;
     const policy = withPermits(loaded, { runner, actions });
     const places = placesIn(order.state);
+    const attribution = new Attribution(processes, { searchFor: askerSearchMs });
     let job: Job | null = null;
     let early: string | null = null;
     const isMonitor = loaded.loaded.policy.default.mode === "monitor";
@@ -80,7 +87,11 @@ export class Job {
           return connection.runner;
         },
       },
-      who: { worker: processes.worker, secrets: order.secrets },
+      who: { worker: processes.worker, secrets: order.secrets, notice: noticedPrograms },
+      onNoticed: (noticed) => {
+        if (job !== null) job.#watchers.noticed(noticed);
+      },
+      askers: attribution.find,
       queueBase,
       queues: 1,
       dnsPort,
@@ -108,7 +119,7 @@ export class Job {
       return job;
     } catch (error) {
       await enforcer.stop("clean");
-      processes.close();
+      attribution.close();
       throw error;
     }
   }
@@ -140,6 +151,7 @@ export class Job {
     this.#watch = new TamperWatch(this.#checks(), ({ check, message }) => {
       enforcer.record({ kind: "tamper", message, data: { check } });
     });
+    this.#watchers = new Watchers({ order, enforcer, processes, lookNow: () => this.#look() });
     this.started = {
       state: order.state,
       socket: this.#places.socket,
@@ -174,13 +186,7 @@ export class Job {
   #checks(): TamperCheck[] {
     const enforcer = this.#enforcer;
     return [
-      {
-        name: "ruleset",
-        look: () => {
-          const state = enforcer.within(() => enforcer.ruleset.state());
-          return state === "present" ? [] : [`the firewall's rules are ${state}`];
-        },
-      },
+      ...machineChecks(this.#order, enforcer, (message) => this.#lost(message)),
       { name: "cgroup", look: () => strangers(enforcer.machine?.cgroup.members() ?? []) },
       { name: "own files", look: () => this.#files.changes(false) },
       { name: "program", look: () => this.#programChanges() },
@@ -199,6 +205,7 @@ export class Job {
     const now = Date.now();
     this.#processes.drain();
     for (const each of this.#watch.round(now)) this.#failed.add(each);
+    this.#watchers.look(now);
     void this.#enforcer.status().then(({ problems }) => {
       for (const each of problems) this.#failed.add(each);
     });

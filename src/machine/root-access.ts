@@ -31,7 +31,7 @@ export const rootSockets: readonly string[] = [
 ];
 
 /** Where sudo reads additions, in the order of their names; the last matching entry decides (sudoers(5)). */
-const sudoersFile = "/etc/sudoers.d/zzz-sallyport";
+export const sudoersFile = "/etc/sudoers.d/zzz-sallyport";
 
 /** What was done, in words. Throws AGENT where something asked for could not be done. */
 export function takeRootAccess(access: RootAccess, { name: user, uid }: JobUser): string[] {

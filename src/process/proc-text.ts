@@ -13,6 +13,8 @@ export interface Stat {
   threads: number;
   /** When it started, in clock ticks since boot. */
   startTicks: number;
+  /** Processor time of all its threads so far, in clock ticks. */
+  cpuTicks: number;
 }
 
 /** `/proc/PID/stat` (proc_pid_stat(5)); null where it is not one. The name ends at the last parenthesis: it may hold others. */
@@ -31,6 +33,7 @@ export function parseStat(text: string): Stat | null {
     parent: whole(rest[1]),
     threads: whole(rest[17]),
     startTicks: whole(rest[19]),
+    cpuTicks: whole(rest[11]) + whole(rest[12]),
   };
   const complete = stat.state.length === 1 && stat.pid >= 0 && stat.parent >= 0 && stat.threads >= 0;
   return complete && stat.startTicks >= 0 ? stat : null;

@@ -21,6 +21,8 @@ export interface TableOptions {
   startedBy?: number;
   /** Values never to be shown in arguments. */
   secrets?: Iterable<string>;
+  /** Told of each process that has executed something, as it is then. */
+  onExec?: (record: ProcessRecord) => void;
   /** Room for events that have not been taken in, bytes. */
   eventBuffer?: number;
 }
@@ -41,18 +43,20 @@ export class ProcessTable {
   readonly #connector: ProcConnector;
   readonly #tree: ProcessTree;
   readonly #mask: (args: readonly string[]) => string[];
+  readonly #onExec: ((record: ProcessRecord) => void) | undefined;
   /** Added to /proc's start times (CLOCK_BOOTTIME) it gives CLOCK_MONOTONIC. */
   #offset = 0;
   #comparedAt = 0;
   #scannedAt = 0;
   #stale = false;
-  #executed: number[] | null = null;
+  #news: number[] | null = null;
 
   /** Listens, then reads /proc. Throws SallyportError KERNEL_FEATURE. */
   constructor(options: TableOptions = {}) {
     this.#connector = new ProcConnector(options.eventBuffer);
     this.fd = this.#connector.fd;
     this.#mask = masker(options.secrets);
+    this.#onExec = options.onExec;
     this.#tree = new ProcessTree({
       image: (pid, before) => this.#look(pid, before),
       now: monotonic,
@@ -115,8 +119,8 @@ export class ProcessTable {
 
   /** Processes that executed something since the last call; from the first call on, some of them where they are very many. */
   takeExecuted(): number[] {
-    const executed = this.#executed ?? [];
-    this.#executed = [];
+    const executed = this.#news ?? [];
+    this.#news = [];
     return executed;
   }
 
@@ -142,8 +146,8 @@ export class ProcessTable {
       case "fork":
         return this.#tree.fork(event.pid, event.tid, event.parent, event.time);
       case "exec":
-        if (this.#executed !== null && this.#executed.length < MOST_EXECUTED) this.#executed.push(event.pid);
-        return this.#tree.exec(event.pid, event.time);
+        if (this.#news !== null && this.#news.length < MOST_EXECUTED) this.#news.push(event.pid);
+        return this.#executed(event.pid, event.time);
       case "uid":
         return this.#tree.setUid(event.pid, event.tid, event.effective);
       case "exit":
@@ -151,6 +155,12 @@ export class ProcessTable {
       case "listening":
       case "other":
     }
+  }
+
+  #executed(pid: number, time: number): void {
+    this.#tree.exec(pid, time);
+    const record = this.#onExec === undefined ? null : this.#tree.get(pid);
+    if (record !== null) this.#onExec!(record);
   }
 
   #look(pid: number, before: number): ProcessImage | null {

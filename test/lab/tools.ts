@@ -8,6 +8,7 @@ import { SallyportError } from "../../src/errors.ts";
 const packages = {
   ip: "iproute2",
   iptables: "iptables",
+  nft: "nftables",
   conntrack: "conntrack",
   tcpdump: "tcpdump",
   tshark: "tshark",
