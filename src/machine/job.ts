@@ -1,6 +1,7 @@
 /** One job under an agent: what is started for it, looked at while it runs, and told whenever somebody asks. */
 import { createHash } from "node:crypto";
 import { existsSync, renameSync, statSync, writeFileSync } from "node:fs";
+import type { Server } from "node:http";
 import { formatAddress } from "../address/ip.ts";
 import type { EarlierFlow } from "../enforcer/earlier-flows.ts";
 import { Enforcer } from "../enforcer/enforcer.ts";
@@ -20,6 +21,7 @@ import type { AgentAnswer, AgentOrder } from "./order.ts";
 import { OwnFiles } from "./own-files.ts";
 import { withPermits } from "./permits.ts";
 import { type Places, placesIn } from "./places.ts";
+import { cgroupOf } from "./predecessor.ts";
 import { makeReceipt } from "./receipt.ts";
 import { machineResolvers } from "./resolvers.ts";
 import { takeRootAccess } from "./root-access.ts";
@@ -46,6 +48,8 @@ export class Job {
   readonly #processes: ProcessTable;
   /** What did not hold at some time, in words: it stays said when it is well again. */
   readonly #failed = new Set<string>();
+  #looking: NodeJS.Timeout | null = null;
+  #answers: Server | null = null;
   #isLost = false;
   #isOver = false;
 
@@ -58,8 +62,7 @@ export class Job {
     });
     const earlier: EarlierConnection[] = [];
     const loaded = loadText(order.policy.text, order.policy.file);
-    const { runner, actions } = order.control_plane;
-    const policy = withPermits(loaded, { runner, actions });
+    const policy = withPermits(loaded, order.control_plane);
     const places = placesIn(order.state);
     let job: Job | null = null;
     let early: string | null = null;
@@ -69,7 +72,7 @@ export class Job {
       stand: {
         kind: "machine",
         uplinks: findUplinks(),
-        cgroup: `sallyport-${process.pid}`,
+        cgroup: cgroupOf(process.pid),
         keep: (flow) => {
           const connection = describe(flow, processes, isMonitor);
           earlier.push(connection);
@@ -142,6 +145,16 @@ export class Job {
     };
   }
 
+  /** Gives the machine to the next job's agent. The rules stay, without anybody who would let a new connection through. */
+  async retire(): Promise<void> {
+    if (!this.#isOver) this.#over();
+    if (this.#looking !== null) clearInterval(this.#looking);
+    this.#answers?.close();
+    this.#answers?.closeAllConnections();
+    await this.#enforcer.stop("closed");
+    this.#processes.close();
+  }
+
   async #begin(): Promise<void> {
     if (this.#order.self_test && this.#facts.mode === "enforce") {
       const { held, checks } = await selfTestOutside(this.#places, (pid) =>
@@ -154,8 +167,8 @@ export class Job {
       this.started.measures.push(`self-test: ${checks.length} ways out tried, all refused`);
     }
     this.#look();
-    setInterval(() => this.#look(), lookMs);
-    await answerAt(this.#places.socket, { status: () => this.#status(), finish: () => this.#finish() });
+    this.#looking = setInterval(() => this.#look(), lookMs);
+    this.#answers = await answerAt(this.#places.socket, { status: () => this.#status(), finish: () => this.#finish() });
   }
 
   /** What must stay as it is. */
