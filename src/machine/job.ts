@@ -100,6 +100,7 @@ export class Job {
       const files = new OwnFiles(order.own, order.workspace);
       job = new Job(order, enforcer, processes, files, { earlier, measures });
       if (early !== null) job.#lost(early);
+      files.onMoved((path) => job!.#moved(path));
       await job.#begin();
       return job;
     } catch (error) {
@@ -210,6 +211,20 @@ export class Job {
     this.#isOver = true;
     this.#files.release();
     this.#enforcer.record({ kind: "lifecycle", message: "the job is over", data: { worker: this.#order.worker } });
+  }
+
+  /**
+   * Somebody put another folder where the action's was, and what the runner takes for our `post` would decide over the job: the
+   * runner's worker is ended, which no job survives as a green one.
+   */
+  #moved(path: string): void {
+    const { worker } = this.#order;
+    this.#look();
+    const message = `${path} was moved away, and the action with it: the runner's worker is ended`;
+    if (this.#failed.has(message)) return;
+    this.#failed.add(message);
+    this.#enforcer.record({ kind: "tamper", message, data: { check: "own files", worker } });
+    if (worker !== null) process.kill(worker, "SIGKILL");
   }
 
   #lost(message: string): void {

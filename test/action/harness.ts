@@ -28,6 +28,7 @@ import type { Receipt } from "../../src/machine/receipt.ts";
 import { findMount, removeCgroup } from "../../src/kernel/own-cgroup.ts";
 import { processesInside } from "../lab/lifetime.ts";
 import { LabProcess } from "../lab/process.ts";
+import type { ZoneEntry } from "../lab/internet/zone.ts";
 import { Host } from "../machine/setup.ts";
 import { until } from "../support/until.ts";
 
@@ -35,6 +36,11 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const uid = 1001;
 /** Where the lab's REST interface is; a machine of its own. */
 const api = { address: "203.0.113.77", port: 9_931 };
+
+/** Hosts of the control plane, in the lab's zone. */
+const control = "pipelines.github.example";
+const storage = "results.github.example";
+const at = (n: number): ZoneEntry => ({ records: [{ type: "A", data: `203.0.113.${n}`, ttl: 60 }] });
 
 export interface Step {
   id: string;
@@ -67,6 +73,8 @@ export interface JobResult {
   results: PhaseResult[];
   summary: string;
   outputs: Record<string, Record<string, string>>;
+  /** What the worker was answered when it sent its logs, after the last step: a status, or an error. */
+  uploaded: number | string;
 }
 
 export interface JobOptions {
@@ -90,6 +98,8 @@ export interface RunnerOptions {
   /** `.github/sallyport.yaml` of the default branch; null: there is none. */
   policy?: string | null;
   env?: Record<string, string>;
+  /** Whether the lab has HTTP/3. */
+  quic?: boolean;
   /** No sudo for the runner's user. */
   sudo?: boolean;
 }
@@ -119,7 +129,7 @@ export class Runner {
 
   static async create(options: RunnerOptions = {}): Promise<Runner> {
     buildAction();
-    const host = await Host.create();
+    const host = await Host.create({ quic: options.quic === true, zone: { [control]: at(120), [storage]: at(121) } });
     try {
       return await Runner.#build(host, options);
     } catch (error) {
@@ -159,6 +169,18 @@ export class Runner {
     };
   }
 
+  /** A step that uses another action, which runs this script. */
+  action(id: string, repository: string, script: string): Step {
+    const folder = join(this.home, "work/_actions", repository, "v1");
+    mkdirSync(folder, { recursive: true });
+    const lines = [
+      'import { spawnSync } from "node:child_process";',
+      `spawnSync("bash", ["-c", ${JSON.stringify(script)}], { stdio: "inherit" });`,
+    ];
+    writeFileSync(join(folder, "main.mjs"), lines.join("\n"));
+    return { id, action: repository, folder, main: "main.mjs" };
+  }
+
   /** Runs a job to its end. The machine goes on, with whatever the job left. */
   async run(steps: Step[], { env = {}, prepare = "", timeout }: JobOptions = {}): Promise<JobResult> {
     const file = join(this.home, `job-${++jobs}.json`);
@@ -188,9 +210,10 @@ export class Runner {
           ...env,
         },
         actionEnv: {
-          ACTIONS_RESULTS_URL: "https://results.github.example/",
-          ACTIONS_RUNTIME_URL: "https://pipelines.github.example/",
+          ACTIONS_RESULTS_URL: `https://${storage}/`,
+          ACTIONS_RUNTIME_URL: `https://${control}/`,
         },
+        upload: { url: `https://${storage}/upload`, ca: this.host.lab.caFile },
       }),
       { mode: 0o644 },
     );

@@ -7,5 +7,7 @@ const [, , worker, script] = process.argv;
 setInterval(() => {}, 1_000_000);
 for await (const job of createInterface({ input: process.stdin })) {
   const child = spawn(worker, [script, job], { stdio: ["ignore", "inherit", "inherit"] });
-  await new Promise((done) => child.on("exit", (code, signal) => done(writeFileSync(`${job}.exit`, `${code ?? signal}`))));
+  await new Promise((done) =>
+    child.on("exit", (code, signal) => done(writeFileSync(`${job}.exit`, `${code ?? signal}`))),
+  );
 }
