@@ -47,7 +47,9 @@ export async function pre({ env, program, say }: PhaseContext): Promise<Started>
   const context = readContext(env);
   const { policy, from, proposal, notices } = await choosePolicy(inputs, context, new Date());
   for (const notice of notices) say(annotation("notice", notice, { title: "Sallyport" }));
-  for (const { message, line } of policy.loaded.warnings) {
+  for (const { code, message, line } of policy.loaded.warnings) {
+    // True of a gateway: here processes are known.
+    if (code === "needs_process") continue;
     say(annotation("warning", message, { title: "Sallyport policy", file: policyPath, line }));
   }
   const { uid, username } = userInfo();

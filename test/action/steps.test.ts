@@ -41,7 +41,7 @@ describe("steps of one job", () => {
         run: [
           get("a", "https://allowed.example/"),
           get("a to the fetcher's", "https://only.example/"),
-          `setsid bash -c 'sleep 4; ${get("late a", "https://allowed.example/late").replaceAll("'", "")} > ${late}' > /dev/null 2>&1 &`,
+          `setsid bash -c 'sleep 4; { ${get("late a", "https://allowed.example/late").replaceAll("'", "")}; } > ${late}' > /dev/null 2>&1 &`,
         ].join("\n"),
       },
       {
@@ -54,8 +54,8 @@ describe("steps of one job", () => {
             "https://allowed.example/",
             "env -i GITHUB_ACTION=a PATH=$PATH CURL_CA_BUNDLE=$CURL_CA_BUNDLE",
           ),
-          `(setsid bash -c '(GITHUB_ACTION=a bash -c "${get("b forked twice", "https://allowed.example/").replaceAll('"', "")}" > ${runner.home}/twice.txt &)' &)`,
-          `SCRIPT='${get("b as a sibling", "https://allowed.example/").replaceAll("'", "")} > ${clone}' python3 -c '${sibling}' || true`,
+          `(setsid bash -c '(GITHUB_ACTION=a bash -c "{ ${get("b forked twice", "https://allowed.example/").replaceAll('"', "")}; }" > ${runner.home}/twice.txt &)' &)`,
+          `SCRIPT='{ ${get("b as a sibling", "https://allowed.example/").replaceAll("'", "")}; } > ${clone}' python3 -c '${sibling}' || true`,
           "sleep 6",
           `cat ${clone} ${runner.home}/twice.txt`,
           get("b to the fetcher's", "https://only.example/", "GITHUB_ACTION_REPOSITORY=some/fetcher"),
