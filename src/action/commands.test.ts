@@ -12,6 +12,8 @@ const nasty = fc.string({
   unit: fc.constantFrom("a", "%", "\r", "\n", ":", ",", "=", "::", "é", "\u2028", " ", "<<", "EOF"),
 });
 
+const print = { error: toolkit.error, warning: toolkit.warning, notice: toolkit.notice };
+
 test("an annotation is what the toolkit would print, whatever stands in it", () => {
   fc.assert(
     fc.property(
@@ -19,7 +21,7 @@ test("an annotation is what the toolkit would print, whatever stands in it", () 
       nasty.filter((each) => each !== ""),
       fc.constantFrom("error", "warning", "notice"),
       (message, title, level) => {
-        const printed = capture(() => toolkit[level as "error"](message, { title }));
+        const printed = capture(() => print[level as "error"](message, { title }));
         assert.equal(`${annotation(level as "error", message, { title })}\n`, printed);
       },
     ),
@@ -66,7 +68,7 @@ test("what one phase saves, the next one finds", () => {
 
 /** What is written to standard output meanwhile. */
 function capture(fn: () => void): string {
-  const { write } = process.stdout;
+  const write = process.stdout.write.bind(process.stdout);
   let text = "";
   process.stdout.write = (chunk: string | Uint8Array) => {
     text += String(chunk);

@@ -72,7 +72,7 @@ function translateEndpoints({ allowedEndpoints, mode }: Inputs, notices: string[
   rules.items = rules.items.filter((item) => !isMap(item) || item.get("name") !== "what GitHub Actions needs");
   for (const item of rules.items) if (isMap(item)) item.set("reason", "allowed-endpoints of the workflow");
   notices.push(`allowed-endpoints came to ${rules.items.length} rules; a policy file says more (docs/action.md).`);
-  return rules as YAMLSeq;
+  return rules;
 }
 
 function endpointError(wrong: string[]): SallyportError {
@@ -95,9 +95,9 @@ function compose(
     if (!isSeq(rules)) return text!;
     for (const rule of endpoints.items) rules.add(document.createNode((rule as { toJSON(): unknown }).toJSON()));
   }
-  const said = document.getIn(["default", "mode"]);
+  const said = document.getIn(["default", "mode"]) as string | undefined;
   if (said !== undefined && said !== mode) {
-    notices.push(`${name} says default mode ${String(said)}; egress-policy decides for this job: ${mode}.`);
+    notices.push(`${name} says default mode ${said}; egress-policy decides for this job: ${mode}.`);
   }
   if (said === mode && endpoints === null && !document.hasIn(["default", "enforce_for"])) return text!;
   if (!document.has("default")) document.set("default", document.createNode({}));

@@ -237,7 +237,7 @@ export class Job {
     const problems = [...this.#failed];
     const good = this.#facts.mode === "enforce" ? "enforcing" : "monitoring";
     return {
-      state: this.#isLost ? ("lost" as const) : (good as "enforcing" | "monitoring"),
+      state: this.#isLost ? ("lost" as const) : good,
       since: this.#enforcer.since.toISOString(),
       problems,
       allowed,

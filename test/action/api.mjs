@@ -8,7 +8,7 @@ http
     const { policy, status, hang } = JSON.parse(readFileSync(file, "utf8"));
     if (hang === true) return;
     if (status !== undefined) return response.writeHead(status).end("{}");
-    const isFile = /^\/repos\/o\/r\/contents\/\.github\/sallyport\.yaml\?/.test(request.url);
+    const isFile = request.url.startsWith("/repos/o/r/contents/.github/sallyport.yaml?");
     if (!isFile || policy === null) response.writeHead(404).end("{}");
     else response.writeHead(200).end(policy);
   })

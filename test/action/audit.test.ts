@@ -11,7 +11,7 @@ const policy = "version: 1\nrules:\n  - { name: web, to: allowed.example }\n";
 
 const lines = (ca: string) => [
   ...["A", "AAAA", "TXT", "MX", "SRV", "HTTPS", "CNAME"].flatMap((type) =>
-    ["allowed.example", "only.example", "mail.example", "https.example", "big.example", "nowhere.example"].map(
+    ["only.example", "mail.example", "big.example"].map(
       (name) =>
         `dig +tries=1 +time=3 +noall +comments +answer ${name} ${type} | grep -v '^;; [^-]' | sed 's/id: [0-9]*//' | sort`,
     ),
@@ -50,7 +50,7 @@ describe("audit", () => {
       run: ["set +e", ...lines(runner.host.lab.caFile).flatMap((line) => [line, "echo ====="])].join("\n"),
     };
     without = parts(await runner.run([step]));
-    job = await runner.run([runner.sallyport({ "egress-policy": "audit" }), step]);
+    job = await runner.run([runner.sallyport({ "egress-policy": "audit" }), step], { timeout: 100_000 });
   });
   after(() => runner?.close());
 

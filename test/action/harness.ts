@@ -142,16 +142,16 @@ export class Runner {
     const home = join(host.host.home, "..", "runner-home");
     const answers = join(host.host.home, "api.json");
     writeFileSync(answers, JSON.stringify({ policy: options.policy ?? null } satisfies ApiAnswer));
-    const api_ = host.lab.world.spawn(process.execPath, [
+    const machine = host.lab.world.spawn(process.execPath, [
       fileURLToPath(new URL("api.mjs", import.meta.url)),
       api.address,
       String(api.port),
       answers,
     ]);
-    await api_.waitFor(/listening/, 10_000);
+    await machine.waitFor(/listening/, 10_000);
     const cgroup = join(findMount(readFileSync("/proc/self/mountinfo", "utf8"))!, `sallyport-runner-${host.lab.id}`);
     mkdirSync(cgroup);
-    const runner = new Runner(host, home, options, api_, cgroup);
+    const runner = new Runner(host, home, options, machine, cgroup);
     runner.#furnish();
     return runner;
   }

@@ -29,7 +29,8 @@ const group = join(cgroups, "docker", container);
 /** A container of crun's (which knows no hybrid of both versions of cgroups: it does not see ours) with the network namespace of the bridge that was there before. */
 function bundle(runner: Runner): string {
   const folder = join(runner.home, "bundle");
-  mkdirSync(folder, { recursive: true });
+  const rootfs = join(runner.home, "rootfs");
+  for (const each of [folder, rootfs]) mkdirSync(each, { recursive: true });
   const config = {
     ociVersion: "1.0.2",
     process: {
@@ -53,7 +54,7 @@ function bundle(runner: Runner): string {
       env: ["PATH=/usr/bin:/bin"],
       cwd: "/",
     },
-    root: { path: "/", readonly: true },
+    root: { path: rootfs, readonly: true },
     mounts: [{ destination: "/proc", type: "proc", source: "proc" }],
     linux: {
       namespaces: [
@@ -131,7 +132,7 @@ describe("a machine under a job", () => {
         line("root", `sudo ${curl} -k https://203.0.113.66/`),
         line(
           "a container",
-          `sudo bash -c 'mkdir -p ${group}; echo $$ > ${group}/cgroup.procs; exec unshare --mount bash -c "umount -l ${cgroups}; exec crun --cgroup-manager=disabled run -b ${bundle(runner)} ${container}"' > ${home}/crun.txt 2>&1`,
+          `sudo bash -c 'mkdir -p ${group}; echo $$ > ${group}/cgroup.procs; exec unshare --mount bash -c "umount -l ${cgroups}; mount --rbind / ${home}/rootfs; exec crun --cgroup-manager=disabled run -b ${bundle(runner)} ${container}"' > ${home}/crun.txt 2>&1`,
         ),
         `cat ${home}/crun.txt`,
         line("host network", `sudo unshare --mount --pid --fork ${curl} -k https://203.0.113.66/`),

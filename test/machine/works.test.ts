@@ -38,7 +38,7 @@ before(async () => {
   host = await Host.create({
     quic: true,
     zone: { "half.example": half } as never,
-    hosting: { "203.0.113.10": ["allowed.example", "half.example"] } as never,
+    hosting: { "203.0.113.10": ["allowed.example", "half.example"] },
   });
   agent = await Agent.start(host, policy);
   await host.bridge(2, 1);
