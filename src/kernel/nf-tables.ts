@@ -156,6 +156,7 @@ const verdict = (code: number, chain?: string) =>
     );
   });
 
+// oxlint-disable-next-line unicorn/no-thenable -- what an expression does then; nobody awaits a module of these
 export const then = {
   accept: verdict(1),
   drop: verdict(0),

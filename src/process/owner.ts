@@ -93,7 +93,7 @@ export class OwnerLookup {
     this.#table.drain();
     this.counts.asked++;
     const owner = this.#byTuple(sent) ?? this.#bySocket(sent) ?? this.#byDestination(sent);
-    if ((owner?.record ?? null) === null) this.counts.unknown++;
+    if (owner === null || owner.record === null) this.counts.unknown++;
     else this.#last = owner.record.pid;
     return owner;
   }

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { requireTools } from "../lab/tools.ts";
+import { until } from "../support/until.ts";
 import { type JobResult, Runner, type Step } from "./harness.ts";
 
 const rules = (name: string) => `version: 1\nrules:\n  - { name: web, to: ${name} }\n`;
@@ -62,11 +63,12 @@ describe("a runner that takes two jobs", () => {
     assert.ok(rules.length > 10);
   });
 
-  test("the second has its own agent and policy, and its record says so", () => {
+  test("the second has its own agent and policy, and its record says so", async () => {
     assert.equal(second.failed, false, JSON.stringify(second.results));
     assert.match(second.results[0]!.output, /took over from the agent of the job before/);
     assert.deepEqual([said(second, "allowed"), said(second, "other")], ["refused", "reached"]);
-    assert.equal(runner.standing().agents.length, 1);
+    // One that runs a program at the moment looks like two.
+    assert.ok(await until(() => runner.standing().agents.length === 1, 10_000));
     const { receipt } = runner.report(second);
     assert.equal(receipt.whole, true, JSON.stringify(receipt));
   });
@@ -74,7 +76,7 @@ describe("a runner that takes two jobs", () => {
   test("what the first left running got nowhere at any time", async () => {
     const requests = await runner.host.lab.internet.requests();
     assert.deepEqual(
-      requests.filter(({ server }) => server !== "allowed.example" && server !== "only.example"),
+      requests.filter(({ server }) => !["allowed.example", "only.example", "results.github.example"].includes(server)),
       [],
     );
   });
