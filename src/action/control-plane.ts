@@ -20,6 +20,8 @@ const variables = [
 const forActions = ["ACTIONS_RESULTS_URL", "ACTIONS_RUNTIME_URL", "ACTIONS_CACHE_URL", "ACTIONS_ID_TOKEN_REQUEST_URL"];
 
 export interface ControlPlane {
+  /** For the action itself: the next job's policy on a runner that stays, asked for while the rules of the job before hold. */
+  self: { action: string; endpoints: ControlEndpoint[] } | null;
   /** For the runner's worker and listener. */
   runner: ControlEndpoint[];
   /** For actions of GitHub's that move caches and artifacts. */
@@ -44,7 +46,10 @@ export function controlPlaneOf(env: NodeJS.ProcessEnv): ControlPlane {
       if (/blob\.core\.windows\.net$|githubapp\.com$/.test(host)) actions.set(host, endpoint);
     }
   }
-  return { runner: sorted(runner), actions: sorted(actions) };
+  const action = env["GITHUB_ACTION_REPOSITORY"] ?? "";
+  const api = endpointOf(env["GITHUB_API_URL"] ?? "https://api.github.com");
+  const self = action === "" || api === null ? null : { action, endpoints: [api] };
+  return { runner: sorted(runner), actions: sorted(actions), self };
 }
 
 function sorted(endpoints: ReadonlyMap<string, ControlEndpoint>): ControlEndpoint[] {

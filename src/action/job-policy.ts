@@ -95,9 +95,9 @@ function compose(
     if (!isSeq(rules)) return text!;
     for (const rule of endpoints.items) rules.add(document.createNode((rule as { toJSON(): unknown }).toJSON()));
   }
-  const said = document.getIn(["default", "mode"]);
+  const said = document.getIn(["default", "mode"]) as string | undefined;
   if (said !== undefined && said !== mode) {
-    notices.push(`${name} says default mode ${JSON.stringify(said)}; egress-policy decides for this job: ${mode}.`);
+    notices.push(`${name} says default mode ${said}; egress-policy decides for this job: ${mode}.`);
   }
   if (said === mode && endpoints === null && !document.hasIn(["default", "enforce_for"])) return text!;
   if (!document.has("default")) document.set("default", document.createNode({}));

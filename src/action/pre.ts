@@ -47,11 +47,12 @@ export async function pre({ env, program, say }: PhaseContext): Promise<Started>
   const context = readContext(env);
   const { policy, from, proposal, notices } = await choosePolicy(inputs, context, new Date());
   for (const notice of notices) say(annotation("notice", notice, { title: "Sallyport" }));
-  for (const { message, line } of policy.loaded.warnings) {
+  for (const { code, message, line } of policy.loaded.warnings) {
+    // True of a gateway: here processes are known.
+    if (code === "needs_process") continue;
     say(annotation("warning", message, { title: "Sallyport policy", file: policyPath, line }));
   }
   const { uid, username } = userInfo();
-  const { runner, actions } = controlPlaneOf(env);
   const order: AgentOrder = {
     schema: "sallyport.agent-order/1",
     state: `/var/lib/sallyport/${context.runId || "job"}-${context.runAttempt || "1"}-${process.pid}`,
@@ -67,7 +68,7 @@ export async function pre({ env, program, say }: PhaseContext): Promise<Started>
     user: { name: username, uid },
     root: inputs.root,
     worker: process.ppid > 1 ? process.ppid : null,
-    control_plane: { runner, actions },
+    control_plane: controlPlaneOf(env),
     secrets: inputs.token === "" ? [] : [inputs.token],
     own: [dirname(dirname(program))],
     workspace: env["GITHUB_WORKSPACE"] ?? null,

@@ -68,6 +68,16 @@ export class OwnCgroup {
   }
 }
 
+/** Removes the group of a process that has ended; one that is not there, or not empty, is left. */
+export function removeCgroup(path: string): void {
+  const mount = findMount(readFileSync("/proc/self/mountinfo", "utf8"));
+  try {
+    if (mount !== null) rmdirSync(join(mount, path));
+  } catch {
+    // Root put somebody there: the next agent's rules do not know the group.
+  }
+}
+
 /** Where a cgroup v2 hierarchy is mounted whole, from /proc/PID/mountinfo (proc_pid_mountinfo(5)); null where none is. */
 export function findMount(mountinfo: string): string | null {
   for (const line of mountinfo.split("\n")) {

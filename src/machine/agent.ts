@@ -1,6 +1,7 @@
 /**
  * The agent: an enforcer around the machine it runs on, for one job. Starts closed, says its first word when it enforces, and
- * goes on until the machine is gone: when the job is over its rules stay (threat R3). Runs from root's own copy (`install.ts`).
+ * goes on until the machine is gone: when the job is over its rules stay (threat R3), and so they do when
+ * the next job's agent has this one end. Runs from root's own copy (`install.ts`).
  */
 import { closeSync, existsSync, readFileSync, writeSync } from "node:fs";
 import { SallyportError } from "../errors.ts";
@@ -19,6 +20,7 @@ export async function agent(orderFile: string): Promise<void> {
   try {
     const order = readOrder(readFileSync(orderFile, "utf8"));
     const job = await Job.start(order);
+    process.once("SIGTERM", () => void job.retire().finally(() => process.exit(0)));
     answer = { ...job.started, ready: true, milliseconds: Math.round(performance.now() - began) };
   } catch (error) {
     const code = error instanceof SallyportError ? error.code : "INTERNAL";
@@ -30,4 +32,6 @@ export async function agent(orderFile: string): Promise<void> {
     writeSync(wordDescriptor, `${JSON.stringify(answer)}\n`);
     closeSync(wordDescriptor);
   }
+  // Whatever a failed start left open must not keep a process alive that enforces nothing.
+  if (!answer.ready) process.exit();
 }

@@ -4,6 +4,7 @@
  */
 import { chmodSync } from "node:fs";
 import http from "node:http";
+import type { Socket } from "node:net";
 import { SallyportError } from "../errors.ts";
 
 /** A report takes a reading of the record: one at a time, and not more often than this, ms. */
@@ -40,7 +41,14 @@ export async function answerAt(path: string, asked: Asked): Promise<http.Server>
       );
     }
   });
-  server.maxConnections = mostConnections;
+  // Whoever holds many open must not keep the next one out: the oldest goes.
+  const open = new Set<Socket>();
+  server.on("connection", (socket) => {
+    open.add(socket);
+    socket.on("close", () => open.delete(socket));
+    const [oldest] = open;
+    if (open.size > mostConnections) oldest?.destroy();
+  });
   server.requestTimeout = 10_000;
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) =>

@@ -17,13 +17,17 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  rmSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { lockState } from "../audit/lock.ts";
 import { SallyportError } from "../errors.ts";
+import { removeCgroup } from "../kernel/own-cgroup.ts";
 import { type AgentAnswer, type AgentOrder, readOrder } from "./order.ts";
-import { placesIn } from "./places.ts";
+import { type Places, placesIn } from "./places.ts";
+import { cgroupOf, retirePredecessor, takeMachine } from "./predecessor.ts";
 
 /** Called as root, with the order on standard input. */
 export async function install(): Promise<void> {
@@ -39,14 +43,42 @@ export async function install(): Promise<void> {
   process.stdout.write(`${answer}\n`);
 }
 
-async function startAgent({ state }: AgentOrder, text: string): Promise<string> {
+async function startAgent({ state, worker }: AgentOrder, text: string): Promise<string> {
+  const folder = dirname(state);
+  makeFolder(folder, 0o755);
+  const lock = lockState(folder);
+  try {
+    const before = await retirePredecessor(folder);
+    const answer = await runAgent(state, text);
+    if (answer.ready) {
+      if (before !== null) answer.measures.unshift(`took over from the agent of the job before (${before})`);
+      takeMachine(folder, state, answer.pid, worker);
+    }
+    return JSON.stringify(answer);
+  } finally {
+    lock.release();
+  }
+}
+
+/** The agent's first word. Where it is a complaint, or none, nothing of it is left. */
+async function runAgent(state: string, text: string): Promise<AgentAnswer> {
   const places = placesIn(state);
-  makeFolder(dirname(state), 0o755);
   try {
     mkdirSync(state, { mode: 0o755 });
   } catch (error) {
     throw new SallyportError("STATE_IN_USE", `${state}: ${(error as Error).message}.`, {}, error);
   }
+  let isReady = false;
+  try {
+    const answer = await runFrom(places, text);
+    isReady = answer.ready;
+    return answer;
+  } finally {
+    if (!isReady) rmSync(state, { recursive: true, force: true });
+  }
+}
+
+async function runFrom(places: Places, text: string): Promise<AgentAnswer> {
   for (const [folder, mode] of [
     [places.program, 0o755],
     [places.record, 0o700],
@@ -69,9 +101,16 @@ async function startAgent({ state }: AgentOrder, text: string): Promise<string> 
     stdio: ["ignore", log, log, "pipe"],
   });
   closeSync(log);
+  const ended = new Promise((resolve) => agent.once("exit", resolve));
   const word = await firstLine(agent.stdio[3] as NodeJS.ReadableStream, agent);
+  const answer = word === null ? null : (JSON.parse(word) as AgentAnswer);
+  if (answer?.ready !== true) {
+    agent.kill("SIGKILL");
+    await ended;
+    if (agent.pid !== undefined) removeCgroup(cgroupOf(agent.pid));
+  }
   agent.unref();
-  if (word !== null) return word;
+  if (answer !== null) return answer;
   const said = readFileSync(places.log, "utf8").trim().slice(-4_000);
   throw new SallyportError("AGENT", `The agent ended before it enforced. ${said === "" ? "It said nothing." : said}`);
 }

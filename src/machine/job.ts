@@ -1,6 +1,7 @@
 /** One job under an agent: what is started for it, looked at while it runs, and told whenever somebody asks. */
 import { createHash } from "node:crypto";
 import { existsSync, renameSync, statSync, writeFileSync } from "node:fs";
+import type { Server } from "node:http";
 import { formatAddress } from "../address/ip.ts";
 import { Attribution } from "../datapath/attribution.ts";
 import type { EarlierFlow } from "../enforcer/earlier-flows.ts";
@@ -22,6 +23,7 @@ import type { AgentAnswer, AgentOrder } from "./order.ts";
 import { OwnFiles } from "./own-files.ts";
 import { withPermits } from "./permits.ts";
 import { type Places, placesIn } from "./places.ts";
+import { cgroupOf } from "./predecessor.ts";
 import { makeReceipt } from "./receipt.ts";
 import { machineResolvers } from "./resolvers.ts";
 import { takeRootAccess } from "./root-access.ts";
@@ -56,6 +58,8 @@ export class Job {
   readonly #observer: Observer;
   /** What did not hold at some time, in words: it stays said when it is well again. */
   readonly #failed = new Set<string>();
+  #looking: NodeJS.Timeout | null = null;
+  #answers: Server | null = null;
   #isLost = false;
   #isOver = false;
 
@@ -68,8 +72,7 @@ export class Job {
     });
     const earlier: EarlierConnection[] = [];
     const loaded = loadText(order.policy.text, order.policy.file);
-    const { runner, actions } = order.control_plane;
-    const policy = withPermits(loaded, { runner, actions });
+    const policy = withPermits(loaded, order.control_plane);
     const places = placesIn(order.state);
     const attribution = new Attribution(processes, { searchFor: askerSearchMs });
     let job: Job | null = null;
@@ -80,7 +83,7 @@ export class Job {
       stand: {
         kind: "machine",
         uplinks: findUplinks(),
-        cgroup: `sallyport-${process.pid}`,
+        cgroup: cgroupOf(process.pid),
         keep: (flow) => {
           const connection = describe(flow, processes, isMonitor);
           earlier.push(connection);
@@ -115,6 +118,7 @@ export class Job {
       const files = new OwnFiles(order.own, order.workspace);
       job = new Job(order, enforcer, processes, files, { earlier, measures });
       if (early !== null) job.#lost(early);
+      files.onMoved((path) => job!.#moved(path));
       await job.#begin();
       return job;
     } catch (error) {
@@ -163,6 +167,16 @@ export class Job {
     };
   }
 
+  /** Gives the machine to the next job's agent. The rules stay, without anybody who would let a new connection through. */
+  async retire(): Promise<void> {
+    if (!this.#isOver) this.#over();
+    if (this.#looking !== null) clearInterval(this.#looking);
+    this.#answers?.close();
+    this.#answers?.closeAllConnections();
+    await this.#enforcer.stop("closed");
+    this.#processes.close();
+  }
+
   async #begin(): Promise<void> {
     if (this.#order.self_test && this.#facts.mode === "enforce") {
       const { held, checks } = await selfTestOutside(this.#places, (pid) =>
@@ -178,8 +192,8 @@ export class Job {
       this.started.measures.push(`self-test: ${checks.length} ways out tried, all refused`);
     }
     this.#look();
-    setInterval(() => this.#look(), lookMs);
-    await answerAt(this.#places.socket, { status: () => this.#status(), finish: () => this.#finish() });
+    this.#looking = setInterval(() => this.#look(), lookMs);
+    this.#answers = await answerAt(this.#places.socket, { status: () => this.#status(), finish: () => this.#finish() });
   }
 
   /** What must stay as it is. */
@@ -218,6 +232,20 @@ export class Job {
     this.#isOver = true;
     this.#files.release();
     this.#enforcer.record({ kind: "lifecycle", message: "the job is over", data: { worker: this.#order.worker } });
+  }
+
+  /**
+   * Somebody put another folder where the action's was, and what the runner takes for our `post` would decide over the job: the
+   * runner's worker is ended, which no job survives as a green one.
+   */
+  #moved(path: string): void {
+    const { worker } = this.#order;
+    this.#look();
+    const message = `${path} was moved away, and the action with it: the runner's worker is ended`;
+    if (this.#failed.has(message)) return;
+    this.#failed.add(message);
+    this.#enforcer.record({ kind: "tamper", message, data: { check: "own files", worker } });
+    if (worker !== null) process.kill(worker, "SIGKILL");
   }
 
   #lost(message: string): void {

@@ -32,7 +32,11 @@ const schema = z.strictObject({
   /** The runner's worker: the parent of every step's process. Null: looked for among the ancestors of whoever asks. */
   worker: z.int().min(2).nullable(),
   /** Hosts the runner itself needs, exact; allowed to the worker, some of them to GitHub's own actions. */
-  control_plane: z.strictObject({ runner: z.array(endpoint), actions: z.array(endpoint) }),
+  control_plane: z.strictObject({
+    runner: z.array(endpoint),
+    actions: z.array(endpoint),
+    self: z.strictObject({ action: z.string(), endpoints: z.array(endpoint) }).nullable(),
+  }),
   /** Values that must not be shown in arguments. */
   secrets: z.array(z.string()).max(1_000),
   /** Files and folders of ours that nobody may change while the job runs. */

@@ -4,10 +4,11 @@
  *
  * The folder is mounted over itself, read only. A mount point cannot be renamed or removed, but a folder above it can: those up
  * to a folder that also holds the work tree are mounted over themselves, too. Not that one: renaming and linking across mounts
- * fails, and package managers link from a cache into the work tree. That it stays where it is, is looked at.
+ * fails, and package managers link from a cache into the work tree. That it stays where it is, is
+ * watched, and a job in which it does not is ended ({@link OwnFiles.onMoved}).
  */
 import { createHash } from "node:crypto";
-import { lstatSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { type FSWatcher, lstatSync, readdirSync, readFileSync, statSync, watch } from "node:fs";
 import { dirname, join } from "node:path";
 import { CommandError, run } from "../kernel/commands.ts";
 
@@ -22,6 +23,7 @@ const mostFiles = 10_000;
 export class OwnFiles {
   readonly #seen = new Map<string, Seen>();
   readonly #mounts: string[] = [];
+  readonly #watchers: FSWatcher[] = [];
   /** What could not be protected, in words. */
   readonly unprotected: string[] = [];
 
@@ -54,8 +56,25 @@ export class OwnFiles {
     return changes;
   }
 
+  /**
+   * Calls back as soon as a folder above that is no mount point is renamed or removed: what is at our path then is not ours, and
+   * there is no time to wait for the next round.
+   */
+  onMoved(moved: (path: string) => void): void {
+    for (const [path, { digest, identity }] of this.#seen) {
+      if (digest !== null || this.#mounts.includes(path)) continue;
+      const look = () => {
+        if (this.#seen.has(path) && !isThere(path, identity)) moved(path);
+      };
+      const watcher = watch(dirname(path), { persistent: false }, look);
+      watcher.on("error", look);
+      this.#watchers.push(watcher);
+    }
+  }
+
   /** Takes the mounts away: the runner clears its folders before its next job. */
   release(): void {
+    for (const watcher of this.#watchers.splice(0)) watcher.close();
     for (const path of this.#mounts.splice(0).toReversed()) {
       try {
         run("umount", ["--lazy", path]);
@@ -98,6 +117,14 @@ function isWithin(path: string, folder: string): boolean {
 function placeOf(path: string): string {
   const { ino } = lstatSync(path);
   return String(ino);
+}
+
+function isThere(path: string, identity: string): boolean {
+  try {
+    return placeOf(path) === identity;
+  } catch {
+    return false;
+  }
 }
 
 function identityOf(path: string): string {

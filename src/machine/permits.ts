@@ -9,7 +9,7 @@ import { compile } from "../policy/compile.ts";
 import { isPolicyProblems, readPolicy } from "../policy/load.ts";
 import type { Policy, Rule, Source } from "../policy/model.ts";
 import { formatProblem } from "../policy/problem.ts";
-import type { ControlEndpoint } from "./order.ts";
+import type { AgentOrder, ControlEndpoint } from "./order.ts";
 import type { ProcessTerm } from "../policy/process.ts";
 
 /** Actions that speak to GitHub's storage of caches, artifacts and attestations. */
@@ -34,10 +34,7 @@ const cloud: readonly ControlEndpoint[] = [
   { to: "169.254.169.254/32:80", protocol: "tcp" },
 ];
 
-export interface PermitOptions {
-  runner: readonly ControlEndpoint[];
-  actions: readonly ControlEndpoint[];
-}
+export type PermitOptions = AgentOrder["control_plane"];
 
 /** The policy in force with the permits before its own rules. Throws AGENT where a permit is none. */
 export function withPermits(policy: PolicyInForce, options: PermitOptions): PolicyInForce {
@@ -47,7 +44,7 @@ export function withPermits(policy: PolicyInForce, options: PermitOptions): Poli
   return { ...policy, loaded: { ...policy.loaded, policy: whole, engine: compile(whole, policy.at) } };
 }
 
-function permitRules({ runner, actions }: PermitOptions, base: Policy): Rule[] {
+function permitRules({ runner, actions, self }: PermitOptions, base: Policy): Rule[] {
   const term = (part: Partial<ProcessTerm>): ProcessTerm => ({
     steps: null,
     actions: null,
@@ -59,6 +56,7 @@ function permitRules({ runner, actions }: PermitOptions, base: Policy): Rule[] {
   const groups = [
     { name: "the runner", endpoints: runner, who: term({ runner: true }) },
     { name: "caches and artifacts", endpoints: actions, who: term({ actions: storageActions }) },
+    { name: "the next job's policy", endpoints: self?.endpoints ?? [], who: term({ actions: [self?.action ?? ""] }) },
     { name: "the cloud's own services", endpoints: cloud, who: term({ system: true }) },
   ];
   const taken = new Set(base.rules.map(({ name }) => name));

@@ -12,6 +12,7 @@ import {
   unseen,
 } from "./record.ts";
 import { type StepEnvironment, Steps } from "./steps.ts";
+import { isWorker } from "./worker.ts";
 
 /** How the tree looks at a process. */
 export interface Eyes {
@@ -113,7 +114,14 @@ export class ProcessTree {
     // Gone already: that it runs its parent's program is known to be wrong.
     Object.assign(entry, image ?? { ...unseen, uid: entry.uid, container: entry.container });
     entry.self = { pid, exe: entry.exe };
+    if (isWorker(entry.exe) && entry.parent !== this.#worker && this.#runner.has(entry.parent)) this.#nextJob(pid);
     this.#name(pid, time);
+  }
+
+  /** The listener started a worker: the next job of a runner that stays. Nobody else's child can be the listener's. */
+  #nextJob(pid: number): void {
+    this.#worker = pid;
+    this.#runner.add(pid);
   }
 
   setUid(pid: number, tid: number, uid: number): void {

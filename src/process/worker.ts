@@ -42,6 +42,11 @@ function runnerAt(line: readonly Relative[]): Runner {
   return { worker: line[0]!.pid, listeners: listeners.map(({ pid }) => pid) };
 }
 
+/** Whether this program is the runner's worker, by its name: ask only of a process whose place says that it may be. */
+export function isWorker(exe: string | null): boolean {
+  return nameOf(exe) === WORKER;
+}
+
 function nameOf(exe: string | null): string {
   return (
     exe

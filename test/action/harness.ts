@@ -15,6 +15,7 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   rmdirSync,
   writeFileSync,
@@ -24,8 +25,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { JobReport } from "../../src/machine/job-report.ts";
 import type { Receipt } from "../../src/machine/receipt.ts";
-import { findMount } from "../../src/kernel/own-cgroup.ts";
+import { findMount, removeCgroup } from "../../src/kernel/own-cgroup.ts";
+import { processesInside } from "../lab/lifetime.ts";
 import { LabProcess } from "../lab/process.ts";
+import type { ZoneEntry } from "../lab/internet/zone.ts";
 import { Host } from "../machine/setup.ts";
 import { until } from "../support/until.ts";
 
@@ -33,6 +36,11 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const uid = 1001;
 /** Where the lab's REST interface is; a machine of its own. */
 const api = { address: "203.0.113.77", port: 9_931 };
+
+/** Hosts of the control plane, in the lab's zone. */
+const control = "pipelines.github.example";
+const storage = "results.github.example";
+const at = (n: number): ZoneEntry => ({ records: [{ type: "A", data: `203.0.113.${n}`, ttl: 60 }] });
 
 export interface Step {
   id: string;
@@ -65,6 +73,23 @@ export interface JobResult {
   results: PhaseResult[];
   summary: string;
   outputs: Record<string, Record<string, string>>;
+  /** What the worker was answered when it sent its logs, after the last step: a status, or an error. */
+  uploaded: number | string;
+}
+
+export interface JobOptions {
+  env?: Record<string, string>;
+  /** What root does to the machine before the job, for this job alone: a shell's lines, in a mount namespace of its own. */
+  prepare?: string;
+  /** How long a step may take, ms. */
+  timeout?: number;
+}
+
+/** What the lab's REST interface answers. */
+export interface ApiAnswer {
+  policy: string | null;
+  status?: number;
+  hang?: boolean;
 }
 
 export interface RunnerOptions {
@@ -73,6 +98,8 @@ export interface RunnerOptions {
   /** `.github/sallyport.yaml` of the default branch; null: there is none. */
   policy?: string | null;
   env?: Record<string, string>;
+  /** Whether the lab has HTTP/3. */
+  quic?: boolean;
   /** No sudo for the runner's user. */
   sudo?: boolean;
 }
@@ -88,6 +115,7 @@ export class Runner {
   readonly #cgroup: string;
   readonly #api: LabProcess;
   #machine: LabProcess | null = null;
+  #listener: LabProcess | null = null;
 
   private constructor(host: Host, home: string, options: RunnerOptions, api: LabProcess, cgroup: string) {
     this.host = host;
@@ -101,7 +129,7 @@ export class Runner {
 
   static async create(options: RunnerOptions = {}): Promise<Runner> {
     buildAction();
-    const host = await Host.create();
+    const host = await Host.create({ quic: options.quic === true, zone: { [control]: at(120), [storage]: at(121) } });
     try {
       return await Runner.#build(host, options);
     } catch (error) {
@@ -113,17 +141,17 @@ export class Runner {
   static async #build(host: Host, options: RunnerOptions): Promise<Runner> {
     const home = join(host.host.home, "..", "runner-home");
     const answers = join(host.host.home, "api.json");
-    writeFileSync(answers, JSON.stringify({ policy: options.policy ?? null }));
-    const rest = host.lab.world.spawn(process.execPath, [
+    writeFileSync(answers, JSON.stringify({ policy: options.policy ?? null } satisfies ApiAnswer));
+    const machine = host.lab.world.spawn(process.execPath, [
       fileURLToPath(new URL("api.mjs", import.meta.url)),
       api.address,
       String(api.port),
       answers,
     ]);
-    await rest.waitFor(/listening/, 10_000);
+    await machine.waitFor(/listening/, 10_000);
     const cgroup = join(findMount(readFileSync("/proc/self/mountinfo", "utf8"))!, `sallyport-runner-${host.lab.id}`);
     mkdirSync(cgroup);
-    const runner = new Runner(host, home, options, rest, cgroup);
+    const runner = new Runner(host, home, options, machine, cgroup);
     runner.#furnish();
     return runner;
   }
@@ -141,8 +169,20 @@ export class Runner {
     };
   }
 
+  /** A step that uses another action, which runs this script. */
+  action(id: string, repository: string, script: string): Step {
+    const folder = join(this.home, "work/_actions", repository, "v1");
+    mkdirSync(folder, { recursive: true });
+    const lines = [
+      'import { spawnSync } from "node:child_process";',
+      `spawnSync("bash", ["-c", ${JSON.stringify(script)}], { stdio: "inherit" });`,
+    ];
+    writeFileSync(join(folder, "main.mjs"), lines.join("\n"));
+    return { id, action: repository, folder, main: "main.mjs" };
+  }
+
   /** Runs a job to its end. The machine goes on, with whatever the job left. */
-  async run(steps: Step[], env: Record<string, string> = {}): Promise<JobResult> {
+  async run(steps: Step[], { env = {}, prepare = "", timeout }: JobOptions = {}): Promise<JobResult> {
     const file = join(this.home, `job-${++jobs}.json`);
     writeFileSync(
       file,
@@ -152,6 +192,7 @@ export class Runner {
         home: this.home,
         node: this.#options.node ?? process.execPath,
         steps,
+        ...(timeout === undefined ? {} : { timeout }),
         env: {
           GITHUB_REPOSITORY: "o/r",
           GITHUB_EVENT_NAME: "push",
@@ -169,19 +210,22 @@ export class Runner {
           ...env,
         },
         actionEnv: {
-          ACTIONS_RESULTS_URL: "https://results.github.example/",
-          ACTIONS_RUNTIME_URL: "https://pipelines.github.example/",
+          ACTIONS_RESULTS_URL: `https://${storage}/`,
+          ACTIONS_RUNTIME_URL: `https://${control}/`,
         },
+        upload: { url: `https://${storage}/upload`, ca: this.host.lab.caFile },
       }),
       { mode: 0o644 },
     );
     chownSync(file, uid, uid);
-    if (this.#machine !== null) await this.#machine.kill("SIGKILL");
-    this.#machine = this.#start(file);
+    this.#machine ??= await this.#boot();
+    this.#listener ??= this.#listen();
+    const listener = prepare === "" ? this.#listener : this.#listen(prepare);
+    listener.write(`${file}\n`);
     const exit = await until(() => existsSync(`${file}.exit`), 120_000);
-    if (exit === undefined) throw new Error(`the worker did not end: ${this.#machine.stdout}${this.#machine.stderr}`);
-    if (!existsSync(`${file}.result`))
-      throw new Error(`the worker failed: ${this.#machine.stdout}${this.#machine.stderr}`);
+    const said = () => `${listener.stdout}${listener.stderr}`;
+    if (exit === undefined) throw new Error(`the worker did not end: ${said()}`);
+    if (!existsSync(`${file}.result`)) throw new Error(`the worker failed: ${said()}`);
     return JSON.parse(readFileSync(`${file}.result`, "utf8")) as JobResult;
   }
 
@@ -198,6 +242,7 @@ export class Runner {
   }
 
   async close(): Promise<void> {
+    const { cgroups } = this.#machine === null ? { cgroups: [] } : this.standing();
     writeFileSync(join(this.#cgroup, "cgroup.kill"), "1");
     const ended = () => readFileSync(join(this.#cgroup, "cgroup.events"), "utf8").includes("populated 0");
     await until(ended, 10_000);
@@ -208,6 +253,7 @@ export class Runner {
     rmdirSync(this.#cgroup);
     await this.#api.kill("SIGKILL");
     await this.host.close();
+    for (const name of cgroups) removeCgroup(name);
   }
 
   /** Folders, programs and the /etc of the machine. */
@@ -239,7 +285,8 @@ export class Runner {
     mkdirSync(this.#state, { recursive: true });
   }
 
-  #start(job: string): LabProcess {
+  /** The machine's own mount namespace, kept by a process that does nothing. */
+  async #boot(): Promise<LabProcess> {
     const etc = join(this.home, "..", "runner-etc");
     const hostNet = join(this.home, "..", "host-net");
     const script = [
@@ -254,30 +301,67 @@ export class Runner {
       ),
       "mkdir -p /var/lib/sallyport",
       `mount --bind ${this.#state} /var/lib/sallyport`,
-      "cd /",
-      `exec setpriv --reuid ${uid} --regid ${uid} --init-groups --inh-caps=-all env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin ${this.home}/bin/Runner.Listener ${this.home}/bin/listener.mjs ${this.home}/bin/Runner.Worker ${this.home}/bin/worker.mjs ${job}`,
+      "echo booted",
+      "exec sleep infinity",
     ].join("\n");
-    const child = spawn(
-      "unshare",
-      [
-        "--mount",
-        "sh",
-        "-c",
-        'touch "$1" && mount --bind /proc/self/ns/net "$1" && shift && exec "$@"',
-        "sh",
-        hostNet,
-        "nsenter",
-        `--net=/run/netns/${this.host.host.namespace}`,
-        "sh",
-        "-c",
-        script,
-      ],
-      {
-        stdio: ["ignore", "pipe", "pipe"],
-        detached: true,
-      },
+    const inside = 'touch "$1" && mount --bind /proc/self/ns/net "$1" && shift && exec "$@"';
+    const net = `--net=/run/netns/${this.host.host.namespace}`;
+    const argv = ["--mount", "sh", "-c", inside, "sh", hostNet, "nsenter", net, "sh", "-c", script];
+    const machine = detached("unshare", argv);
+    await machine.waitFor(/booted/);
+    return machine;
+  }
+
+  #listen(prepare = ""): LabProcess {
+    const { home } = this;
+    const script = [
+      "set -e",
+      `echo $$ > ${this.#cgroup}/cgroup.procs`,
+      "cd /",
+      prepare,
+      `exec setpriv --reuid ${uid} --regid ${uid} --init-groups --inh-caps=-all env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin ${home}/bin/Runner.Listener ${home}/bin/listener.mjs ${home}/bin/Runner.Worker ${home}/bin/worker.mjs`,
+    ].join("\n");
+    const apart = prepare === "" ? [] : ["unshare", "--mount"];
+    return detached("nsenter", [...this.#inside, ...apart, "sh", "-c", script]);
+  }
+
+  get #inside(): string[] {
+    return [`--mount=/proc/${this.#machine!.pid}/ns/mnt`, `--net=/run/netns/${this.host.host.namespace}`];
+  }
+
+  /** A shell's lines by root on the machine, outside of any job. */
+  root(script: string): string {
+    return execFileSync("nsenter", [...this.#inside, "sh", "-c", script], { encoding: "utf8" });
+  }
+
+  /** What stands on the machine: our rules, agents with their control groups, and state folders. */
+  standing(): { rules: string[]; agents: number[]; cgroups: string[]; states: string[] } {
+    const saved = ["iptables-save", "ip6tables-save"].map((tool) => this.root(tool)).join("");
+    const rules = saved.split("\n").filter((line) => line.includes("SALLYPORT"));
+    const agents = processesInside([this.host.host.namespace]).filter((pid) =>
+      /\0agent(-install)?\0/.test(readText(`/proc/${pid}/cmdline`)),
     );
-    return new LabProcess(child);
+    const mount = findMount(readFileSync("/proc/self/mountinfo", "utf8"))!;
+    const cgroups = agents.map((pid) => `sallyport-${pid}`).filter((name) => existsSync(join(mount, name)));
+    const states = readdirSync(this.#state).filter((name) => !["lock", "agent.json"].includes(name));
+    return { rules, agents, cgroups, states };
+  }
+
+  /** Changes what the lab's REST interface answers from now on. */
+  answer(answer: ApiAnswer): void {
+    writeFileSync(join(this.host.host.home, "api.json"), JSON.stringify(answer));
+  }
+}
+
+function detached(command: string, args: string[]): LabProcess {
+  return new LabProcess(spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], detached: true }));
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
   }
 }
 
