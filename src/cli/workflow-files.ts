@@ -48,7 +48,10 @@ export function readWorkflows(repository: string, paths: readonly string[]): Wor
       return { path, text };
     } catch (error) {
       const isText = error instanceof TypeError;
-      return refuse(isText ? "it is not UTF-8" : (error as Error).message, isText ? "Save it as UTF-8." : "Check the path.");
+      return refuse(
+        isText ? "it is not UTF-8" : (error as Error).message,
+        isText ? "Save it as UTF-8." : "Check the path.",
+      );
     }
   });
 }
@@ -64,10 +67,16 @@ export function writeAll(repository: string, before: readonly WorkflowFile[], { 
   for (const { path, text } of files.flatMap(({ policies }) => policies)) {
     const there = existsSync(join(repository, path)) ? readFileSync(join(repository, path), "utf8") : fresh.get(path);
     if (there !== undefined && there !== text)
-      throw new SallyportError("WORKFLOW_CHANGED", `${path} is there already, and says something else: nothing was written.`);
+      throw new SallyportError(
+        "WORKFLOW_CHANGED",
+        `${path} is there already, and says something else: nothing was written.`,
+      );
     if (there === undefined) fresh.set(path, text);
   }
-  for (const again of readWorkflows(repository, changed.map(({ file }) => file))) {
+  for (const again of readWorkflows(
+    repository,
+    changed.map(({ file }) => file),
+  )) {
     if ("code" in again || again.text !== old.get(again.path)) {
       const path = "code" in again ? again.file : again.path;
       throw new SallyportError("WORKFLOW_CHANGED", `${path} changed meanwhile: nothing was written.`);
@@ -107,7 +116,10 @@ function makeFolder(path: string): void {
 export function lineAges(repository: string): (file: string, line: number) => Date | null {
   const git = (...args: string[]): string | null => {
     try {
-      return execFileSync("git", ["-C", repository, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+      return execFileSync("git", ["-C", repository, ...args], {
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "ignore"],
+      });
     } catch {
       return null;
     }

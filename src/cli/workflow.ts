@@ -32,7 +32,9 @@ export function addWorkflowCommand(program: Command): void {
     .description("Put the Sallyport step first in every job of every workflow, as a diff; writes only with --write.")
     .argument("[workflow...]", "files; default: all in .github/workflows")
     .option("-C, --repository <dir>", "the repository's folder", ".")
-    .addOption(new Option("--uses <owner/repo@sha>", "the action, pinned by the commit's 40 digits").argParser(readUses))
+    .addOption(
+      new Option("--uses <owner/repo@sha>", "the action, pinned by the commit's 40 digits").argParser(readUses),
+    )
     .addOption(new Option("--version-comment <text>", "behind the commit, such as v1").argParser(readComment))
     .addOption(new Option("--tag <tag>", "pin a tag instead, which its owner can move").argParser(readTag))
     .addOption(
@@ -47,10 +49,14 @@ export function addWorkflowCommand(program: Command): void {
     .option("--write", "edit the files, all or none; without it nothing is written")
     .addOption(new Option("--dry-run", "write nothing (the default)").conflicts(["write", "check"]))
     .addOption(
-      new Option("--check", "only look: exit 1 where a job has no step, or not first, whole and pinned").conflicts("write"),
+      new Option("--check", "only look: exit 1 where a job has no step, or not first, whole and pinned").conflicts(
+        "write",
+      ),
     )
     .addOption(
-      new Option("--audit-days <n>", "with --check: how long a step may only audit, by git").argParser(integer(0, 36_500)),
+      new Option("--audit-days <n>", "with --check: how long a step may only audit, by git").argParser(
+        integer(0, 36_500),
+      ),
     )
     .option("--json", "as JSON")
     .addHelpText(
@@ -110,7 +116,11 @@ function add(paths: readonly string[], wanted: StepWanted, scope: Scope, flags: 
     const changed = report.files.filter(({ done }) => done.length > 0).length;
     if (report.written) say(`Written: ${written.join(", ")}`);
     else if (unread.length === 0)
-      say(changed === 0 ? "Nothing is to be changed." : `Nothing was written; --write changes ${changed} of ${paths.length} workflows.`);
+      say(
+        changed === 0
+          ? "Nothing is to be changed."
+          : `Nothing was written; --write changes ${changed} of ${paths.length} workflows.`,
+      );
   }
   process.exitCode = report.complete ? 0 : 1;
   if (unread.length > 0) {

@@ -94,7 +94,8 @@ class Work {
     if (ours === 0) return;
     const layout = layoutObstacle(source, job);
     if (layout !== null) this.findings.push(layout);
-    else if (ours > 0) this.#move(job, ours, [], "moved", [], "its Sallyport step was not the first and is moved to the front");
+    else if (ours > 0)
+      this.#move(job, ours, [], "moved", [], "its Sallyport step was not the first and is moved to the front");
     else if (index >= 0) this.#replace(job, index);
     else this.#insert(job);
   }
@@ -133,14 +134,22 @@ class Work {
     this.#replaced.add(step.map!);
     if (made.policy !== null) this.policies.push(made.policy);
     const message = `its step with ${product} is replaced`;
-    if (index > 0) return this.#move(job, index, made.edits, "replaced", made.lost, `${message} and moved to the front`);
+    if (index > 0)
+      return this.#move(job, index, made.edits, "replaced", made.lost, `${message} and moved to the front`);
     this.edits.push(...made.edits);
     this.changes.set(job.list!, { kind: "replaced", index });
     this.#tell(job, "replaced", made.lost, message);
   }
 
   /** Takes a step with its comments from where it is to the front. */
-  #move(job: Job, index: number, within: readonly Edit[], what: Done["what"], lost: readonly string[], message: string): void {
+  #move(
+    job: Job,
+    index: number,
+    within: readonly Edit[],
+    what: Done["what"],
+    lost: readonly string[],
+    message: string,
+  ): void {
     const source = this.#source;
     const from = this.#front(job, index);
     const end = source.lineEnd(job.steps[index]!.node.range![1]);
@@ -155,12 +164,14 @@ class Work {
   }
 
   /** Where a step's text begins: its dash's line, or the comments right above it, which are the step's. */
-  #front({ list }: Job, index: number): number {
+  #front({ list, steps }: Job, index: number): number {
     const { text } = this.#source;
+    // What looks like a comment may be the last line of a script.
+    const least = index === 0 ? 0 : this.#source.lineEnd(steps[index - 1]!.node.range![1]);
     let at = this.#source.lineStart(dashOf(list, index)!);
     for (;;) {
       const above = text.lastIndexOf("\n", at - 2) + 1;
-      if (above >= at || !/^[ \t]*#/.test(text.slice(above, at))) return at;
+      if (above >= at || above < least || !/^[ \t]*#/.test(text.slice(above, at))) return at;
       at = above;
     }
   }

@@ -36,7 +36,8 @@ function checkJob(source: Source, job: Job, scope: Scope, audit: AuditLimit | nu
   const index = job.steps.findIndex((step) => isOurs(scope, step));
   const obstacle = obstacleOf(source, job, scope);
   const found: Finding[] = [];
-  if (obstacle !== null && (index < 0 || obstacle.code === "container" || obstacle.code === "never_runs")) found.push(obstacle);
+  if (obstacle !== null && (index < 0 || obstacle.code === "container" || obstacle.code === "never_runs"))
+    found.push(obstacle);
   if (job.call !== null || job.list === null) return found;
   const rivals = job.steps.filter((step) => firewallOf(step) !== null);
   if (index < 0) {

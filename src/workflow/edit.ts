@@ -39,7 +39,8 @@ export function unifiedDiff(path: string, text: string, edits: readonly Edit[]):
   const hunks: Change[][] = [];
   for (const change of changes) {
     const last = hunks.at(-1)?.at(-1);
-    if (last !== undefined && change.start - (last.start + last.before.length) <= 2 * around) hunks.at(-1)!.push(change);
+    if (last !== undefined && change.start - (last.start + last.before.length) <= 2 * around)
+      hunks.at(-1)!.push(change);
     else hunks.push([change]);
   }
   const out = [`--- a/${path}\n`, `+++ b/${path}\n`];

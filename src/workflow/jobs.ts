@@ -62,7 +62,10 @@ export function jobsOf(source: Source): Job[] {
         list: isSeq(list) ? list : null,
         steps: isSeq(list) ? list.items.map((item) => stepOf(source, item as Node)) : [],
         call: isScalar(call) ? call : null,
-        container: container !== null && source.textOf(container.value) !== "" && !isNothing(container.value) ? container.key : null,
+        container:
+          container !== null && source.textOf(container.value) !== "" && !isNothing(container.value)
+            ? container.key
+            : null,
         platform: platformOf(source, map),
         neverRuns: condition !== null && /^\s*(?:\$\{\{\s*false\s*\}\}|false)\s*$/i.test(condition),
         isMerged: source.entry(map, "<<") !== null,

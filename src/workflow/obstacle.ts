@@ -36,10 +36,13 @@ export function obstacleOf(source: Source, job: Job, scope: Scope): Finding | nu
 
 function platformObstacle(source: Source, job: Job, scope: Scope): Finding | null {
   const at = source.spot(source.entry(job.map, "runs-on")?.key ?? job.key);
-  const say = (code: FindingCode, message: string, fix: string) =>
-    finding(source.path, job.id, at, code, message, fix);
+  const say = (code: FindingCode, message: string, fix: string) => finding(source.path, job.id, at, code, message, fix);
   if (job.platform === "other") {
-    return say("runner_os", "it runs on Windows or macOS, where nothing can be enforced", `Run it on Linux, ${except}.`);
+    return say(
+      "runner_os",
+      "it runs on Windows or macOS, where nothing can be enforced",
+      `Run it on Linux, ${except}.`,
+    );
   }
   if (job.platform === "mixed") {
     return say(

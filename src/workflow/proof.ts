@@ -40,7 +40,9 @@ export function isOnlyChange(
     if (!sameItems(kept, rest)) return false;
     const was = a.items[change.index];
     if (change.kind === "moved") return same(was, first);
-    return isMap(was) && isMap(first) && after.textOf(after.value(first, "uses")) === uses && sameMap(was, first, replaced);
+    return (
+      isMap(was) && isMap(first) && after.textOf(after.value(first, "uses")) === uses && sameMap(was, first, replaced)
+    );
   };
   const replaced = new Set(["uses", "with"]);
   const sameMap = (a: YAMLMap, b: YAMLMap, but: ReadonlySet<string>): boolean => {
@@ -50,7 +52,8 @@ export function isOnlyChange(
   };
   const sameItems = (a: readonly unknown[], b: readonly unknown[]) =>
     a.length === b.length && a.every((item, i) => same(item, b[i]));
-  const isNew = (node: unknown) => isMap(node) && after.textOf(after.value(node, "uses")) === uses && node.items.length === 2;
+  const isNew = (node: unknown) =>
+    isMap(node) && after.textOf(after.value(node, "uses")) === uses && node.items.length === 2;
   // A list reached in no walk was not what was edited.
   return same(before.root, after.root) && seen === changes.size && jobsOf(before).length === jobsOf(after).length;
 }

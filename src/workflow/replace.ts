@@ -25,7 +25,13 @@ export interface Replaced {
 }
 
 /** The edits within the step, or why there can be none, in words. */
-export function replaceStep(source: Source, job: Job, step: Step, product: Firewall, wanted: StepWanted): Replaced | string {
+export function replaceStep(
+  source: Source,
+  job: Job,
+  step: Step,
+  product: Firewall,
+  wanted: StepWanted,
+): Replaced | string {
   const { map, uses } = step;
   const eol = source.text.includes("\r\n") ? "\r\n" : "\n";
   if (map === null || step.isAlias || map.flow === true || uses?.range == null)
@@ -33,7 +39,10 @@ export function replaceStep(source: Source, job: Job, step: Step, product: Firew
   if (source.entry(map, "<<") !== null) return "it has a merge key";
   const given = source.entry(map, "with");
   const inputs = given?.node ?? null;
-  if (inputs !== null && (isAlias(inputs) || (isMap(inputs) && (inputs.flow === true || source.entry(inputs, "<<") !== null))))
+  if (
+    inputs !== null &&
+    (isAlias(inputs) || (isMap(inputs) && (inputs.flow === true || source.entry(inputs, "<<") !== null)))
+  )
     return "its with: is written in braces, as an alias or with a merge key";
   const [valueStart, valueEnd] = uses.range;
   const lineEnd = source.lineEnd(valueEnd);
@@ -59,7 +68,9 @@ export function replaceStep(source: Source, job: Job, step: Step, product: Firew
     const lead = first === undefined && !source.text.slice(0, at).endsWith("\n") ? eol : "";
     edits.push({ from: at, to: at, text: first === undefined ? `${lead}${withIndent}with:${eol}${lines}` : lines });
   }
-  return { edits, lost: own.lost, policy: own.policy };
+  const stays = ["if", "continue-on-error"].filter((name) => source.entry(map, name) !== null);
+  const weak = stays.map((name) => `its ${name}: stays, and --check finds it: the action has enabled: for that`);
+  return { edits, lost: [...own.lost, ...weak], policy: own.policy };
 }
 
 /** The lines of an entry, from its key to the end of its value. */
@@ -76,7 +87,13 @@ interface Translated {
   readonly policy: Replaced["policy"];
 }
 
-function translate(source: Source, job: Job, { map }: Step, product: Firewall, wanted: StepWanted): Translated | string {
+function translate(
+  source: Source,
+  job: Job,
+  { map }: Step,
+  product: Firewall,
+  wanted: StepWanted,
+): Translated | string {
   const inputs = source.value(map, "with");
   const names = isMap(inputs) ? inputs.items.flatMap(({ key }) => (isScalar(key) ? [String(key.value)] : [])) : [];
   const has = (name: string) => names.some((each) => each.toLowerCase() === name);

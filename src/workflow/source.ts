@@ -88,6 +88,7 @@ export class Source {
 export function readSource(path: string, text: string): Source | Finding {
   const refuse = (spot: Spot, message: string, fix: string) => finding(path, null, spot, "unreadable", message, fix);
   const start = { line: 1, column: 1 };
+  const tooDeep = () => refuse(start, "it is nested too deeply", `Nest at most ${maxDepth} levels.`);
   if (text.length > maxCharacters) return refuse(start, `it has ${text.length} characters`, "Keep it under 2 MiB.");
   const lone = /\r(?!\n)/.exec(text);
   if (lone !== null) {
@@ -109,7 +110,7 @@ export function readSource(path: string, text: string): Source | Finding {
     });
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    return refuse(start, "it is nested too deeply", `Nest at most ${maxDepth} levels.`);
+    return tooDeep();
   }
   const all = Array.isArray(documents) ? documents : [];
   const spotAt = (offset: number): Spot => {
@@ -118,6 +119,8 @@ export function readSource(path: string, text: string): Source | Finding {
   };
   for (const { errors } of all) {
     const [error] = errors;
+    // The parser tells its own exhaustion as an error of the text, wherever it happened to be.
+    if (error?.message.startsWith("Maximum call stack")) return tooDeep();
     if (error !== undefined) return refuse(spotAt(error.pos[0]), error.message.split("\n")[0]!, "Correct the YAML.");
   }
   if (all.length > 1)
@@ -146,7 +149,11 @@ function walk(
     if (isAlias(node)) {
       const target = anchors.get(node.source);
       if (target === undefined)
-        return { offset, message: `the alias *${node.source.slice(0, 80)} has no anchor before it`, fix: "Write it out." };
+        return {
+          offset,
+          message: `the alias *${node.source.slice(0, 80)} has no anchor before it`,
+          fix: "Write it out.",
+        };
       targets.set(node, target);
       return null;
     }
