@@ -47,7 +47,7 @@ function checkJob(source: Source, job: Job, scope: Scope, audit: AuditLimit | nu
   }
   const step = job.steps[index]!;
   if (index > 0) {
-    const local = /^\.\//.test(job.steps[0]!.action ?? "") ? ", the first a local action that can hide more" : "";
+    const local = (job.steps[0]!.action ?? "").startsWith("./") ? ", the first a local action that can hide more" : "";
     const before = index === 1 ? "a step comes before it" : `${index} steps come before it`;
     found.push(say(step.node, "not_first", `${before}${local}, and what they do is not watched`, `${write}.`));
   }

@@ -34,7 +34,7 @@ export function replaceStep(
 ): Replaced | string {
   const { map, uses } = step;
   const eol = source.text.includes("\r\n") ? "\r\n" : "\n";
-  if (map === null || step.isAlias || map.flow === true || uses?.range == null)
+  if (map === null || step.isAlias || map.flow === true || !uses?.range)
     return "it is written in braces or as an alias";
   if (source.entry(map, "<<") !== null) return "it has a merge key";
   const given = source.entry(map, "with");
