@@ -1,4 +1,4 @@
-/** The step as text. */
+/** The step as text: what `workflow add` puts first in a job. */
 import { yamlText } from "../policy/wording.ts";
 import type { StepWanted } from "./options.ts";
 
