@@ -69,7 +69,7 @@ export function checkText({ findings, passes, workflows }: CheckReport): string 
   const counted = `${workflows} workflow${workflows === 1 ? "" : "s"}`;
   const errors = findings.filter(({ severity }) => severity === "error").length;
   const end = passes
-    ? `${counted}: every job that runs has the step first`
+    ? `${counted}: every job has the step first, but for those excepted and those noted`
     : `${counted}: ${errors} finding${errors === 1 ? "" : "s"}`;
   return [...findings.map(findingText), end].join("\n");
 }

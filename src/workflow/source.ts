@@ -130,7 +130,10 @@ export function readSource(path: string, text: string): Source | Finding {
   const targets = new Map<Node, Node>();
   const trouble = walk(root, targets);
   if (trouble !== null) return refuse(spotAt(trouble.offset), trouble.message, trouble.fix);
-  return new Source(path, text, root, lines, targets);
+  const source = new Source(path, text, root, lines, targets);
+  if (!isMap(source.value(root, "jobs")))
+    return refuse(start, "it has no map of jobs", "Write jobs:, and a job below it.");
+  return source;
 }
 
 /** Finds what each alias stands for, and what keeps the tree from being used. */
