@@ -79,6 +79,9 @@ export const errorTable = {
     exit: 4,
     help: "Nothing is enforced, so the job fails; the text says what is missing. docs/action.md lists what a runner needs.",
   },
+  WORKFLOW_UNREADABLE: { exit: 2, help: "Run it in the repository's folder, or name that with --repository." },
+  WORKFLOW_INVALID: { exit: 2, help: "Correct the places listed, or name only the other workflows." },
+  WORKFLOW_CHANGED: { exit: 1, help: "Look at the file, move it away if it is not needed, and run the command again." },
   SIMULATION_FAILED: {
     exit: 1,
     help: "The simulation could not be finished, so it says nothing about the firewall; the text says what broke.",

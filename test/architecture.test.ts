@@ -34,9 +34,10 @@ const levels = [
   ["simulate"],
   ["machine"],
   ["action"],
+  ["workflow"],
   ["cli"],
 ];
-const pureRooms = ["errors.ts", "address", "wire", "policy", "translate", "flow", "detect", "metrics"];
+const pureRooms = ["errors.ts", "address", "wire", "policy", "translate", "flow", "detect", "metrics", "workflow"];
 
 /** Files over the limit, each with the reason why it has no wall to move. */
 const excused: Record<string, string> = {};

@@ -100,6 +100,7 @@ const parsers: Record<string, string | readonly string[]> = {
   "src/simulate/sink/testimony.ts: verify": "sink-words",
   "src/translate/draft.ts: readPort": "foreign-policy",
   "src/translate/field.ts: readFields": "foreign-policy",
+  "src/workflow/source.ts: readSource": "foreign-policy",
   "src/wire/dns/message.ts: decode": "dns-message",
   "src/wire/dns/message.ts: decodeHeader": "dns-message",
   "src/wire/dns/name.ts: fromHostName": "dns-message",
@@ -137,6 +138,7 @@ const notParsers: Record<string, string> = {
   "src/audit/lock.ts: JSON":
     "the lock file, which a process of ours wrote as root; anything else in it is an unknown owner",
   "src/cli/policy-file.ts: read": "opens a file",
+  "src/cli/workflow-files.ts: readWorkflows": "opens files",
   "src/kernel/interfaces.ts: JSON": "what `ip -json` prints",
   "src/presets/machine.ts: readText": "opens a file",
   "src/presets/machine.ts: readTexts": "opens files",

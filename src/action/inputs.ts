@@ -31,7 +31,8 @@ export interface Inputs {
 /** Where the policy is looked for when no input says. */
 export const usualPolicy = ".github/sallyport.yaml";
 
-const known = [
+/** Every input, as `action.yml` has them. */
+export const inputNames = [
   "egress-policy",
   "allowed-endpoints",
   "policy",
@@ -45,10 +46,10 @@ const known = [
   "summary",
 ] as const;
 
-type Name = (typeof known)[number];
+type Name = (typeof inputNames)[number];
 
 /** Inputs of harden-runner without a counterpart, and what to make of them. */
-const foreign: Readonly<Record<string, string>> = {
+export const foreignInputs: Readonly<Record<string, string>> = {
   "disable-telemetry": "there is no telemetry to switch off",
   "api-key": "there is no service to ask",
   "deploy-on-self-hosted-vm": "nothing is installed for good",
@@ -73,14 +74,14 @@ export function readInputs(env: NodeJS.ProcessEnv): Inputs {
   const flag = (name: Name, usual: boolean) => choice(name, ["true", "false"], usual ? "true" : "false") === "true";
 
   for (const [name, value] of given) {
-    if ((known as readonly string[]).includes(name) || value === "") continue;
-    if (Object.hasOwn(foreign, name)) notices.push(`${name} has no effect here: ${foreign[name]}.`);
+    if ((inputNames as readonly string[]).includes(name) || value === "") continue;
+    if (Object.hasOwn(foreignInputs, name)) notices.push(`${name} has no effect here: ${foreignInputs[name]}.`);
     else if (name === "use-policy-store") {
       if (value.toLowerCase() !== "false") wrong.push(storeText("use-policy-store"));
     } else {
-      const near = nearest(name, known);
+      const near = nearest(name, inputNames);
       wrong.push(
-        `there is no input “${name}”${near === null ? `; the inputs are ${known.join(", ")}` : `: did you mean ${near}?`}.`,
+        `there is no input “${name}”${near === null ? `; the inputs are ${inputNames.join(", ")}` : `: did you mean ${near}?`}.`,
       );
     }
   }

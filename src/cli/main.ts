@@ -11,6 +11,7 @@ import { addPolicyCommands } from "./policy.ts";
 import { addQueryCommand } from "./query.ts";
 import { addRunCommand } from "./run.ts";
 import { addSimulateCommand } from "./simulate.ts";
+import { addWorkflowCommand } from "./workflow.ts";
 
 const program = new Command("sallyport")
   .description("A guarded way out for CI jobs: watch, allow what was reviewed, refuse the rest.")
@@ -48,6 +49,7 @@ const summaries: Record<string, string> = {
   baseline: "from recorded traffic to a policy, with how complete it is",
   config: "check a configuration file before it is in force",
   simulate: "try real exfiltration techniques, safely, and say which got out",
+  workflow: "add the action to every job of a repository; --check for CI",
 };
 
 addRunCommand(program);
@@ -59,6 +61,7 @@ addPolicyCommands(program);
 addBaselineCommand(program);
 addConfigCommands(program);
 addSimulateCommand(program);
+addWorkflowCommand(program);
 inherit(program);
 for (const command of program.commands) command.summary(summaries[command.name()] ?? "");
 
