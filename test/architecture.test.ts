@@ -59,6 +59,7 @@ const dependencies: Record<string, string> = {
 const devDependencies: Record<string, string> = {
   "@actions/core": "GitHub's own toolkit, to test what we tell the runner against",
   "@elastic/ecs": "Elastic's own list of ECS fields, to check documents against",
+  "@microsoft/jest-sarif": "the schema of SARIF 2.1.0, to check our report.sarif against; nothing else of it",
   "@opentelemetry/otlp-transformer": "OpenTelemetry's protobuf definitions, to read our OTLP with; nothing else of it",
   "@types/node": "types of Node's own modules",
   "dns-packet": "another DNS codec, to test ours against",
