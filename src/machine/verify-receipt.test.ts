@@ -177,7 +177,9 @@ test("a record that ends before the receipt, or was edited, is refused", async (
       .join(""),
   );
   assert.match(await refusal(good.text, { record: cut }), /^The record does not vouch for it: The record ends at/);
-  writeFileSync(join(events, last), lines.join("\n").replace("a.example", "b.example"));
+  const edited = join(events, "events-000000000001.ndjson");
+  writeFileSync(join(events, last), lines.join("\n"));
+  writeFileSync(edited, readFileSync(edited, "utf8").replace("a.example", "b.example"));
   assert.match(await refusal(good.text, { record: cut }), /^The record does not vouch for it: Record \d+ was changed/);
 });
 

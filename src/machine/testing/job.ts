@@ -37,6 +37,7 @@ export function jobRow(part: Partial<JobRow> = {}): JobRow {
     last: "2026-01-01T12:00:01.000000Z",
     bytes_up: 1_500,
     bytes_down: 250_000,
+    ech: false,
     ...part,
   };
 }
