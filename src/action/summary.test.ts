@@ -109,7 +109,7 @@ describe("another's parser", () => {
       const loaded = loadPolicy(policy, "p.yaml", new Date());
       assert.ok(!isPolicyProblems(loaded), policy);
       assert.match(policy, /new\.example/);
-      assert.match(policy, /reason: seen in run 77 of o\/r, by build, test/);
+      assert.match(policy, /reason: "seen in run 77 of o\/r, by build, test"/);
       assert.doesNotMatch(policy, /webhook\.site|front\.example|203\.0\.113\.9/);
     }
     assert.match(text, /`webhook\.site`: known as a place where anybody can leave data/);
