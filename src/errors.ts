@@ -53,6 +53,11 @@ export const errorTable = {
     exit: 2,
     help: "Give --heads a file that you may read, with copies of `events/head.json`, each whole on a line of its own.",
   },
+  RECEIPT_REFUSED: {
+    exit: 1,
+    help: "Do not take the job's word; the reasons are listed. Run it again, and look at its report for what did not hold.",
+  },
+  RECEIPT_UNREADABLE: { exit: 2, help: "Check the paths and permissions of the receipt, the report and the policy." },
   REPORT_INVALID: {
     exit: 2,
     help: "Give state directories (--state of `sallyport gateway` and `run`), or files of `sallyport run --report`.",

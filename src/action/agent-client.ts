@@ -14,6 +14,9 @@ export interface AgentStatus {
   /** Where the results will be. */
   report: string;
   receipt: string;
+  sarif: string;
+  /** A copy of the record, as `logs verify --state` reads it. */
+  record: string;
 }
 
 /** What the agent knows at the end; asking again gives a later one. */

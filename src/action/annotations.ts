@@ -1,37 +1,46 @@
 /** Annotations for what was refused and noticed: few, one for each destination, because GitHub shows ten of a step. */
-import type { JobReport } from "../machine/job-report.ts";
-import type { JobRow } from "../machine/job-rows.ts";
+import type { Finding, JobReport } from "../machine/job-report.ts";
+import { placeOf, type Refused, refusedOf } from "../machine/refused.ts";
 import { annotation } from "./commands.ts";
 
 const most = 8;
 
-/** Lines for standard output. Nothing for what was allowed. */
-export function annotationsOf({ connections, tampering, detections, mode }: JobReport): string[] {
-  const lines = tampering
-    .slice(0, most)
-    .map(({ message }) => annotation("error", message, { title: "Sallyport: tampering" }));
-  const refused = connections.filter(({ verdict }) => verdict === (mode === "enforce" ? "deny" : "would_deny"));
-  const level = mode === "enforce" ? "error" : "notice";
-  const title = mode === "enforce" ? "Sallyport: denied" : "Sallyport: would be denied";
-  lines.push(...refused.slice(0, most).map((row) => annotation(level, textOf(row), { title })));
-  if (refused.length > most)
-    lines.push(annotation("notice", `and ${refused.length - most} more; the summary has them`, { title }));
-  lines.push(
-    ...detections.slice(0, most).map(({ message }) => annotation("warning", message, { title: "Sallyport: noticed" })),
-  );
+/**
+ * Lines for standard output. Nothing for what was allowed, and nothing for a watched job's refusals that were none: the summary
+ * has them.
+ */
+export function annotationsOf({ connections, tampering, detections }: JobReport): string[] {
+  const denied = refusedOf(connections).filter(({ verdict }) => verdict === "deny");
+  return [
+    ...few("warning", "Sallyport: tampering", distinct(tampering)),
+    ...few("error", "Sallyport: denied", denied.map(textOf)),
+    ...few("warning", "Sallyport: noticed", distinct(detections)),
+  ];
+}
+
+function few(level: "error" | "warning", title: string, texts: readonly string[]): string[] {
+  const lines = texts.slice(0, most).map((text) => annotation(level, text, { title }));
+  if (texts.length > most) {
+    lines.push(annotation("notice", `and ${texts.length - most} more; the summary has them`, { title }));
+  }
   return lines;
 }
 
-function textOf({ name, ip, port, protocol, reason, rule, process, count }: JobRow): string {
-  const host = name ?? ip ?? "other destinations";
-  const where = port === null ? host : `${host}:${port}`;
+function distinct(findings: readonly Finding[]): string[] {
+  return [...new Set(findings.map(({ message }) => message))];
+}
+
+function textOf(each: Refused): string {
+  const { protocol, reason, rule, count, rows } = each;
+  const process = rows[0]?.process ?? null;
   const step =
     process === null
       ? ""
       : process.step_number === null
         ? ", outside of the steps"
         : `, step ${process.step_number} “${process.step ?? ""}”`;
-  const who = process === null ? "" : ` by ${process.exe}`;
+  const others = rows.length > 1 ? ` and ${rows.length - 1} more` : "";
+  const who = process === null ? "" : ` by ${process.exe ?? "an unknown process"}${step}${others}`;
   const times = count === 1 ? "" : `, ${count} times`;
-  return `${where} (${protocol})${who}${step}${times}: ${rule === null ? "default" : `rule “${rule}”`}, ${reason}`;
+  return `${placeOf(each)} (${protocol})${who}${times}: ${rule === null ? "default" : `rule “${rule}”`}, ${reason}`;
 }

@@ -16,6 +16,8 @@ export interface Ref {
 export interface JobContext {
   repository: string;
   workflow: string;
+  /** Path of the workflow's file, where it is one of this repository; null otherwise. */
+  workflowFile: string | null;
   job: string;
   runId: string;
   runAttempt: string;
@@ -43,6 +45,7 @@ export function readContext(env: NodeJS.ProcessEnv): JobContext {
   return {
     repository,
     workflow: env["GITHUB_WORKFLOW"] ?? "",
+    workflowFile: workflowFile(env["GITHUB_WORKFLOW_REF"], repository),
     job: need("GITHUB_JOB"),
     runId: env["GITHUB_RUN_ID"] ?? "",
     runAttempt: env["GITHUB_RUN_ATTEMPT"] ?? "",
@@ -52,6 +55,14 @@ export function readContext(env: NodeJS.ProcessEnv): JobContext {
     api: env["GITHUB_API_URL"] ?? "https://api.github.com",
     runner: env["RUNNER_NAME"] ?? "",
   };
+}
+
+/** `owner/name/.github/workflows/file.yml@ref` (docs.github.com, "Variables reference"). */
+function workflowFile(ref: string | undefined, repository: string): string | null {
+  const prefix = `${repository}/`;
+  if (ref === undefined || !ref.startsWith(prefix)) return null;
+  const path = ref.slice(prefix.length).replace(/@.*$/s, "");
+  return /^\.github\/workflows\/[^/]+\.ya?ml$/.test(path) ? path : null;
 }
 
 interface Payload {

@@ -24,6 +24,8 @@ export interface Inputs {
   selfTest: boolean;
   summary: "always" | "findings" | "never";
   fileMonitoring: boolean;
+  /** File of a private key that root alone may read, on a runner of one's own; null: nothing is signed. */
+  signKey: string | null;
   /** What was taken without effect, in words. */
   notices: string[];
 }
@@ -44,6 +46,7 @@ export const inputNames = [
   "fail-on",
   "self-test",
   "summary",
+  "sign-key",
 ] as const;
 
 type Name = (typeof inputNames)[number];
@@ -110,6 +113,13 @@ export function readInputs(env: NodeJS.ProcessEnv): Inputs {
   else if (/^\/|(^|\/)\.\.(\/|$)/.test(policy)) {
     wrong.push(`policy is “${policy}”: write a path inside of the repository, such as ${usualPolicy}.`);
   }
+  const signKey = text("sign-key");
+  // Never the key itself: what is in the workflow's secrets, a step with sudo can read from the worker's memory.
+  if (signKey.includes("PRIVATE KEY") || (signKey !== "" && !signKey.startsWith("/"))) {
+    wrong.push(
+      "sign-key is no path: write the path of a file on the runner that root alone may read (sallyport logs keygen makes one).",
+    );
+  }
   const noContainers = flag("disable-sudo-and-containers", false);
   const noSudo = flag("disable-sudo", false);
   const inputs: Inputs = {
@@ -123,6 +133,7 @@ export function readInputs(env: NodeJS.ProcessEnv): Inputs {
     selfTest: flag("self-test", true),
     summary: choice("summary", ["always", "findings", "never"], "always"),
     fileMonitoring: !flag("disable-file-monitoring", false),
+    signKey: signKey === "" ? null : signKey,
     notices,
   };
   if (wrong.length > 0) {

@@ -79,10 +79,15 @@ function endpointError(wrong: string[]): SallyportError {
   return new SallyportError("ACTION_INPUT", `allowed-endpoints cannot be used.\n${wrong.join("\n")}`, { wrong });
 }
 
+/** A policy file as a job has it whose `egress-policy` means this mode; what does not parse comes back as it is. */
+export function inMode(text: string, mode: Inputs["mode"]): string {
+  return compose(text, null, { mode }, "policy", []);
+}
+
 function compose(
   text: string | null,
   endpoints: YAMLSeq | null,
-  { mode }: Inputs,
+  { mode }: Pick<Inputs, "mode">,
   name: string,
   notices: string[],
 ): string {

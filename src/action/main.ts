@@ -34,6 +34,8 @@ export async function main(context: PhaseContext): Promise<void> {
   files.output("denied", String(status.denied));
   files.output("report", status.report);
   files.output("receipt", status.receipt);
+  files.output("sarif", status.sarif);
+  files.output("record", status.record);
   say(
     `Sallyport has ${started.mode === "enforce" ? "enforced" : "watched"} since ${status.since}: ${status.allowed} allowed, ${status.denied} denied.`,
   );

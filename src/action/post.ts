@@ -32,9 +32,14 @@ export async function post({ env, say }: PhaseContext): Promise<boolean> {
   const verdict = verdictOf(report, finished, started);
   const isQuiet = report.counts.denied + report.counts.would_deny + report.counts.detections === 0 && verdict.ok;
   if (started.summary === "always" || (started.summary === "findings" && !isQuiet)) {
-    new RunnerFiles(env).summary(summaryOf(report, { proposal: started.proposal, policyPath: started.policyPath }));
+    new RunnerFiles(env).summary(
+      summaryOf(report, {
+        ...{ proposal: started.proposal, policyPath: started.policyPath, failures: verdict.reasons },
+      }),
+    );
   }
   say(`report ${finished.report} (sha256 ${finished.digests.report})`);
+  say(`findings ${finished.sarif}, record ${finished.record}`);
   say(`receipt ${finished.receipt} (sha256 ${finished.digests.receipt})`);
   for (const reason of verdict.reasons) say(annotation("error", reason, { title: "Sallyport" }));
   return verdict.ok;

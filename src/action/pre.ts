@@ -74,6 +74,8 @@ export async function pre({ env, program, say }: PhaseContext): Promise<Started>
     workspace: env["GITHUB_WORKSPACE"] ?? null,
     file_monitoring: inputs.fileMonitoring,
     self_test: inputs.selfTest,
+    ...(context.workflowFile === null ? {} : { workflow_file: context.workflowFile }),
+    ...(inputs.signKey === null ? {} : { sign_key: inputs.signKey }),
   };
   const answer = await launch(program, order, uid);
   const word = inputs.mode === "enforce" ? "enforcing" : "watching";

@@ -9,6 +9,7 @@ import { addGatewayCommand } from "./gateway.ts";
 import { addLogsCommand } from "./logs.ts";
 import { addPolicyCommands } from "./policy.ts";
 import { addQueryCommand } from "./query.ts";
+import { addReceiptCommand } from "./receipt.ts";
 import { addRunCommand } from "./run.ts";
 import { addSimulateCommand } from "./simulate.ts";
 import { addWorkflowCommand } from "./workflow.ts";
@@ -44,6 +45,7 @@ const summaries: Record<string, string> = {
   metrics: "counters and levels in Prometheus' text format",
   flows: "live connections, with their rule and bytes",
   logs: "events, one JSON object a line; logs verify, keygen and prune",
+  receipt: "receipt verify: was a job of the GitHub Action enforced to its end",
   query: "ask the record: destinations, rules, new names, or SQL",
   policy: "check, test, explain, diff, plan, promote, import, export, preset",
   baseline: "from recorded traffic to a policy, with how complete it is",
@@ -56,6 +58,7 @@ addRunCommand(program);
 addGatewayCommand(program);
 addControlCommands(program);
 addLogsCommand(program);
+addReceiptCommand(program);
 addQueryCommand(program);
 addPolicyCommands(program);
 addBaselineCommand(program);

@@ -25,6 +25,8 @@ export interface JobRow {
   last: string;
   bytes_up: number;
   bytes_down: number;
+  /** Some hello carried Encrypted Client Hello. */
+  ech: boolean;
 }
 
 const mostRows = 2_000;
@@ -73,11 +75,13 @@ export class JobRows {
         last: event.last ?? event.time,
         bytes_up: 0,
         bytes_down: 0,
+        ech: false,
       };
       this.#rows.set(key, row);
     }
     row.count += event.count ?? 1;
     row.last = event.last ?? event.time;
+    row.ech ||= event.tls?.ech === true;
     if (!isRefusedName && verdict !== "deny" && this.#open.size < mostOpen) this.#open.set(flowOf(event), row);
   }
 

@@ -4,6 +4,8 @@ import { existsSync, renameSync, statSync, writeFileSync } from "node:fs";
 import type { Server } from "node:http";
 import { formatAddress } from "../address/ip.ts";
 import { Attribution } from "../datapath/attribution.ts";
+import { loadSigningKey } from "../audit/key.ts";
+import type { SigningKey } from "../audit/signature.ts";
 import type { EarlierFlow } from "../enforcer/earlier-flows.ts";
 import { Enforcer } from "../enforcer/enforcer.ts";
 import { loadText } from "../enforcer/policy-source.ts";
@@ -24,9 +26,11 @@ import { OwnFiles } from "./own-files.ts";
 import { withPermits } from "./permits.ts";
 import { type Places, placesIn } from "./places.ts";
 import { cgroupOf } from "./predecessor.ts";
-import { makeReceipt } from "./receipt.ts";
+import { makeReceipt, receiptEvent, receiptText } from "./receipt.ts";
+import { copyRecord } from "./record-copy.ts";
 import { machineResolvers } from "./resolvers.ts";
 import { takeRootAccess } from "./root-access.ts";
+import { sarifOf } from "./sarif.ts";
 import { selfTestOutside } from "./self-test.ts";
 import { machineChecks } from "./machine-checks.ts";
 import { type TamperCheck, TamperWatch } from "./tamper-watch.ts";
@@ -52,6 +56,7 @@ export class Job {
   #first = 1;
   #before = { allowed: 0, denied: 0, would_deny: 0 };
   readonly #files: OwnFiles;
+  readonly #key: SigningKey | null;
   readonly #watch: TamperWatch;
   readonly #watchers: Watchers;
   readonly #processes: ProcessTable;
@@ -75,6 +80,7 @@ export class Job {
     const policy = withPermits(loaded, order.control_plane);
     const places = placesIn(order.state);
     const attribution = new Attribution(processes, { searchFor: askerSearchMs });
+    const key = order.sign_key === undefined ? null : loadSigningKey(order.sign_key);
     let job: Job | null = null;
     let early: string | null = null;
     const isMonitor = loaded.loaded.policy.default.mode === "monitor";
@@ -102,7 +108,7 @@ export class Job {
       upstreams: machineResolvers(),
       policy,
       state: places.record,
-      signingKey: null,
+      signingKey: key,
       retention: { keepMs: null, keepBytes: null },
       fixed: bindingsFromHosts(textOf("/etc/hosts")),
       onEvent: (event) => {
@@ -116,7 +122,7 @@ export class Job {
     try {
       const measures = takeRootAccess(order.root, order.user);
       const files = new OwnFiles(order.own, order.workspace);
-      job = new Job(order, enforcer, processes, files, { earlier, measures });
+      job = new Job(order, enforcer, processes, files, { earlier, measures, key });
       if (early !== null) job.#lost(early);
       files.onMoved((path) => job!.#moved(path));
       await job.#begin();
@@ -133,13 +139,14 @@ export class Job {
     enforcer: Enforcer,
     processes: ProcessTable,
     files: OwnFiles,
-    { earlier, measures }: { earlier: EarlierConnection[]; measures: string[] },
+    { earlier, measures, key }: { earlier: EarlierConnection[]; measures: string[]; key: SigningKey | null },
   ) {
     this.#order = order;
     this.#places = placesIn(order.state);
     this.#enforcer = enforcer;
     this.#processes = processes;
     this.#files = files;
+    this.#key = key;
     const { engine, policy } = enforcer.policy.loaded;
     const { workspace, file_monitoring } = order;
     const observed = { record: enforcer.record.bind(enforcer), workspace: file_monitoring ? workspace : null };
@@ -268,6 +275,8 @@ export class Job {
       tampering: this.#watch.rounds.made - this.#watch.rounds.passed,
       report: this.#places.report,
       receipt: this.#places.receipt,
+      sarif: this.#places.sarif,
+      record: this.#places.copy,
     };
   }
 
@@ -286,9 +295,15 @@ export class Job {
     });
     const text = `${JSON.stringify(report, null, 2)}\n`;
     const { made, passed } = this.#watch.rounds;
-    const receipt = `${JSON.stringify(makeReceipt(report, text, { made, passed }), null, 2)}\n`;
+    const receipt = receiptText(makeReceipt(report, text, { made, passed }), this.#key);
+    const sarif = sarifOf(report, this.#order.workflow_file ?? null);
     write(this.#places.report, text);
     write(this.#places.receipt, receipt);
+    write(this.#places.sarif, `${JSON.stringify(sarif, null, 1)}\n`);
+    // The receipt names the head it was made at; the record then tells of the receipt, so that neither fits another.
+    this.#enforcer.record(receiptEvent(receipt));
+    await this.#enforcer.spool.flush();
+    copyRecord(this.#places.record, this.#places.copy);
     return { ...(await this.#status()), digests: { report: sha256(text), receipt: sha256(receipt) } };
   }
 }

@@ -44,6 +44,10 @@ const schema = z.strictObject({
   workspace: z.string().startsWith("/").nullable(),
   file_monitoring: z.boolean(),
   self_test: z.boolean(),
+  /** Path of the workflow's file in the repository, where it is known. */
+  workflow_file: z.string().optional(),
+  /** A private key of root's that signs record and receipt. */
+  sign_key: z.string().startsWith("/").optional(),
 });
 
 export type AgentOrder = z.infer<typeof schema>;
@@ -76,13 +80,4 @@ export function readOrder(text: string): AgentOrder {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw new SallyportError("AGENT", `The agent's order is not understood: ${z.prettifyError(parsed.error)}`);
-}
-
-/** What `finish` answers: where the results are, each root's own and for everybody to read. */
-export interface Finished {
-  report: string;
-  summary_data: string;
-  receipt: string;
-  /** SHA-256 of each, hex. */
-  digests: { report: string; receipt: string };
 }

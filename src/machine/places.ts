@@ -12,6 +12,9 @@ export interface Places {
   results: string;
   report: string;
   receipt: string;
+  sarif: string;
+  /** A copy of the record that everybody may read. */
+  copy: string;
   /** Anybody may ask. */
   socket: string;
 }
@@ -26,6 +29,8 @@ export function placesIn(state: string): Places {
     results,
     report: join(results, "report.json"),
     receipt: join(results, "receipt.json"),
+    sarif: join(results, "report.sarif"),
+    copy: join(results, "record"),
     socket: join(state, "agent.sock"),
   };
 }

@@ -232,9 +232,13 @@ export class Runner {
   /** What the action's outputs lead to. */
   report({ outputs }: JobResult): { report: JobReport; receipt: Receipt } {
     const { report, receipt } = outputs["__sallyport_sallyport"]!;
-    const read = (path: string) =>
-      JSON.parse(readFileSync(join(this.#state, path.replace("/var/lib/sallyport/", "")), "utf8")) as unknown;
+    const read = (path: string) => JSON.parse(readFileSync(this.place(path), "utf8")) as unknown;
     return { report: read(report!) as JobReport, receipt: read(receipt!) as Receipt };
+  }
+
+  /** Where a file or folder of the agent's, as an output names it, is for the test. */
+  place(path: string): string {
+    return join(this.#state, path.replace("/var/lib/sallyport/", ""));
   }
 
   get #state(): string {

@@ -1,6 +1,9 @@
 /** The promise of the action: a whole job is enforced from its first step on, and every connection has a step and a process. */
 import assert from "node:assert/strict";
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { verifyReceipt } from "../../src/machine/verify-receipt.ts";
 import { requireTools } from "../lab/tools.ts";
 import { type JobResult, Runner } from "./harness.ts";
 
@@ -57,5 +60,19 @@ describe("a job under block", () => {
       ["build"],
       "what a step left running stays its own",
     );
+  });
+
+  test("the receipt stands up to the copy of the record, which everybody may read", async () => {
+    const { receipt, record, sarif } = job.outputs["__sallyport_sallyport"]!;
+    const text = readFileSync(runner.place(receipt!), "utf8");
+    const folder = runner.place(record!);
+    for (const each of [folder, join(folder, "events")]) assert.equal(statSync(each).mode & 0o005, 0o005);
+    const whole = { maxGaps: 0, policies: null, record: folder, keys: [], report: null };
+    const { reasons } = await verifyReceipt(text, whole);
+    assert.deepEqual(reasons, []);
+    const forged = text.replace(/"denied":\d+/, '"denied":0');
+    assert.deepEqual((await verifyReceipt(forged, whole)).ok, false);
+    const { runs } = JSON.parse(readFileSync(runner.place(sarif!), "utf8")) as { runs: [{ results: unknown[] }] };
+    assert.ok(runs[0].results.length >= 2);
   });
 });
