@@ -51,7 +51,11 @@ export class ProcConnector {
    */
   constructor(bufferSize = EVENT_BUFFER) {
     const open = () => libc.socket(libc.AF_NETLINK, libc.SOCK_DGRAM, NETLINK_CONNECTOR);
-    this.fd = existsSync(hostNamespace) ? inNamespace(hostNamespace, open) : open();
+    try {
+      this.fd = existsSync(hostNamespace) ? inNamespace(hostNamespace, open) : open();
+    } catch (error) {
+      throw error instanceof libc.KernelError ? unsupported(`${hostNamespace}: ${error.message}`, error) : error;
+    }
     try {
       libc.setsockopt(this.fd, libc.SOL_SOCKET, libc.SO_RCVBUFFORCE, bufferSize);
       const local = Buffer.alloc(12);
