@@ -11,12 +11,15 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type Plugin } from "esbuild";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const out = join(root, process.argv.find((each) => each.startsWith("--out="))?.slice("--out=".length) ?? "action/dist");
+const out = resolve(
+  root,
+  process.argv.find((each) => each.startsWith("--out="))?.slice("--out=".length) ?? "action/dist",
+);
 const bundle = "sallyport.mjs";
 
 /** How threads are named; each gets a door of its own. */

@@ -43,7 +43,7 @@ export async function thread(name: "queue-worker" | "conntrack-worker"): Promise
 
 const [, , what, file] = isMainThread ? process.argv : [];
 if (what === "agent-install") await (await import("../machine/install.ts")).install();
-else if (what === "agent") await (await import("../machine/agent.ts")).agent(file!);
+else if (what === "agent") await (await import("../machine/agent.ts")).agent(file!, (code) => process.exit(code));
 else if (what === "agent-self-test") {
   const { selfTestHere } = await import("../machine/self-test.ts");
   process.stdout.write(JSON.stringify(await selfTestHere(file!, process.stdin)));

@@ -12,6 +12,7 @@ import { existsSync } from "node:fs";
 import { SallyportError } from "../errors.ts";
 import { inNamespace } from "./enter.ts";
 import * as libc from "./libc.ts";
+import { MessageVector } from "./message-vector.ts";
 import { MessageCursor, NETLINK_ADD_MEMBERSHIP, NLMSG_DONE, NLMSG_HEADER, SOL_NETLINK } from "./netlink.ts";
 import { CN_HEADER, CN_IDX_PROC, type ProcEvent, readProcEvent, SequenceWatch } from "./proc-event.ts";
 
@@ -42,7 +43,7 @@ export class ProcConnector {
   /** How often the kernel threw events away because this reader was too slow. */
   overruns = 0;
   readonly #watch = new SequenceWatch();
-  readonly #vector = new libc.MessageVector(BATCH, SLOT);
+  readonly #vector = new MessageVector(BATCH, SLOT);
   #early: ProcEvent[] = [];
 
   /**

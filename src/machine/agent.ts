@@ -11,8 +11,8 @@ import { type AgentAnswer, readOrder } from "./order.ts";
 /** Where the first word goes: a pipe that whoever started us made. */
 const wordDescriptor = 3;
 
-/** Resolves never, but for a failure to start. */
-export async function agent(orderFile: string): Promise<void> {
+/** Ends the process itself by `exit`: when the next agent says so, and where it could not start. */
+export async function agent(orderFile: string, exit: (code: number) => void): Promise<void> {
   // What a service manager sends at the end of the machine, or a hang-up: we end with the machine, and the rules with nobody.
   for (const signal of ["SIGHUP", "SIGINT", "SIGPIPE"] as const) process.on(signal, () => {});
   const began = performance.now();
@@ -20,18 +20,17 @@ export async function agent(orderFile: string): Promise<void> {
   try {
     const order = readOrder(readFileSync(orderFile, "utf8"));
     const job = await Job.start(order);
-    process.once("SIGTERM", () => void job.retire().finally(() => process.exit(0)));
+    process.once("SIGTERM", () => void job.retire().finally(() => exit(0)));
     answer = { ...job.started, ready: true, milliseconds: Math.round(performance.now() - began) };
   } catch (error) {
     const code = error instanceof SallyportError ? error.code : "INTERNAL";
     const message = error instanceof SallyportError ? error.message : String((error as Error).stack);
     answer = { ready: false, code, message };
-    process.exitCode = 1;
   }
   if (existsSync(`/proc/self/fd/${wordDescriptor}`)) {
     writeSync(wordDescriptor, `${JSON.stringify(answer)}\n`);
     closeSync(wordDescriptor);
   }
   // Whatever a failed start left open must not keep a process alive that enforces nothing.
-  if (!answer.ready) process.exit();
+  if (!answer.ready) exit(1);
 }

@@ -15,12 +15,14 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   rmdirSync,
+  rmSync,
   writeFileSync,
 } from "node:fs";
-import { hostname } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { JobReport } from "../../src/machine/job-report.ts";
@@ -31,6 +33,9 @@ import { LabProcess } from "../lab/process.ts";
 import type { ZoneEntry } from "../lab/internet/zone.ts";
 import { Host } from "../machine/setup.ts";
 import { until } from "../support/until.ts";
+import type { ApiAnswer, JobOptions, JobResult, RunnerOptions, Step } from "./job.ts";
+
+export type { ApiAnswer, JobOptions, JobResult, Step } from "./job.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const uid = 1001;
@@ -41,68 +46,6 @@ const api = { address: "203.0.113.77", port: 9_931 };
 const control = "pipelines.github.example";
 const storage = "results.github.example";
 const at = (n: number): ZoneEntry => ({ records: [{ type: "A", data: `203.0.113.${n}`, ttl: 60 }] });
-
-export interface Step {
-  id: string;
-  /** A script for bash, or an action. */
-  run?: string;
-  shell?: string[];
-  action?: string;
-  folder?: string;
-  ref?: string;
-  pre?: string;
-  main?: string;
-  post?: string;
-  with?: Record<string, string>;
-  env?: Record<string, string>;
-  always?: boolean;
-  continueOnError?: boolean;
-}
-
-export interface PhaseResult {
-  phase: "pre" | "main" | "post";
-  step: string;
-  status: number | string;
-  output: string;
-  milliseconds: number;
-  pid: number;
-}
-
-export interface JobResult {
-  failed: boolean;
-  results: PhaseResult[];
-  summary: string;
-  outputs: Record<string, Record<string, string>>;
-  /** What the worker was answered when it sent its logs, after the last step: a status, or an error. */
-  uploaded: number | string;
-}
-
-export interface JobOptions {
-  env?: Record<string, string>;
-  /** What root does to the machine before the job, for this job alone: a shell's lines, in a mount namespace of its own. */
-  prepare?: string;
-  /** How long a step may take, ms. */
-  timeout?: number;
-}
-
-/** What the lab's REST interface answers. */
-export interface ApiAnswer {
-  policy: string | null;
-  status?: number;
-  hang?: boolean;
-}
-
-export interface RunnerOptions {
-  /** The Node that actions run on; this test's own when left out. */
-  node?: string;
-  /** `.github/sallyport.yaml` of the default branch; null: there is none. */
-  policy?: string | null;
-  env?: Record<string, string>;
-  /** Whether the lab has HTTP/3. */
-  quic?: boolean;
-  /** No sudo for the runner's user. */
-  sudo?: boolean;
-}
 
 let jobs = 0;
 
@@ -128,7 +71,6 @@ export class Runner {
   }
 
   static async create(options: RunnerOptions = {}): Promise<Runner> {
-    buildAction();
     const host = await Host.create({ quic: options.quic === true, zone: { [control]: at(120), [storage]: at(121) } });
     try {
       return await Runner.#build(host, options);
@@ -269,7 +211,7 @@ export class Runner {
     for (const name of ["worker.mjs", "listener.mjs"])
       copyFileSync(fileURLToPath(new URL(name, import.meta.url)), join(home, "bin", name));
     copyFileSync(join(root, "action.yml"), join(actionFolder, "action.yml"));
-    cpSync(join(root, "action/dist"), join(actionFolder, "action/dist"), { recursive: true });
+    cpSync(buildAction(), join(actionFolder, "action/dist"), { recursive: true });
     execFileSync("chown", ["-R", `${uid}:${uid}`, home]);
     for (let at = home; at !== "/"; at = join(at, "..")) chmodSync(at, 0o755);
     const etc = join(home, "..", "runner-etc");
@@ -369,14 +311,18 @@ function readText(path: string): string {
   }
 }
 
-let isBuilt = false;
+let built: string | null = null;
 
-function buildAction(): void {
-  if (isBuilt) return;
-  execFileSync(process.execPath, ["--disable-warning=ExperimentalWarning", join(root, "scripts/build-action.ts")], {
+/** The bundle, in a folder of this process's own: several tests run at once. */
+function buildAction(): string {
+  if (built !== null) return built;
+  const folder = mkdtempSync(join(tmpdir(), "sallyport-action-"));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const script = join(root, "scripts/build-action.ts");
+  execFileSync(process.execPath, ["--disable-warning=ExperimentalWarning", script, `--out=${folder}`], {
     stdio: "ignore",
   });
-  isBuilt = true;
+  return (built = folder);
 }
 
 /** A program of another name: what a process is, is told by its executable. */
