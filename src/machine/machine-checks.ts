@@ -45,9 +45,11 @@ export function machineChecks(order: AgentOrder, enforcer: Enforcer, lost: (mess
 
 /** What {@link takeRootAccess} did and is undone. */
 function rootAccessChanges(
-  { root, user }: AgentOrder,
+  { root, user, worker }: AgentOrder,
   putBack: (what: string, restore: () => void) => string,
 ): string[] {
+  // When the job is over there is nobody to keep from root: what an administrator gives back stays given back.
+  if (worker !== null && !existsSync(`/proc/${worker}`)) return [];
   if (root === "kept") return [];
   const found: string[] = [];
   if (existsSync("/etc/sudoers")) {
