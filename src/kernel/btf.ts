@@ -37,8 +37,8 @@ export function offsetsInBtf(bytes: Buffer, wanted: readonly string[]): Map<stri
     const next = at + TYPE + (ONCE[kind] ?? 0) + (EACH[kind] ?? 0) * (info & 0xffff);
     if (next > end) break;
     const name = bytes.readUInt32LE(at);
-    const isWanted = kind === STRUCT && name !== 0 && structures.has(name);
-    for (let part = at + TYPE; isWanted && part < next; part += MEMBER) {
+    const partsEnd = kind === STRUCT && name !== 0 && structures.has(name) ? next : at;
+    for (let part = at + TYPE; part < partsEnd; part += MEMBER) {
       const memberName = bytes.readUInt32LE(part);
       const member = pairs.find((each) => each.structure === name && each.member === memberName && memberName !== 0);
       // The upper bits are the size of a bit field, where the structure has any.
