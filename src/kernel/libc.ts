@@ -186,9 +186,8 @@ export function poll(set: Uint8Array, count: number, timeout: number): number {
 }
 
 /** Like {@link poll}, on one of the four threads of Node's pool until it is over. The caller keeps `set` alive. */
-export function pollLater(set: Uint8Array, count: number, timeout: number): Promise<void> {
-  return new Promise((done) => native.poll.async(set, count, timeout, () => done()));
-}
+export const pollLater = (set: Uint8Array, count: number, timeout: number): Promise<void> =>
+  new Promise((done) => native.poll.async(set, count, timeout, () => done()));
 
 /** Sets an option to an int, or to the bytes of a structure. */
 export function setsockopt(fd: number, level: number, option: number, value: number | Uint8Array): void {
@@ -258,9 +257,8 @@ const AT_FDCWD = -100;
 /** FAN_MARK_ADD; a folder itself (ONLYDIR), never where a link leads (DONT_FOLLOW). */
 const MARK_FOLDER = 0x1 | 0x4 | 0x8;
 
-/** A new group that tells of folders and names, non-blocking, with room for as many events as there are. */
+/** A new group that tells of folders and names, non-blocking, with room for all events (FAN_UNLIMITED, FAN_REPORT_DFID_NAME). */
 export function fanotifyInit(): number {
-  // FAN_CLOEXEC, FAN_NONBLOCK, both FAN_UNLIMITED, FAN_REPORT_DFID_NAME.
   return checked(native.fanotifyInit(0x1 | 0x2 | 0x10 | 0x20 | 0xc00, 0), "fanotify_init");
 }
 
