@@ -185,13 +185,9 @@ export function poll(set: Uint8Array, count: number, timeout: number): number {
   return orErrno(native.poll(set, count, timeout));
 }
 
-/**
- * Like {@link poll}, without blocking this thread: it takes one of Node's pool, which has four, until it is over. The caller keeps
- * `set` alive.
- */
-export function pollLater(set: Uint8Array, count: number, timeout: number): Promise<void> {
-  return new Promise((done) => native.poll.async(set, count, timeout, () => done()));
-}
+/** Like {@link poll}, on one of the four threads of Node's pool until it is over. The caller keeps `set` alive. */
+export const pollLater = (set: Uint8Array, count: number, timeout: number): Promise<void> =>
+  new Promise((done) => native.poll.async(set, count, timeout, () => done()));
 
 /** Sets an option to an int, or to the bytes of a structure. */
 export function setsockopt(fd: number, level: number, option: number, value: number | Uint8Array): void {
@@ -258,26 +254,23 @@ export function unshare(flags: number): void {
 }
 
 const AT_FDCWD = -100;
-/** To be added; a folder itself, never where a link leads. */
-const FAN_MARK_ADD = 0x1 | 0x4 | 0x8;
-/** No more than 128 bytes, says the kernel (MAX_HANDLE_SZ). */
-const MAX_HANDLE = 128;
+/** FAN_MARK_ADD; a folder itself (ONLYDIR), never where a link leads (DONT_FOLLOW). */
+const MARK_FOLDER = 0x1 | 0x4 | 0x8;
 
-/** A new group that tells of folders and names, non-blocking, with room for as many events as there are. */
+/** A new group that tells of folders and names, non-blocking, with room for all events (FAN_UNLIMITED, FAN_REPORT_DFID_NAME). */
 export function fanotifyInit(): number {
-  const [cloexec, nonblock, unlimited, folderAndName] = [0x1, 0x2, 0x10 | 0x20, 0xc00];
-  return checked(native.fanotifyInit(cloexec | nonblock | unlimited | folderAndName, 0), "fanotify_init");
+  return checked(native.fanotifyInit(0x1 | 0x2 | 0x10 | 0x20 | 0xc00, 0), "fanotify_init");
 }
 
 /** Marks a folder; 0 or `-errno`. */
 export function fanotifyMark(fd: number, mask: number, folder: string): number {
-  return orErrno(native.fanotifyMark(fd, FAN_MARK_ADD, mask, AT_FDCWD, folder));
+  return orErrno(native.fanotifyMark(fd, MARK_FOLDER, mask, AT_FDCWD, folder));
 }
 
 /** A folder's `struct file_handle` as the file system names it, latin-1; null where it cannot. */
 export function handleOf(folder: string): string | null {
-  const bytes = Buffer.alloc(8 + MAX_HANDLE);
-  bytes.writeUInt32LE(MAX_HANDLE);
+  const bytes = Buffer.alloc(8 + 128);
+  bytes.writeUInt32LE(128);
   if (native.nameToHandle(AT_FDCWD, folder, bytes, Buffer.alloc(4), 0) < 0) return null;
   return bytes.toString("latin1", 0, 8 + bytes.readUInt32LE());
 }

@@ -29,6 +29,7 @@ const pauseMs = 2;
 const graceNs = 1e9;
 const mostTold = 2_000;
 const shown = 5;
+const manyLooks = 5;
 const POLLIN = 1;
 
 export class Observer {
@@ -158,7 +159,11 @@ export class Observer {
       if (whose === undefined || runner.some((each) => each.pid === pid)) continue;
       const record = this.#table.at(pid, time) ?? this.#table.lately(pid);
       const kind = lookKind(way);
-      if (kind === "environment" && (record === null || isLister(bystander(record)))) continue;
+      if (kind === "environment") {
+        if (record === null || isLister(bystander(record))) continue;
+        // Gone before its program could be read: who went through all processes is taken for a lister.
+        if (record.exe === null && looks.filter((each) => each.pid === pid).length >= manyLooks) continue;
+      }
       if (!this.#isFirst(`memory ${pid} ${kind} ${record?.startedAt}`)) continue;
       const type = kind === "memory" ? "worker_memory" : "worker_environment";
       const name = record === null ? `process ${pid}` : nameOf(record);

@@ -48,9 +48,11 @@ export class SourceWatch {
     this.#watch = new FolderWatch();
   }
 
-  /** A step has ended: where it was a checkout, what it brought is watched from now on. */
+  /** A step has ended: where it was a checkout, or may have been, what it brought is watched from now on. */
   ended(step: StepTag): void {
-    if (!isCheckout(step)) return;
+    // Too short for its name to be read.
+    const mayBe = step.name === null && this.#tracked.size === 0;
+    if (!isCheckout(step) && !mayBe) return;
     this.take();
     for (const copy of workingCopies(this.#workspace)) {
       const index = readIndex(join(copy, ".git/index"));

