@@ -3,11 +3,8 @@
  * network, namespaces of a step's making, every protocol; what stays in the machine is nobody's business; audit changes nothing.
  */
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { findMount, removeCgroup } from "../../src/kernel/own-cgroup.ts";
 import { requireTools } from "../lab/tools.ts";
 import type { Machine } from "../lab/machine.ts";
 import { type JobResult, Runner, type Step } from "./harness.ts";
@@ -19,54 +16,6 @@ rules:
   - { name: packages, to: registry.npm.example }
 `;
 const sender = fileURLToPath(new URL("../machine/send.py", import.meta.url));
-
-/** A container is known by its control group. */
-const container = "c0ffee".repeat(10) + "cafe";
-
-const cgroups = findMount(readFileSync("/proc/self/mountinfo", "utf8"))!;
-const group = join(cgroups, "docker", container);
-
-/** A container of crun's (which knows no hybrid of both versions of cgroups: it does not see ours) with the network namespace of the bridge that was there before. */
-function bundle(runner: Runner): string {
-  const folder = join(runner.home, "bundle");
-  const rootfs = join(runner.home, "rootfs");
-  for (const each of [folder, rootfs]) mkdirSync(each, { recursive: true });
-  const config = {
-    ociVersion: "1.0.2",
-    process: {
-      user: { uid: 0, gid: 0 },
-      args: [
-        "curl",
-        "-sS",
-        "--max-time",
-        "4",
-        "-o",
-        "/dev/null",
-        "-k",
-        "https://allowed.example/",
-        "--next",
-        "-sS",
-        "--max-time",
-        "4",
-        "-k",
-        "https://203.0.113.66/",
-      ],
-      env: ["PATH=/usr/bin:/bin"],
-      cwd: "/",
-    },
-    root: { path: rootfs, readonly: true },
-    mounts: [{ destination: "/proc", type: "proc", source: "proc" }],
-    linux: {
-      namespaces: [
-        { type: "mount" },
-        { type: "pid" },
-        { type: "network", path: `/run/netns/${runner.host.lab.id}-c1-2` },
-      ],
-    },
-  };
-  writeFileSync(join(folder, "config.json"), JSON.stringify(config));
-  return folder;
-}
 
 const line = (name: string, command: string) =>
   `( ${command} ) > /dev/null 2>&1 && echo "${name}: reached" || echo "${name}: refused"`;
@@ -130,11 +79,6 @@ describe("a machine under a job", () => {
       run: [
         "set +e",
         line("root", `sudo ${curl} -k https://203.0.113.66/`),
-        line(
-          "a container",
-          `sudo bash -c 'mkdir -p ${group}; echo $$ > ${group}/cgroup.procs; exec unshare --mount bash -c "umount -l ${cgroups}; mount --rbind / ${home}/rootfs; exec crun --cgroup-manager=disabled run -b ${bundle(runner)} ${container}"' > ${home}/crun.txt 2>&1`,
-        ),
-        `cat ${home}/crun.txt`,
         line("host network", `sudo unshare --mount --pid --fork ${curl} -k https://203.0.113.66/`),
         // What comes of them the sink says.
         send("raw", "0"),
@@ -155,10 +99,7 @@ describe("a machine under a job", () => {
     job = await runner.run([runner.sallyport(), probes, step]);
     await host.bridge(2, 1);
   });
-  after(async () => {
-    await runner?.close();
-    removeCgroup(`docker/${container}`);
-  });
+  after(() => runner?.close());
 
   const output = (id: string) => job.results.find(({ step, phase }) => step === id && phase === "main")!.output;
 
@@ -186,9 +127,8 @@ describe("a machine under a job", () => {
   });
 
   test("not for root either, nor for raw and packet sockets, and what stays in the machine is open", async () => {
-    const { "a container": _, ...rest } = told(output("root"));
     assert.deepEqual(
-      rest,
+      told(output("root")),
       {
         root: "refused",
         "host network": "refused",
@@ -205,15 +145,6 @@ describe("a machine under a job", () => {
           !["allowed.example", "git.example", "registry.npm.example", "results.github.example"].includes(server),
       ),
       [],
-    );
-  });
-
-  test("a container's connections are the container's and the step's", () => {
-    const rows = runner.report(job).report.connections.filter(({ process }) => process?.container?.id === container);
-    assert.deepEqual(
-      rows.map(({ verdict, name, ip, process }) => `${verdict} ${name ?? ip} ${process?.step}`),
-      ["deny 203.0.113.66 root", "allow allowed.example root"],
-      output("root"),
     );
   });
 
