@@ -85,3 +85,13 @@ test("everything that is wrong is said at once", () => {
   const text = refused({ "egress-policy": "x", "disable-sudo": "maybe", nonsense: "1" });
   assert.equal(text.split("\n").length, 4);
 });
+
+test("a signing key is a file on the runner, never the key itself, which is not repeated", () => {
+  assert.equal(readInputs(env({ "sign-key": "/etc/sallyport/key" })).signKey, "/etc/sallyport/key");
+  assert.equal(readInputs(env({})).signKey, null);
+  for (const given of ["-----BEGIN PRIVATE KEY-----\nabc", "key"]) {
+    const text = refused({ "sign-key": given });
+    assert.match(text, /sign-key is no path: write the path of a file on the runner/);
+    assert.doesNotMatch(text, /abc/);
+  }
+});
