@@ -146,7 +146,7 @@ time.sleep(60)`;
       ]);
       const { report, receipt } = runner.report(job);
       const told = report.tampering.map(({ message }) => message).join("\n");
-      for (const what of [/rules are altered/, /main\.mjs/, /joined the agent's cgroup/]) assert.match(told, what);
+      for (const what of [/rules were altered/, /main\.mjs/, /joined the agent's cgroup/]) assert.match(told, what);
       assert.equal(post(job)?.status, 1, `${post(job)?.output}`);
       assert.match(post(job)?.output ?? "", /tampered with/);
       assert.deepEqual([receipt.whole, job.failed], [false, true]);
@@ -157,11 +157,11 @@ time.sleep(60)`;
         runner.sallyport(),
         {
           id: "forge",
-          // As soon as it is there: before post reads it.
-          run: `sudo -b bash -c 'echo $$ > ${runner.home}/forger; while sleep 0.001; do for f in /var/lib/sallyport/*/results/report.json; do grep -q forged "$f" 2> /dev/null || echo "{\\"forged\\": 1}" > "$f"; done; done' > /dev/null 2>&1`,
+          // A mount can be exchanged for no other file: what is read there stays theirs.
+          run: `echo '{"forged": 1}' > ${runner.home}/forged.json\nfor d in /var/lib/sallyport/*/results; do sudo touch $d/report.json; sudo mount --bind ${runner.home}/forged.json $d/report.json; done`,
         },
       ]);
-      runner.root(`kill -9 $(cat ${runner.home}/forger)`);
+      runner.root("umount -l /var/lib/sallyport/*/results/report.json");
       assert.equal(post(job)?.status, 1, `${post(job)?.output}`);
     });
   });
