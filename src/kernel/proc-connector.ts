@@ -51,12 +51,7 @@ export class ProcConnector {
    * Throws SallyportError KERNEL_FEATURE where the kernel has no process events or this is not its initial namespace.
    */
   constructor(bufferSize = EVENT_BUFFER) {
-    const open = () => libc.socket(libc.AF_NETLINK, libc.SOCK_DGRAM, NETLINK_CONNECTOR);
-    try {
-      this.fd = existsSync(hostNamespace) ? inNamespace(hostNamespace, open) : open();
-    } catch (error) {
-      throw error instanceof libc.KernelError ? unsupported(`${hostNamespace}: ${error.message}`, error) : error;
-    }
+    this.fd = openSocket();
     try {
       libc.setsockopt(this.fd, libc.SOL_SOCKET, libc.SO_RCVBUFFORCE, bufferSize);
       const local = Buffer.alloc(12);
@@ -150,6 +145,16 @@ export class ProcConnector {
       if (left <= 0) throw unsupported("the kernel did not answer");
       if (filled <= 0) libc.poll(set, 1, Math.ceil(left));
     }
+  }
+}
+
+function openSocket(): number {
+  const open = () => libc.socket(libc.AF_NETLINK, libc.SOCK_DGRAM, NETLINK_CONNECTOR);
+  try {
+    return existsSync(hostNamespace) ? inNamespace(hostNamespace, open) : open();
+  } catch (error) {
+    // A file there that is no namespace is as good as none.
+    throw error instanceof libc.KernelError ? unsupported(error.message, error) : error;
   }
 }
 
