@@ -72,6 +72,7 @@ function decide(engine: Engine): void {
     const source = address(sourceText(i));
     flows.push({
       source,
+      process: null,
       destination,
       local: false,
       transport: "tcp",

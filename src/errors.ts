@@ -53,6 +53,11 @@ export const errorTable = {
     exit: 2,
     help: "Give --heads a file that you may read, with copies of `events/head.json`, each whole on a line of its own.",
   },
+  RECEIPT_REFUSED: {
+    exit: 1,
+    help: "Do not take the job's word; the reasons are listed. Run it again, and look at its report for what did not hold.",
+  },
+  RECEIPT_UNREADABLE: { exit: 2, help: "Check the paths and permissions of the receipt, the report and the policy." },
   REPORT_INVALID: {
     exit: 2,
     help: "Give state directories (--state of `sallyport gateway` and `run`), or files of `sallyport run --report`.",
@@ -70,6 +75,18 @@ export const errorTable = {
     exit: 1,
     help: "Install Sallyport again with optional packages (npm install --include=optional); there is a DuckDB for x64 and arm64, glibc and musl.",
   },
+  ACTION_INPUT: { exit: 2, help: "Correct the `with:` of the step; docs/action.md lists the inputs." },
+  ACTION_ENVIRONMENT: {
+    exit: 2,
+    help: "The action runs as a step of a job on a Linux runner; elsewhere use `sallyport run` or `sallyport gateway`.",
+  },
+  AGENT: {
+    exit: 4,
+    help: "Nothing is enforced, so the job fails; the text says what is missing. docs/action.md lists what a runner needs.",
+  },
+  WORKFLOW_UNREADABLE: { exit: 2, help: "Run it in the repository's folder, or name that with --repository." },
+  WORKFLOW_INVALID: { exit: 2, help: "Correct the places listed, or name only the other workflows." },
+  WORKFLOW_CHANGED: { exit: 1, help: "Look at the file, move it away if it is not needed, and run the command again." },
   SIMULATION_FAILED: {
     exit: 1,
     help: "The simulation could not be finished, so it says nothing about the firewall; the text says what broke.",

@@ -14,8 +14,8 @@ import {
   type FromWorker,
   mostUntaken,
   type Settled,
+  type ShownName,
 } from "../../src/datapath/messages.ts";
-import type { JudgedName } from "../../src/detect/names.ts";
 import type { FlowReport } from "../../src/flow/effects.ts";
 import { isPolicyProblems, loadPolicy } from "../../src/policy/load.ts";
 import { HANDLED, HELD_BACK, OFFERED, RATE, type FloodCounts } from "./flood-counts.ts";
@@ -39,7 +39,7 @@ const { engine } = loaded;
 
 interface Template {
   settled: Settled;
-  name: JudgedName;
+  name: ShownName;
 }
 
 /** A connection, its event and its live flow, but for the port and the time. */
@@ -49,13 +49,21 @@ function template(i: number, refused: boolean): Template {
   const name = refused ? `tracker${index % 50}.example` : `host${index}.packages.example`;
   const source = parseAddress(`10.99.${runner >> 8}.${runner & 255}`)!;
   const destination = parseAddress(`198.51.${(index >> 8) & 255}.${index & 255}`)!;
-  const facts = { source, destination, local: false, transport: "tcp", port: 443, names: [name] } as const;
+  const facts = {
+    source,
+    process: null,
+    destination,
+    local: false,
+    transport: "tcp",
+    port: 443,
+    names: [name],
+  } as const;
   const decision = engine.name({ ...facts, application: "tls", name, ech: false });
   if (decision.passes === refused) throw new Error(`${name} was to be ${refused ? "refused" : "allowed"}`);
   const ja4 = "t13d1516h2_8daaf6152771_e5627efa2ab1";
   const report: FlowReport = {
     ...{ decision, source, sourcePort: 1, destination, destinationPort: 443, local: false, transport: "tcp" as const },
-    ...{ protocol: 6, application: "tls" as const, name, names: [name], live: !refused },
+    ...{ protocol: 6, application: "tls" as const, name, names: [name], live: !refused, owner: null, speaks: null },
     hello: { version: "1.3", alpn: ["h2", "http/1.1"], ech: false, ja4, bytes: 1684, segments: 2 },
   };
   return {
@@ -73,7 +81,7 @@ let posted = 0;
 
 function settle(now: number): void {
   const settled: Settled[] = [];
-  const judged: JudgedName[] = [];
+  const judged: ShownName[] = [];
   const ended: EndedFlow[] = [];
   const since = Date.now();
   for (let i = 0; i < settledInMessage; i++) {

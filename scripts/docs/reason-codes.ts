@@ -36,6 +36,10 @@ const advice: Record<Reason, string> = {
   protocol_denied:
     "ICMP needs a rule with `protocol: icmp`. Other IP protocols (GRE, SCTP, ESP) cannot be allowed: they would be tunnels.",
   over_limit: "One source opened too many connections that never showed a name. Other sources are not affected.",
+  earlier:
+    "Start enforcement before anything else runs. A connection that must go on is vouched for by whoever starts it; the runner's own are.",
+  packet_socket:
+    "Few programs do this, and they need root: scanners, packet generators, some VPN clients. A DHCP client's broadcasts and ARP pass. Look at the process.",
   policy_changed: "The policy in force no longer allows what this connection does. The event names the new policy.",
   upload_limit:
     "Look at what was sent and why: the `detection` event has the amount, `flow_end` events each connection's. Raise the rule's `upload_limit` if the job is meant to send that much; what was refused is allowed again when the hour has passed.",

@@ -140,7 +140,7 @@ function isDenial(body: EventBody): boolean {
 }
 
 /** The members that make two denials the same, and therefore all that a count of them may claim. */
-function exactly({ kind, verdict, enforced, reason, stage, rule, source, destination }: EventBody): EventBody {
+function exactly({ kind, verdict, enforced, reason, stage, rule, source, process, destination }: EventBody): EventBody {
   return defined({
     kind,
     verdict,
@@ -149,6 +149,7 @@ function exactly({ kind, verdict, enforced, reason, stage, rule, source, destina
     stage,
     rule: rule && { name: rule.name, tier: rule.tier, mode: rule.mode, policy: rule.policy },
     source: source && withGroup(source),
+    process,
     destination:
       destination &&
       defined({
@@ -179,8 +180,10 @@ function withGroup(source: { ip: string; group?: string | null }): { ip: string;
   return defined({ ip: source.ip, group: source.group });
 }
 
+/** A process is told apart by its number: its arguments alone can be longer than a key. */
 function keyOf(shared: EventBody): string {
-  return JSON.stringify(shared);
+  const { process } = shared;
+  return JSON.stringify(process === undefined ? shared : { ...shared, process: process.pid });
 }
 
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };

@@ -26,6 +26,7 @@ const bodyMembers = [
   "rule",
   "monitored",
   "source",
+  "process",
   "destination",
   "tls",
   "dns",

@@ -2,9 +2,48 @@
 import type { Application, Mode, Stage, Tier, Transport } from "../policy/decision.ts";
 import type { Reason } from "../policy/reason.ts";
 
-export type EventKind = "connection" | "dns" | "flow_end" | "detection" | "policy" | "lifecycle";
+export type EventKind = "connection" | "dns" | "flow_end" | "detection" | "tamper" | "policy" | "lifecycle";
 
-export type DetectionType = "denied_names" | "name_entropy" | "name_budget" | "upload_limit";
+export type DetectionType =
+  | "denied_names"
+  | "name_entropy"
+  | "name_budget"
+  | "upload_limit"
+  | "reverse_shell"
+  | "worker_memory"
+  | "worker_environment"
+  | "source_overwritten"
+  | "outside_connection"
+  | "background_connection"
+  | "left_running"
+  | "mining"
+  | "metadata_service"
+  | "firewall_command"
+  | "container_root";
+
+/** Who on the machine itself made a connection; only where the firewall stands on that machine. */
+export interface EventProcess {
+  pid: number;
+  /** Path of the executable; null where it could not be read. */
+  exe: string | null;
+  /** Bounded, secrets masked. */
+  args: readonly string[];
+  uid: number | null;
+  user: string | null;
+  /** Parent first, as at fork. */
+  ancestors: readonly { pid: number; exe: string | null }[];
+  /** What the runner calls the step; null: outside of the job's steps. */
+  step: string | null;
+  /** The steps of a job in the order in which they began; null: outside. */
+  step_number: number | null;
+  /** `owner/name` of the action that the step uses; null: it runs commands. */
+  action: string | null;
+  container: { id: string; image: string | null } | null;
+  /** The runner's own worker or listener. */
+  runner: boolean;
+  /** False: the likeliest of several; a policy takes its process for not known. */
+  certain: boolean;
+}
 
 /** What a producer hands to the record. `time`, `id`, `seq`, `prev` and `hash` are the recorder's. */
 export interface EventBody {
@@ -18,6 +57,7 @@ export interface EventBody {
   /** Names of rules in monitor mode that matched as well. */
   monitored?: string[];
   source?: { ip: string; port?: number; group?: string | null };
+  process?: EventProcess;
   destination?: {
     name: string | null;
     name_from: "sni" | "host" | "dns" | "none";
@@ -44,7 +84,7 @@ export interface EventBody {
   count?: number;
   first?: string;
   last?: string;
-  /** `policy`, `lifecycle` and `detection`: what happened, in words, and its data. */
+  /** `policy`, `lifecycle`, `tamper` and `detection`: what happened, in words, and its data. */
   message?: string;
   data?: Record<string, unknown>;
 }

@@ -77,6 +77,7 @@ export function contactOf(event: Event, memory: Memory): Contact | null {
   return {
     facts: {
       source: from,
+      process: null,
       destination: to,
       // Recorded only by its reason: an ordinary address that was called private is one of the gateway's own.
       local: reason === "private_address" && specialClass(to) === null,

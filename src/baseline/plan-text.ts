@@ -47,7 +47,7 @@ export function promotionText(source: string, report: PlanReport): string {
 
 /** The text of `sallyport policy plan`; no line break at its end. */
 export function planText(report: PlanReport): string {
-  const { changes, beyond, idle, policy, warnings } = report;
+  const { changes, beyond, idle, needs_process, policy, warnings } = report;
   const blocks = (Object.keys(titles) as ChangeKind[]).flatMap((kind) => {
     const same = changes.filter((change) => change.kind === kind);
     return same.length === 0 ? [] : [changeBlock(kind, same)];
@@ -66,6 +66,10 @@ export function planText(report: PlanReport): string {
   if (dead.length > 0) {
     const rows = dead.map(({ rule, line }) => `  “${rule}” (${policy.file}:${line})`);
     blocks.push(["Unused: no recorded connection matches these rules", ...rows].join("\n"));
+  }
+  if (needs_process.length > 0) {
+    const rules = needs_process.map((rule) => `“${rule}”`).join(", ");
+    blocks.push(`Not replayed as meant, because the record says no process: ${rules}.`);
   }
   if (warnings.length > 0) blocks.push(`${count(warnings.length, "warning")}: sallyport policy check ${policy.file}`);
   return [...blocks, summaryText(report)].join("\n\n");

@@ -81,6 +81,8 @@ export interface PlanReport {
   /** Changes beyond the bound of what is listed, in connections. */
   beyond: number;
   idle: IdleRule[];
+  /** Rules that ask for a process, which the record does not say: replayed as where nobody knows it. */
+  needs_process: string[];
   warnings: readonly Problem[];
 }
 
@@ -198,6 +200,9 @@ export class Planner {
       ),
       beyond: this.#beyond,
       idle: this.#options.source === undefined ? this.#idle() : [],
+      needs_process: candidate.policy.rules
+        .filter(({ from }) => from?.some(({ process }) => process !== null))
+        .map(({ name }) => name),
       warnings: candidate.warnings,
     };
   }

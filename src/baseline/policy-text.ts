@@ -36,12 +36,12 @@ export function policyText(clauses: readonly Clause[], options: PolicyTextOption
     lines.push("", "sources:");
     for (const { source, addresses } of named) {
       const declared = sources.find(({ name }) => name === source);
-      const subnets = declared?.subnets.map(formatCidr) ?? sortedAddresses(addresses);
+      const subnets = declared?.subnets?.map(formatCidr) ?? sortedAddresses(addresses);
       lines.push(`  ${yamlText(source!)}: { subnets: [${subnets.map(yamlText).join(", ")}] }`);
     }
   }
   // A wider source's rule would leave a narrower one's nothing to decide, if it came first.
-  const size = ({ source }: Clause) => sizeOf(sources.find(({ name }) => name === source)?.subnets ?? []);
+  const size = ({ source }: Clause) => sizeOf(sources.find(({ name }) => name === source)?.subnets ?? null);
   const ordered = clauses.toSorted((a, b) => size(a) - size(b));
   const rules = ordered.flatMap((clause, i) => ruleLines(clause, isAlone, i));
   if (rules.length > 0) lines.push("", "rules:", ...rules);
@@ -51,7 +51,7 @@ export function policyText(clauses: readonly Clause[], options: PolicyTextOption
 
 /** Addresses held, each counted as often as it is written. */
 function sizeOf(subnets: Source["subnets"]): number {
-  return subnets.reduce((sum, { address, length }) => sum + 2 ** (address.length * 8 - length), 0);
+  return (subnets ?? []).reduce((sum, { address, length }) => sum + 2 ** (address.length * 8 - length), 0);
 }
 
 /** What an opaque rule takes in as well comes before it. */

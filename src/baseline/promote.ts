@@ -30,6 +30,9 @@ export function promoted(text: string, file: string, source: string): string | t
       `${file} declares no source “${source}”. ${known === "" ? "It declares none" : `Declared: ${known}`}.`,
     );
   }
+  if (policy.sources.some(({ name, process }) => name === source && process !== null)) {
+    throw new SallyportError("USAGE", `“${source}” asks for a process, and the default is enforced by address.`);
+  }
   const { mode, enforceFor } = policy.default;
   if (mode === "enforce" || enforceFor.some(({ name }) => name === source)) return alreadyEnforced;
   const document = parseDocument(text);

@@ -80,7 +80,7 @@ function statusText(status: Status): string {
     ...(config === null || config.rejected === null
       ? []
       : [`  rejected ${config.rejected.at}: ${config.rejected.message.replaceAll("\n", "\n    ")}`]),
-    `inside    ${status.inside.join(", ")}; outside ${status.outside ?? "every other interface"}; ruleset ${status.ruleset}`,
+    `${whereLine(status)}; ruleset ${status.ruleset}`,
     `decisions ${decisions.allowed} allowed, ${decisions.denied} denied, ${decisions.would_deny} would be denied; ${decisions.packets} packets`,
     ...(unread === 0 ? [] : [`unread    ${unread} packets refused unread: more than may be sent to be judged`]),
     ...(path.fragment_drops === 0 ? [] : [`fragments ${path.fragment_drops} datagrams could not be put together`]),
@@ -105,4 +105,9 @@ function flowLine(flow: FlowView): string {
   const where = `${flow.name ?? flow.destination}:${flow.destination_port}`;
   const counts = `${bytes(flow.bytes_up)} up, ${bytes(flow.bytes_down)} down`;
   return `${flow.since}  ${flow.source}:${flow.source_port} → ${where} ${flow.protocol}  ${flow.rule ?? "default"}  ${counts}`;
+}
+
+function whereLine({ stand, inside, outside, egress_guard: guard }: Status): string {
+  if (stand === "links") return `inside    ${inside.join(", ")}; outside ${outside ?? "every other interface"}`;
+  return `around    this machine; uplinks ${outside ?? ""}${guard === false ? "; packet sockets are not bounded" : ""}`;
 }

@@ -30,6 +30,7 @@ export function addLogsCommand(program: Command): void {
         "dns",
         "flow_end",
         "detection",
+        "tamper",
         "policy",
         "lifecycle",
       ]),

@@ -11,7 +11,7 @@ import { describe, test } from "node:test";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const commands = [
   ...["run", "gateway", "status", "reload", "flows", "metrics", "logs", "query", "policy", "baseline", "config"],
-  "simulate",
+  ...["receipt", "simulate", "workflow"],
 ];
 
 function sallyport(...args: string[]): { code: number | null; stdout: string; stderr: string } {
@@ -70,6 +70,8 @@ describe("the command line", () => {
       ["logs", "verify"],
       ["logs", "keygen"],
       ["logs", "prune", "--state", "s"],
+      ["receipt", "verify"],
+      ["receipt", "verify", "r", "--max-gaps", "-1"],
       ["query"],
       ["policy", "check"],
       ["policy", "plan", "p"],
@@ -77,6 +79,11 @@ describe("the command line", () => {
       ["baseline"],
       ["simulate", "--live"],
       ["simulate", "--only", "frobnicate"],
+      ["workflow"],
+      ["workflow", "add"],
+      ["workflow", "add", "--uses", "sallyport/sallyport@v1"],
+      ["workflow", "add", "--policy", "../sallyport.yaml"],
+      ["workflow", "add", "--check", "--write"],
     ]) {
       const { code, stdout, stderr } = sallyport(...args);
       assert.equal(code, 2, `${args.join(" ")}: ${stderr}`);

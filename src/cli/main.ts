@@ -9,8 +9,10 @@ import { addGatewayCommand } from "./gateway.ts";
 import { addLogsCommand } from "./logs.ts";
 import { addPolicyCommands } from "./policy.ts";
 import { addQueryCommand } from "./query.ts";
+import { addReceiptCommand } from "./receipt.ts";
 import { addRunCommand } from "./run.ts";
 import { addSimulateCommand } from "./simulate.ts";
+import { addWorkflowCommand } from "./workflow.ts";
 
 const program = new Command("sallyport")
   .description("A guarded way out for CI jobs: watch, allow what was reviewed, refuse the rest.")
@@ -43,22 +45,26 @@ const summaries: Record<string, string> = {
   metrics: "counters and levels in Prometheus' text format",
   flows: "live connections, with their rule and bytes",
   logs: "events, one JSON object a line; logs verify, keygen and prune",
+  receipt: "receipt verify: was a job of the GitHub Action enforced to its end",
   query: "ask the record: destinations, rules, new names, or SQL",
   policy: "check, test, explain, diff, plan, promote, import, export, preset",
   baseline: "from recorded traffic to a policy, with how complete it is",
   config: "check a configuration file before it is in force",
   simulate: "try real exfiltration techniques, safely, and say which got out",
+  workflow: "add the action to every job of a repository; --check for CI",
 };
 
 addRunCommand(program);
 addGatewayCommand(program);
 addControlCommands(program);
 addLogsCommand(program);
+addReceiptCommand(program);
 addQueryCommand(program);
 addPolicyCommands(program);
 addBaselineCommand(program);
 addConfigCommands(program);
 addSimulateCommand(program);
+addWorkflowCommand(program);
 inherit(program);
 for (const command of program.commands) command.summary(summaries[command.name()] ?? "");
 

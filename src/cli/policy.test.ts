@@ -98,6 +98,26 @@ describe("sallyport policy", () => {
     assert.match(run("explain", "sallyport.yaml", "trial.example", "--at", "2031-01-01").stdout, /^ALLOW/);
   });
 
+  test("explain: what is known of a process", () => {
+    const asked = [
+      "explain",
+      "sallyport.yaml",
+      "pypi.org",
+      "--step",
+      "setup",
+      "--action",
+      "Acme/App",
+      "--exe",
+      "/usr/bin/pip",
+    ];
+    assert.match(run(...asked).stdout, /step setup, action Acme\/App, exe \/usr\/bin\/pip → pypi\.org:443/);
+    const { source } = JSON.parse(run(...asked, "--json").stdout) as { source: { process: unknown } };
+    assert.deepEqual(source.process, { step: "setup", action: "Acme/App", exe: "/usr/bin/pip" });
+    const bad = run("explain", "sallyport.yaml", "pypi.org", "--exe", "pip");
+    assert.equal(bad.status, 2);
+    assert.match(bad.stderr, /“pip” is not an absolute path/);
+  });
+
   test("explain: what cannot be asked is usage, with the fix", () => {
     const unknown = run("explain", "sallyport.yaml", "pyton-runners", "pypi.org");
     assert.deepEqual([unknown.status, unknown.stdout], [2, ""]);

@@ -1,6 +1,7 @@
 /** `sallyport policy` and its `check`, `test`, `explain` and `diff`: a policy before it is in force. Files and the clock come in here. */
 import { type Command, Option } from "commander";
 import { SallyportError } from "../errors.ts";
+import { askedProcess } from "../policy/asked-process.ts";
 import { casesText, readCases, runCases } from "../policy/cases.ts";
 import { checkReport, checkText } from "../policy/check.ts";
 import type { Protocol } from "../policy/decision.ts";
@@ -89,7 +90,8 @@ A file of cases is a list:
   - { endpoint: pypi.org, source: python-runners, expect: allow, rule: python packages }
   - { endpoint: gist.github.com, expect: deny }                  any source; expect: allow, deny or would_deny
   - { endpoint: 203.0.113.7:5432, protocol: tcp, expect: deny, rule: (default), reason: no_name }
-  - { endpoint: "pypi.org/10.0.0.7", expect: deny }              the name, at that address`,
+  - { endpoint: "pypi.org/10.0.0.7", expect: deny }              the name, at that address
+  - { endpoint: pypi.org, step: setup, exe: /usr/bin/pip, expect: allow }   a process; also action: owner/name`,
     )
     .action((file: string, options: Shared & { cases?: string }) => {
       const { loaded } = load(file, options) ?? {};
@@ -115,6 +117,9 @@ function addExplain(policy: Command): void {
     .argument("[endpoint]", "host[:port], address[:port], or host/address[:port] for a name at an address")
     .addOption(new Option("--protocol <protocol>", "what is spoken; default: by port").choices(protocols))
     .option("--ech", "the hello carries Encrypted Client Hello")
+    .option("--step <step>", "the job's step that the process belongs to; default: not known")
+    .option("--action <owner/name>", "the repository of the step's action; default: not known")
+    .option("--exe <path>", "the executable of the process; default: not known")
     .addOption(atOption())
     .option("--json", "as JSON")
     .addHelpText(
@@ -124,14 +129,15 @@ Examples:
   sallyport policy explain sallyport.yaml pypi.org
   sallyport policy explain sallyport.yaml python-runners pypi.org:8443 --protocol tls
   sallyport policy explain sallyport.yaml 10.20.1.7 203.0.113.7:5432
-  sallyport policy explain sallyport.yaml any pypi.org/10.0.0.7 --at 2027-01-31`,
+  sallyport policy explain sallyport.yaml any pypi.org/10.0.0.7 --at 2027-01-31
+  sallyport policy explain sallyport.yaml pypi.org --step setup --exe /usr/bin/pip`,
     )
     .action(
       (
         file: string,
         first: string,
         second: string | undefined,
-        options: Shared & { protocol?: Protocol; ech?: true },
+        options: Shared & { protocol?: Protocol; ech?: true; step?: string; action?: string; exe?: string },
       ) => {
         const { loaded } = load(file, options) ?? {};
         if (loaded === undefined) return;
@@ -142,6 +148,7 @@ Examples:
           endpoint,
           protocol: options.protocol ?? null,
           ech: options.ech ?? false,
+          process: askedProcess(options),
         });
         if (isQuestionDefect(question)) throw new SallyportError("USAGE", `${question.message}. ${question.fix}`);
         const explanation = explain(scene, question, options.at.getTime());

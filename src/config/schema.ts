@@ -6,7 +6,7 @@ const secret = z.union([z.strictObject({ file: z.string().min(1) }), z.strictObj
 
 const format = z.enum(["native", "ocsf", "ecs", "cef"]);
 const kinds = z
-  .array(z.enum(["connection", "dns", "flow_end", "detection", "policy", "lifecycle"]))
+  .array(z.enum(["connection", "dns", "flow_end", "detection", "tamper", "policy", "lifecycle"]))
   .min(1)
   .optional()
   .describe("Only events of these kinds. Left out: all.");

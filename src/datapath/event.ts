@@ -1,10 +1,9 @@
 /** A flow engine's report as an event of the record, and as what else the main thread is told of it. */
 import { formatAddress } from "../address/ip.ts";
-import type { EventBody } from "../audit/event.ts";
-import type { JudgedName } from "../detect/names.ts";
+import type { EventBody, EventProcess } from "../audit/event.ts";
 import type { FlowReport } from "../flow/effects.ts";
 import type { Decision, Engine } from "../policy/decision.ts";
-import type { LiveFlow } from "./messages.ts";
+import type { LiveFlow, ShownName } from "./messages.ts";
 
 /** Names of an address shown in one event; a shared CDN address can have hundreds. */
 const mostNames = 8;
@@ -41,6 +40,9 @@ export function connectionEvent(report: FlowReport, engine: Engine): EventBody {
       ...(names.length > 0 ? { names_of_ip: names.slice(0, mostNames) } : {}),
     },
   };
+  const process = processOf(report.owner);
+  if (process !== null) event.process = process;
+  if (report.speaks !== null) event.data = { speaks: report.speaks };
   if (decision.monitored.length > 0) event.monitored = decision.monitored.map((rule) => rule.name);
   if (hello !== null) {
     event.tls = {
@@ -55,13 +57,19 @@ export function connectionEvent(report: FlowReport, engine: Engine): EventBody {
   return event;
 }
 
+/** What `attribution.ts` found it by; nobody else makes owners. */
+function processOf(owner: FlowReport["owner"]): EventProcess | null {
+  return (owner?.detail as EventProcess | null | undefined) ?? null;
+}
+
 /** For the detections. Only where a name was shown. */
-export function judgedName({ source, name, application, decision }: FlowReport): JudgedName {
+export function judgedName({ source, name, application, decision, owner }: FlowReport): ShownName {
   return {
     source,
     name: name ?? "",
     channel: application === "http" ? "host" : "sni",
     outcome: decision.verdict === "allow" ? "passed" : "denied",
+    process: processOf(owner),
   };
 }
 
@@ -75,6 +83,8 @@ export function liveFlow(report: FlowReport, enforced: boolean, now: number): Li
     transport: report.transport,
     protocol: report.protocol,
     local: report.local,
+    process: report.owner?.process ?? null,
+    who: processOf(report.owner),
     application: report.application,
     name: report.name,
     names: report.names,

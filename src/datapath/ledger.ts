@@ -84,6 +84,7 @@ export function stillPasses(engine: Engine, flow: LiveFlow, names: TrustedNames)
   const known = isPromoted ? names(flow.destination) : flow.names;
   const facts = {
     source: flow.source,
+    process: flow.process,
     destination: flow.destination,
     local: flow.local,
     transport: flow.transport,
@@ -119,6 +120,7 @@ export function mustBeRead(engine: Engine, flow: LiveFlow, names: TrustedNames):
   const isPromoted = !flow.begunEnforced && engine.enforcedFor(flow.source);
   const decision = engine.connect({
     source: flow.source,
+    process: flow.process,
     destination: flow.destination,
     local: flow.local,
     transport: flow.transport,

@@ -1,12 +1,13 @@
 /** What crosses between the main thread and the data path's threads. Plain data only. */
 import type { Address } from "../address/ip.ts";
-import type { EventBody } from "../audit/event.ts";
+import type { EventBody, EventProcess } from "../audit/event.ts";
 import type { JudgedName } from "../detect/names.ts";
 import type { Binding } from "../flow/book.ts";
 import type { OverdrawnEntry } from "../flow/overdrawn.ts";
 import type { HistogramCounts } from "../metrics/histogram.ts";
-import type { Application, Transport } from "../policy/decision.ts";
+import type { Application, ProcessFacts, Transport } from "../policy/decision.ts";
 import type { Policy } from "../policy/model.ts";
+import type { AttributionOptions, Noticed } from "./attribution.ts";
 
 /** How a queue worker is set up. */
 export interface QueueWorkerData {
@@ -17,7 +18,11 @@ export interface QueueWorkerData {
   namespace: string | null;
   policy: PolicyAt;
   bindings: Binding[];
+  /** See `AddressBook`. */
+  oneSource: boolean;
   overdrawn: readonly OverdrawnEntry[];
+  /** Tell whose each flow is; null: nobody can, as on a gateway. */
+  who: AttributionOptions | null;
   /** How many `settled` messages the main thread has taken and been through: see {@link mostUntaken}. */
   taken: Int32Array<SharedArrayBuffer>;
 }
@@ -48,12 +53,13 @@ export type ToWorker =
 export type FromWorker =
   | { kind: "ready"; wake: number }
   | { kind: "done"; sequence: number }
+  | { kind: "noticed"; noticed: Noticed[] }
   /** A packet made our own code fail and was dropped. */
   | { kind: "failure"; message: string }
   | {
       kind: "settled";
       settled: Settled[];
-      names: JudgedName[];
+      names: ShownName[];
       statistics: WorkerStatistics;
       /** In the buckets of {@link verdictBounds}. */
       verdictTimes: HistogramCounts;
@@ -63,6 +69,11 @@ export type FromWorker =
 export const verdictBounds: readonly number[] = [
   10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1,
 ];
+
+/** A name that a connection showed, and whose it was. */
+export interface ShownName extends JudgedName {
+  process: EventProcess | null;
+}
 
 /** An event for the record, and the flow behind it where it goes on. */
 export interface Settled {
@@ -80,6 +91,10 @@ export interface LiveFlow {
   /** IP protocol number. */
   protocol: number;
   local: boolean;
+  /** What was known of its process when it began. */
+  process: ProcessFacts | null;
+  /** The same for its later events; null after a restart, too. */
+  who: EventProcess | null;
   application: Application | null;
   name: string | null;
   /** QUIC: the names of further connections on the same ports. */

@@ -4,12 +4,12 @@
  * and the bindings in force.
  */
 import { Worker } from "node:worker_threads";
-import type { JudgedName } from "../detect/names.ts";
 import { SallyportError } from "../errors.ts";
 import type { Binding } from "../flow/book.ts";
 import type { OverdrawnEntry } from "../flow/overdrawn.ts";
 import { wake } from "../kernel/wait.ts";
 import { type HistogramCounts, sumOf } from "../metrics/histogram.ts";
+import type { AttributionOptions, Noticed } from "./attribution.ts";
 import {
   type ConntrackWorkerData,
   type EndedFlow,
@@ -18,6 +18,7 @@ import {
   type PolicyAt,
   type QueueWorkerData,
   type Settled,
+  type ShownName,
   type ToWorker,
   verdictBounds,
   type WorkerStatistics,
@@ -29,11 +30,17 @@ export interface DataPathOptions {
   /** Threads, one queue each. */
   queues: number;
   policy: PolicyAt;
+  /** All sources are one where names are believed; see `AddressBook`. */
+  oneSource?: boolean;
+  /** Tell whose each flow is. */
+  who?: AttributionOptions | null;
   /** The bindings in force, for a thread that starts. */
   bindings: () => Binding[];
   onSettled: (settled: Settled[]) => void;
   /** Names that connections showed, each with what became of it: all of them, where events of a flood are aggregated. */
-  onNames: (names: JudgedName[]) => void;
+  onNames: (names: ShownName[]) => void;
+  /** Programs that `who` wants to hear of. */
+  onNoticed?: (noticed: Noticed[]) => void;
   /** Connections that ended; `lost` when the kernel had to drop some of these notices. */
   onEnded: (ended: EndedFlow[], lost: boolean) => void;
   /** Threads begun earlier; the data path sees to them from then on. */
@@ -206,12 +213,16 @@ export class DataPath {
   }
 
   async #startQueue(i: number): Promise<void> {
+    const { who = null } = this.#options;
     const data: QueueWorkerData = {
       queue: this.#options.queueBase + i,
       queues: this.#options.queues,
       namespace: this.#options.namespace,
       policy: this.#policy,
       bindings: this.#options.bindings(),
+      oneSource: this.#options.oneSource === true,
+      // One thread tells of programs: all of them hear of the same.
+      who: who === null ? null : i === 0 ? who : { ...who, notice: [] },
       overdrawn: this.#overdrawn,
       taken: newCount(),
     };
@@ -268,6 +279,8 @@ export class DataPath {
         Atomics.add(thread.taken, 0, 1);
         Atomics.notify(thread.taken, 0);
       });
+    } else if (message.kind === "noticed") {
+      this.#options.onNoticed?.(message.noticed);
     } else if (message.kind === "failure") {
       this.#options.onFailure(`a packet was dropped by a defect: ${message.message}`, false);
     } else if (message.kind === "done") {

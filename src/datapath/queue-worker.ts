@@ -7,7 +7,6 @@
  */
 import { type MessagePort, parentPort, receiveMessageOnPort } from "node:worker_threads";
 import { Aggregator } from "../audit/aggregate.ts";
-import type { JudgedName } from "../detect/names.ts";
 import { AddressBook } from "../flow/book.ts";
 import type { Effects, FlowMark, FlowReport, Reset } from "../flow/effects.ts";
 import { FlowEngine, type KernelFacts } from "../flow/engine.ts";
@@ -34,12 +33,14 @@ import type { Engine } from "../policy/decision.ts";
 import { compile } from "../policy/compile.ts";
 import { buildReset } from "../wire/ip/build.ts";
 import { Packet, parsePacket } from "../wire/ip/packet.ts";
+import type { Attribution } from "./attribution.ts";
 import { connectionEvent, judgedName, liveFlow } from "./event.ts";
 import {
   type FromWorker,
   mostUntaken,
   type QueueWorkerData,
   type Settled,
+  type ShownName,
   type ToWorker,
   verdictBounds,
   type WorkerStatistics,
@@ -79,7 +80,8 @@ class QueueWorker implements Effects {
   readonly #queue: QueueSocket;
   readonly #raw: RawSender;
   readonly #waiter: Waiter;
-  readonly #book = new AddressBook();
+  readonly #who: Attribution | null;
+  readonly #book: AddressBook;
   readonly #flows: FlowEngine;
   readonly #aggregator = new Aggregator(floodBounds);
   readonly #packet = new Packet();
@@ -98,7 +100,7 @@ class QueueWorker implements Effects {
   readonly #foreign = new Map<number, number>();
   #engine: Engine;
   #settled: Settled[] = [];
-  #names: JudgedName[] = [];
+  #names: ShownName[] = [];
   #now = Date.now();
   /** When to tell what was settled. */
   #tellAt = Number.POSITIVE_INFINITY;
@@ -107,17 +109,24 @@ class QueueWorker implements Effects {
   readonly #taken: Int32Array<SharedArrayBuffer>;
   #told = 0;
 
-  constructor(port: MessagePort, data: QueueWorkerData) {
+  constructor(port: MessagePort, data: QueueWorkerData, attribute: () => Attribution | null) {
     this.#port = port;
     this.#taken = data.taken;
     this.#engine = compile(data.policy.policy, data.policy.at);
+    this.#book = new AddressBook({ oneSource: data.oneSource });
     for (const binding of data.bindings) this.#book.bind(binding);
-    const open = () => ({ queue: QueueSocket.open(data.queue), raw: new RawSender() });
-    const { queue, raw } = data.namespace === null ? open() : inNamespace(data.namespace, open);
+    const open = () => ({
+      queue: QueueSocket.open(data.queue),
+      raw: new RawSender(),
+      who: attribute(),
+    });
+    const { queue, raw, who } = data.namespace === null ? open() : inNamespace(data.namespace, open);
     this.#queue = queue;
     this.#raw = raw;
-    this.#waiter = new Waiter([queue.fd]);
-    this.#flows = new FlowEngine(this.#engine, this.#book, this, { answersSeen: true }, data.queues);
+    this.#who = who;
+    this.#waiter = new Waiter(who === null ? [queue.fd] : [queue.fd, who.fd]);
+    const owners = who === null ? {} : { owners: { find: who.find, always: true } };
+    this.#flows = new FlowEngine(this.#engine, this.#book, this, { answersSeen: true, ...owners }, data.queues);
     this.#flows.setOverdrawn(data.overdrawn);
     this.#post({ kind: "ready", wake: this.#waiter.wakeDescriptor });
   }
@@ -132,11 +141,14 @@ class QueueWorker implements Effects {
       else this.#waiter.wait(this.#untold === 0 ? tickMs : tellMs);
       this.#now = Date.now();
       this.#messages();
+      this.#who?.drain();
       const batches = behind ? 0 : batchesPerTurn;
       for (let batch = 0; batch < batches && this.#batch(); batch++);
+      this.#notices();
       if (this.#now >= nextTick) {
         nextTick = this.#now + tickMs;
         this.#flows.tick(this.#now);
+        this.#who?.tick();
         this.#aggregated(this.#aggregator.tick(this.#now));
         this.#queue.flush();
         // Packets that settled nothing (SYNs that wait for their hello) show in the statistics all the same.
@@ -150,6 +162,7 @@ class QueueWorker implements Effects {
     }
     this.#queue.close();
     this.#raw.close();
+    this.#who?.close();
     this.#aggregated(this.#aggregator.tick(Number.POSITIVE_INFINITY));
     this.#tellAll();
     this.#post({ kind: "done", sequence: this.#stop });
@@ -267,6 +280,11 @@ class QueueWorker implements Effects {
     }
   }
 
+  #notices(): void {
+    const noticed = this.#who?.noticed() ?? [];
+    if (noticed.length > 0) this.#post({ kind: "noticed", noticed });
+  }
+
   #aggregated(events: Settled["event"][]): void {
     for (const event of events) this.#settle({ event, live: null });
   }
@@ -276,7 +294,7 @@ class QueueWorker implements Effects {
     this.#settled.push(settled);
   }
 
-  #named(judged: JudgedName): void {
+  #named(judged: ShownName): void {
     if (this.#untold === 0) this.#tellAt = this.#now + tellMs;
     this.#names.push(judged);
   }
@@ -319,6 +337,10 @@ class QueueWorker implements Effects {
 }
 
 // Not `workerData`: a thread is started before it is known what for, so that its modules are loaded by then.
-parentPort!.once("message", (data: QueueWorkerData | null) => {
-  if (data !== null) new QueueWorker(parentPort!, data).run();
+parentPort!.once("message", async (data: QueueWorkerData | null) => {
+  if (data === null) return;
+  const { who } = data;
+  // Only where it is asked for: a gateway has no use for it, and starts faster without.
+  const room = who === null ? null : await import("./attribution.ts");
+  new QueueWorker(parentPort!, data, () => (who === null ? null : room!.Attribution.open(who))).run();
 });

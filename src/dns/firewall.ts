@@ -262,7 +262,16 @@ export class DnsFirewall {
     const endpoint = { address: peer.address, port: peer.port };
     try {
       const server = this.options.originalServer(transport, endpoint, local());
-      return { source, sender: senderOf(source), link, endpoint, transport, server };
+      const process = this.options.askerOf?.(transport, endpoint, server ?? local()) ?? null;
+      return {
+        source,
+        sender: this.options.oneSender === true ? "" : senderOf(source),
+        link,
+        endpoint,
+        transport,
+        server,
+        ...(process === null ? {} : { process }),
+      };
     } catch {
       // A socket that closed under us, or a lookup that failed: the query is dropped rather than sent elsewhere.
       this.counts.failures++;

@@ -105,6 +105,7 @@ test("a denial that the policy enforces for a watched source refuses it, and the
     group: () => null,
     enforcedFor: () => false,
     enforces: true,
+    asksProcess: false,
     dns: (facts) => enforcing.dns(facts),
     connect: (facts) => enforcing.connect(facts),
     name: (facts) => enforcing.name(facts),

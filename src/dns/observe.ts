@@ -57,6 +57,7 @@ export function dnsEvent(seen: Observation): EventBody {
       port: client.endpoint.port,
       group: engine.group(client.source),
     },
+    ...(client.process === undefined ? {} : { process: client.process }),
     destination: {
       name,
       name_from: name === null ? "none" : "dns",

@@ -2,7 +2,7 @@
  * What the DNS firewall is given and what it hands out. The only types that cross from `dns` to the rooms above it.
  */
 import type { Address } from "../address/ip.ts";
-import type { EventBody } from "../audit/event.ts";
+import type { EventBody, EventProcess } from "../audit/event.ts";
 import type { Engine } from "../policy/decision.ts";
 import type { Claimant } from "./limits.ts";
 
@@ -37,12 +37,16 @@ export interface DnsFirewallOptions {
   bind: (bindings: Binding[]) => Promise<void>;
   /** The server a redirected query was addressed to; null where that is unknown or is this firewall itself. */
   originalServer: (transport: DnsTransport, client: Endpoint, local: Endpoint) => Endpoint | null;
+  /** Whose a question is that was addressed to `server`; left out, or null: nobody is known. */
+  askerOf?: (transport: DnsTransport, client: Endpoint, server: Endpoint) => EventProcess | null;
   record: (event: EventBody) => void;
   /**
    * How a denied name is answered. `nxdomain` lets a tool fail at once with "no such host"; `refused` is plainer to
    * people who read packets, but stubs then try their next server.
    */
   deny: "nxdomain" | "refused";
+  /** All who ask are one sender where budgets and places are counted (a machine). */
+  oneSender?: boolean;
   /** Milliseconds since the epoch. */
   now: () => number;
   /** Overrides of {@link defaultLimits}. */
@@ -99,6 +103,8 @@ export interface Client extends Claimant {
   transport: DnsTransport;
   /** The server the query was addressed to; null: this firewall. */
   server: Endpoint | null;
+  /** Who asks, where the machine is our own. */
+  process?: EventProcess;
 }
 
 /** Buckets of the time an answer takes, seconds. */

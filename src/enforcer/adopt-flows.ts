@@ -4,20 +4,27 @@
  */
 import type { LiveFlow } from "../datapath/messages.ts";
 import type { AddressBook } from "../flow/book.ts";
-import type { Flow } from "../kernel/conntrack.ts";
+import type { Flow, Tuple } from "../kernel/conntrack.ts";
 import type { Engine, Transport } from "../policy/decision.ts";
 
 export function describeFlow(flow: Flow, book: AddressBook, engine: Engine, now: number): LiveFlow {
-  const { source, sourcePort, destination, destinationPort } = flow.original;
+  return liveFlowOf({ ...flow.original, protocol: flow.protocol }, book, engine, now);
+}
+
+/** The same of its addresses alone. */
+export function liveFlowOf(tuple: Tuple, book: AddressBook, engine: Engine, now: number): LiveFlow {
+  const { source, sourcePort, destination, destinationPort, protocol } = tuple;
   const names = book.names(destination, engine.enforcedFor(source) ? null : source, now);
   return {
     source,
     sourcePort,
     destination,
     destinationPort,
-    transport: transportOf(flow.protocol),
-    protocol: flow.protocol,
+    transport: transportOf(protocol),
+    protocol,
     local: false,
+    process: null,
+    who: null,
     application: null,
     name: null,
     names,

@@ -1,7 +1,7 @@
 /** Which DNS events count for detections and as what, and how an alert looks in the record. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { EventBody } from "../audit/event.ts";
+import type { EventBody, EventProcess } from "../audit/event.ts";
 import type { Reason } from "../policy/reason.ts";
 import { Detections, judgedInDns } from "./detections.ts";
 
@@ -42,7 +42,11 @@ test("the whole question counts, service labels too", () => {
 
 test("an alert is an event with its evidence, and so is what followed when its window closes", () => {
   const recorded: EventBody[] = [];
-  const detections = new Detections({ group: () => "runners", record: (event) => void recorded.push(event) });
+  const detections = new Detections({
+    group: () => "runners",
+    onMachine: () => false,
+    record: (event) => void recorded.push(event),
+  });
   for (let i = 0; i < 5; i++) detections.dns(query("query_budget", "deny"), 1_000_000 + i);
   detections.tick(Number.POSITIVE_INFINITY);
   const [alert, closing, ...others] = recorded;
@@ -68,4 +72,45 @@ test("an alert is an event with its evidence, and so is what followed when its w
   });
   assert.equal(closing?.count, 4);
   assert.deepEqual([closing?.first, closing?.last], ["1970-01-01T00:16:40.001000Z", "1970-01-01T00:16:40.004000Z"]);
+});
+
+test("an alert about a machine's own questions names who asked", () => {
+  const recorded: EventBody[] = [];
+  const detections = new Detections({
+    group: () => null,
+    onMachine: () => true,
+    record: (event) => void recorded.push(event),
+  });
+  const asker = (pid: number, step: string, exe: string): EventProcess => ({
+    pid,
+    exe,
+    args: [],
+    uid: 1001,
+    user: null,
+    ancestors: [],
+    step,
+    step_number: 1,
+    action: null,
+    container: null,
+    runner: false,
+    certain: true,
+  });
+  const ask = (i: number, process?: EventProcess) =>
+    detections.dns(
+      query("default", "deny", {
+        destination: { name: `n${i}.wild.example`, name_from: "dns", protocol: "dns" },
+        ...(process === undefined ? {} : { process }),
+      }),
+      1_000_000,
+    );
+  for (let i = 0; i < 99; i++) ask(i, asker(100 + i, "build", "/usr/bin/node"));
+  ask(99, asker(300, "attack", "/usr/bin/dig"));
+  const [alert, ...others] = recorded;
+  assert.deepEqual(others, []);
+  assert.equal(alert?.detection?.type, "denied_names");
+  assert.equal(alert?.process?.step, "attack", "who set it off");
+  assert.deepEqual(alert?.detection?.askers, [
+    { pid: 300, exe: "/usr/bin/dig", step: "attack", container: null, runner: false },
+    { pid: 198, exe: "/usr/bin/node", step: "build", container: null, runner: false },
+  ]);
 });

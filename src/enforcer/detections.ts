@@ -5,40 +5,63 @@
 import { type Address, formatAddress, parseAddress } from "../address/ip.ts";
 import { formatSender, senderOf } from "../address/sender.ts";
 import { formatTime } from "../audit/clock.ts";
-import type { EventBody } from "../audit/event.ts";
+import type { EventBody, EventProcess } from "../audit/event.ts";
+import type { ShownName } from "../datapath/messages.ts";
 import { type JudgedName, type NameAlert, type NameAlertType, NameDetector, nameThresholds } from "../detect/names.ts";
+import { AskersOfDomains } from "./askers-of-domains.ts";
+import { Signs } from "./signs.ts";
 
 export interface DetectionsOptions {
   /** The policy's name for a source. */
   group: (source: Address) => string | null;
+  /** The firewall stands on the machine that asks. */
+  onMachine: () => boolean;
   record: (event: EventBody) => void;
 }
 
 export class Detections {
   readonly #options: DetectionsOptions;
   readonly #names = new NameDetector();
+  readonly #askers = new AskersOfDomains();
+  readonly #signs: Signs;
 
   constructor(options: DetectionsOptions) {
     this.#options = options;
+    this.#signs = new Signs(options);
+  }
+
+  /** Any event as it is recorded. */
+  single(event: EventBody, now: number): void {
+    this.#signs.see(event, now);
   }
 
   /** What the DNS firewall recorded of one query. */
   dns(event: EventBody, now: number): void {
     const judged = judgedInDns(event);
-    if (judged !== null) this.names([judged], now);
+    if (judged !== null) this.names([{ ...judged, process: event.process ?? null }], now);
   }
 
-  names(names: readonly JudgedName[], now: number): void {
-    for (const name of names) this.#record(this.#names.see(name, now));
+  names(names: readonly ShownName[], now: number): void {
+    for (const name of names) {
+      if (name.process !== null) this.#askers.see(name.name, name.process);
+      this.#record(this.#names.see(name, now), name.process);
+    }
   }
 
   /** Says what followed on alerts whose window has closed. Call it about once a second; with Infinity at the end. */
   tick(now: number): void {
+    this.#signs.tick(now);
     this.#record(this.#names.tick(now));
   }
 
-  #record(alerts: readonly NameAlert[]): void {
-    for (const alert of alerts) this.#options.record(detectionEvent(alert, this.#options.group));
+  #record(alerts: readonly NameAlert[], process: EventProcess | null = null): void {
+    for (const alert of alerts) {
+      const event = detectionEvent(alert, this.#options.group);
+      const askers = alert.domain === null ? [] : this.#askers.of(alert.domain);
+      if (process !== null) event.process = process;
+      if (askers.length > 0) Object.assign(event.detection!, { askers });
+      this.#options.record(event);
+    }
   }
 }
 

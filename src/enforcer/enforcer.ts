@@ -10,23 +10,23 @@ import { lockState, type StateLock } from "../audit/lock.ts";
 import { Spool } from "../audit/spool.ts";
 import type { EndedFlow } from "../datapath/messages.ts";
 import { DataPath } from "../datapath/pool.ts";
-import { SallyportError } from "../errors.ts";
-import { DnsFirewall } from "../dns/firewall.ts";
+import type { DnsFirewall } from "../dns/firewall.ts";
 import type { Exporter } from "../export/exporter.ts";
 import { AddressBook, type Binding } from "../flow/book.ts";
 import { inNamespace } from "../kernel/namespace.ts";
-import { Ruleset, type RulesetOptions, type RulesetState } from "../kernel/ruleset.ts";
+import type { RulesetState } from "../kernel/ruleset.ts";
+import { AroundMachine, guardDevices, guardFor } from "./around-machine.ts";
 import { Denials } from "./denials.ts";
+import { serveDns } from "./serve-dns.ts";
 import { Detections } from "./detections.ts";
 import { HostSettings } from "./host.ts";
 import { Keeper } from "./keeper.ts";
-import { adopt, type Listeners, openSockets } from "./listeners.ts";
+import { adopt, type Listeners, openMachineSockets, openSockets } from "./listeners.ts";
 import { LiveFlows } from "./live-flows.ts";
-import { originalServer } from "./original-server.ts";
 import { loadFile, loadText, type PolicyInForce } from "./policy-source.ts";
-import type { EnforcerOptions } from "./options.ts";
+import { type EnforcerOptions, placeOf, whereOf } from "./options.ts";
 import { RecordRetention } from "./retention.ts";
-import { rulesFor } from "./rules-for.ts";
+import { applied, type PlacedRuleset, rulesetFor } from "./rules-for.ts";
 import { type ConfigurationView, type FlowView, type Status, statusOf, viewFlows } from "./status.ts";
 import { Tally } from "./tally.ts";
 
@@ -36,10 +36,11 @@ const notKept = "what a restart needs cannot be written to the state directory";
 export class Enforcer {
   readonly options: EnforcerOptions;
   readonly since = new Date();
-  readonly book = new AddressBook();
+  readonly book: AddressBook;
   live!: LiveFlows;
-  ruleset: Ruleset;
-  readonly #rules: RulesetOptions;
+  ruleset!: PlacedRuleset;
+  /** Null between links. */
+  machine: AroundMachine | null = null;
   policy: PolicyInForce;
   policySince = new Date();
   rejected: { at: string; message: string } | null = null;
@@ -57,10 +58,11 @@ export class Enforcer {
   readonly problems = new Set<string>();
   #lock: StateLock | null = null;
   #listeners: Listeners | null = null;
-  #host: HostSettings;
+  readonly host: HostSettings;
   readonly #keeper: Keeper;
   readonly #detections = new Detections({
     group: (source) => this.policy.loaded.engine.group(source),
+    onMachine: () => this.machine !== null,
     record: (event) => this.record(event),
   });
   #housekeeping: NodeJS.Timeout | null = null;
@@ -72,10 +74,9 @@ export class Enforcer {
   private constructor(options: EnforcerOptions) {
     this.options = options;
     this.policy = options.policy;
-    this.#host = new HostSettings(options.state, options.namespace);
+    this.host = new HostSettings(options.state, options.namespace);
     this.#keeper = new Keeper(options.state);
-    this.#rules = rulesFor(options);
-    this.ruleset = new Ruleset(this.#rules);
+    this.book = new AddressBook({ oneSource: options.stand.kind === "machine" });
   }
 
   /** Enforces when it resolves. Rejects with a SallyportError; what it had set up is taken back then. */
@@ -90,6 +91,12 @@ export class Enforcer {
     return enforcer;
   }
 
+  /** Sets up, also again, what somebody took away: what was opened meanwhile has no verdict, and gets one. Throws as a start does. */
+  putBack(): void {
+    this.within(() => this.#applyRuleset());
+    this.host.track(); // Now: where nobody tracked before, there was nothing to set.
+  }
+
   /** Runs `fn` where the interfaces are. */
   within<T>(fn: () => T): T {
     return this.options.namespace === null ? fn() : inNamespace(this.options.namespace, fn);
@@ -99,6 +106,7 @@ export class Enforcer {
     this.spool.append(event);
     this.tally.count(event);
     this.options.onEvent?.(event);
+    this.#detections.single(event, Date.now());
   }
 
   /**
@@ -142,7 +150,7 @@ export class Enforcer {
     this.record({ kind: "lifecycle", message: "stopped", data: { leave } });
     if (leave === "clean") {
       // Forwarding first: between the two nobody is policed.
-      this.#host.restore();
+      this.host.restore();
       this.within(() => this.ruleset.remove());
     }
     this.#listeners?.close();
@@ -154,20 +162,24 @@ export class Enforcer {
     if (leave === "gone") {
       // After the threads have told the last they settled.
       this.live.endAll(Date.now());
-      this.#host.forget();
+      this.host.forget();
     }
     await this.#keeper.keep(this.book, this.live.ledger, Date.now(), true).catch(() => {});
     this.live?.close();
     await this.spool.close();
     // A pass that waited for the disk has its answer now.
     await this.#retention.stop();
+    if (leave === "clean") this.machine?.close();
     this.#lock?.release();
   }
 
   async #start(): Promise<void> {
     const { options } = this;
+    const { stand } = options;
     const now = Date.now();
     this.#lock = lockState(options.state);
+    if (stand.kind === "machine") this.machine = this.within(() => new AroundMachine(stand));
+    this.ruleset = this.#newRuleset(true);
     this.spool = await Spool.open({ ...options.segments, directory: options.state, key: options.signingKey });
     const { state, retention, sinks = () => [] } = options;
     this.#retention = new RecordRetention(state, retention, this.spool, this.problems, sinks);
@@ -179,71 +191,76 @@ export class Enforcer {
         policy: () => this.policy.loaded.policy,
         overdrawn: (entries) => void this.dataPath.setOverdrawn(entries),
         record: (event) => this.record(event),
+        sockets: this.machine?.sockets ?? null,
       });
-      return openSockets(options.inside, options.dnsPort);
+      return stand.kind === "machine"
+        ? openMachineSockets(options.dnsPort)
+        : openSockets(stand.inside, options.dnsPort);
     });
     this.#listeners = await adopt(sockets);
     this.dataPath = await DataPath.start({
       namespace: options.namespace,
       queueBase: options.queueBase,
       queues: options.queues,
+      oneSource: stand.kind === "machine",
+      who: options.who ?? null,
       policy: { policy: this.policy.loaded.policy, at: this.policy.at },
       bindings: () => [...this.book.entries(Date.now())],
       ...(options.spare === undefined ? {} : { spare: options.spare }),
       onSettled: (settled) => this.live.settled(settled, Date.now()),
+      ...(options.onNoticed === undefined ? {} : { onNoticed: options.onNoticed }),
       onNames: (names) => this.#detections.names(names, Date.now()),
       onEnded: (ended, lost) => this.#ended(ended, lost),
       onFailure: (message, fatal) => this.#failed(message, fatal),
     });
-    this.denials = new Denials({ ...options, within: (fn) => this.within(fn), record: (event) => this.record(event) });
-    this.#startDns();
+    this.denials = new Denials({
+      ...placeOf(options, () => this.policy.loaded.engine.enforces),
+      within: (fn) => this.within(fn),
+      record: (event) => this.record(event),
+    });
+    this.dns = serveDns({
+      options,
+      listeners: this.#listeners,
+      conntrack: this.live.conntrack,
+      within: (fn) => this.within(fn),
+      policy: () => this.policy.loaded.engine,
+      bind: (bindings) => this.bind(bindings),
+      record: (event) => {
+        this.denials.name(event, Date.now());
+        this.#detections.dns(event, Date.now());
+      },
+    });
     this.#found = this.within(() => this.ruleset.state());
-    this.within(() => this.#applyRuleset());
-    this.#host.apply();
+    if (this.machine !== null) this.#aroundMachine(this.machine);
+    else {
+      this.within(() => this.#applyRuleset());
+      this.host.forward();
+    }
     this.#adoptFlows();
     this.#housekeeping = setInterval(() => this.#housekeep(), housekeepingMs);
     this.record({
       kind: "lifecycle",
       message: "started",
-      data: {
-        pid: process.pid,
-        policy: this.policy.loaded.engine.hash,
-        inside: options.inside,
-        outside: options.outside,
-      },
+      data: { pid: process.pid, policy: this.policy.loaded.engine.hash, ...whereOf(options) },
     });
+  }
+
+  #newRuleset(unread: boolean): PlacedRuleset {
+    return this.within(() => rulesetFor(this.options, unread, this.machine?.cgroup.path ?? null));
+  }
+
+  /** Nothing is forwarded that was not before; and nothing is in the middle when the rules come. */
+  #aroundMachine(machine: AroundMachine): void {
+    const { live, book, policy } = this;
+    const record = (event: EventBody) => this.record(event);
+    this.host.track();
+    this.within(() => machine.settleEarlier({ live, book, engine: policy.loaded.engine, record }, Date.now()));
+    this.putBack();
   }
 
   /** Without the kernel's bpf match bare ACKs and QUIC's data come to user space as well: slower, not laxer. */
   #applyRuleset(): void {
-    try {
-      this.ruleset.apply();
-    } catch (error) {
-      if (!(error instanceof SallyportError && error.code === "RULESET" && this.#rules.passBareAcks)) throw error;
-      this.#rules.passBareAcks = this.#rules.passQuicData = false;
-      this.ruleset = new Ruleset(this.#rules);
-      this.ruleset.apply();
-    }
-  }
-
-  #startDns(): void {
-    const { options } = this;
-    this.dns = new DnsFirewall({
-      policy: () => this.policy.loaded.engine,
-      upstreams: options.upstreams,
-      bind: (bindings) => this.bind(bindings),
-      originalServer: (...query) => originalServer(this.live.conntrack, this.#listeners!.addresses, ...query),
-      record: (event) => {
-        this.denials.name(event, Date.now());
-        this.#detections.dns(event, Date.now());
-      },
-      deny: options.dnsDeny,
-      now: () => Date.now(),
-    });
-    for (const { link, udp, tcp } of this.#listeners!.pairs) {
-      this.dns.listenUdp(udp, link);
-      this.dns.listenTcp(tcp, link);
-    }
+    this.ruleset = applied(this.ruleset, () => this.#newRuleset(false));
   }
 
   /** Binds names in this book and in every data-path thread. */
@@ -268,6 +285,7 @@ export class Enforcer {
     this.policy = next;
     this.policySince = new Date();
     this.rejected = null;
+    this.within(() => guardFor(this.ruleset, next.loaded.engine));
     const ended = this.live.endRefused(closed, Date.now());
     this.record({
       kind: "policy",
@@ -303,6 +321,7 @@ export class Enforcer {
     this.#detections.tick(now);
     this.denials.tick(now);
     this.#retention.tick(now);
+    if (this.machine !== null) this.within(() => guardDevices(this.ruleset, this.problems));
     this.#keeper.keep(this.book, this.live.ledger, now).then(
       () => this.problems.delete(notKept),
       () => this.problems.add(notKept),
@@ -314,7 +333,7 @@ export class Enforcer {
     this.#stopped = true;
     // A ruleset that was there before belongs to an enforcer that ran here: it stays, closed. Forwarding first, as above.
     try {
-      if (this.#found === "absent") this.#host.restore();
+      if (this.#found === "absent") this.host.restore();
       if (this.#found === "absent") this.within(() => this.ruleset.remove());
     } finally {
       // A thread that went on would keep the process alive, with nobody to serve.
@@ -324,6 +343,7 @@ export class Enforcer {
       this.live?.close();
       this.denials?.close();
       await this.spool?.close();
+      if (this.#found === null || this.#found === "absent") this.machine?.close();
       this.#lock?.release();
     }
   }

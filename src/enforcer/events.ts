@@ -50,6 +50,23 @@ export function policyChangedEvent(flow: LiveFlow, engine: Engine): EventBody {
   };
 }
 
+/** A connection from before enforcement: it goes on, or is ended. `passes`: the policy would let it through if it began now. */
+export function earlierEvent(
+  flow: LiveFlow,
+  { kept, passes }: { kept: boolean; passes: boolean },
+  engine: Engine,
+): EventBody {
+  return {
+    kind: "connection",
+    verdict: !kept ? "deny" : passes ? "allow" : "would_deny",
+    enforced: !kept || passes,
+    reason: "earlier",
+    stage: "connect",
+    rule: { name: null, tier: 3, mode: kept && !passes ? "monitor" : "enforce", policy: engine.hash },
+    ...endpoints(flow, engine),
+  };
+}
+
 /** A live connection under a rule whose budget its source has used up: ended, or in monitor mode only told. */
 export function uploadLimitEvent(flow: LiveFlow, use: UploadUse, engine: Engine): EventBody {
   return {
@@ -81,10 +98,11 @@ function overUse({ rule, tier, mode, enforced }: UploadUse, engine: Engine) {
   };
 }
 
-function endpoints(flow: LiveFlow, engine: Engine): Pick<EventBody, "source" | "destination"> {
+function endpoints(flow: LiveFlow, engine: Engine): Pick<EventBody, "source" | "process" | "destination"> {
   const shown = flow.name !== null;
   return {
     source: { ip: formatAddress(flow.source), port: flow.sourcePort, group: engine.group(flow.source) },
+    ...(flow.who === null ? {} : { process: flow.who }),
     destination: {
       name: flow.name ?? flow.names[0] ?? null,
       name_from: shown ? (flow.application === "http" ? "host" : "sni") : flow.names.length > 0 ? "dns" : "none",

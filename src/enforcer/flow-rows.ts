@@ -5,7 +5,7 @@
 import { type Address, formatAddress, parseAddress } from "../address/ip.ts";
 import { canonicalName } from "../address/name.ts";
 import type { LiveFlow } from "../datapath/messages.ts";
-import type { Application } from "../policy/decision.ts";
+import type { Application, ProcessFacts } from "../policy/decision.ts";
 import { transportOf } from "./adopt-flows.ts";
 
 const applications: readonly unknown[] = ["tls", "http", "ssh", "quic", "other"] satisfies Application[];
@@ -27,13 +27,32 @@ export function flowRow(flow: LiveFlow): unknown[] {
     ech,
     monitored,
     flow.also ?? [],
+    processRow(flow.process),
   ];
+}
+
+function processRow(process: ProcessFacts | null): unknown[] | null {
+  return process === null ? null : [process.step, process.action, process.exe, process.runner];
+}
+
+/** Undefined for a row that is none. */
+function processOf(row: unknown): ProcessFacts | null | undefined {
+  if (row === null) return null;
+  if (!Array.isArray(row)) return undefined;
+  const [step, action, exe, runner] = row as unknown[];
+  const isText = (value: unknown): value is string | null => value === null || typeof value === "string";
+  return isText(step) && isText(action) && isText(exe) && typeof runner === "boolean"
+    ? { step, action, exe, runner }
+    : undefined;
 }
 
 /** Null for a row that is none. */
 export function flowOf(row: readonly unknown[]): LiveFlow | null {
   const [from, sourcePort, to, destinationPort, protocol, local] = row;
-  const [application, name, names, begunEnforced, verdict, rule, tier, since, ech, monitored, also = []] = row.slice(6);
+  const [application, name, names, begunEnforced, verdict, rule, tier, since, ech, monitored] = row.slice(6);
+  // Rows of earlier versions end before these.
+  const [also = [], processed = null] = row.slice(16);
+  const process = processOf(processed);
   const source = addressOf(from);
   const destination = addressOf(to);
   if (source === null || destination === null || source.length !== destination.length) return null;
@@ -43,6 +62,7 @@ export function flowOf(row: readonly unknown[]): LiveFlow | null {
   if (name !== null && !isName(name)) return null;
   if (!Array.isArray(names) || !names.every(isName)) return null;
   if (!Array.isArray(also) || !also.every(isName)) return null;
+  if (process === undefined) return null;
   if (typeof begunEnforced !== "boolean" || typeof ech !== "boolean") return null;
   if (!Array.isArray(monitored) || !monitored.every((each) => typeof each === "string")) return null;
   if (verdict !== "allow" && verdict !== "would_deny") return null;
@@ -56,6 +76,8 @@ export function flowOf(row: readonly unknown[]): LiveFlow | null {
     transport: transportOf(protocol),
     protocol,
     local,
+    process,
+    who: null,
     application: application as Application | null,
     name,
     ...(also.length === 0 ? {} : { also }),

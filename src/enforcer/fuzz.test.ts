@@ -12,6 +12,8 @@ import fc from "fast-check";
 import { asBytes, fuzzTarget, textOf } from "../../test/support/fuzz.ts";
 import { formatAddress, parseAddress } from "../address/ip.ts";
 import { canonicalName } from "../address/name.ts";
+import { dangersOfBundle, dangersOfCommand, dangersOfHostConfig } from "../detect/containers.ts";
+import { firewallCommand } from "../detect/firewall-commands.ts";
 import { SallyportError } from "../errors.ts";
 import { bindingOf } from "./bindings.ts";
 import { ask, controlSocket } from "./control.ts";
@@ -67,6 +69,7 @@ const flowRows = row(
     false,
     ["rule"],
     ["b.example"],
+    ["build", null, "/usr/bin/curl", false],
   ],
 );
 const snapshot = (schema: string, rows: fc.Arbitrary<unknown>) =>
@@ -80,6 +83,22 @@ const snapshot = (schema: string, rows: fc.Arbitrary<unknown>) =>
 const bindingsFile = new Snapshot(state, "bindings.json", "b/1");
 const flowsFile = new Snapshot(state, "flows.json", "f/1");
 
+/** The same bytes as what a container was made with: a list, whatever they hold. */
+function checkContainer(bytes: Uint8Array): void {
+  let config: unknown;
+  try {
+    config = JSON.parse(textOf(bytes));
+  } catch {
+    return;
+  }
+  const around = { sensitive: ["/a"], resolve: (path: string) => path, isHost: () => true };
+  for (const dangers of [dangersOfBundle(config, around), dangersOfHostConfig(config, around)])
+    for (const { kind, what } of dangers) assert.ok(kind.length > 0 && what.length <= 256);
+  const words = textOf(bytes).split(/\s+/);
+  assert.ok(dangersOfCommand(words, around).length <= 64);
+  assert.notEqual(firewallCommand(words), undefined);
+}
+
 fuzzTarget<"bindings" | "flows" | "no_rows" | "bad_rows">({
   name: "snapshots",
   grammar: [
@@ -89,6 +108,7 @@ fuzzTarget<"bindings" | "flows" | "no_rows" | "bad_rows">({
   ],
   outcomes: { bindings: true, flows: true, no_rows: true, bad_rows: true },
   check: (bytes) => {
+    checkContainer(bytes);
     writeFileSync(bindingsFile.path, bytes);
     writeFileSync(flowsFile.path, bytes);
     const bindingRows = bindingsFile.read();

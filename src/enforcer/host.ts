@@ -2,6 +2,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { inNamespace } from "../kernel/namespace.ts";
+import { readSysctl } from "../kernel/sysctl.ts";
 import { enableForwarding, Settings } from "../kernel/settings.ts";
 
 /** Connection tracking as the data path relies on it. */
@@ -31,12 +32,27 @@ export class HostSettings {
     this.#namespace = namespace;
   }
 
-  /** Makes the host (or namespace) a router that tracks connections strictly. Call with the ruleset in place. */
-  apply(): void {
+  /** Has the host (or namespace) track connections strictly. A kernel that does not track yet has nothing to set. */
+  track(): void {
     this.#within(() => {
       for (const [name, value] of tracking) this.#settings.set(name, value);
-      enableForwarding(this.#settings);
     });
+  }
+
+  /** Settings of {@link track} that are not as they were set, in words. A kernel that lacks one has nothing to say. */
+  changed(): string[] {
+    return this.#within(() =>
+      tracking.flatMap(([name, value]) => {
+        const found = readSysctl(name);
+        return found === null || found === value ? [] : [`${name.replaceAll("/", ".")} is ${found}, not ${value}`];
+      }),
+    );
+  }
+
+  /** Makes it a router, too. Call with the ruleset in place. */
+  forward(): void {
+    this.track();
+    this.#within(() => enableForwarding(this.#settings));
   }
 
   /** Puts back what was there before. */
@@ -53,8 +69,7 @@ export class HostSettings {
     }
   }
 
-  #within(fn: () => void): void {
-    if (this.#namespace === null) fn();
-    else inNamespace(this.#namespace, fn);
+  #within<T>(fn: () => T): T {
+    return this.#namespace === null ? fn() : inNamespace(this.#namespace, fn);
   }
 }

@@ -24,6 +24,8 @@ const flow: LiveFlow = {
   transport: "tcp",
   protocol: 6,
   local: false,
+  process: { step: "build", action: null, exe: "/usr/bin/curl", runner: false },
+  who: null,
   application: "tls",
   name: "allowed.example",
   names: ["allowed.example", "other.example"],
@@ -99,6 +101,17 @@ test("files that are missing, torn, foreign or touched hold nothing", async () =
         // A rule's name may be any text.
         if (row[i] === flow.rule && typeof value === "string") continue;
         assert.equal(read(JSON.stringify({ ...file, rows })), 0, JSON.stringify(rows));
+      }
+    }
+    if (name === "flows.json") {
+      // A row of a version that knew no processes.
+      assert.equal(read(JSON.stringify({ ...file, rows: [row.slice(0, -1)] })), 1);
+      for (const process of [[], ["a", null, null, null], [1, null, null, true], "a", true]) {
+        assert.equal(
+          read(JSON.stringify({ ...file, rows: [[...row.slice(0, -1), process]] })),
+          0,
+          JSON.stringify(process),
+        );
       }
     }
     rmSync(path);

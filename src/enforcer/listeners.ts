@@ -1,14 +1,17 @@
 /**
- * The DNS firewall's sockets: one per address of the inside interfaces, UDP and TCP, so that an answer leaves from the very
- * address its query was redirected to (the kernel's REDIRECT picks an address of the interface the query came in by).
+ * The DNS firewall's sockets, UDP and TCP. Between links one pair per address of the inside interfaces, so that an answer leaves
+ * from the very address its query was redirected to (the kernel's REDIRECT picks an address of the interface the query came
+ * in by). On a machine a pair on each loopback address, for its own processes (REDIRECT takes these there), and on another port a
+ * pair for every address there is or will be: networks of containers come and go, and the kernel answers a container from the
+ * address of its network, which is the one that REDIRECT took.
  */
 import dgram from "node:dgram";
 import net from "node:net";
-import { type Address, family, formatAddress } from "../address/ip.ts";
+import { type Address, family, formatAddress, parseAddress } from "../address/ip.ts";
 import { SallyportError } from "../errors.ts";
 import { KernelError } from "../kernel/libc.ts";
 import { interfaces } from "../kernel/interfaces.ts";
-import { listenTcp, listenUdp } from "../kernel/sockets.ts";
+import { anyAddress, listenTcp, listenUdp } from "../kernel/sockets.ts";
 
 export interface Listeners {
   /** One for each address, with the interface that has it. */
@@ -46,6 +49,26 @@ export function openSockets(inside: readonly string[], port: number): Opened[] {
         }
         throw error;
       }
+    }
+  }
+  return opened;
+}
+
+/** All links of a machine are one: its processes and containers have one budget. */
+export const machineLink = "machine";
+
+/** The same for a machine: `port` on the loopback, the one after it everywhere. Throws PORT_IN_USE. */
+export function openMachineSockets(port: number): Opened[] {
+  const opened: Opened[] = [];
+  const loopback = (["127.0.0.1", "::1"] as const).map((text) => parseAddress(text)!);
+  const has = new Set(interfaces().flatMap((each) => each.addresses.map(({ address }) => address)));
+  for (const address of loopback) {
+    if (!has.has(address)) continue;
+    for (const [at, each] of [
+      [address, port],
+      [anyAddress(family(address)), port + 1],
+    ] as const) {
+      opened.push({ link: machineLink, address: at, udp: listenUdp(at, each), tcp: listenTcp(at, each) });
     }
   }
   return opened;

@@ -10,6 +10,7 @@ import type { AddressBook } from "../flow/book.ts";
 import { Conntrack, type Flow } from "../kernel/conntrack.ts";
 import { ALLOW, ALLOWED_MASK, isAllowed, PENDING, QUIC, STATE_MASK, stateOf } from "../kernel/mark.ts";
 import { RawSender } from "../kernel/raw.ts";
+import type { SocketTable } from "../kernel/socket-table.ts";
 import type { OverdrawnEntry } from "../flow/overdrawn.ts";
 import type { Engine } from "../policy/decision.ts";
 import type { Policy } from "../policy/model.ts";
@@ -26,6 +27,8 @@ export interface LiveFlowsOptions {
   /** Has the data path refuse what these have no budget left for. */
   overdrawn: (entries: readonly OverdrawnEntry[]) => void;
   record: (event: EventBody) => void;
+  /** The sockets of the machine it stands around; null between links. */
+  sockets?: SocketTable | null;
 }
 
 /** Counting the live connections takes a twentieth of the time at most. */
@@ -39,6 +42,8 @@ export class LiveFlows {
   readonly #uploads: UploadLimits;
   /** Ended by us; the kernel remembers them for a while. */
   readonly #ended = new WeakSet<LiveFlow>();
+  /** Somebody vouches for them: no policy ends them. */
+  readonly #vouched = new WeakSet<LiveFlow>();
   #counted = { at: Number.NEGATIVE_INFINITY, took: 0, count: 0 };
 
   /** Opens sockets in the thread's network namespace: call it where the connections are. */
@@ -65,6 +70,18 @@ export class LiveFlows {
       this.#uploads.begun(live);
       if (ended !== null) this.#recordEnd(live, ended, now);
     }
+  }
+
+  /** Takes in a connection from before that goes on. `vouched`: no policy ends it. */
+  take(live: LiveFlow, vouched: boolean, now: number): void {
+    if (vouched) this.#vouched.add(live);
+    this.ledger.begin(live, now);
+    this.#uploads.adopted(live);
+  }
+
+  /** Ends a connection that is not in the ledger. */
+  endUnknown(flow: LiveFlow): void {
+    this.#end(flow);
   }
 
   /** Records connections that the kernel has forgotten. */
@@ -120,7 +137,7 @@ export class LiveFlows {
     for (const flow of this.conntrack.dump()) {
       const live = this.ledger.get({ ...flow.original, protocol: flow.protocol });
       const known = live ?? (isAllowed(flow.mark) ? describeFlow(flow, book, engine(), now) : null);
-      if (known === null || !isForwarded(flow)) continue;
+      if (known === null || !isForwarded(flow) || this.#vouched.has(known)) continue;
       if (stillPasses(engine(), known, trusted)) {
         if (stateOf(flow.mark) === ALLOW && mustBeRead(engine(), known, trusted)) {
           this.conntrack.setMark(flow, QUIC, STATE_MASK);
@@ -145,7 +162,8 @@ export class LiveFlows {
     let found = 0;
     for (const flow of this.conntrack.dump({ mark: ALLOW, mask: ALLOWED_MASK })) {
       if (!isAlive(flow)) continue;
-      const known = before.get({ ...flow.original, protocol: flow.protocol });
+      const tuple = { ...flow.original, protocol: flow.protocol };
+      const known = before.get(tuple) ?? this.ledger.get(tuple);
       const live = known ?? describeFlow(flow, book, engine(), now);
       this.ledger.begin(live, now);
       this.#uploads.adopted(live);
@@ -192,7 +210,7 @@ export class LiveFlows {
 
   #end(flow: LiveFlow): void {
     this.#ended.add(flow);
-    endFlow(flow, this.conntrack, this.#raw);
+    endFlow(flow, this.conntrack, this.#raw, this.#options.sockets ?? null);
   }
 
   #recordEnd(live: LiveFlow, ended: EndedFlow, now: number): void {

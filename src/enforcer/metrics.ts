@@ -81,6 +81,8 @@ function decisions(page: Exposition, enforcer: Enforcer, status: Status): void {
       [{ kind: "queue_full" }, path.kernel_drops],
       [{ kind: "dns_socket_full" }, path.dns_drops],
       [{ kind: "reassembly" }, path.fragment_drops],
+      [{ kind: "packet_socket" }, path.packet_sockets],
+      [{ kind: "undecided" }, path.undecided_drops],
     ])
     .counter("sallyport_late_verdicts_total", "Verdicts on packets that the kernel no longer had.", path.lateVerdicts)
     .gauge("sallyport_live_flows", "Connections that were let through and live.", flows.live)

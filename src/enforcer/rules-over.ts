@@ -12,8 +12,8 @@ export function rulesOver(flow: LiveFlow, engine: Engine): string[] {
 
 /** Null where its bytes were never read and no name of its address decides. */
 function decide(flow: LiveFlow, engine: Engine): Decision | null {
-  const { source, destination, local, transport, destinationPort: port, names, name, ech } = flow;
-  const facts = { source, destination, local, transport, port, names };
+  const { source, process, destination, local, transport, destinationPort: port, names, name, ech } = flow;
+  const facts = { source, process, destination, local, transport, port, names };
   if (flow.application !== null) return engine.name({ ...facts, application: flow.application, name, ech });
   const connect = engine.connect(facts);
   if (connect.answer !== "not_yet") return connect;

@@ -9,6 +9,7 @@ import { version } from "../version.ts";
 import type { Enforcer } from "./enforcer.ts";
 import { protocolOf } from "./events.ts";
 import type { LiveFlows } from "./live-flows.ts";
+import { whereOf } from "./options.ts";
 import type { UnjudgedCounts } from "./unjudged.ts";
 
 export interface Status {
@@ -32,9 +33,13 @@ export interface Status {
   };
   /** `sallyport.config.yaml`; null where there is none. */
   config: ConfigurationView | null;
+  /** Between links, or around the machine itself: then `outside` names its uplinks. */
+  stand: "links" | "machine";
   inside: string[];
   outside: string | null;
   ruleset: RulesetState;
+  /** Whether packet sockets are bounded; null between links, where nobody has one. */
+  egress_guard: boolean | null;
   threads: { running: number; wanted: number };
   flows: { live: number; undecided: number };
   decisions: { packets: number; allowed: number; denied: number; would_deny: number };
@@ -110,9 +115,10 @@ export async function statusOf(enforcer: Enforcer): Promise<Status> {
       rejected: enforcer.rejected,
     },
     config,
-    inside: [...options.inside],
-    outside: options.outside,
+    stand: options.stand.kind,
+    ...whereOf(options),
     ruleset,
+    egress_guard: enforcer.ruleset.guardsEgress ?? null,
     threads: { running: dataPath.running, wanted: options.queues },
     flows: { live: enforcer.live.count(Date.now()), undecided: work.pending },
     decisions: {

@@ -14,7 +14,7 @@ import { Ruleset } from "../kernel/ruleset.ts";
 import { address, addresses, type Lab, withLab } from "../kernel/testing/lab.ts";
 import { Unjudged } from "./unjudged.ts";
 
-const place = { inside: ["in0"], queueBase: 220, queues: 1, dnsPort: 5300 };
+const place = { inside: ["in0"], queueBase: 220, queues: 1, dnsPorts: [5300], dropsUnmarked: null };
 const ruleset = { inside: ["in0"], outside: "out0", queueBase: 220, queueCount: 1, dnsPort: 5300, masquerade: true };
 let ids = 100;
 

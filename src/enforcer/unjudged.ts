@@ -7,17 +7,22 @@
 import { existsSync } from "node:fs";
 import { formatTime } from "../audit/clock.ts";
 import type { EventBody } from "../audit/event.ts";
+import { hookCounts } from "../kernel/machine-hooks.ts";
 import { queueStatistics } from "../kernel/nfqueue.ts";
 import { overChain } from "../kernel/rates.ts";
 import { reassemblyFailures } from "../kernel/reassembly.ts";
 import { RuleCounters } from "../kernel/rule-counters.ts";
 import { udpDrops } from "../kernel/socket-drops.ts";
+import type { Reason } from "../policy/reason.ts";
 
 export interface Place {
+  /** The inside interfaces; none on a machine. */
   inside: readonly string[];
   queueBase: number;
   queues: number;
-  dnsPort: number;
+  dnsPorts: readonly number[];
+  /** On a machine: whether packets of packet sockets are dropped, and not only counted. Null between links. */
+  dropsUnmarked: (() => boolean) | null;
 }
 
 /** Refused unread since this process enforces. */
@@ -30,6 +35,10 @@ export interface UnjudgedCounts {
   dns_drops: number;
   /** Datagrams that could not be put together from their fragments. */
   fragment_drops: number;
+  /** On a machine: packets that packet sockets put on an uplink; only counted where nothing is enforced. */
+  packet_sockets: number;
+  /** On a machine: packets that were about to leave although nobody had decided that they may. */
+  undecided_drops: number;
 }
 
 /** How long losses are a problem of the status after they were last seen, ms. */
@@ -46,7 +55,14 @@ interface Reading {
 }
 
 export class Unjudged {
-  readonly counts: UnjudgedCounts = { over_rate: 0, kernel_drops: 0, dns_drops: 0, fragment_drops: 0 };
+  readonly counts: UnjudgedCounts = {
+    over_rate: 0,
+    kernel_drops: 0,
+    dns_drops: 0,
+    fragment_drops: 0,
+    packet_sockets: 0,
+    undecided_drops: 0,
+  };
   readonly #place: Place;
   readonly #counters = new RuleCounters();
   readonly #families: (4 | 6)[] = existsSync("/proc/sys/net/ipv6") ? [4, 6] : [4];
@@ -77,11 +93,12 @@ export class Unjudged {
       if (more === 0) continue;
       this.counts[kind] += more;
       if (mayBeAnybodys[kind]) this.#lostAt = now;
+      const dropped = kind !== "packet_sockets" || this.#place.dropsUnmarked?.() === true;
       events.push({
         kind: kind === "dns_drops" ? "dns" : "connection",
-        verdict: "deny",
-        enforced: true,
-        reason: kind === "fragment_drops" ? "fragment" : "over_limit",
+        verdict: dropped ? "deny" : "would_deny",
+        enforced: dropped,
+        reason: reasons[kind],
         count: more,
         first,
         last,
@@ -103,7 +120,7 @@ export class Unjudged {
   }
 
   #readings(): Reading[] {
-    const { inside, queueBase, queues, dnsPort } = this.#place;
+    const { inside, queueBase, queues, dnsPorts, dropsUnmarked } = this.#place;
     const readings: Reading[] = [];
     for (const family of this.#families) {
       for (const [i, count] of this.#counters.read(family, "mangle", overChain).entries()) {
@@ -120,9 +137,12 @@ export class Unjudged {
         data: { queue },
       });
     }
-    for (const [id, count] of udpDrops(dnsPort)) {
-      readings.push({ kind: "dns_drops", id: `socket ${id}`, count, data: { socket: id } });
+    for (const port of dnsPorts) {
+      for (const [id, count] of udpDrops(port)) {
+        readings.push({ kind: "dns_drops", id: `socket ${id}`, count, data: { socket: id } });
+      }
     }
+    if (dropsUnmarked !== null) readings.push(...hookReadings());
     return [...readings, ...this.#fragmentReadings()];
   }
 
@@ -136,12 +156,33 @@ export class Unjudged {
   }
 }
 
+function hookReadings(): Reading[] {
+  const { unstated, unmarked } = hookCounts();
+  return [
+    { kind: "undecided_drops", id: "end", count: unstated, data: {} },
+    ...[...unmarked].map(([device, count]): Reading => {
+      return { kind: "packet_sockets", id: `egress ${device}`, count, data: { interface: device } };
+    }),
+  ];
+}
+
+const reasons: Record<Kind, Reason> = {
+  over_rate: "over_limit",
+  kernel_drops: "over_limit",
+  dns_drops: "over_limit",
+  fragment_drops: "fragment",
+  packet_sockets: "packet_socket",
+  undecided_drops: "mid_stream",
+};
+
 /** Whether a loss can hit packets that nobody objects to. */
 const mayBeAnybodys: Record<Kind, boolean> = {
   over_rate: false,
   kernel_drops: true,
   dns_drops: true,
   fragment_drops: false,
+  packet_sockets: false,
+  undecided_drops: false,
 };
 
 const messages: Record<Kind, string> = {
@@ -149,4 +190,7 @@ const messages: Record<Kind, string> = {
   kernel_drops: "More packets than the data path can judge: refused unread.",
   dns_drops: "More DNS queries than can be answered: refused unread.",
   fragment_drops: "Fragments that are missing others or overlap: dropped unread, in monitor mode too.",
+  packet_sockets: "Packets that a process put on the network device itself, past the rules.",
+  undecided_drops:
+    "Packets that were about to leave the machine undecided, by another's rules or by a change of routes.",
 };

@@ -58,6 +58,8 @@ class Table {
       transport: "tcp",
       protocol: 6,
       local: false,
+      process: null,
+      who: null,
       application: "tls",
       name: "shop.example",
       names: ["shop.example"],

@@ -39,7 +39,11 @@ interface Slot {
   stale: number;
 }
 
+/** Stands for every source where all are one. */
+const anySource = "\0\0\0\0" as Address;
+
 export class AddressBook {
+  readonly #oneSource: boolean;
   /** Keyed by address for trusted bindings, by a marker, the source and the address for a source's own. */
   readonly #slots = new Map<string, Slot>();
   #size = 0;
@@ -47,13 +51,22 @@ export class AddressBook {
   readonly #own = new Map<Address, number>();
   #ownSize = 0;
 
+  /**
+   * @param options `oneSource`: all sources are one, each believes the names that any of them was told. On a machine a process asks by
+   *   way of another (a container's resolver, the system's), so that the one who asked is not the one who connects.
+   */
+  constructor(options: { oneSource?: boolean } = {}) {
+    this.#oneSource = options.oneSource === true;
+  }
+
   /** How many bindings are held, expired ones included until the next sweep. */
   get size(): number {
     return this.#size;
   }
 
   /** Adds or extends a binding; false when the book is full. A binding is never shortened by a later answer. */
-  bind(binding: Binding): boolean {
+  bind(given: Binding): boolean {
+    const binding = this.#oneSource && given.source !== null ? { ...given, source: anySource } : given;
     const key = slotKey(binding.address, binding.source);
     let slot = this.#slots.get(key);
     const known = slot?.until.get(binding.name);
@@ -79,7 +92,7 @@ export class AddressBook {
   names(address: Address, observer: Address | null, now: number): readonly string[] {
     const trusted = this.#current(slotKey(address, null), now);
     if (observer === null) return trusted;
-    const own = this.#current(slotKey(address, observer), now);
+    const own = this.#current(slotKey(address, this.#oneSource ? anySource : observer), now);
     if (own.length === 0) return trusted;
     if (trusted.length === 0) return own;
     return [...new Set([...trusted, ...own])];

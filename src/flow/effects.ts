@@ -6,6 +6,7 @@
  */
 import type { Address } from "../address/ip.ts";
 import type { Application, Decision, Transport } from "../policy/decision.ts";
+import type { Owner } from "./owner.ts";
 
 /** The state nibble a released packet carries into its conntrack entry. `quic`: allowed, but long headers are still read. */
 export type FlowMark = "pending" | "allow" | "quic";
@@ -52,12 +53,16 @@ export interface FlowReport {
   transport: Transport;
   /** IP protocol number. */
   protocol: number;
+  /** Whose it is; null where that is not known or nobody wanted to know. */
+  owner: Owner | null;
   application: Application | null;
   /** SNI or Host as shown, canonical; null where none was shown. */
   name: string | null;
   /** Names our DNS handed the address out for, as the decision knew them. */
   names: readonly string[];
   hello: HelloFacts | null;
+  /** A protocol that decides nothing, but says something of who speaks it. */
+  speaks: "stratum" | null;
   /**
    * The flow goes on, in the kernel or through the engine (`http`, or until its hello has arrived): it belongs in the table of
    * live flows. Whoever keeps that table ends it, and reports that, when a new policy refuses it.

@@ -14,6 +14,7 @@ import { RST, type Packet, type PacketDefect } from "../wire/ip/packet.ts";
 import type { AddressBook } from "./book.ts";
 import type { Effects } from "./effects.ts";
 import type { OpeningOptions } from "./opening.ts";
+import { Owners, type OwnerOptions } from "./owner.ts";
 import { Overdrawn, type OverdrawnEntry } from "./overdrawn.ts";
 import { PendingTable } from "./pending.ts";
 import { strictRefusal } from "./refusal.ts";
@@ -41,6 +42,11 @@ export interface KernelFacts {
   back: boolean;
 }
 
+export interface FlowEngineOptions extends OpeningOptions {
+  /** Who knows the processes behind flows; left out: nobody, as on a gateway. */
+  owners?: OwnerOptions;
+}
+
 export class FlowEngine {
   readonly #pending: PendingTable;
   readonly #verdicts: Verdicts;
@@ -58,12 +64,12 @@ export class FlowEngine {
     engine: Engine,
     book: AddressBook,
     effects: Effects,
-    options: OpeningOptions = { answersSeen: false },
+    options: FlowEngineOptions = { answersSeen: false },
     parts = 1,
   ) {
     this.#pending = new PendingTable(parts);
     this.#effects = effects;
-    this.#verdicts = new Verdicts(engine, book, effects);
+    this.#verdicts = new Verdicts(engine, book, effects, new Owners(options.owners ?? null));
     this.#tcp = new TcpFlows(this.#verdicts, this.#pending, effects, options);
     this.#udp = new UdpFlows(this.#verdicts, this.#pending, effects);
   }
@@ -141,7 +147,7 @@ export class FlowEngine {
   #forged(id: number, packet: Packet, kernel: KernelFacts): void {
     const { engine } = this.#verdicts;
     if (!engine.enforces) return this.#refuseUnread(id, packet, kernel, "forged_source");
-    this.#verdicts.report(packet, kernel.local, strictRefusal(engine, "forged_source", "connect"), false);
+    this.#verdicts.report(packet, kernel.local, strictRefusal(engine, "forged_source", "connect"), false, null);
     this.#effects.drop(id);
   }
 
@@ -157,7 +163,8 @@ export class FlowEngine {
 
   #refuseUnread(id: number, packet: Packet, kernel: KernelFacts, reason: Reason): void {
     const decision = this.#verdicts.unread(packet, kernel.local, reason);
-    this.#verdicts.report(packet, kernel.local, decision, false);
+    // Headers that are not believed say nothing of whose they are.
+    this.#verdicts.report(packet, kernel.local, decision, false, null);
     // Never `allow`: that mark would be the connection's, and forward what else comes on it unread.
     if (decision.passes) this.#effects.accept(id, "pending");
     else if (reason === "mid_stream") this.#effects.refuse(id);

@@ -7,6 +7,7 @@ import type { Decision } from "../policy/decision.ts";
 import type { Reason } from "../policy/reason.ts";
 import { classify, type FirstBytes } from "../wire/first-bytes.ts";
 import { FIN, type Packet } from "../wire/ip/packet.ts";
+import { isStratum } from "../wire/stratum.ts";
 import { StreamHead } from "../wire/stream.ts";
 import type { Deliveries } from "./delivery.ts";
 import { nothingShown, type Effects, type Shown } from "./effects.ts";
@@ -171,6 +172,7 @@ export class Openings {
       name: first.name.kind === "name" ? first.name.name : null,
       hello: first.tls === null ? null : { ...first.tls, segments: flow.segments },
     };
+    if (first.application === "other" && isStratum(prefix)) flow.speaks = "stratum";
     let decision = this.#verdicts.name(flow, first.application, shown.name, first.tls?.ech ?? false);
     // A name that is none (an IP literal, two names, NUL) never matches; the record says what was wrong with it.
     if (first.name.kind === "invalid") decision = withInvalidName(decision);

@@ -12,6 +12,7 @@ import { Deadlines, type Timed } from "./deadlines.ts";
 import type { FlowReport } from "./effects.ts";
 import type { HttpFollow } from "./http-follow.ts";
 import { limits } from "./limits.ts";
+import type { Owner } from "./owner.ts";
 import { Shares, type Share } from "./shares.ts";
 
 /**
@@ -41,6 +42,8 @@ export class Pending implements Timed {
   readonly local: boolean;
   readonly transport: Transport;
   readonly protocol: number;
+  /** Whose it is, from its first packet on; undefined: nobody has asked. */
+  owner: Owner | null | undefined;
   stage: Stage = "opening";
   /** Some outcome refuses: no payload leaves before the verdict. Changes with the policy. */
   hold: boolean;
@@ -48,6 +51,8 @@ export class Pending implements Timed {
   leaked = false;
   /** Names of the address when the flow began. They hold for the flow's life: a binding that ends does not end connections. */
   names: readonly string[];
+  /** What else its first bytes are, beside their application. */
+  speaks: FlowReport["speaks"] = null;
   /** None of them comes from a resolver that the client chose itself. */
   trusted: boolean;
   /** What was reported as a live connection; its end under a new policy is told by whoever keeps those. */
@@ -95,6 +100,7 @@ export class Pending implements Timed {
     local: boolean,
     hold: boolean,
     names: { held: readonly string[]; trusted: boolean },
+    owner: Owner | null | undefined,
     now: number,
   ) {
     this.key = key;
@@ -105,6 +111,7 @@ export class Pending implements Timed {
     this.local = local;
     this.transport = packet.transport;
     this.protocol = packet.protocol;
+    this.owner = owner;
     this.hold = hold;
     this.names = names.held;
     this.trusted = names.trusted;

@@ -147,7 +147,7 @@ export class TcpFlows {
     if (isReset && isEmpty) return this.#effects.accept(id, "pending");
     // The tail of a handshake or of a close: no payload, nothing to judge.
     if (kernel.state === "pending" && isEmpty) return this.#effects.accept(id, "pending");
-    const decision = this.#verdicts.unread(packet, kernel.local, "mid_stream");
+    const decision = this.#verdicts.unread(packet, kernel.local, "mid_stream", this.#verdicts.ownerOf(packet));
     this.#verdicts.report(packet, kernel.local, decision, decision.passes);
     if (decision.passes) return this.#effects.accept(id, "allow");
     if (isReset) return this.#effects.drop(id);

@@ -11,6 +11,7 @@ import { SteadyClock } from "./clock.ts";
 import { Overdrawn } from "./overdrawn.ts";
 import { nothingShown, type Effects, type FlowReport, type Shown } from "./effects.ts";
 import type { KernelFacts } from "./engine.ts";
+import type { Owner, Owners } from "./owner.ts";
 import { Pending } from "./pending.ts";
 import { defaultRefusal, strictRefusal } from "./refusal.ts";
 
@@ -22,14 +23,16 @@ export class Verdicts {
   overdrawn = new Overdrawn();
   readonly #book: AddressBook;
   readonly #effects: Effects;
+  readonly #owners: Owners;
   readonly #clock = new SteadyClock();
   #wall = 0;
   #steady = 0;
 
-  constructor(engine: Engine, book: AddressBook, effects: Effects) {
+  constructor(engine: Engine, book: AddressBook, effects: Effects, owners: Owners) {
     this.engine = engine;
     this.#book = book;
     this.#effects = effects;
+    this.#owners = owners;
   }
 
   /** Steady time, ms: what deadlines go by. */
@@ -37,8 +40,9 @@ export class Verdicts {
     return this.#steady;
   }
 
-  /** Sets the clock of the packet in hand, ms since the epoch. */
+  /** Another packet is in hand, or none: sets its clock, ms since the epoch. */
   setTime(wall: number): void {
+    this.#owners.next();
     this.#wall = wall;
     this.#steady = this.#clock.at(wall);
   }
@@ -48,8 +52,14 @@ export class Verdicts {
     return this.#book.names(destination, this.engine.enforcedFor(source) ? null : source, this.#wall);
   }
 
+  /** Whose the packet in hand is; null where that is not known or nobody wants to know. */
+  ownerOf(packet: Packet): Owner | null {
+    return this.#owners.ofPacket(packet, this.engine);
+  }
+
   connect(packet: Packet, local: boolean): Decision | NotYet {
-    return this.#connect(this.#facts(packet, local, packet.transport, packet.destinationPort));
+    const { transport, destinationPort } = packet;
+    return this.#connect(this.#facts(packet, local, transport, destinationPort, this.ownerOf(packet)));
   }
 
   /** Decides a packet whose flow shows no name in its bytes (ICMP and the other protocols). */
@@ -71,15 +81,15 @@ export class Verdicts {
   /**
    * Decides a packet that belongs to no flow we know or whose headers cannot be believed. It must not be a way around a rule
    * that is in force while the default only monitors: where some flow to its destination would be refused or held, it is
-   * refused.
+   * refused. `owner` where the packet is believed to be the owner's.
    */
-  unread(packet: Packet, local: boolean, reason: Reason): Decision {
+  unread(packet: Packet, local: boolean, reason: Reason, owner: Owner | null = null): Decision {
     const { transport, destinationPort } = packet;
     const known = transport === "icmp" || (destinationPort !== 0 && (transport === "tcp" || transport === "udp"));
     const transports = known ? [transport] : (["tcp", "udp"] as const);
     for (const each of transports) {
       for (const port of known ? [destinationPort] : likelyPorts) {
-        const decision = this.#connect(this.#facts(packet, local, each, port));
+        const decision = this.#connect(this.#facts(packet, local, each, port, owner));
         if (decision.answer === "not_yet" ? decision.hold : !decision.passes) {
           return strictRefusal(this.engine, reason, "connect");
         }
@@ -94,7 +104,8 @@ export class Verdicts {
       held: this.names(packet.source, packet.destination),
       trusted: this.engine.enforcedFor(packet.source),
     };
-    return new Pending(key, packet, local, hold, names, this.#steady);
+    const owner = this.#owners.isWanted(this.engine) ? this.ownerOf(packet) : undefined;
+    return new Pending(key, packet, local, hold, names, owner, this.#steady);
   }
 
   /** The flow's final decision, now that its first bytes are known. */
@@ -113,11 +124,13 @@ export class Verdicts {
 
   /** Whether a flow reported as live still passes: the question its keeper asks when the policy changes. */
   stillPasses(report: FlowReport): boolean {
-    const { destinationPort: port, application, hello } = report;
-    return this.#name({ ...report, port, application: application ?? "other", ech: hello?.ech ?? false }).passes;
+    const { destinationPort: port, application, hello, owner } = report;
+    const process = owner?.process ?? null;
+    return this.#name({ ...report, process, port, application: application ?? "other", ech: hello?.ech ?? false })
+      .passes;
   }
 
-  report(packet: Packet, local: boolean, decision: Decision, live: boolean): void {
+  report(packet: Packet, local: boolean, decision: Decision, live: boolean, owner = this.ownerOf(packet)): void {
     this.#effects.report({
       decision,
       source: packet.source,
@@ -127,7 +140,9 @@ export class Verdicts {
       local,
       transport: packet.transport,
       protocol: packet.protocol,
+      owner,
       ...nothingShown,
+      speaks: null,
       names: this.names(packet.source, packet.destination),
       live,
     });
@@ -143,7 +158,9 @@ export class Verdicts {
       local: flow.local,
       transport: flow.transport,
       protocol: flow.protocol,
+      owner: this.#owners.ofFlow(flow, this.engine),
       ...shown,
+      speaks: flow.speaks,
       names: this.#namesOf(flow),
       live,
     };
@@ -159,14 +176,17 @@ export class Verdicts {
     return this.overdrawn.applied(this.engine.name(facts), facts.source, this.engine);
   }
 
-  #facts(packet: Packet, local: boolean, transport: Transport, port: number): ConnectFacts {
-    const names = this.names(packet.source, packet.destination);
-    return { source: packet.source, destination: packet.destination, local, transport, port, names };
+  #facts(packet: Packet, local: boolean, transport: Transport, port: number, owner: Owner | null): ConnectFacts {
+    const { source, destination } = packet;
+    const process = owner === null ? null : owner.process;
+    return { source, process, destination, local, transport, port, names: this.names(source, destination) };
   }
 
   #factsOf(flow: Pending): Omit<ConnectFacts, "names"> {
+    const owner = this.#owners.ofFlow(flow, this.engine);
     return {
       source: flow.source,
+      process: owner === null ? null : owner.process,
       destination: flow.destination,
       local: flow.local,
       transport: flow.transport,

@@ -16,6 +16,7 @@ import { parseResolver, systemResolvers } from "../enforcer/resolvers.ts";
 import { checkHost } from "../kernel/features.ts";
 import { requireInterfaces } from "../kernel/interfaces.ts";
 import { notifySystemd } from "../kernel/notify.ts";
+import { formatProblem } from "../policy/problem.ts";
 import { ConfigInForce } from "./config-in-force.ts";
 import { recordSettings } from "./record-settings.ts";
 
@@ -87,9 +88,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     address === null ? null : await MetricsServer.start(address, () => (telling === null ? null : metricsOf(telling)));
   const enforcer = await Enforcer.start({
     namespace: null,
-    inside: options.inside,
-    outside: options.outside,
-    masquerade: options.masquerade,
+    stand: {
+      kind: "links",
+      inside: options.inside,
+      outside: options.outside,
+      masquerade: options.masquerade,
+    },
     queueBase: options.queue,
     queues: options.threads,
     dnsPort: options.dnsPort,
@@ -115,9 +119,17 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     watch.at(enforcer.policy.loaded.nextChange);
     return ended;
   };
+  // Of a policy's warnings the one that is about where it is in force.
+  const warn = () => {
+    for (const warning of enforcer.policy.loaded.warnings)
+      if (warning.code === "needs_process") options.say(`warning: ${formatProblem(warning)}`);
+  };
   const announce = (change: Promise<number>) => {
     change.then(
-      (ended) => options.say(`policy ${shortHash(enforcer)} in force, ${ended} connections ended`),
+      (ended) => {
+        options.say(`policy ${shortHash(enforcer)} in force, ${ended} connections ended`);
+        warn();
+      },
       (error: Error) => options.say(`policy not changed: ${error.message}`),
     );
   };
@@ -179,6 +191,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   options.say(
     `ready: enforcing policy ${shortHash(enforcer)} on ${options.inside.join(", ")} (default ${policy.loaded.policy.default.mode})`,
   );
+  warn();
   const reloadAll = () => {
     announce(reload());
     reloadConfiguration();

@@ -23,12 +23,15 @@ import {
   CTA_ID,
   CTA_MARK,
   CTA_MARK_MASK,
+  CTA_PROTOINFO,
+  CTA_STATUS,
   CTA_TIMEOUT,
   CTA_TUPLE_ORIG,
   CTA_TUPLE_REPLY,
   type Flow,
   readFlow,
   type Tuple,
+  writeLiberalTcp,
   writeTuple,
 } from "./tuple.ts";
 
@@ -38,6 +41,15 @@ const SUBSYSTEM = 1;
 const CT_NEW = netfilterType(SUBSYSTEM, 0);
 const CT_GET = netfilterType(SUBSYSTEM, 1);
 const CT_DELETE = netfilterType(SUBSYSTEM, 2);
+
+const NLM_F_EXCL = 0x200;
+const NLM_F_CREATE = 0x400;
+/** IPS_* bits. */
+const SEEN_REPLY = 0x2;
+const ASSURED = 0x4;
+const CONFIRMED = 0x8;
+/** The kernel's default for connections that are up. */
+const ESTABLISHED_SECONDS = 432_000;
 
 const GROUP = { new: 1, update: 2, destroy: 3 } as const;
 const EVENT_BUFFER = 16 * 1024 * 1024;
@@ -111,6 +123,31 @@ export class Conntrack {
     writer.u32(CTA_MARK, mark & mask).u32(CTA_MARK_MASK, mask);
     if (timeout !== undefined) writer.u32(CTA_TIMEOUT, timeout);
     return this.#ask("conntrack mark", sequence);
+  }
+
+  /**
+   * Tells the kernel of a TCP connection that is older than its tracking: up, both directions seen, window checks off (nobody knows
+   * the numbers). False where it is tracked already. Throws KernelError.
+   */
+  createTcp(original: Tuple, mark: number): boolean {
+    const sequence = this.#socket.sequence();
+    const writer = this.#writer.reset();
+    const { source, destination, sourcePort, destinationPort } = original;
+    const back = { source: destination, destination: source, sourcePort: destinationPort, destinationPort: sourcePort };
+    writer.begin(CT_NEW, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sequence, addressFamily(source));
+    writeTuple(writer, CTA_TUPLE_ORIG, original);
+    writeTuple(writer, CTA_TUPLE_REPLY, { ...back, protocol: 6 });
+    writer
+      .u32(CTA_STATUS, SEEN_REPLY | ASSURED | CONFIRMED)
+      .u32(CTA_TIMEOUT, ESTABLISHED_SECONDS)
+      .u32(CTA_MARK, mark);
+    writer.nest(CTA_PROTOINFO, () => writer.nest(1, () => writeLiberalTcp(writer)));
+    try {
+      return this.#ask("conntrack create", sequence);
+    } catch (error) {
+      if (error instanceof libc.KernelError && error.code === "EEXIST") return false;
+      throw error;
+    }
   }
 
   /**

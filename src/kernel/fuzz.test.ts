@@ -7,12 +7,20 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { asBytes, fuzzTarget, textOf } from "../../test/support/fuzz.ts";
 import { assertGrowsLinearly } from "../../test/support/work.ts";
-import { AttributeCursor, MessageCursor, NFGEN_HEADER, NLMSG_DONE, NLMSG_ERROR } from "./netlink.ts";
+import { offsetsInBtf } from "./btf.ts";
+import { readDiagSocket } from "./diag-message.ts";
+import { readFanotify } from "./fanotify.ts";
+import { AttributeCursor, MessageCursor, NFGEN_HEADER, NLMSG_DONE, NLMSG_ERROR, NLMSG_HEADER } from "./netlink.ts";
 import { FIELD, FIELDS, MSG_PACKET, PacketMessages, type Kind } from "./packet-message.ts";
+import { readProcEvent } from "./proc-event.ts";
+import { readChain, readRule } from "./nf-tables-read.ts";
+import { findMount } from "./own-cgroup.ts";
 import { parseQueueStatistics } from "./queue-statistics.ts";
+import { parseRawSockets } from "./raw-sockets.ts";
 import { parseReassemblyFailures } from "./reassembly.ts";
 import { parseSaved } from "./ruleset.ts";
 import { parseUdpDrops } from "./socket-drops.ts";
+import { readSocket } from "./socket-table.ts";
 import { readFlow } from "./tuple.ts";
 
 /** Attributes as trees: a type, and bytes or attributes. */
@@ -136,21 +144,136 @@ const message = (type: fc.Arbitrary<number>, attributes: fc.Arbitrary<Attribute[
       return Uint8Array.from(bytes);
     });
 
+/** Chains and rules of nf_tables: names, a hook, and expressions with a name and data, counters among them. */
+const word8 = fc.constantFrom("counter\0", "cmp", "meta\0\0", "").map((text) => Uint8Array.from(Buffer.from(text)));
+const ruleAttributes = fc.array(
+  fc.oneof(
+    fc.tuple(fc.constantFrom(1, 2, 3), word8),
+    fc.tuple(fc.constantFrom(4, 5, 7), raw(0, 12)),
+    fc
+      .array(
+        fc.tuple(word8, raw(0, 10)).map(([name, data]): Attribute => {
+          return [
+            1,
+            [
+              [1, name],
+              [
+                2,
+                name.length === 8
+                  ? [
+                      [1, data],
+                      [2, data],
+                    ]
+                  : data,
+              ],
+            ],
+          ];
+        }),
+        { maxLength: 3 },
+      )
+      .map((elements): Attribute => [4, elements]),
+  ),
+  { maxLength: 5 },
+) as fc.Arbitrary<Attribute[]>;
+
 const flowMessages = fc
-  .array(message(fc.constantFrom(0x100, 0x102, NLMSG_ERROR, NLMSG_DONE), flowAttributes), {
-    minLength: 1,
-    maxLength: 3,
-  })
+  .array(
+    message(
+      fc.constantFrom(0x100, 0x102, NLMSG_ERROR, NLMSG_DONE),
+      fc.oneof({ weight: 3, arbitrary: flowAttributes }, ruleAttributes),
+    ),
+    { minLength: 1, maxLength: 3 },
+  )
   .map((list) => Uint8Array.from(Buffer.concat(list)));
 
-fuzzTarget<"flow" | "no_flow" | "error" | "nothing">({
+const SOCK_DIAG_BY_FAMILY = 20;
+
+/** A netlink message of this type around a body, its length off by a little now and then. */
+const plainMessage = (type: number, body: fc.Arbitrary<Uint8Array>) =>
+  fc.tuple(body, fc.constantFrom(0, 0, 0, 0, -1, 4, -16)).map(([content, off]) => {
+    const bytes = Buffer.alloc(NLMSG_HEADER + content.length);
+    bytes.writeUInt32LE(Math.max(0, bytes.length + off), 0);
+    bytes.writeUInt16LE(type, 4);
+    bytes.set(content, NLMSG_HEADER);
+    return Uint8Array.from(bytes);
+  });
+
+const processEvents = plainMessage(
+  NLMSG_DONE,
+  fc
+    .tuple(fc.constantFrom(1, 1, 1, 2), fc.constantFrom(0, 1, 2, 4, 0x40, 0x200, 0x80000000), raw(12, 12), raw(0, 40))
+    .map(([id, what, origin, body]) => {
+      const bytes = Buffer.alloc(36 + body.length);
+      bytes.writeUInt32LE(id, 0);
+      bytes.writeUInt32LE(1, 4);
+      bytes.writeUInt32LE(what, 20);
+      bytes.set(origin, 24);
+      bytes.set(body, 36);
+      return bytes;
+    }),
+);
+
+const socketAnswers = plainMessage(
+  SOCK_DIAG_BY_FAMILY,
+  fc
+    .tuple(
+      fc.constantFrom(2, 10, 10, 1),
+      raw(71, 71),
+      fc.array(fc.tuple(fc.constantFrom(21, 15), raw(0, 9)), { maxLength: 2 }),
+    )
+    .map(([family, body, attributes]) => Buffer.concat([Uint8Array.of(family), body, render(attributes, 0)])),
+);
+
+type KernelMessage = "flow" | "no_flow" | "event" | "socket" | "error" | "nothing";
+
+/** What stands where the message's header says a process event or a socket may: null where neither is. */
+function otherKind(bytes: Buffer, { type, start, end }: MessageCursor): "event" | "socket" | null {
+  const event = readProcEvent(bytes, start + NLMSG_HEADER, end);
+  if (event !== null) {
+    for (const value of Object.values(event)) {
+      assert.ok(typeof value === "string" || (Number.isInteger(value) && value >= 0), `${event.kind} ${value}`);
+    }
+    assert.ok(end - start >= NLMSG_HEADER + 36);
+  }
+  const socket = readDiagSocket(bytes, start, end);
+  if (socket !== null) {
+    assert.ok(end - start >= NLMSG_HEADER + 72);
+    assert.equal(socket.local.length, socket.family === 4 ? 4 : 16);
+    assert.equal(socket.remote.length, socket.local.length);
+    assert.ok(socket.localPort <= 0xffff && socket.remotePort <= 0xffff);
+  }
+  return type === NLMSG_DONE && event !== null
+    ? "event"
+    : type === SOCK_DIAG_BY_FAMILY && socket !== null
+      ? "socket"
+      : null;
+}
+
+/** What the kernel tells in other forms: the same bytes, as such and behind the beginning that each form has. */
+function checkOthers(bytes: Buffer): void {
+  const header = Buffer.alloc(24);
+  header.writeUInt16LE(0xeb9f);
+  [24, 0, bytes.length, 0, bytes.length].forEach((value, i) => header.writeUInt32LE(value, 4 + 4 * i));
+  for (const types of [bytes, Buffer.concat([header, bytes])]) {
+    for (const offset of offsetsInBtf(types, ["a.b", "task_struct.files"]).values()) assert.ok(offset >= 0);
+  }
+  const metadata = Buffer.alloc(24);
+  metadata.writeUInt32LE(24 + bytes.length);
+  metadata.writeUInt16LE(24, 6);
+  for (const events of [bytes, Buffer.concat([metadata, bytes])]) {
+    assert.ok(readFanotify(events).length <= events.length / 24);
+  }
+}
+
+fuzzTarget<KernelMessage>({
   name: "conntrack-messages",
-  grammar: [flowMessages],
-  outcomes: { flow: true, no_flow: true, error: true, nothing: true },
+  grammar: [flowMessages, processEvents, socketAnswers],
+  outcomes: { flow: true, no_flow: true, event: true, socket: true, error: true, nothing: true },
   check: (raw) => {
     const bytes = Buffer.from(raw);
+    checkOthers(bytes);
     const cursor = new MessageCursor(bytes, bytes.length);
-    let word: "flow" | "no_flow" | "error" | "nothing" = "nothing";
+    let word: KernelMessage = "nothing";
     let before = -1;
     while (cursor.next()) {
       assert.ok(cursor.start > before && cursor.end <= bytes.length && cursor.end >= cursor.start + 16);
@@ -166,6 +289,9 @@ fuzzTarget<"flow" | "no_flow" | "error" | "nothing">({
         assert.ok(attribute.offset >= at + 4 && attribute.offset + attribute.length <= cursor.end);
         at = attribute.offset;
       }
+      const other = otherKind(bytes, cursor);
+      if (word === "nothing" && other !== null) word = other;
+      checkTables(bytes, cursor.start, cursor.end);
       const flow = readFlow(bytes, cursor.start + NFGEN_HEADER, cursor.end);
       if (word === "nothing") word = flow === null ? "no_flow" : "flow";
       if (flow === null) continue;
@@ -179,6 +305,20 @@ fuzzTarget<"flow" | "no_flow" | "error" | "nothing">({
     return word;
   },
 });
+
+/** The same bytes as an answer of nf_tables and of the socket diagnostics. */
+function checkTables(bytes: Buffer, start: number, end: number): void {
+  const chain = readChain(bytes, start + NFGEN_HEADER, end);
+  const rule = readRule(bytes, start + NFGEN_HEADER, end);
+  for (const text of [chain.table, chain.name, rule.table, rule.chain]) assert.ok(!text.includes("\0"));
+  // Hexadecimal is twice as long; a name is written once more.
+  assert.ok(chain.hook.length + rule.text.length <= 8 * (end - start), "what is read is bounded by what is there");
+  for (const count of rule.counts) assert.ok(Number.isFinite(count) && count >= 0);
+  const socket = readSocket(bytes, start + 16, end, 6);
+  if (socket === null) return;
+  assert.ok(socket.localPort <= 0xffff && socket.remotePort <= 0xffff && socket.id.length === 48);
+  for (const { length } of [socket.local, socket.remote]) assert.ok(length === 4 || length === 16);
+}
 
 const messages = new PacketMessages(2);
 const slot = Buffer.alloc(256 * 1024);
@@ -216,6 +356,8 @@ const word = fc.constantFrom(
   ":INPUT DROP [0:0]",
   ":OUTPUT",
   "-A INPUT -j SALLYPORT-a",
+  "31 24 0:26 / /sys/fs/cgroup\\040x rw shared:9 - cgroup2 cgroup2 rw",
+  "31 24 0:26 /a /sys - cgroup2 cgroup2 rw",
 );
 const saved = fc.array(
   fc.oneof(
@@ -269,12 +411,17 @@ fuzzTarget<"rules" | "rows" | "drops" | "count" | "nothing">({
     for (const row of rows) for (const value of Object.values(row)) assert.ok(Number.isFinite(value));
     const tables = parseSaved(text);
     for (const { lines } of tables.values()) for (const line of lines) assert.ok(text.includes(line.split(" ")[0]!));
+    const mount = findMount(text);
+    if (mount !== null) assert.ok(text.includes(" - cgroup2 ") && !mount.includes(" - "));
     const count = parseReassemblyFailures(text);
     if (count !== null) for (const value of Object.values(count)) assert.ok(Number.isFinite(value) && value >= 0);
     const drops = new Map<string, number>();
     parseUdpDrops(text, 0x35, drops);
     for (const [local, count] of drops) {
       assert.ok(Number.isSafeInteger(count) && count >= 0 && local.endsWith(":0035") && text.includes(local));
+    }
+    for (const { number, uid, inode } of parseRawSockets(text)) {
+      assert.ok(number >= 0 && number <= 0xffff && Number.isSafeInteger(uid) && Number.isSafeInteger(inode));
     }
     if (drops.size > 0) return "drops";
     return tables.size > 0 ? "rules" : rows.length > 0 ? "rows" : count !== null ? "count" : "nothing";
@@ -298,6 +445,6 @@ test("the work on the kernel's text grows with its length", () => {
     "white space",
     20_000,
     (size) => `${" ".repeat(size)}x`,
-    (text) => [parseQueueStatistics(text), parseUdpDrops(text, 0x35, new Map())],
+    (text) => [parseQueueStatistics(text), parseUdpDrops(text, 0x35, new Map()), parseRawSockets(text)],
   );
 });

@@ -32,6 +32,10 @@ const native = {
   unshare: library.func("int unshare(int)"),
   close: library.func("int close(int)"),
   fcntl: library.func("int fcntl(int, int, int)"),
+  fanotifyInit: library.func("int fanotify_init(uint32_t, uint32_t)"),
+  fanotifyMark: library.func("int fanotify_mark(int, uint32_t, uint64_t, int, str)"),
+  nameToHandle: library.func("int name_to_handle_at(int, str, void *, void *, int)"),
+  syscall: library.func("long syscall(long, long, void *, long)"),
 };
 
 if (endianness() !== "LE" || (process.arch !== "x64" && process.arch !== "arm64")) {
@@ -181,6 +185,10 @@ export function poll(set: Uint8Array, count: number, timeout: number): number {
   return orErrno(native.poll(set, count, timeout));
 }
 
+/** Like {@link poll}, on one of the four threads of Node's pool until it is over. The caller keeps `set` alive. */
+export const pollLater = (set: Uint8Array, count: number, timeout: number): Promise<void> =>
+  new Promise((done) => native.poll.async(set, count, timeout, () => done()));
+
 /** Sets an option to an int, or to the bytes of a structure. */
 export function setsockopt(fd: number, level: number, option: number, value: number | Uint8Array): void {
   const bytes = typeof value === "number" ? Buffer.alloc(4) : value;
@@ -245,69 +253,36 @@ export function unshare(flags: number): void {
   checked(native.unshare(flags), "unshare");
 }
 
+const AT_FDCWD = -100;
+/** FAN_MARK_ADD; a folder itself (ONLYDIR), never where a link leads (DONT_FOLLOW). */
+const MARK_FOLDER = 0x1 | 0x4 | 0x8;
+
+/** A new group that tells of folders and names, non-blocking, with room for all events (FAN_UNLIMITED, FAN_REPORT_DFID_NAME). */
+export function fanotifyInit(): number {
+  return checked(native.fanotifyInit(0x1 | 0x2 | 0x10 | 0x20 | 0xc00, 0), "fanotify_init");
+}
+
+/** Marks a folder; 0 or `-errno`. */
+export function fanotifyMark(fd: number, mask: number, folder: string): number {
+  return orErrno(native.fanotifyMark(fd, MARK_FOLDER, mask, AT_FDCWD, folder));
+}
+
+/** A folder's `struct file_handle` as the file system names it, latin-1; null where it cannot. */
+export function handleOf(folder: string): string | null {
+  const bytes = Buffer.alloc(8 + 128);
+  bytes.writeUInt32LE(128);
+  if (native.nameToHandle(AT_FDCWD, folder, bytes, Buffer.alloc(4), 0) < 0) return null;
+  return bytes.toString("latin1", 0, 8 + bytes.readUInt32LE());
+}
+
+const SYS_BPF = process.arch === "x64" ? 321 : 280;
+
+/** bpf(2): the result, or `-errno`. `attributes` is its `union bpf_attr`, whose pointers the caller keeps alive. */
+export function bpf(command: number, attributes: Uint8Array): number {
+  return orErrno(native.syscall(SYS_BPF, command, attributes, attributes.length));
+}
+
 /** Closes a descriptor that came from this file (Node counts the ones its own `fs` opened). */
 export function close(fd: number): void {
   checked(native.close(fd), "close");
-}
-
-const MMSGHDR = 64;
-const SOCKADDR_NL = 12;
-
-/**
- * An array of `struct mmsghdr` with one iovec each into one shared buffer, and room for the sender's `sockaddr_nl`.
- * Holds every Buffer whose address it contains.
- */
-export class MessageVector {
-  readonly slots: number;
-  readonly slotSize: number;
-  /** All slots' bytes; slot `i` starts at `i * slotSize`. */
-  readonly bytes: Buffer;
-  /** The `struct mmsghdr` array for {@link recvmmsg}. */
-  readonly headers: Buffer;
-  readonly #vectors: Buffer;
-  readonly #names: Buffer;
-
-  constructor(slots: number, slotSize: number) {
-    this.slots = slots;
-    this.slotSize = slotSize;
-    this.bytes = Buffer.alloc(slots * slotSize);
-    this.headers = Buffer.alloc(slots * MMSGHDR);
-    this.#vectors = Buffer.alloc(slots * 16);
-    this.#names = Buffer.alloc(slots * SOCKADDR_NL);
-    const bytes = addressOf(this.bytes);
-    const vectors = addressOf(this.#vectors);
-    const names = addressOf(this.#names);
-    for (let i = 0; i < slots; i++) {
-      this.#vectors.writeBigUInt64LE(bytes + BigInt(i * slotSize), i * 16);
-      this.#vectors.writeBigUInt64LE(BigInt(slotSize), i * 16 + 8);
-      const header = i * MMSGHDR;
-      this.headers.writeBigUInt64LE(names + BigInt(i * SOCKADDR_NL), header);
-      this.headers.writeUInt32LE(SOCKADDR_NL, header + 8);
-      this.headers.writeBigUInt64LE(vectors + BigInt(i * 16), header + 16);
-      this.headers.writeBigUInt64LE(1n, header + 24);
-    }
-  }
-
-  /** Receives without blocking; the number of filled slots, or `-errno`. */
-  receive(fd: number): number {
-    const count = recvmmsg(fd, this.headers, this.slots);
-    // The kernel overwrote msg_namelen of the slots it filled.
-    for (let i = 0; i < count; i++) this.headers.writeUInt32LE(SOCKADDR_NL, i * MMSGHDR + 8);
-    return count;
-  }
-
-  /** Bytes in slot `i` (what was cut off by MSG_TRUNC not counted). */
-  length(i: number): number {
-    return this.headers.readUInt32LE(i * MMSGHDR + 56);
-  }
-
-  /** True where slot `i` was too small for its message. */
-  truncated(i: number): boolean {
-    return (this.headers.readUInt32LE(i * MMSGHDR + 48) & MSG_TRUNC) !== 0;
-  }
-
-  /** The sender's netlink port of slot `i`; 0 is the kernel. */
-  sender(i: number): number {
-    return this.#names.readUInt32LE(i * SOCKADDR_NL + 4);
-  }
 }

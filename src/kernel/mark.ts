@@ -27,6 +27,14 @@ export const DNS = 0x50000000;
  * differ in one bit, so that most rules need not tell them apart.
  */
 export const QUIC = 0x60000000;
+/** On a machine: the packet stays in the machine (or came from inside it), so nothing is decided. Never saved. */
+export const INSIDE = 0x70000000;
+/** On a machine: of a connection that was opened from outside; its replies pass. */
+export const INBOUND = 0x80000000;
+/** On a machine: sent by our own process. Never saved. */
+export const OWN = 0x90000000;
+/** On a machine: made by the kernel and not by any process. Never saved. */
+export const KERNEL = 0xa0000000;
 /** Under this mask ALLOW and QUIC, and no other state, are ALLOW. */
 export const ALLOWED_MASK = 0xb0000000;
 

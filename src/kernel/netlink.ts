@@ -67,6 +67,15 @@ export class MessageWriter {
     return this;
   }
 
+  /** Starts a message of another subsystem: nlmsghdr and then `body`, the header of that one. */
+  beginBare(type: number, flags: number, sequence: number, body: Uint8Array): this {
+    this.begin(type, flags, sequence);
+    this.length = this.#start + NLMSG_HEADER;
+    this.bytes.set(body, this.length);
+    this.length += body.length;
+    return this;
+  }
+
   /** Ends the message: its length is now known. */
   end(): this {
     this.bytes.writeUInt32LE(this.length - this.#start, this.#start);
@@ -149,7 +158,7 @@ export class MessageCursor {
     return true;
   }
 
-  /** The errno of an NLMSG_ERROR message; 0 is an acknowledgement. */
+  /** The errno of an NLMSG_ERROR or NLMSG_DONE message; 0 is an acknowledgement, or a dump that is whole. */
   error(): number {
     return this.end - this.start < NLMSG_HEADER + 4 ? 0 : -this.#bytes.readInt32LE(this.start + NLMSG_HEADER);
   }
@@ -261,7 +270,12 @@ export class NetlinkSocket {
           onOther?.(bytes, messages);
           continue;
         }
-        if (messages.type === NLMSG_DONE) return;
+        if (messages.type === NLMSG_DONE) {
+          // A dump that failed ends like one that did not, but says why.
+          const errno = messages.error();
+          if (errno > 0) throw new libc.KernelError(call, errno);
+          return;
+        }
         if (messages.type === NLMSG_ERROR) {
           const errno = messages.error();
           if (errno === 0) return;

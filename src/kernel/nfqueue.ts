@@ -9,6 +9,7 @@
  */
 import { SallyportError } from "../errors.ts";
 import * as libc from "./libc.ts";
+import { MessageVector } from "./message-vector.ts";
 import {
   MessageWriter,
   NETLINK_CAP_ACK,
@@ -81,7 +82,7 @@ export class QueueSocket {
   /** Messages that were not packets of this queue in the kernel's format. */
   malformed = 0;
   readonly #socket: NetlinkSocket;
-  readonly #slots = new libc.MessageVector(SLOTS, SLOT_SIZE);
+  readonly #slots = new MessageVector(SLOTS, SLOT_SIZE);
   readonly #messages = new PacketMessages(SLOTS);
   readonly #table = this.#messages.table;
   readonly #verdicts = Buffer.alloc(SEND_SIZE);

@@ -44,10 +44,18 @@ function above({ name, rate, bits }: Bound): string {
 const sourceBits = (family: 4 | 6) => (family === 4 ? 32 : 64);
 const networkBits = (family: 4 | 6) => (family === 4 ? 24 : 56);
 /** No route back to the source by the interface it came in by. */
-const forged = "-m rpfilter --invert";
+export const forgedSource = "-m rpfilter --invert";
 
-/** The chains, by name: for packets that begin something, for DNS datagrams, and where the excess ends. */
-export function rateChains(family: 4 | 6, queues: number, inside: readonly string[]): [string, string[]][] {
+/**
+ * The chains, by name: for packets that begin something, for DNS datagrams, and where the excess ends. `forged` matches
+ * packets whose source is not the sender's.
+ */
+export function rateChains(
+  family: 4 | 6,
+  queues: number,
+  inside: readonly string[],
+  forged: string,
+): [string, string[]][] {
   const source = sourceBits(family);
   const network = networkBits(family);
   return [

@@ -10,15 +10,8 @@
 import { existsSync } from "node:fs";
 import { SallyportError } from "../errors.ts";
 import { attempt, run, runAside } from "./commands.ts";
-import {
-  chainPrefix,
-  checkOptions,
-  rulesFor,
-  type RulesetOptions,
-  type Table,
-  type TableRules,
-  tables,
-} from "./rules.ts";
+import { chainPrefix, type Table, type TableRules } from "./rule-parts.ts";
+import { checkOptions, rulesFor, type RulesetOptions } from "./rules.ts";
 import { deleteEmptyTables, type EmptyTable } from "./tables.ts";
 
 export type { RulesetOptions } from "./rules.ts";
@@ -38,7 +31,10 @@ export interface OwnedRules {
 /** Whose rules. */
 export type Owner = Pick<OwnedRules, "prefix" | "marker">;
 
-const enforcerOwner: Owner = { prefix: chainPrefix, marker: `${chainPrefix}MADE` };
+/** The order in which tables are committed: `filter` first, so that what comes from the inside is dropped until done. */
+const tables: readonly Table[] = ["filter", "nat", "mangle"];
+
+export const enforcerOwner: Owner = { prefix: chainPrefix, marker: `${chainPrefix}MADE` };
 const ATTEMPTS = 3;
 
 /** `present`: exactly as applied and at the head. `altered`: something of ours is missing, changed or not first. */
@@ -92,6 +88,11 @@ export class Ruleset {
     }
   }
 
+  /** Everything of ours in the kernel now, as text; empty where there is nothing. */
+  read(): string {
+    return fingerprint(this.#owned);
+  }
+
   /** See {@link RulesetState}. Without an earlier {@link apply} in this process, give its `fingerprint`. */
   state(expected: string | null = this.#applied): RulesetState {
     return compared(fingerprint(this.#owned), expected);
@@ -104,11 +105,16 @@ export class Ruleset {
   }
 
   async #look(): Promise<RulesetState> {
+    return compared(await this.readAside(), this.#applied);
+  }
+
+  /** As {@link read}, while the event loop goes on. */
+  async readAside(): Promise<string> {
     const reading = families().map(async (family) => {
       const text = await runAside(tool(family, "save"), []);
       return [family, parseSaved(text, this.#owned)] as const;
     });
-    return compared(textOf(new Map(await Promise.all(reading))), this.#applied);
+    return textOf(new Map(await Promise.all(reading)));
   }
 
   /** Takes out everything of ours. Does nothing where there is nothing. Throws SallyportError RULESET. */

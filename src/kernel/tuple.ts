@@ -10,8 +10,8 @@ export const AF_INET6 = 10;
 
 export const CTA_TUPLE_ORIG = 1;
 export const CTA_TUPLE_REPLY = 2;
-const CTA_STATUS = 3;
-const CTA_PROTOINFO = 4;
+export const CTA_STATUS = 3;
+export const CTA_PROTOINFO = 4;
 export const CTA_TIMEOUT = 7;
 export const CTA_MARK = 8;
 const CTA_COUNTERS_ORIG = 9;
@@ -194,4 +194,10 @@ export function writeTuple(writer: MessageWriter, type: number, tuple: Tuple): v
 /** AF_INET or AF_INET6. */
 export function addressFamily(address: Address): number {
   return family(address) === 4 ? AF_INET : AF_INET6;
+}
+
+/** What CTA_PROTOINFO_TCP holds of a connection that is up, with IP_CT_TCP_FLAG_BE_LIBERAL for both directions. */
+export function writeLiberalTcp(writer: MessageWriter): void {
+  const liberal = Uint8Array.of(0x08, 0x08);
+  writer.u8(1, tcpStates.indexOf("ESTABLISHED")).attribute(4, liberal).attribute(5, liberal);
 }

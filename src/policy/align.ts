@@ -60,7 +60,7 @@ function withoutCommon({ a, b }: Changed, left: readonly string[], right: readon
 
 /** Equal texts, same effect and name. Modes are those in force; dates, owners and reasons decide nothing now. */
 function fingerprint({ name, tier, action, mode, ech, from, targets }: Rule): string {
-  const sources = from?.map((source) => source.subnets.map(formatCidr).toSorted()) ?? null;
+  const sources = from?.map(({ subnets, process }) => [subnets?.map(formatCidr).toSorted() ?? null, process]) ?? null;
   const where = targets.map(({ endpoint, services }) => [endpoint.kind, endpoint.text, services]);
   return JSON.stringify([name, tier, action, mode, ech, sources, where]);
 }

@@ -4,6 +4,8 @@
  * that decides packets.
  */
 import { z } from "zod";
+import { askedProcess, processOptions, processText } from "./asked-process.ts";
+import type { AskedProcess } from "./asked-process.ts";
 import { readDocument } from "./document.ts";
 import type { Document } from "./document.ts";
 import type { Decision, Stage } from "./decision.ts";
@@ -24,6 +26,9 @@ const caseSchema = z.strictObject({
   source: z.string().optional().describe("An address, a declared source, or any. Left out: any."),
   endpoint: z.string().describe("host[:port], address[:port], or host/address[:port] for a name at an address."),
   protocol: z.enum(["tls", "http", "ssh", "tcp", "udp", "quic", "icmp"]).optional().describe("Left out: by port."),
+  step: z.string().optional().describe("The step of the process behind it. Left out: not known."),
+  action: z.string().optional().describe("The repository of the step's action. Left out: not known."),
+  exe: z.string().optional().describe("The executable of the process. Left out: not known."),
   ech: z.boolean().optional().describe("The hello carries Encrypted Client Hello. Left out: false."),
   expect: z.enum(["allow", "deny", "would_deny"]).describe("The verdict."),
   rule: z.string().optional().describe(`Name of the rule that must decide; ${defaultRule} for the default.`),
@@ -51,6 +56,8 @@ export interface CaseResult {
   protocol: string;
   /** The hello was asked about with Encrypted Client Hello in it. */
   ech: boolean;
+  /** What is known of the process; null: nothing. */
+  process: AskedProcess | null;
   expected: { verdict: Decision["verdict"]; rule: string | null; reason: Reason | null };
   got: { verdict: Decision["verdict"]; rule: string; reason: Reason; stage: Stage; line: number | null };
 }
@@ -84,7 +91,7 @@ export function readCases(scene: Scene, text: string, file: string): Case[] | Po
       problems.add("unknown_reference", () => document.place([i, "rule"]), message, fix);
     }
     const { source = "any", endpoint, protocol = null, ech = false, expect, rule, reason } = raw;
-    const question = readQuestion(scene, { source, endpoint, protocol, ech });
+    const question = readQuestion(scene, { source, endpoint, protocol, ech, process: askedProcess(raw) });
     if (!isQuestionDefect(question)) return [{ question, expect, rule, reason, line: document.place([i]).line }];
     const { part, code, message, fix } = question;
     problems.add(code, () => document.place([i, part]), message, fix);
@@ -159,6 +166,7 @@ function runCase(scene: Scene, { question, expect, rule, reason, line }: Case): 
     endpoint: question.asked.endpoint,
     protocol: question.protocol,
     ech: question.asked.ech,
+    process: question.asked.process,
     expected: { verdict: expect, rule: rule ?? null, reason: reason ?? null },
     got: {
       verdict: outcome.verdict,
@@ -179,14 +187,18 @@ export function casesText(report: CasesReport): string {
 }
 
 function caseLines(
-  { passed, line, source, endpoint, protocol, ech, expected, got }: CaseResult,
+  { passed, line, source, endpoint, protocol, ech, process, expected, got }: CaseResult,
   report: CasesReport,
 ): string[] {
   const { file } = report.policy;
-  const what = `${source} → ${endpoint} ${protocol}${ech ? " with ECH" : ""}`;
+  const known = processText(process);
+  const what = `${source}${known === null ? "" : ` (${known})`} → ${endpoint} ${protocol}${ech ? " with ECH" : ""}`;
   const by = got.line === null ? "the default" : ruleText({ name: got.rule, line: got.line }, file);
   const came = `${verdictText(got.verdict)} by ${by}`;
   if (passed) return [`ok    ${what}: ${came}`];
+  const options = processOptions(process)
+    .map(([option, value]) => ` ${option} ${shell(value)}`)
+    .join("");
   const wanted = [
     verdictText(expected.verdict),
     ...(expected.rule === null ? [] : [`by ${expected.rule === defaultRule ? "the default" : `“${expected.rule}”`}`]),
@@ -196,7 +208,7 @@ function caseLines(
     `FAIL  ${what}  (${report.cases}:${line})`,
     `        expected ${wanted.join(", ")}`,
     `        got ${came}, reason ${got.reason}, at ${got.stage}`,
-    `        sallyport policy explain ${shell(file)} ${shell(source)} ${shell(endpoint)} --protocol ${protocol}${ech ? " --ech" : ""}`,
+    `        sallyport policy explain ${shell(file)} ${shell(source)} ${shell(endpoint)} --protocol ${protocol}${ech ? " --ech" : ""}${options}`,
   ];
 }
 

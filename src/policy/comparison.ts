@@ -1,7 +1,7 @@
 /** What comparing two policies finds, flow by flow: made by `diff.ts`, turned into lines by `diff-lines.ts`. */
 import type { Application, Decision, Transport } from "./decision.ts";
 import type { Policy } from "./model.ts";
-import type { AddressClass, NameClass, Names, SourceClass } from "./universe.ts";
+import type { AddressClass, NameClass, Names, SourceClass, Sources } from "./universe.ts";
 
 /**
  * How a flow carries its name. `plain`: the name is bound to the address, and shown where the protocol shows one (or
@@ -59,7 +59,7 @@ export interface Comparison {
   readonly before: Policy;
   readonly after: Policy;
   readonly now: number;
-  readonly sources: readonly SourceClass[];
+  readonly sources: Sources;
   readonly names: Names;
   readonly spots: readonly Spot[];
   /** Source classes for which what no rule decides is treated differently. */

@@ -7,16 +7,20 @@ import { LabelTrie } from "../address/trie.ts";
 import type { Engine, RuleRef } from "./decision.ts";
 import { CompiledEngine } from "./engine.ts";
 import { ItemList, RuleNode, SourceClass, makeItem } from "./items.ts";
-import { appliesAt, enforcesAt, modeAt } from "./model.ts";
+import type { Item } from "./items.ts";
+import { appliesAt, asksProcessAt, enforcesAt, modeAt } from "./model.ts";
 import type { Endpoint, Policy, Rule, Source } from "./model.ts";
 
 /** The reference that stands for every source. */
 const everySource = 0;
+const everybody: readonly null[] = [null];
 
 /** All that the engine looks things up in. */
 export interface Index {
   readonly hash: string;
   readonly enforces: boolean;
+  /** Some item asks for a process. */
+  readonly asksProcess: boolean;
   readonly names: LabelTrie<RuleNode>;
   readonly cidrs: CidrTable<RuleNode>;
   /** Deny rules on names, by source reference: which of them could a name shown later meet? */
@@ -53,9 +57,10 @@ function buildIndex(policy: Policy, now: number): Index {
   const denials = new Map<number, Denials>();
   const nodes = new Map<Endpoint, RuleNode>();
   const newNode = () => new RuleNode();
+  const refOfSource = (source: Source | null) => (source === null ? everySource : refs.get(source)!);
   for (const [order, rule] of rules.entries()) {
     const ref = refOf(rule, now);
-    const from = rule.from === null ? [everySource] : rule.from.map((source) => refs.get(source)!);
+    const from = rule.from ?? everybody;
     for (const { endpoint, services } of rule.targets) {
       let node = nodes.get(endpoint);
       if (node === undefined) {
@@ -65,12 +70,13 @@ function buildIndex(policy: Policy, now: number): Index {
       }
       for (const service of services) {
         const item = makeItem(order, ref, service, rule.ech);
-        for (const source of from) node.add(source, item);
+        for (const source of from) node.add(refOfSource(source), itemFor(item, source));
         if (item.allow || endpoint.kind !== "name") continue;
-        const denial = { ...item, pattern: endpoint.pattern };
         for (const source of from) {
-          let lists = denials.get(source);
-          if (lists === undefined) denials.set(source, (lists = { all: new ItemList(), enforced: new ItemList() }));
+          const denial = { ...itemFor(item, source), pattern: endpoint.pattern };
+          const at = refOfSource(source);
+          let lists = denials.get(at);
+          if (lists === undefined) denials.set(at, (lists = { all: new ItemList(), enforced: new ItemList() }));
           lists.all.add(denial);
           if (denial.enforce) lists.enforced.add(denial);
         }
@@ -78,7 +84,12 @@ function buildIndex(policy: Policy, now: number): Index {
     }
   }
   const enforces = enforcesAt(policy, now);
-  return { hash: policy.hash, enforces, names, cidrs, denials, ...sourceClasses(policy, sources) };
+  const asksProcess = asksProcessAt(policy, now);
+  return { hash: policy.hash, enforces, asksProcess, names, cidrs, denials, ...sourceClasses(policy, sources) };
+}
+
+function itemFor(item: Item, source: Source | null): Item {
+  return source === null || source.process === null ? item : { ...item, process: source.process };
 }
 
 /** Declared sources first, in their order, then the inline ones that rules use. */
@@ -95,8 +106,9 @@ function refOf(rule: Rule, now: number): RuleRef {
 
 function sourceClasses(policy: Policy, sources: readonly Source[]): Pick<Index, "subnets" | "classOf"> {
   const subnets = new CidrTable<SubnetClass>();
+  const anywhere = sources.flatMap((source, i) => (source.subnets === null ? [i] : []));
   for (const [i, source] of sources.entries()) {
-    for (const subnet of source.subnets) {
+    for (const subnet of source.subnets ?? []) {
       const known = subnets.getOrAdd(subnet, () => ({ sources: [], parent: null, settled: null })).sources;
       if (known.at(-1) !== i) known.push(i);
     }
@@ -104,8 +116,9 @@ function sourceClasses(policy: Policy, sources: readonly Source[]): Pick<Index, 
   for (const entry of subnets.entries()) entry.value.parent = entry.parent?.value ?? null;
   const enforceFor = new Set(policy.default.enforceFor);
   const everywhere = policy.default.mode === "enforce";
-  const settle = (positions: readonly number[]): SourceClass => {
-    const first = positions.find((i) => sources[i]!.declared);
+  const settle = (found: readonly number[]): SourceClass => {
+    const positions = anywhere.length === 0 ? found : [...found, ...anywhere].toSorted((a, b) => a - b);
+    const first = positions.find((i) => sources[i]!.declared && sources[i]!.process === null);
     const group = first === undefined ? null : sources[first]!.name;
     const enforced = everywhere || positions.some((i) => enforceFor.has(sources[i]!));
     return new SourceClass([everySource, ...positions.map((i) => i + 1)], group, enforced);

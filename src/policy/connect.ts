@@ -11,7 +11,7 @@ import type { Pattern } from "../address/pattern.ts";
 import type { ConnectFacts, Decision, NotYet } from "./decision.ts";
 import { byAnyName, byBound, byCidr } from "./candidates.ts";
 import type { CompiledEngine } from "./engine.ts";
-import { appBit, portKey } from "./items.ts";
+import { appBit, isForProcess, portKey } from "./items.ts";
 import type { Item } from "./items.ts";
 
 /** A rule that decides: twice its order, plus one where it allows. Infinity: no rule, the default. Smaller is earlier. */
@@ -178,7 +178,8 @@ function isSettled(engine: CompiledEngine, facts: ConnectFacts, first: First): b
     for (const key of [portKey(facts.transport, facts.port), portKey(facts.transport, null)]) {
       for (const item of denials.at(key)) {
         if (item.order >= order) break;
-        if (item.key === key && !alwaysMatches(engine, item.order)) return false;
+        if (item.key !== key || !isForProcess(item, facts.process)) continue;
+        if (!alwaysMatches(engine, item.order)) return false;
       }
     }
   }
@@ -209,7 +210,8 @@ function someNameDenied(engine: CompiledEngine, facts: ConnectFacts, latest: Fir
     for (const key of [portKey(facts.transport, facts.port), portKey(facts.transport, null)]) {
       for (const item of denials.at(key)) {
         if (firstOf(item) >= latest) break;
-        if (item.key === key && hasUnboundName(item.pattern!, facts.names)) return true;
+        if (item.key !== key || !isForProcess(item, facts.process)) continue;
+        if (hasUnboundName(item.pattern!, facts.names)) return true;
       }
     }
   }

@@ -27,9 +27,25 @@ export interface DnsFacts {
   name: string;
 }
 
+/** What is known of the process behind a flow. Null: it cannot be known. */
+export interface ProcessFacts {
+  /** The job's step that it belongs to; null also where it belongs to none. */
+  step: string | null;
+  /** The repository of the step's action; null also where `step` is known and is no action's. */
+  action: string | null;
+  /** Absolute path of its executable. */
+  exe: string | null;
+  /** It is the CI runner itself and no step's. */
+  runner: boolean;
+  /** It is root's own, outside of the job's steps and of any container: a service of the machine. Absent: it is not. */
+  system?: boolean;
+}
+
 /** Known when a flow's first packet arrives. */
 export interface ConnectFacts {
   source: Address;
+  /** Whose it is; null where nobody knows, as on a gateway. */
+  process: ProcessFacts | null;
   destination: Address;
   /** The destination is an address of the gateway itself (kernel's `addrtype LOCAL`). */
   local: boolean;
@@ -95,16 +111,18 @@ export interface NotYet {
 export interface Engine {
   /** SHA-256 of the policy's source text, 64 hex digits. */
   readonly hash: string;
-  /** Name of the first declared source group that holds the address; null where none does. */
+  /** Name of the first declared source group that holds the address whatever the process; null where none does. */
   group(source: Address): string | null;
   /** True where tier 3 refuses for this source (mode enforce, or a source listed in `enforce_for`). */
   enforcedFor(source: Address): boolean;
-  /** True where some source is treated worse than others may be: one is enforced, or an enforced rule denies to some only. */
+  /** Some rule asks for a process: facts with `process` null are not all that could be known. */
+  readonly asksProcess: boolean;
+  /** True where some source is treated worse than others may be: one is enforced, or an enforced rule denies to some addresses only. */
   readonly enforces: boolean;
-  /** Never not_yet: allow means some flow to this name could pass, so the query may go on. */
+  /** Never not_yet: allow means some flow of some process to this name could pass, so the query may go on. */
   dns(facts: DnsFacts): Decision;
   connect(facts: ConnectFacts): Decision | NotYet;
   name(facts: NameFacts): Decision;
-  /** True where a CIDR rule allows this source to reach this address on some port (private answers in DNS). */
+  /** True where a CIDR rule allows some process of this source to reach this address on some port (private answers in DNS). */
   cidrAllows(source: Address, destination: Address): boolean;
 }

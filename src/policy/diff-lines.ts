@@ -2,13 +2,14 @@
  * From single flows that two policies decide differently to the lines people read: what a wider name, prefix or plainer
  * flow already tells is left out, and ports, protocols and sources that changed together stand on one line.
  */
-import { formatAddress } from "../address/ip.ts";
 import type { Application, Transport } from "./decision.ts";
 import { keyOf } from "./comparison.ts";
 import type { Cell, Cells, Comparison, Found, Shape, Spot, Transition } from "./comparison.ts";
+import { whomOf } from "./diff-sources.ts";
+import type { Whom } from "./diff-sources.ts";
 import type { Policy } from "./model.ts";
 import { applicationsOf } from "./protocol.ts";
-import type { NameClass, SourceClass } from "./universe.ts";
+import type { NameClass } from "./universe.ts";
 
 /** Applications on ports of one transport. */
 export interface Spoken {
@@ -22,9 +23,7 @@ export interface Spoken {
 }
 
 /** One line: who, to where, over what. */
-export interface DiffLine {
-  /** Null: every source. `address` stands for the others. */
-  sources: { name: string; address: string }[] | null;
+export interface DiffLine extends Whom {
   /** A name or pattern; null: a bare address. */
   name: string | null;
   /** Only at the addresses of this prefix; null: at any ordinary address. */
@@ -54,7 +53,7 @@ export interface DiffReport {
   differs: boolean;
   groups: DiffGroup[];
   /** What no rule decides: refused by one policy, passed by the other. Sources null: every source. */
-  defaults: { kind: "opens" | "closes"; sources: DiffLine["sources"] }[];
+  defaults: ({ kind: "opens" | "closes" } & Whom)[];
   /** Rules of both policies whose `upload_limit` differs, in bytes; null: none. */
   limits: { rule: string; before: number | null; after: number | null }[];
   /** Flows looked at. */
@@ -86,8 +85,9 @@ export function collapse(comparison: Comparison): DiffReport {
       const lines = linesOf(
         same.map((each) => each.cell),
         comparison,
-      ).map(({ sources, spoken }) => ({
+      ).map(({ sources, who, spoken }) => ({
         sources,
+        who,
         name: spot.name?.text ?? null,
         at: spot.address.text,
         except,
@@ -109,7 +109,7 @@ export function collapse(comparison: Comparison): DiffReport {
     groups: found.toSorted((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind) || lineOf(a) - lineOf(b)),
     defaults: (["opens", "closes"] as const).flatMap((kind) => {
       const who = defaults.filter((each) => each.kind === kind).map((each) => each.source);
-      return who.length === 0 ? [] : [{ kind, sources: sourcesView(who, sources) }];
+      return who.length === 0 ? [] : [{ kind, ...whomOf(who, sources) }];
     }),
     limits,
     flows,
@@ -228,21 +228,16 @@ function commonCells(all: readonly (Cells | undefined)[]): Cells {
 }
 
 /** Cells as who and what is spoken, sources with the same on one line. */
-function linesOf(cells: readonly Cell[], comparison: Comparison): Pick<DiffLine, "sources" | "spoken">[] {
+function linesOf(cells: readonly Cell[], comparison: Comparison): (Whom & Pick<DiffLine, "spoken">)[] {
   const bySource = partition(cells, (cell) => [cell.source]);
   const spoken = bySource.map((same) => ({ source: same[0]!.source, spoken: spokenBy(same, comparison) }));
   return partition(spoken, (each) => [JSON.stringify(each.spoken)]).map((same) => ({
-    sources: sourcesView(
+    ...whomOf(
       same.map((each) => each.source),
       comparison.sources,
     ),
     spoken: same[0]!.spoken,
   }));
-}
-
-function sourcesView(some: readonly SourceClass[], all: readonly SourceClass[]): DiffLine["sources"] {
-  if (some.length === all.length) return null;
-  return some.map(({ label, address }) => ({ name: label, address: formatAddress(address) }));
 }
 
 /** One source's cells, ports with the same applications together. */

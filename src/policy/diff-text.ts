@@ -27,7 +27,7 @@ export function diffText(report: DiffReport): string {
     blocks.push(
       [
         titles[kind],
-        ...byDefault.flatMap(({ sources }) => defaultLines(kind === "opens", sources)),
+        ...byDefault.flatMap(({ who }) => defaultLines(kind === "opens", who)),
         ...same.flatMap((group) => groupLines(group, report)),
       ].join("\n"),
     );
@@ -52,12 +52,9 @@ function limitText(bytes: number | null): string {
   return bytes === null ? "none" : sizeText(bytes);
 }
 
-function defaultLines(opens: boolean, sources: DiffLine["sources"]): string[] {
+function defaultLines(opens: boolean, who: readonly string[]): string[] {
   const text = opens ? "is no longer refused, only recorded" : "is refused, no longer only recorded";
-  return [
-    `  the default: what no rule decides ${text}`,
-    `    ${opens ? "+" : "-"} everything else${fromText(sources)}`,
-  ];
+  return [`  the default: what no rule decides ${text}`, `    ${opens ? "+" : "-"} everything else${fromText(who)}`];
 }
 
 function groupLines(group: DiffGroup, { before, after }: DiffReport): string[] {
@@ -67,7 +64,7 @@ function groupLines(group: DiffGroup, { before, after }: DiffReport): string[] {
     .map((line) => [
       `${signs[kind]} ${whereOf(line)}`,
       line.spoken.map(spokenText).join(", "),
-      `${fromText(line.sources).trim()}${shapeText(line)}${exceptText(line)}`.trim(),
+      `${fromText(line.who).trim()}${shapeText(line)}${exceptText(line)}`.trim(),
     ]);
   const more = lines.length > maxLines ? [`    and ${lines.length - maxLines} more (--json has all)`] : [];
   return [
@@ -100,8 +97,8 @@ function spokenText({ transport, applications, ports, except_ports }: Spoken): s
   return `${text} ${spoken}`;
 }
 
-function fromText(sources: DiffLine["sources"]): string {
-  return sources === null ? "" : ` from ${sources.map((source) => source.name).join(", ")}`;
+function fromText(who: readonly string[]): string {
+  return who.length === 0 ? "" : ` from ${who.join(", ")}`;
 }
 
 function shapeText({ shape }: DiffLine): string {

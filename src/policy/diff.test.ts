@@ -15,9 +15,11 @@ import type { Decision, NameFacts } from "./decision.ts";
 import { diffPolicies } from "./diff.ts";
 import type { DiffGroup, DiffLine, DiffReport, Spoken } from "./diff-lines.ts";
 import { diffText } from "./diff-text.ts";
+import { holdsAddress } from "./model.ts";
 import type { Policy } from "./model.ts";
 import { flows, now, policies } from "./policy.arbitrary.ts";
 import { applicationsOf, showsName } from "./protocol.ts";
+import { meetsProcess } from "./process.ts";
 import { cidrsOf, ordinaryAddress, sourcesOf } from "./question.ts";
 import { elsewhereSpecial, liveRules } from "./universe.ts";
 
@@ -77,8 +79,9 @@ test("what a line says of an exact name is what the policies decide", () => {
       for (const group of diffPolicies(a, b, now).groups) {
         for (const { name, at, shape, sources, spoken } of group.lines) {
           if (name === null || /[*{]/.test(name) || at !== null || shape !== "plain") continue;
-          for (const { address } of sources ?? [{ address: "192.0.2.200" }]) {
-            for (const facts of spoken.flatMap((each) => flowsOf(each, parseAddress(address)!, destination, name))) {
+          for (const { address, process } of sources ?? [{ address: null, process: null }]) {
+            const source = parseAddress(address ?? "192.0.2.200")!;
+            for (const facts of spoken.flatMap((each) => flowsOf(each, { source, process, destination }, name))) {
               assertSide(group.before, before.name(facts));
               assertSide(group.after, after.name(facts));
               lines++;
@@ -92,13 +95,16 @@ test("what a line says of an exact name is what the policies decide", () => {
   assert.ok(lines > 0);
 });
 
-function flowsOf(spoken: Spoken, source: Address, destination: Address, host: string): NameFacts[] {
+function flowsOf(
+  spoken: Spoken,
+  who: Pick<NameFacts, "source" | "process" | "destination">,
+  host: string,
+): NameFacts[] {
   const { transport, applications } = spoken;
   const ports = transport === "icmp" ? [0] : spoken.ports === "*" ? [65_000] : spoken.ports;
   return ports.flatMap((port) =>
     applications.map((application) => ({
-      source,
-      destination,
+      ...who,
       local: false,
       transport,
       port,
@@ -196,14 +202,23 @@ function isSpoken(
   return ports.includes(flow.port);
 }
 
-/** True where the flow's source is in exactly the sources that the line's example is in. */
-function isFrom(sources: DiffLine["sources"], a: Policy, b: Policy, { source }: NameFacts): boolean {
+/** True where the flow's address and process are in exactly the sources that the line's examples are in. */
+function isFrom(sources: DiffLine["sources"], a: Policy, b: Policy, { source, process }: NameFacts): boolean {
   if (sources === null) return true;
-  const key = (address: Address) =>
-    [a, b]
-      .map((policy) => sourcesOf(policy).map((s) => s.subnets.some((subnet) => cidrContains(subnet, address))))
+  const every = [a, b].flatMap(sourcesOf);
+  const placeKey = (address: Address) => every.map((s) => s.subnets === null || holdsAddress(s, address)).join();
+  const live = [a, b].flatMap((policy) => liveRules(policy, now));
+  const roleKey = (facts: NameFacts["process"]) =>
+    live
+      .flatMap(({ from, action }) =>
+        (from ?? []).map((s) => s.process === null || meetsProcess(s.process, action === "allow", facts)),
+      )
       .join();
-  return sources.some(({ address }) => key(parseAddress(address)!) === key(source));
+  return sources.some(
+    (each) =>
+      (each.address === null || placeKey(parseAddress(each.address)!) === placeKey(source)) &&
+      (each.process === null || roleKey(each.process) === roleKey(process)),
+  );
 }
 
 function show({ verdict, rule }: Decision): string {

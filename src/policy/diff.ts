@@ -4,9 +4,9 @@
  * port and for any protocol, is told by some line; at the addresses of CIDR endpoints, every flow to a name whose verdict
  * differs. What it does not: a flow to an address that was handed out for several names at once is looked at name by name,
  * and where the default refuses a flow before and after, no line says which rule had left its hello's sealed name to it.
- * Big policies are compared up to a bound, and the report says so.
+ * Where rules ask for processes, one process speaks for all that no rule tells apart, the unknown ones included. Big policies
+ * are compared up to a bound, and the report says so.
  */
-import { cidrContains } from "../address/cidr.ts";
 import { formatPattern } from "../address/pattern.ts";
 import type { Pattern } from "../address/pattern.ts";
 import { changedRules } from "./align.ts";
@@ -17,13 +17,14 @@ import { keyOf } from "./comparison.ts";
 import type { Cell, Cells, Comparison, Found, Shape, Side, Spot, Transition } from "./comparison.ts";
 import { collapse } from "./diff-lines.ts";
 import type { DiffReport } from "./diff-lines.ts";
+import { isFrom } from "./model.ts";
 import type { Policy, Rule } from "./model.ts";
 import { Places } from "./places.ts";
 import { applicationsOf, showsName, transportOf } from "./protocol.ts";
 import { overlap } from "./overlap.ts";
 import { entryFor, fronts } from "./sinks.ts";
 import { addressClasses, isWild, liveRules, nameClasses, sourceClasses } from "./universe.ts";
-import type { AddressClass, NameClass, SourceClass } from "./universe.ts";
+import type { AddressClass, NameClass, SourceClass, Sources } from "./universe.ts";
 
 /** How many flows are looked at, unless told otherwise; some seconds. */
 const maxFlows = 500_000;
@@ -34,6 +35,8 @@ export function diffPolicies(before: Policy, after: Policy, now: number, limit: 
   const b = { ...after, rules: liveRules(after, now) };
   return collapse(new Comparer(a, b, now, limit).compare());
 }
+
+type Members = ReadonlySet<SourceClass>;
 
 class Comparer {
   readonly #a: Policy;
@@ -47,8 +50,10 @@ class Comparer {
   readonly #everywhere: Places;
   readonly #changes: Places;
   readonly #denials: Places;
-  readonly #sources: readonly SourceClass[];
-  readonly #members = new Map<Rule["from"], ReadonlySet<SourceClass>>();
+  readonly #sources: Sources;
+  readonly #everybody: ReadonlySet<SourceClass>;
+  /** Allow rules and deny rules are not for the same processes of a source: what is not known only a deny rule is for. */
+  readonly #members = { allow: new Map<Rule["from"], Members>(), deny: new Map<Rule["from"], Members>() };
   readonly #ports: ReadonlyMap<Transport, readonly number[]>;
   readonly #transitions = new Map<string, Transition>();
   #flows = 0;
@@ -70,13 +75,15 @@ class Comparer {
     const isDenial = ({ action, mode, ech }: Rule) => mode === "enforce" && (action === "deny" || ech === "deny");
     this.#denials = new Places(this.#rules.filter(isDenial));
     this.#sources = sourceClasses(a, b);
+    this.#isCut = this.#sources.isCut;
+    this.#everybody = new Set(this.#sources.classes);
     this.#ports = mentionedPorts(this.#rules);
   }
 
   compare(): Comparison {
     const { spots, names } = this.#spots();
     const [a, b] = this.#engines;
-    const defaults = this.#sources.flatMap((source) => {
+    const defaults = this.#sources.classes.flatMap((source) => {
       const [was, is] = [a.enforcedFor(source.address), b.enforcedFor(source.address)];
       return was === is ? [] : [{ source, kind: was ? ("opens" as const) : ("closes" as const) }];
     });
@@ -146,7 +153,7 @@ class Comparer {
           for (const sources of groups) {
             const source = sources[0]!;
             const first: Cell = { source, transport, port, application: applicationsOf[transport][0]!, shape: "plain" };
-            if (!this.#membersOf(rule.from).has(source) || cells.has(keyOf(first))) continue;
+            if (!this.#membersOf(rule).has(source) || cells.has(keyOf(first))) continue;
             if (this.#flows >= this.#limit || this.#cells >= 4 * this.#limit) {
               this.#isCut = true;
               return cells;
@@ -162,9 +169,9 @@ class Comparer {
   /** The source classes, those together that no rule there tells apart. */
   #alike(name: NameClass | null, address: AddressClass): SourceClass[][] {
     const here = [...this.#everywhere.byName(name?.name ?? null), ...this.#everywhere.byAddress(address.address)];
-    const members = [...new Set(here.map(({ rule }) => rule.from))].map((from) => this.#membersOf(from));
+    const members = [...new Set(here.map(({ rule }) => this.#membersOf(rule)))];
     const groups = new Map<string, SourceClass[]>();
-    for (const source of this.#sources) {
+    for (const source of this.#sources.classes) {
       const enforced = this.#engines.map((engine) => engine.enforcedFor(source.address));
       const key = [...enforced, ...members.map((set) => set.has(source))].map(Number).join("");
       const group = groups.get(key);
@@ -174,12 +181,13 @@ class Comparer {
     return [...groups.values()];
   }
 
-  #membersOf(from: Rule["from"]): ReadonlySet<SourceClass> {
-    let members = this.#members.get(from);
+  #membersOf(rule: Rule): Members {
+    if (rule.from === null) return this.#everybody;
+    const known = this.#members[rule.action];
+    let members = known.get(rule.from);
     if (members === undefined) {
-      const isFrom = ({ address }: SourceClass) =>
-        from === null || from.some((s) => s.subnets.some((subnet) => cidrContains(subnet, address)));
-      this.#members.set(from, (members = new Set(this.#sources.filter(isFrom))));
+      const inside = this.#sources.classes.filter(({ address, process }) => isFrom(rule, address, process));
+      known.set(rule.from, (members = new Set(inside)));
     }
     return members;
   }
@@ -210,6 +218,7 @@ class Comparer {
     const isShown = name !== null && shape !== "unnamed" && showsName(application);
     const facts = {
       source: source.address,
+      process: source.process,
       destination: address.address,
       local: false,
       transport,

@@ -34,7 +34,8 @@ const address = (text: string): Address => parseAddress(text)!;
 
 function facts(to: string, names: string[], extra: Partial<ConnectFacts> = {}): ConnectFacts {
   const source = address("10.20.1.5");
-  return { source, destination: address(to), local: false, transport: "tcp", port: 443, names, ...extra };
+  const rest = { process: null, local: false, transport: "tcp", port: 443 } as const;
+  return { source, destination: address(to), ...rest, names, ...extra };
 }
 
 function shown(connect: ConnectFacts, application: Application, name: string | null, ech = false): NameFacts {

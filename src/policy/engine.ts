@@ -13,6 +13,7 @@ import { Decisions } from "./decisions.ts";
 import { refusesEch } from "./ech.ts";
 import { appBit, portKey } from "./items.ts";
 import { Memo } from "./memo.ts";
+import { isForProcess } from "./items.ts";
 import type { Item, ItemList, RuleNode, SourceClass } from "./items.ts";
 import { showsName } from "./protocol.ts";
 import type { Reason } from "./reason.ts";
@@ -26,6 +27,7 @@ const noRules: readonly RuleRef[] = Object.freeze([]);
 export class CompiledEngine implements Engine {
   readonly hash: string;
   readonly enforces: boolean;
+  readonly asksProcess: boolean;
   readonly index: Index;
   readonly decisions: Decisions;
   readonly candidates = new Candidates();
@@ -39,6 +41,7 @@ export class CompiledEngine implements Engine {
   constructor(index: Index) {
     this.hash = index.hash;
     this.enforces = index.enforces;
+    this.asksProcess = index.asksProcess;
     this.index = index;
     this.decisions = new Decisions(index.hash);
   }
@@ -77,7 +80,9 @@ export class CompiledEngine implements Engine {
     for (const node of this.nodesOf(name)) {
       this.#lists.length = 0;
       node.collectLists(known, this.#lists);
-      for (const list of this.#lists) for (const item of list.all) items.push(item);
+      // Who asks is not known, and what is denied to some processes is not denied to all.
+      for (const list of this.#lists)
+        for (const item of list.all) if (item.process === null || item.allow) items.push(item);
     }
     if (items.length > 1) items.sort((a, b) => a.order - b.order);
     this.#monitored.length = 0;
@@ -159,15 +164,24 @@ export class CompiledEngine implements Engine {
     node.to = this.candidates.items.length;
   }
 
-  /** Appends the items of one node for a source, transport and port to `candidates`. */
-  addItems(node: RuleNode, source: SourceClass, { transport, port }: ConnectFacts, met: number): void {
+  /** Appends the items of one node for a source, process, transport and port to `candidates`. */
+  addItems(node: RuleNode, source: SourceClass, facts: ConnectFacts, met: number): void {
     const { items, met: mets } = this.candidates;
+    const { transport, port } = facts;
+    const before = items.length;
     const lists = this.#lists;
     lists.length = 0;
     node.collectLists(source, lists);
     for (let i = 0; i < lists.length; i++) {
       lists[i]!.collect(portKey(transport, port), items);
       lists[i]!.collect(portKey(transport, null), items);
+    }
+    if (this.asksProcess) {
+      let kept = before;
+      for (let i = before; i < items.length; i++) {
+        if (isForProcess(items[i]!, facts.process)) items[kept++] = items[i]!;
+      }
+      items.length = kept;
     }
     while (mets.length < items.length) mets.push(met);
   }

@@ -1,5 +1,6 @@
 /** An explanation for people: the verdict first, then the stages, the rules that came close, and what to paste where. */
 import { parseAddress } from "../address/ip.ts";
+import { processText } from "./asked-process.ts";
 import type { Explanation, RuleView, StageView } from "./explain.ts";
 import { reasonTexts } from "./reason.ts";
 import { sizeText } from "./size.ts";
@@ -17,10 +18,12 @@ function head({ source, destination, verdict }: Explanation): string {
   return `${verdictText(verdict).toUpperCase()}  ${sourceText(source)} → ${where} ${spoken}`;
 }
 
-function sourceText({ asked, address, group }: Explanation["source"]): string {
-  if (asked === "any") return `any source (${address} stands for an address in none)`;
-  if (asked !== address) return `${asked} (${address} stands for it)`;
-  return `${address} (${group ?? "in no declared source"})`;
+function sourceText({ asked, address, group, process }: Explanation["source"]): string {
+  const known = processText(process);
+  const as = known === null ? "" : `, ${known}`;
+  if (asked === "any") return `any source (${address} stands for an address in none)${as}`;
+  if (asked !== address) return `${asked} (${address} stands for it)${as}`;
+  return `${address} (${group ?? "in no declared source"})${as}`;
 }
 
 function why(e: Explanation): string[] {
@@ -37,7 +40,9 @@ function why(e: Explanation): string[] {
     const but = isUnresolved ? ["The name is not resolved, but a client that has the address gets through."] : [];
     const by = `${verb} at ${stage} by ${ruleText(rule, rule.file)}, tier ${rule.tier}`;
     if (reason !== "rule") return [`${by}, reason ${reason}:`, `  ${reason_text}`];
-    return [`${by}.${words}`, ...but, ...limits(e)];
+    const want =
+      e.for_want_of === null ? [] : [`It is for ${e.for_want_of}; what is not known counts as that for a deny rule.`];
+    return [`${by}.${words}`, ...want, ...but, ...limits(e)];
   }
   return [`${verb} at ${stage} by the default, reason ${reason}:`, `  ${reason_text}`];
 }

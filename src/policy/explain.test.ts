@@ -27,7 +27,15 @@ const protocols: readonly Protocol[] = ["tls", "http", "ssh", "tcp", "udp", "qui
 
 const questions: fc.Arbitrary<Asked> = fc
   .record({
-    source: fc.oneof(sources.map(formatAddress), fc.constantFrom("one", "wide", "mixed")),
+    source: fc.oneof(sources.map(formatAddress), fc.constantFrom("one", "wide", "mixed", "build", "fetch")),
+    process: fc.option(
+      fc.record({
+        step: fc.constantFrom(null, "build", "lint"),
+        action: fc.constantFrom(null, "acme/deploy"),
+        exe: fc.constantFrom(null, "/usr/bin/curl", "/opt/a/b"),
+      }),
+      { nil: null, freq: 1 },
+    ),
     name: fc.option(fc.constantFrom(...names), { nil: null, freq: 4 }),
     address: fc.option(targets, { nil: null, freq: 1 }),
     port: fc.option(fc.constantFrom(443, 80, 22, 8443, 9999), { nil: null }),
@@ -35,10 +43,10 @@ const questions: fc.Arbitrary<Asked> = fc
     sealed: fc.boolean(),
   })
   .filter(({ name, address, port, protocol }) => (name ?? address) !== null && (port === null || protocol !== "icmp"))
-  .map(({ source, name, address, port, protocol, sealed }) => {
+  .map(({ source, process, name, address, port, protocol, sealed }) => {
     const host = [name, address === null ? null : addressText(address)].filter((part) => part !== null).join("/");
     const ech = sealed && (protocol === null ? port === null || port === 443 : carriesEch(protocol));
-    return { source, endpoint: port === null ? host : `${host}:${port}`, protocol, ech };
+    return { source, endpoint: port === null ? host : `${host}:${port}`, protocol, ech, process };
   });
 
 function ask(policy: Policy, asked: Asked): { scene: Scene; question: Question } {
@@ -98,7 +106,11 @@ test("the facts asked about are those of the question", () => {
         facts.application === "other" ? (facts.transport === "udp" ? "udp" : "tcp") : facts.application;
       const host = [...(name === undefined ? [] : [name]), addressText(facts.destination)].join("/");
       const ech = facts.ech && carriesEch(protocol);
-      const asked = { source: formatAddress(facts.source), endpoint: `${host}:${facts.port}`, protocol, ech };
+      const source = formatAddress(facts.source);
+      // Nobody asks about the runner itself.
+      const process = facts.process === null || facts.process.runner ? null : { ...facts.process };
+      facts.process = process;
+      const asked = { source, endpoint: `${host}:${facts.port}`, protocol, ech, process };
       const { scene, question } = ask(policy, asked);
       const expected: NameFacts = {
         ...facts,
@@ -170,7 +182,9 @@ test("a case passes exactly where it expects what happens", () => {
     fc.property(policies, questions, fc.constantFrom("allow", "deny", "would_deny"), (policy, asked, expect) => {
       const { scene, question } = ask(policy, asked);
       const { outcome } = answer(scene, question);
-      const text = JSON.stringify([{ ...asked, protocol: asked.protocol ?? undefined, expect }]);
+      const { process, protocol, ...rest } = asked;
+      const said = Object.entries({ protocol, ...process }).filter(([, value]) => value !== null);
+      const text = JSON.stringify([{ ...rest, ...Object.fromEntries(said), expect }]);
       const cases = readCases(scene, text, "policy.test.yaml");
       assert.ok(!isPolicyProblems(cases), JSON.stringify(cases));
       const report = runCases(scene, cases, "policy.test.yaml");
@@ -187,7 +201,9 @@ test("no text of a question or of cases makes reading throw", () => {
   const texts = fc.oneof(fc.string({ unit: "binary" }), fc.stringMatching(/^[a-z0-9.:/[\]*{}-]{0,40}$/));
   fc.assert(
     fc.property(texts, texts, (source, endpoint) => {
-      readQuestion(scene, { source, endpoint, protocol: null, ech: endpoint.length % 2 === 0 });
+      const process = { step: source, action: endpoint, exe: `/${source}` };
+      readQuestion(scene, { source, endpoint, protocol: null, ech: endpoint.length % 2 === 0, process });
+      readQuestion(scene, { source, endpoint, protocol: null, ech: false, process: null });
       readCases(scene, endpoint, "policy.test.yaml");
       readCases(
         scene,

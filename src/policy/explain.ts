@@ -3,13 +3,17 @@
  * `sallyport policy explain` prints it (`explain-text.ts`). Pure: it asks the same engine that decides packets.
  */
 import { formatAddress } from "../address/ip.ts";
+import { askedView, processText } from "./asked-process.ts";
+import type { AskedProcess } from "./asked-process.ts";
 import type { Decision, NotYet, RuleRef, Stage } from "./decision.ts";
-import type { Rule } from "./model.ts";
+import { holdsAddress } from "./model.ts";
+import type { Policy, Rule } from "./model.ts";
 import { carriesEch } from "./ech.ts";
 import { nearRules } from "./near.ts";
 import type { Miss } from "./near.ts";
 import { patchFor } from "./patch.ts";
 import type { Patch } from "./patch.ts";
+import { meetsProcess, termText } from "./process.ts";
 import { answer, flowOf } from "./question.ts";
 import type { Answer, Question, Scene } from "./question.ts";
 import { reasonTexts } from "./reason.ts";
@@ -44,7 +48,13 @@ export interface Explanation {
   schema: "sallyport.explain/1";
   policy: { file: string; hash: string };
   at: string;
-  source: { asked: string; address: string; group: string | null };
+  source: {
+    asked: string;
+    address: string;
+    group: string | null;
+    /** What is known of the process; null: nothing, as on a gateway. */
+    process: AskedProcess | null;
+  };
   destination: {
     asked: string;
     name: string | null;
@@ -62,6 +72,8 @@ export interface Explanation {
   reason: Reason;
   reason_text: string;
   rule: RuleView | null;
+  /** What the deny rule asks of the process, where it is met only because that is not known. */
+  for_want_of: string | null;
   /** Allowed, but not so with Encrypted Client Hello in its hello: what it would come to. */
   with_ech: Decision["verdict"] | null;
   /** Bytes that one source may send in an hour under the rule that allows it. */
@@ -86,7 +98,7 @@ export function explain(scene: Scene, question: Question, now: number): Explanat
   const { policy, engine } = scene;
   const given = answer(scene, question);
   const { outcome } = given;
-  const { asked, source, name, address, port, protocol, assumed } = question;
+  const { asked, source, process, name, address, port, protocol, assumed } = question;
   const view = (rule: RuleRef | Rule | null): RuleView | null => (rule === null ? null : ruleView(rule, policy.file));
   const near = nearTo(scene, question, given, now);
   const patch = outcome.answer === "allow" ? null : patchFor(scene, now, question, given);
@@ -94,7 +106,12 @@ export function explain(scene: Scene, question: Question, now: number): Explanat
     schema: "sallyport.explain/1",
     policy: { file: policy.file, hash: policy.hash },
     at: new Date(now).toISOString(),
-    source: { asked: asked.source, address: formatAddress(source), group: engine.group(source) },
+    source: {
+      asked: asked.source,
+      address: formatAddress(source),
+      group: engine.group(source),
+      process: askedView(process),
+    },
     destination: {
       asked: asked.endpoint,
       name,
@@ -109,6 +126,7 @@ export function explain(scene: Scene, question: Question, now: number): Explanat
     reason: outcome.reason,
     reason_text: reasonTexts[outcome.reason],
     rule: view(outcome.rule),
+    for_want_of: unknownTo(policy, question, outcome),
     with_ech: withEch(scene, question, given),
     upload_limit:
       outcome.answer === "allow"
@@ -142,6 +160,16 @@ function withEch(scene: Scene, question: Question, { outcome }: Answer): Decisio
   return verdict === "allow" ? null : verdict;
 }
 
+/** Null where the deny rule would meet the flow if everything were known that it asks. */
+function unknownTo(policy: Policy, { source, process }: Question, { answer, rule }: Decision): string | null {
+  const decider =
+    answer === "deny" && rule?.action === "deny" ? policy.rules.find(({ name }) => name === rule.name) : null;
+  const here = decider?.from?.filter((each) => holdsAddress(each, source)) ?? [];
+  const isMet = here.some((each) => each.process === null || meetsProcess(each.process, true, process));
+  const met = here.filter((each) => each.process !== null && meetsProcess(each.process, false, process));
+  return isMet || met.length === 0 ? null : met.map((each) => termText(each.process!)).join(", or ");
+}
+
 function isNotYet(decision: Decision | NotYet): decision is NotYet {
   return decision.answer === "not_yet";
 }
@@ -157,6 +185,7 @@ function nearTo(scene: Scene, question: Question, { outcome, flow }: Answer, now
     isAssumed: question.assumed,
     name: question.name,
     isAt: question.address !== null,
+    process: processText(question.process),
     source: question.asked.source === "any" || known ? question.asked.source : (group ?? question.asked.source),
   };
   const decider = flow.rule === null ? null : (policy.rules.find((rule) => rule.name === flow.rule!.name) ?? null);

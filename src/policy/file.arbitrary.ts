@@ -64,12 +64,30 @@ const dates = from(
 );
 const ports = fc.array(from<unknown>(443, 80, 22, 8443, "*", 0, 65536), { minLength: 1, maxLength: 3 });
 
+const listed = (...texts: string[]) =>
+  fc.oneof(from(...texts), fc.array(from(...texts), { minLength: 1, maxLength: 3 }));
+
+const processes = fc.record(
+  {
+    step: mostly(listed("build", "__run_2", "build", "a*", " b", "ünï")),
+    action: mostly(listed("actions/checkout", "acme/app", "actions/checkout@v4", "./local", "a/b/c", "x")),
+    exe: mostly(listed("/usr/bin/curl", "/opt/**", "/usr/bin/py*", "curl", "/", "/**", "/a/../b", "/a*b", "/usr/")),
+  },
+  { requiredKeys: [] },
+);
+
 const rule = fc
   .record(
     {
       name: mostly(ruleNames),
       to: mostly(fc.oneof(endpointTexts, fc.array(fc.oneof(endpointTexts, groups), { minLength: 1, maxLength: 4 }))),
-      from: mostly(fc.oneof(groups, fc.array(groups, { minLength: 1, maxLength: 2 }))),
+      from: mostly(
+        fc.oneof(
+          { weight: 4, arbitrary: groups },
+          fc.array(fc.oneof(groups, fc.record({ process: mostly(processes) })), { minLength: 1, maxLength: 2 }),
+          fc.record({ process: mostly(processes) }),
+        ),
+      ),
       ports: mostly(ports),
       protocol: mostly(from("tls", "http", "ssh", "tcp", "udp", "quic", "icmp", "smtp")),
       action: mostly(from("allow", "deny")),
@@ -95,6 +113,8 @@ const source = fc.oneof(
       ),
     }),
   },
+  fc.record({ process: mostly(processes) }),
+  fc.record({ process: mostly(processes), subnets: mostly(from(["10.20.1.0/24"], ["x"])) }),
   from<unknown>({ tags: { a: "b" } }, { subnet: ["10.0.0.0/8"] }, {}),
 );
 
@@ -160,6 +180,8 @@ export const caseTexts: fc.Arbitrary<string> = fc
             ),
           ),
           protocol: mostly(from("tls", "http", "ssh", "tcp", "udp", "quic", "icmp")),
+          step: mostly(from("build", "b*")),
+          exe: mostly(from("/usr/bin/curl", "/usr/**", "curl")),
           expect: mostly(from("allow", "deny", "would_deny")),
           rule: mostly(ruleNames),
           reason: mostly(from("default", "no_name", "nonsense")),

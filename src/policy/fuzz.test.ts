@@ -44,6 +44,8 @@ type LoadWord =
       | "missing_reason"
       | "unused"
       | "ech_allowed"
+      | "needs_process"
+      | "writable_exe"
     >;
 
 /** What the first of its problems is; warnings keep no policy from loading. */
@@ -69,6 +71,7 @@ fuzzTarget<LoadWord>({
     empty: true,
     not_in_version: true,
     bad_size: true,
+    bad_process: true,
     unreachable: true,
   },
   large: { too_large: new Uint8Array(8 * 1024 * 1024 + 1).fill(0x23) },
@@ -129,6 +132,7 @@ fuzzTarget<
   | "unknown_key"
   | "unknown_reference"
   | "bad_endpoint"
+  | "bad_process"
   | "empty"
 >({
   name: "policy-cases",
@@ -143,6 +147,7 @@ fuzzTarget<
     unknown_key: true,
     unknown_reference: true,
     bad_endpoint: true,
+    bad_process: true,
     empty: true,
   },
   check: (bytes) => {
@@ -220,6 +225,8 @@ test("the work on a policy grows with its length", () => {
     "unknown keys": (size) => `version: 1\n${many(size, (i) => `k${i}: 1`)}\n`,
     "unknown references": (size) =>
       `version: 1\nrules:\n${many(size, (i) => `  - { name: r${i}, from: nobody${i}, to: [a.example] }`)}\n`,
+    processes: (size) =>
+      `version: 1\nrules:\n${many(size, (i) => `  - { name: r${i}, from: { process: { step: s${i} } }, to: [a.example] }`)}\n`,
     "one long key": (size) => `version: 1\n${"k".repeat(size * 20)}: 1\n`,
     "one long endpoint": (size) => `version: 1\nrules:\n  - { name: r, to: ["${"a.".repeat(size * 10)}example"] }\n`,
     brackets: (size) => `version: 1\nrules: ${"[".repeat(size)}\n`,

@@ -7,6 +7,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { goldenFiles, goldenTests, readGolden } from "../../test/support/golden.ts";
 import type { Golden } from "../../test/support/golden.ts";
+import { askedProcess } from "./asked-process.ts";
+import type { AskedProcess } from "./asked-process.ts";
 import { casesText, readCases, runCases } from "./cases.ts";
 import { checkReport, checkText, problemsText } from "./check.ts";
 import type { Protocol } from "./decision.ts";
@@ -28,6 +30,7 @@ interface Command extends Golden {
   now: Date;
   protocol: Protocol | null;
   ech: boolean;
+  process: AskedProcess | null;
 }
 
 function commandOf(golden: Golden): Command {
@@ -38,13 +41,15 @@ function commandOf(golden: Golden): Command {
   };
   const now = new Date(option("--at") ?? "2030-01-01T00:00:00Z");
   const protocol = option("--protocol") as Protocol | null;
+  const [step, action, exe] = ["--step", "--action", "--exe"].map((name) => option(name) ?? undefined);
+  const process = askedProcess({ step, action, exe });
   const ech = words.includes("--ech");
   const [command, ...args] = words.filter((word) => word !== "--ech");
-  return { ...golden, command: command!, args, now, protocol, ech };
+  return { ...golden, command: command!, args, now, protocol, ech, process };
 }
 
 function output(golden: Golden): string {
-  const { command, args, now, protocol, ech, inputs } = commandOf(golden);
+  const { command, args, now, protocol, ech, process, inputs } = commandOf(golden);
   const [text, second] = inputs;
   const load = (text: string, file: string): LoadedPolicy => {
     const loaded = loadPolicy(text, file, now);
@@ -59,7 +64,7 @@ function output(golden: Golden): string {
   const scene = setScene(loaded.policy, loaded.engine);
   if (command === "explain") {
     const [source, endpoint] = args.length > 1 ? [args[0]!, args[1]!] : ["any", args[0]!];
-    const asked = { source, endpoint, protocol, ech };
+    const asked = { source, endpoint, protocol, ech, process };
     const question = readQuestion(scene, asked);
     if (isQuestionDefect(question)) return `${question.message}. ${question.fix}`;
     const explanation = explain(scene, question, now.getTime());

@@ -4,9 +4,11 @@
  * name or address, a reference by its source, and a list by its port, a lookup does not depend on how many rules there are.
  */
 import type { Pattern } from "../address/pattern.ts";
-import type { Application, RuleRef, Transport } from "./decision.ts";
+import type { Application, ProcessFacts, RuleRef, Transport } from "./decision.ts";
 import { carriesEch } from "./ech.ts";
 import type { EchChoice, Service } from "./model.ts";
+import { meetsProcess } from "./process.ts";
+import type { ProcessTerm } from "./process.ts";
 import { accepts, applicationsOf, showsName, transportOf } from "./protocol.ts";
 
 /** A bit for each application, so that an item can say which it accepts. */
@@ -39,6 +41,13 @@ export interface Item {
   readonly ech: EchChoice;
   /** In the index of name denials: what it matches. Null elsewhere, where the node says it. */
   readonly pattern: Pattern | null;
+  /** What its source asks of the process; null: nothing. */
+  readonly process: ProcessTerm | null;
+}
+
+/** True where the item is for the process. */
+export function isForProcess({ process, allow }: Item, facts: ProcessFacts | null): boolean {
+  return process === null || meetsProcess(process, allow, facts);
 }
 
 /** Makes the item of a rule's service. */
@@ -62,6 +71,7 @@ export function makeItem(order: number, ref: RuleRef, service: Service, ech: Ech
     shows: showsName(service.protocol),
     ech: carriesEch(service.protocol) ? ech : "allow",
     pattern: null,
+    process: null,
   };
 }
 

@@ -36,8 +36,10 @@ function lintSources(policy: Policy, problems: Problems): void {
   }
 }
 
+type Warn = (code: ProblemCode, message: string, fix: string) => void;
+
 function lintRule(rule: Rule, now: number, problems: Problems): void {
-  const warn = (code: ProblemCode, message: string, fix: string): void => {
+  const warn: Warn = (code, message, fix) => {
     const { line, column, name } = rule;
     problems.add(code, () => ({ line, column, text: name }), `rule “${name}”: ${message}`, fix);
   };
@@ -45,6 +47,8 @@ function lintRule(rule: Rule, now: number, problems: Problems): void {
     warn("expired", "it has expired and no longer applies", "Remove it, or give it a later date.");
     return;
   }
+  lintProcesses(rule, warn);
+  if (rule.action === "allow") lintExes(rule, warn);
   if (rule.mode !== modeAt(rule, now)) {
     warn("promoted", "its monitor time has passed: it now enforces", "Remove mode and monitor_until.");
   }
@@ -69,11 +73,40 @@ function lintRule(rule: Rule, now: number, problems: Problems): void {
   }
 }
 
-function lintEndpoint(
-  endpoint: Endpoint,
-  ech: EchChoice,
-  warn: (code: ProblemCode, message: string, fix: string) => void,
-): void {
+/** Folders where a job's own steps put files on a runner as people set it up. */
+const writable = ["/tmp/", "/var/tmp/", "/dev/shm/", "/home/", "/run/user/", "/opt/hostedtoolcache/", "/github/"];
+
+/** Where nothing but the path is asked, it must not be a job's to choose. */
+function lintExes({ from }: Rule, warn: Warn): void {
+  const terms = (from ?? []).flatMap(({ process }) => process ?? []);
+  for (const { text, path } of terms.flatMap((term) =>
+    (term.steps ?? term.actions) === null ? (term.exes ?? []) : [],
+  )) {
+    if (!writable.some((folder) => path.startsWith(folder))) continue;
+    warn(
+      "writable_exe",
+      `a job can write to the folder of ${text}: whatever a step puts there is meant`,
+      "Ask for the step, too, or for a program of the system's.",
+    );
+  }
+}
+
+/** What comes of a rule that asks for processes where nobody knows any. */
+function lintProcesses({ from, action }: Rule, warn: Warn): void {
+  const asking = from?.filter(({ process }) => process !== null) ?? [];
+  if (asking.length === 0) return;
+  const isAll = asking.length === from!.length;
+  const names = asking.map(({ name }) => name).join(", ");
+  const there =
+    action === "deny" ? "it denies to every process" : isAll ? "it never matches" : `it never matches for ${names}`;
+  warn(
+    "needs_process",
+    `it asks for a process, which only the job's own machine knows; on a gateway ${there}`,
+    "Keep it for jobs that are enforced on their own machine, or say who by address.",
+  );
+}
+
+function lintEndpoint(endpoint: Endpoint, ech: EchChoice, warn: Warn): void {
   if (endpoint.kind === "cidr") {
     const reached = metadata.some((address) => cidrContains(endpoint.cidr, address));
     if (!reached || endpoint.cidr.length === endpoint.cidr.address.length * 8) return;

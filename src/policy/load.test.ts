@@ -192,7 +192,6 @@ test("what this version cannot hold to is an error, never ignored", () => {
     ["sources: { a: { tags: { role: rust } } }", "tags"],
     ["sources: { a: { github: { repository: acme/app } } }", "github"],
     ["sources: { a: { subnets: [10.0.0.0/8], kubernetes: { namespace: arc } } }", "kubernetes"],
-    ["sources: { a: { process: { exe: /usr/bin/curl } } }", "process"],
     ["rules: [{ name: a, to: pypi.org, http: {} }]", "http"],
   ] as const) {
     const list = problems(`version: 1\n${text}\n`);

@@ -2,15 +2,25 @@
  * A policy after loading: every name resolved, every endpoint parsed, rules in the order of evaluation. Plain data that
  * both evaluators, the lint and the reports read. Times are milliseconds since the epoch; nothing here knows the clock.
  */
+import { cidrContains } from "../address/cidr.ts";
 import type { Cidr } from "../address/cidr.ts";
+import type { Address } from "../address/ip.ts";
 import type { Pattern } from "../address/pattern.ts";
-import type { Mode, Protocol, Tier } from "./decision.ts";
+import type { Mode, ProcessFacts, Protocol, Tier } from "./decision.ts";
+import { meetsProcess } from "./process.ts";
+import type { ProcessTerm } from "./process.ts";
 
-/** Who: a declared source, or an inline CIDR of a rule (then `declared` is false). One object per distinct source. */
+/**
+ * Who: a declared source, or an inline CIDR or process of a rule (then `declared` is false). One object per distinct source. Its
+ * address and its process must both fit.
+ */
 export interface Source {
   readonly name: string;
   readonly declared: boolean;
-  readonly subnets: readonly Cidr[];
+  /** Null: every address. Then it asks for a process. */
+  readonly subnets: readonly Cidr[] | null;
+  /** Null: whatever the process. */
+  readonly process: ProcessTerm | null;
   readonly line: number;
   readonly column: number;
 }
@@ -76,12 +86,44 @@ export function appliesAt(rule: Rule, now: number): boolean {
   return rule.expires === null || rule.expires > now;
 }
 
-/** Whether the policy refuses to some source what it may let pass from another. */
+/** True where the source has the address, for some process at least. */
+export function holdsAddress({ subnets }: Source, address: Address): boolean {
+  return subnets === null || subnets.some((subnet) => cidrContains(subnet, address));
+}
+
+/** True where a rule is for a process at an address. */
+export function isFrom({ from, action }: Rule, address: Address, process: ProcessFacts | null): boolean {
+  if (from === null) return true;
+  const isAllow = action === "allow";
+  return from.some(
+    (s) => holdsAddress(s, address) && (s.process === null || meetsProcess(s.process, isAllow, process)),
+  );
+}
+
+/** The rule for whatever process, where some process could meet it; null: a denial of some processes only. */
+export function withoutProcesses(rule: Rule): Rule | null {
+  if (rule.from === null) return rule;
+  const from = rule.from.flatMap((s) =>
+    s.process === null || rule.action === "allow" ? [{ ...s, process: null }] : [],
+  );
+  return from.length === 0 ? null : { ...rule, from };
+}
+
+/** True where some rule that applies at a time asks for a process. */
+export function asksProcessAt({ rules }: Policy, now: number): boolean {
+  return rules.some((rule) => appliesAt(rule, now) && rule.from?.some(({ process }) => process !== null));
+}
+
+/** Whether the policy refuses to some address what it may let pass from another. */
 export function enforcesAt(policy: Policy, now: number): boolean {
   const { mode, enforceFor } = policy.default;
   if (mode === "enforce" || enforceFor.length > 0) return true;
   return policy.rules.some(
-    (rule) => rule.action === "deny" && rule.from !== null && modeAt(rule, now) === "enforce" && appliesAt(rule, now),
+    (rule) =>
+      rule.action === "deny" &&
+      rule.from?.some(({ subnets }) => subnets !== null) &&
+      modeAt(rule, now) === "enforce" &&
+      appliesAt(rule, now),
   );
 }
 

@@ -2,15 +2,17 @@
  * The reference evaluator: what a policy means, written to be obviously right and nothing else. The compiled engine must
  * agree with it on every input; tests hold the two against each other. Nobody runs this one on packets.
  *
- * **A complete flow** is everything that can be known: source, destination address and port, transport, the names our DNS
- * handed that address out for (the *bound* names), the application that the first bytes turned out to be, and the name
+ * **A complete flow** is everything that can be known: source, process, destination address and port, transport, the names our
+ * DNS handed that address out for (the *bound* names), the application that the first bytes turned out to be, and the name
  * they show, if any. Evaluation goes through the permits (tier 1), then the rules (tier 2), in order. Rules past their
  * `expires` are not there; a monitor rule past its `monitor_until` is an enforce rule. A matching monitor rule is noted
  * and evaluation goes on; the first matching enforce rule decides. If none does, the default (tier 3) denies: enforced,
  * or as would_deny where neither its mode nor `enforce_for` says enforce for this source.
  *
  * **A rule matches** a flow when its `from` holds the source (left out: every source) and one of its endpoints matches on
- * one of its services. A service's port must be the flow's (`*`: any; icmp has none) and its transport the flow's. Then:
+ * one of its services. A source holds an address of its subnets (none: any address) whose process is what it asks for (nothing:
+ * any process). What is not known of a process is not what an allow rule asks for, and is what a deny rule does (`process.ts`).
+ * A service's port must be the flow's (`*`: any; icmp has none) and its transport the flow's. Then:
  *
  * - *allow, name*: the destination is neither local nor special (`address/special.ts`), and: for tls, http and quic, the
  *   application is that protocol, it shows a name, the pattern matches that name, and the name is bound; for ssh, the
@@ -28,7 +30,7 @@
  * with reason `ech`: no later rule is asked. It is enforced where the default is, else would_deny: an allow rule never
  * refuses what would pass without it. A monitor rule is noted as always.
  *
- * **The default's reason** is the first that holds. "An allow rule" is one in enforce mode for this source with a service
+ * **The default's reason** is the first that holds. "An allow rule" is one in enforce mode for this source and process with a service
  * on this port and transport:
  * 1. `protocol_denied`: the transport is icmp or other.
  * 2. `not_protocol`: a CIDR of an allow rule covers the destination (so only its protocol can have failed).
@@ -50,8 +52,10 @@
  *
  * **dns** knows a source and a name, and asks about every completion: each transport with each application, each port that
  * the policy mentions and one that it does not, towards a public address that no CIDR covers, bound to just that name,
- * which is shown where the application shows names, without Encrypted Client Hello. If one is allowed: allow, by the first rule in order that allows one.
- * Else if one passes (the default is not enforced): would_deny. Else deny, by the first enforced deny rule whose pattern
+ * which is shown where the application shows names, without Encrypted Client Hello. Whose the flow will be is not known (the
+ * asker is often a resolver of the system's): an allow rule's processes are taken for any process, and of a deny rule the sources
+ * that ask for a process are not there. If one is allowed: allow, by the first rule in order that allows one. Else if one
+ * passes (the default is not enforced): would_deny. Else deny, by the first enforced deny rule whose pattern
  * matches the name for this source, or the default. `monitored` holds the monitor rules whose pattern matches the name for
  * this source, before the deciding rule.
  */
@@ -62,8 +66,8 @@ import type { Pattern } from "../address/pattern.ts";
 import { specialClass } from "../address/special.ts";
 import { carriesEch, refusesEch } from "./ech.ts";
 import type { ConnectFacts, Decision, DnsFacts, Engine, NameFacts, NotYet, RuleRef, Stage } from "./decision.ts";
-import { appliesAt, enforcesAt, modeAt } from "./model.ts";
-import type { Endpoint, Policy, Rule, Service, Source } from "./model.ts";
+import { appliesAt, asksProcessAt, enforcesAt, holdsAddress, isFrom, modeAt, withoutProcesses } from "./model.ts";
+import type { Endpoint, Policy, Rule, Service } from "./model.ts";
 import { accepts, applicationsOf, showsName, transportOf } from "./protocol.ts";
 import type { Reason } from "./reason.ts";
 
@@ -85,12 +89,16 @@ export function naiveEngine(policy: Policy, now: number): NaiveEngine {
 export class NaiveEngine implements Engine {
   readonly hash: string;
   readonly enforces: boolean;
+  readonly asksProcess: boolean;
   readonly #policy: Policy;
   readonly #rules: Live[];
+  /** As they are where nobody knows whose a flow will be. */
+  readonly #dnsRules: Live[];
 
   constructor(policy: Policy, now: number) {
     this.hash = policy.hash;
     this.enforces = enforcesAt(policy, now);
+    this.asksProcess = asksProcessAt(policy, now);
     this.#policy = policy;
     this.#rules = policy.rules
       .filter((rule) => appliesAt(rule, now))
@@ -99,15 +107,19 @@ export class NaiveEngine implements Engine {
         const mode = modeAt(rule, now);
         return { rule, ref: { name, tier, mode, action, reason, line, column }, enforce: mode === "enforce" };
       });
+    this.#dnsRules = this.#rules.flatMap((live) => {
+      const rule = withoutProcesses(live.rule);
+      return rule === null ? [] : [{ ...live, rule }];
+    });
   }
 
   group(source: Address): string | null {
-    return this.#policy.sources.find((s) => holds(s, source))?.name ?? null;
+    return this.#policy.sources.find((s) => s.process === null && holdsAddress(s, source))?.name ?? null;
   }
 
   enforcedFor(source: Address): boolean {
     const { mode, enforceFor } = this.#policy.default;
-    return mode === "enforce" || enforceFor.some((s) => holds(s, source));
+    return mode === "enforce" || enforceFor.some((s) => holdsAddress(s, source));
   }
 
   cidrAllows(source: Address, destination: Address): boolean {
@@ -115,7 +127,7 @@ export class NaiveEngine implements Engine {
       ({ rule, enforce }) =>
         enforce &&
         rule.action === "allow" &&
-        isFrom(rule, source) &&
+        (rule.from === null || rule.from.some((s) => holdsAddress(s, source))) &&
         rule.targets.some(({ endpoint }) => endpoint.kind === "cidr" && cidrContains(endpoint.cidr, destination)),
     );
   }
@@ -158,9 +170,9 @@ export class NaiveEngine implements Engine {
 
   dns(facts: DnsFacts): Decision {
     const { source, name } = facts;
-    const outcomes = this.#dnsCompletions(facts).map((flow) => this.#evaluate(flow, "dns"));
-    const about = this.#rules.filter(
-      ({ rule }) => isFrom(rule, source) && namePatterns(rule).some((p) => matchesPattern(p, name)),
+    const outcomes = this.#dnsCompletions(facts).map((flow) => this.#evaluate(flow, "dns", this.#dnsRules));
+    const about = this.#dnsRules.filter(
+      ({ rule }) => isFrom(rule, source, null) && namePatterns(rule).some((p) => matchesPattern(p, name)),
     );
     const settle = (by: Live | null, outcome: Partial<Decision>): Decision => {
       const before = by === null ? about : about.slice(0, about.indexOf(by));
@@ -187,6 +199,7 @@ export class NaiveEngine implements Engine {
       applicationsOf[transport].flatMap((application) =>
         [...ports].map((port) => ({
           source,
+          process: null,
           destination: null,
           local: false,
           transport,
@@ -200,9 +213,9 @@ export class NaiveEngine implements Engine {
     );
   }
 
-  #evaluate(flow: Flow, stage: Stage): Decision {
+  #evaluate(flow: Flow, stage: Stage, rules: readonly Live[] = this.#rules): Decision {
     const monitored: RuleRef[] = [];
-    for (const { rule, ref, enforce } of this.#rules) {
+    for (const { rule, ref, enforce } of rules) {
       if (!matches(rule, flow)) continue;
       if (!enforce) monitored.push(ref);
       else if (rule.action === "deny" || matches(rule, flow, true)) return this.#byRule(ref, stage, monitored);
@@ -253,7 +266,7 @@ export class NaiveEngine implements Engine {
         ({ rule, enforce }) =>
           enforce &&
           rule.action === "allow" &&
-          isFrom(rule, flow.source) &&
+          isFrom(rule, flow.source, flow.process) &&
           rule.targets.some((t) => t.services.some((s) => serves(s, flow) && test(t.endpoint, s))),
       );
     const isBound = (endpoint: Endpoint) =>
@@ -271,14 +284,6 @@ export class NaiveEngine implements Engine {
     if (some((e, s) => isBound(e) && !accepts(s.protocol, transport, application))) return "not_protocol";
     return "default";
   }
-}
-
-function holds(source: Source, address: Address): boolean {
-  return source.subnets.some((subnet) => cidrContains(subnet, address));
-}
-
-function isFrom(rule: Rule, source: Address): boolean {
-  return rule.from === null || rule.from.some((s) => holds(s, source));
 }
 
 function namePatterns(rule: Rule): Pattern[] {
@@ -301,7 +306,7 @@ function serves(service: Service, flow: Flow): boolean {
 /** `letThrough`: only by an endpoint and service that let the flow's hello through. */
 function matches(rule: Rule, flow: Flow, letThrough = false): boolean {
   return (
-    isFrom(rule, flow.source) &&
+    isFrom(rule, flow.source, flow.process) &&
     rule.targets.some(({ endpoint, services }) =>
       services.some(
         (service) =>

@@ -11,16 +11,18 @@ import type { Pattern } from "../address/pattern.ts";
 import { specialClass } from "../address/special.ts";
 import { registrableDomain } from "../address/suffix.ts";
 import type { NameFacts, Protocol } from "./decision.ts";
-import { appliesAt, modeAt } from "./model.ts";
+import { appliesAt, holdsAddress, modeAt } from "./model.ts";
 import type { Endpoint, Policy, Rule, Service } from "./model.ts";
 import { naiveEngine } from "./naive.ts";
+import { meetsProcess, termText } from "./process.ts";
+import type { ProcessTerm } from "./process.ts";
 import { nearest } from "./problem.ts";
 import { accepts, transportOf } from "./protocol.ts";
 import { timeText } from "./wording.ts";
 
 /** One thing that kept a rule from deciding. */
 export interface Miss {
-  readonly what: "endpoint" | "source" | "port" | "protocol" | "private" | "expired" | "monitor" | "order";
+  readonly what: "endpoint" | "source" | "process" | "port" | "protocol" | "private" | "expired" | "monitor" | "order";
   readonly why: string;
   readonly fix: string;
 }
@@ -43,6 +45,8 @@ export interface NearFlow {
   readonly isAt: boolean;
   /** How the source is called. */
   readonly source: string;
+  /** What is known of the process, in words; null: nothing. */
+  readonly process: string | null;
 }
 
 /**
@@ -117,8 +121,17 @@ function timeMisses(rule: Rule, now: number): Miss[] {
   return [{ what: "monitor", why, fix: "Remove mode: monitor, and monitor_until where it stands." }];
 }
 
-function sourceMiss({ from }: Rule, { facts, source }: NearFlow): Miss[] {
-  if (from === null || from.some((s) => s.subnets.some((subnet) => cidrContains(subnet, facts.source)))) return [];
+function sourceMiss({ from, action }: Rule, { facts, source, process }: NearFlow): Miss[] {
+  if (from === null) return [];
+  const here = from.filter((s) => holdsAddress(s, facts.source));
+  if (here.length > 0) {
+    const isMet = (term: ProcessTerm | null) => term === null || meetsProcess(term, action === "allow", facts.process);
+    if (here.some((s) => isMet(s.process))) return [];
+    const asked = here.map((s) => termText(s.process!)).join(", or ");
+    const why = `it is for ${asked}, not for ${process ?? "a process that is not known"}`;
+    const fix = process === null ? "Say the process: --step, --action, --exe." : "Add the process to its from.";
+    return [{ what: "process", why, fix }];
+  }
   const names = from.map((s) => s.name).join(", ");
   const address = formatAddress(facts.source);
   const why = `it is for ${names}, not for ${source === "any" ? "every source" : source}`;

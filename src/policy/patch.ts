@@ -11,6 +11,8 @@ import type { Policy, Rule, Source } from "./model.ts";
 import { Problems } from "./problem.ts";
 import { answer, setScene, usualProtocol } from "./question.ts";
 import type { Answer, Question, Scene } from "./question.ts";
+import { memberOfTerm, termText } from "./process.ts";
+import type { ProcessTerm } from "./process.ts";
 import { isServiceDefect, servicesFor } from "./services.ts";
 import { findUnreachable } from "./shadow.ts";
 import { entryFor, fronts } from "./sinks.ts";
@@ -38,6 +40,8 @@ export interface Patch {
 interface NewRule {
   name: string;
   from: string | null;
+  /** What an inline source asks; `from` is then null. */
+  process: ProcessTerm | null;
   to: string;
   protocol: string | null;
   ech: "allow" | null;
@@ -83,25 +87,49 @@ function newRule(policy: Policy, { engine }: Scene, question: Question): NewRule
   for (let i = 2; taken.has(unique); i++) unique = `${wanted} (${i})`;
   // Whoever asks about an address that belongs to nobody means that one, not everybody.
   const own = policy.sources.length === 0 ? null : (engine.group(source) ?? formatAddress(source));
-  const isDeclared = policy.sources.some((s) => s.name === asked.source);
+  const declared = policy.sources.find((s) => s.name === asked.source);
+  // Whoever asks about a process means that one; a declared source that asks for one says it already.
+  const process = asked.process === null ? null : termOf(question);
+  const from = declared !== undefined ? asked.source : asked.source === "any" ? null : own;
   return {
     name: unique,
-    from: isDeclared ? asked.source : asked.source === "any" ? null : own,
+    from: process === null ? from : null,
+    process,
     to: isPlain ? host : `${host}:${port}`,
     protocol: isUsual ? null : protocol,
     ech: question.asked.ech && entryFor(fronts, host) !== null ? "allow" : null,
   };
 }
 
-function yamlOf({ name, from, to, protocol, ech }: NewRule): string {
+/** A term for exactly what is known of the process. */
+function termOf({ process }: Question): ProcessTerm {
+  const { step, action, exe } = process!;
+  return {
+    steps: step === null ? null : [step],
+    actions: action === null ? null : [action.toLowerCase()],
+    exes: exe === null ? null : [{ kind: "file", path: exe, text: exe }],
+    runner: false,
+  };
+}
+
+function yamlOf({ name, from, process, to, protocol, ech }: NewRule): string {
   const parts = [
     `name: ${yamlText(name)}`,
     ...(from === null ? [] : [`from: ${yamlText(from)}`]),
+    ...(process === null ? [] : [`from: { process: { ${processYaml(process)} } }`]),
     `to: [${yamlText(to)}]`,
     ...(protocol === null ? [] : [`protocol: ${protocol}`]),
     ...(ech === null ? [] : [`ech: ${ech}`]),
   ];
   return `- { ${parts.join(", ")} }`;
+}
+
+function processYaml(process: ProcessTerm): string {
+  const { step, action, exe } = memberOfTerm(process);
+  const keys = { step, action, exe };
+  return Object.entries(keys)
+    .flatMap(([key, value]) => (value === null ? [] : [`${key}: ${yamlText(value)}`]))
+    .join(", ");
 }
 
 /** True where the policy with the patch loads and allows what was asked. */
@@ -132,7 +160,7 @@ function modelOf(policy: Policy, question: Question, fresh: NewRule, tier: 1 | 2
   if (isEndpointDefect(parsed)) return null;
   const services = servicesFor(parsed.ports, question.protocol);
   if (isServiceDefect(services)) return null;
-  const source = policy.sources.find((s) => s.name === fresh.from) ?? alone(question);
+  const source = policy.sources.find((s) => s.name === fresh.from) ?? alone(question, fresh.process);
   return {
     name: fresh.name,
     tier,
@@ -144,16 +172,17 @@ function modelOf(policy: Policy, question: Question, fresh: NewRule, tier: 1 | 2
     uploadLimit: null,
     reason: null,
     owner: null,
-    from: fresh.from === null ? null : [source],
+    from: fresh.from === null && fresh.process === null ? null : [source],
     targets: [{ endpoint: parsed.endpoint, services }],
     line: 0,
     column: 0,
   };
 }
 
-function alone({ source }: Question): Source {
-  const subnets = [{ address: source, length: source.length * 8 }];
-  return { name: formatAddress(source), declared: false, subnets, line: 0, column: 0 };
+function alone({ source }: Question, process: ProcessTerm | null): Source {
+  const subnets = process === null ? [{ address: source, length: source.length * 8 }] : null;
+  const name = process === null ? formatAddress(source) : termText(process);
+  return { name, declared: false, subnets, process, line: 0, column: 0 };
 }
 
 /** Places do not matter here: whether there is a problem does. */

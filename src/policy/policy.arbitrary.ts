@@ -4,10 +4,13 @@ import { isCidrDefect, parseCidr } from "../address/cidr.ts";
 import type { Cidr } from "../address/cidr.ts";
 import { parseAddress } from "../address/ip.ts";
 import type { Address } from "../address/ip.ts";
-import type { Application, ConnectFacts, NameFacts, Protocol, Transport } from "./decision.ts";
+import type { Application, ConnectFacts, NameFacts, ProcessFacts, Protocol, Transport } from "./decision.ts";
 import { isEndpointDefect, parseEndpoint } from "./endpoint.ts";
 import type { Endpoint, Policy, Rule, Source } from "./model.ts";
+import { parseExe } from "./process.ts";
+import type { ExePattern, ProcessTerm } from "./process.ts";
 import { showsName } from "./protocol.ts";
+import { runnerSource } from "./source.ts";
 
 export const names = [
   "a.example",
@@ -61,7 +64,25 @@ function cidr(text: string): Cidr {
 }
 
 function source(name: string, declared: boolean, ...subnets: string[]): Source {
-  return { name, declared, subnets: subnets.map(cidr), line: 1, column: 1 };
+  return { name, declared, subnets: subnets.map(cidr), process: null, line: 1, column: 1 };
+}
+
+/** Without subnets: at every address. */
+function processes(
+  name: string,
+  declared: boolean,
+  term: { steps?: string[]; actions?: string[]; exes?: string[] },
+  ...subnets: string[]
+): Source {
+  const { steps = null, actions = null } = term;
+  const process: ProcessTerm = { steps, actions, exes: term.exes?.map(exe) ?? null, runner: false };
+  return { ...source(name, declared, ...subnets), ...(subnets.length === 0 ? { subnets: null } : {}), process };
+}
+
+function exe(text: string): ExePattern {
+  const parsed = parseExe(text);
+  if ("message" in parsed) throw new TypeError(parsed.message);
+  return parsed;
 }
 
 const declared = [
@@ -69,7 +90,36 @@ const declared = [
   source("wide", true, "10.20.0.0/16", "2001:db8:1::/48"),
   source("mixed", true, "192.0.2.0/24", "10.20.1.1"),
 ];
-const inline = [source("10.20.1.2", false, "10.20.1.2"), source("0.0.0.0/0", false, "0.0.0.0/0")];
+const asking = [
+  processes("build", true, { steps: ["build"] }),
+  processes("fetch", true, { exes: ["/usr/bin/c*"] }, "10.20.1.0/24", "2001:db8:1::/48"),
+];
+const inline = [
+  source("10.20.1.2", false, "10.20.1.2"),
+  source("0.0.0.0/0", false, "0.0.0.0/0"),
+  processes("inline 1", false, { steps: ["build", "test"], exes: ["/usr/**"] }),
+  processes("inline 2", false, { actions: ["acme/deploy"] }),
+  processes("inline 3", false, { exes: ["/usr/bin/curl", "/opt/a/**"] }),
+];
+
+/** What is known of processes: nothing, all, or some of it. */
+export const owners: fc.Arbitrary<ProcessFacts | null> = fc.option(
+  fc.record({
+    step: fc.constantFrom(null, "build", "test", "lint"),
+    action: fc.constantFrom(null, "acme/deploy", "Acme/Deploy", "acme/other"),
+    exe: fc.constantFrom(
+      null,
+      "/usr/bin/curl",
+      "/usr/bin/cat",
+      "/usr/bin/node",
+      "/usr/bin/c/d",
+      "/opt/a/b/c",
+      "/opt/a",
+    ),
+    runner: fc.nat({ max: 3 }).map((n) => n === 3),
+  }),
+  { nil: null, freq: 4 },
+);
 
 /** The time at which the policies of {@link policies} are evaluated. */
 export const now = Date.UTC(2030, 0, 1);
@@ -91,10 +141,11 @@ const rules = fc
       monitorUntil: times,
       expires: fc.option(fc.constantFrom(now - 1, now, now + 1), { nil: null, freq: 1 }),
       ech: fc.constantFrom(null, null, "allow" as const, "deny" as const, "deny" as const),
-      from: fc.option(fc.uniqueArray(fc.constantFrom(...declared, ...inline), { minLength: 1, maxLength: 2 }), {
-        nil: null,
-        freq: 2,
-      }),
+      from: fc.option(
+        fc.uniqueArray(fc.constantFrom(...declared, ...asking, ...inline), { minLength: 1, maxLength: 2 }),
+        { nil: null, freq: 2 },
+      ),
+      isRunner: fc.nat({ max: 15 }).map((n) => n === 15),
       targets: fc.array(
         fc.record({
           endpoint: fc.constantFrom(...endpoints),
@@ -106,8 +157,9 @@ const rules = fc
     { maxLength: 9 },
   )
   .map((list): Rule[] =>
-    list.map((rule, i) => ({
+    list.map(({ isRunner, ...rule }, i) => ({
       ...rule,
+      from: isRunner && rule.action === "allow" ? [runnerSource] : rule.from,
       expires: rule.expires === null || i % 3 > 0 ? null : rule.expires,
       name: `rule ${i}`,
       uploadLimit: null,
@@ -122,7 +174,7 @@ const rules = fc
 export const policies: fc.Arbitrary<Policy> = fc.record({
   hash: fc.constant("0".repeat(64)),
   file: fc.constant("random.yaml"),
-  sources: fc.constant(declared),
+  sources: fc.constant([...declared, ...asking]),
   rules,
   default: fc.record({
     mode: fc.constantFrom("monitor" as const, "enforce" as const),
@@ -133,6 +185,7 @@ export const policies: fc.Arbitrary<Policy> = fc.record({
 /** What is known at a flow's first packet. */
 export const connects: fc.Arbitrary<ConnectFacts> = fc.record({
   source: fc.constantFrom(...sourceAddresses),
+  process: owners,
   destination,
   local: fc.nat({ max: 9 }).map((n) => n === 9),
   transport: fc.constantFrom<Transport>("tcp", "tcp", "tcp", "tcp", "tcp", "udp", "udp", "udp", "icmp", "other"),

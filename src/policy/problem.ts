@@ -18,6 +18,7 @@ export const problemTitles = {
   bad_cidr: "Not a CIDR prefix",
   bad_date: "Not a date",
   bad_size: "Not an amount of data",
+  bad_process: "Not a step, an action or an executable",
   protocol_needed: "The protocol must be said",
   port_needed: "The port must be said",
   empty: "A list without an entry",
@@ -32,6 +33,8 @@ export const problemTitles = {
   exfiltration_host: "A host where anybody can leave data",
   frontable_host: "A host whose front many tenants share",
   ech_allowed: "A front's host where Encrypted Client Hello is let through",
+  writable_exe: "An executable in a folder that a job can write to",
+  needs_process: "A rule that asks for a process",
   missing_reason: "A wide rule without a reason",
   unused: "A source that no rule names",
 } as const;

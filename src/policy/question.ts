@@ -3,14 +3,17 @@
  * out is filled in by an address that stands for all the others: "any" source is in no source of the policy, a name without
  * an address is at an ordinary address that no CIDR rule covers. `explain.ts` and `cases.ts` build on this.
  */
-import { cidrContains, formatCidr } from "../address/cidr.ts";
+import { formatCidr } from "../address/cidr.ts";
 import type { Cidr } from "../address/cidr.ts";
 import { parseAddress } from "../address/ip.ts";
 import type { Address } from "../address/ip.ts";
 import { isNameDefect, nameDefectTexts, toAscii } from "../address/name.ts";
 import { specialClass } from "../address/special.ts";
+import { readProcess } from "./asked-process.ts";
+import type { AskedProcess } from "./asked-process.ts";
 import { carriesEch } from "./ech.ts";
-import type { Application, Decision, Engine, NameFacts, NotYet, Protocol, Stage } from "./decision.ts";
+import type { Application, Decision, Engine, NameFacts, NotYet, ProcessFacts, Protocol, Stage } from "./decision.ts";
+import { holdsAddress } from "./model.ts";
 import type { Policy, Source, Target } from "./model.ts";
 import { nearest } from "./problem.ts";
 import type { ProblemCode } from "./problem.ts";
@@ -21,7 +24,7 @@ import { addressOutside, regionsOf, specialPrefixes } from "./regions.ts";
 export interface Scene {
   readonly policy: Policy;
   readonly engine: Engine;
-  /** In no source, declared or inline; null where sources hold every address. */
+  /** In no source that has subnets, declared or inline; null where those hold every address. */
   readonly stranger: Address | null;
   /** Ordinary, and in no CIDR endpoint where there is such an address. */
   readonly anywhere: Address;
@@ -37,12 +40,15 @@ export interface Asked {
   readonly protocol: Protocol | null;
   /** The hello carries Encrypted Client Hello. */
   readonly ech: boolean;
+  /** Null: what the source asks for, if it is one that asks for a process; else not known. */
+  readonly process: AskedProcess | null;
 }
 
 /** A question understood. */
 export interface Question {
   readonly asked: Asked;
   readonly source: Address;
+  readonly process: ProcessFacts | null;
   /** Null: a bare address. */
   readonly name: string | null;
   /** Null: wherever the name is. */
@@ -56,7 +62,7 @@ export interface Question {
 
 /** Why a question cannot be asked. */
 export interface QuestionDefect {
-  readonly part: "source" | "endpoint" | "protocol";
+  readonly part: "source" | "endpoint" | "protocol" | keyof AskedProcess;
   readonly code: ProblemCode;
   readonly message: string;
   readonly fix: string;
@@ -110,7 +116,7 @@ export function ordinaryAddress(cidrs: readonly Cidr[]): Address {
 
 /** Every prefix that is a source somewhere in the policy. */
 export function subnetsOf(policy: Policy): Cidr[] {
-  return sourcesOf(policy).flatMap((source) => [...source.subnets]);
+  return sourcesOf(policy).flatMap((source) => source.subnets ?? []);
 }
 
 /** The declared sources and the inline ones of rules. */
@@ -124,13 +130,16 @@ export function sourcesOf(policy: Policy): Source[] {
 export function readQuestion(scene: Scene, asked: Asked): Question | QuestionDefect {
   const source = readSource(scene, asked.source);
   if (typeof source !== "string") return source;
+  const declared = scene.policy.sources.find(({ name }) => name === asked.source);
+  const process = readProcess(asked.process, declared?.process ?? null);
+  if (process !== null && "part" in process) return process;
   const endpoint = readEndpoint(asked.endpoint);
   if ("part" in endpoint) return endpoint;
   if (asked.protocol === "icmp" && endpoint.port !== null) {
     return { part: "endpoint", code: "bad_endpoint", message: "icmp has no ports", fix: "Leave the port out." };
   }
   const { name, address } = endpoint;
-  const base = { asked, source, name, address };
+  const base = { asked, source, process, name, address };
   const port = asked.protocol === "icmp" ? 0 : (endpoint.port ?? usualPort[asked.protocol ?? "tls"] ?? 443);
   const protocol = asked.protocol ?? usualProtocol(port) ?? (asked.ech ? "tls" : null);
   if (asked.ech && (protocol === null || !carriesEch(protocol))) {
@@ -155,7 +164,9 @@ export function usualProtocol(port: number): Protocol | null {
 
 function readSource({ policy, engine, stranger }: Scene, text: string): Address | QuestionDefect {
   const declared = policy.sources.find((source) => source.name === text);
-  if (declared !== undefined) return memberOf(declared, policy, engine);
+  const isAnywhere = declared !== undefined && declared.subnets === null;
+  if (declared !== undefined && !isAnywhere) return memberOf(declared, policy, engine);
+  if (isAnywhere) return stranger ?? documentation[0]!;
   if (text === "any") {
     if (stranger !== null) return stranger;
     const message = "every address is in some source of this policy";
@@ -172,22 +183,20 @@ function readSource({ policy, engine, stranger }: Scene, text: string): Address 
 
 /** An address of a source, in no other one where there is such an address. */
 function memberOf(source: Source, policy: Policy, engine: Engine): Address {
-  const own = regionsOf(subnetsOf(policy)).filter(({ address }) =>
-    source.subnets.some((subnet) => cidrContains(subnet, address)),
-  );
+  const own = regionsOf(subnetsOf(policy)).filter(({ address }) => holdsAddress(source, address));
   const isShared = (address: Address) =>
-    policy.sources.some((other) => other !== source && other.subnets.some((subnet) => cidrContains(subnet, address)));
+    policy.sources.some((other) => other !== source && other.subnets !== null && holdsAddress(other, address));
   const best =
     own.find(({ address, cidr }) => isSubnet(source, cidr) && !isShared(address)) ??
     own.find(({ address }) => !isShared(address)) ??
     own.find(({ address }) => engine.group(address) === source.name) ??
     own[0];
-  return best?.address ?? source.subnets[0]!.address;
+  return best?.address ?? source.subnets![0]!.address;
 }
 
 function isSubnet(source: Source, cidr: Cidr): boolean {
   const text = formatCidr(cidr);
-  return source.subnets.some((subnet) => formatCidr(subnet) === text);
+  return source.subnets!.some((subnet) => formatCidr(subnet) === text);
 }
 
 interface AskedEndpoint {
@@ -238,9 +247,10 @@ function splitPort(text: string): { host: string; port: number | null } | null {
 
 /** The complete flow a question is about: the name is bound to the address, and shown where the protocol shows one. */
 export function flowOf({ anywhere }: Scene, question: Question): NameFacts {
-  const { source, name, address, port, protocol } = question;
+  const { source, process, name, address, port, protocol } = question;
   return {
     source,
+    process,
     destination: address ?? anywhere,
     local: false,
     transport: transportOf(protocol),

@@ -28,6 +28,8 @@ export const reasonTexts = {
   fragment: "An IP fragment that was not reassembled.",
   protocol_denied: "No rule allows this IP protocol here; the default denies it.",
   over_limit: "Too many undecided flows or held bytes for this source.",
+  earlier: "The connection was there before enforcement began, so nobody saw its first bytes.",
+  packet_socket: "The packet was handed to the network device itself (AF_PACKET), past every rule that decides.",
   policy_changed: "A live connection was ended because the policy no longer allows it.",
   upload_limit: "The source has sent as much under this rule in the last hour as its upload_limit allows.",
   query_type: "This DNS query type is not answered for policed sources.",

@@ -2,20 +2,19 @@
  * From the raw shape of a policy file to the model: names to what they stand for, texts to endpoints, prefixes and times.
  * Reports every problem it meets and goes on, so that one run shows all of them.
  */
-import { isCidrDefect, formatCidr, parseCidr } from "../address/cidr.ts";
-import type { Cidr } from "../address/cidr.ts";
 import type { Mode, Tier } from "./decision.ts";
 import type { Document, Path } from "./document.ts";
 import { carriesEch } from "./ech.ts";
 import { isEndpointDefect, parseEndpoint } from "./endpoint.ts";
 import type { ParsedEndpoint, Ports } from "./endpoint.ts";
-import type { Policy, Rule, Service, Source, Target } from "./model.ts";
+import type { Policy, Rule, Service, Target } from "./model.ts";
 import { findPreset, isPresetDefect } from "./presets.ts";
 import { nearest } from "./problem.ts";
 import type { ProblemCode, Problems } from "./problem.ts";
 import type { RawDestination, RawPolicy, RawRule } from "./schema.ts";
 import { isServiceDefect, servicesFor } from "./services.ts";
 import { parseSize } from "./size.ts";
+import { Sources } from "./source.ts";
 
 /** An endpoint of a destination with the ports its list gives it. */
 interface Listed {
@@ -52,9 +51,8 @@ class Resolver {
   readonly #raw: ShapedPolicy;
   readonly #document: Document;
   readonly #problems: Problems;
-  readonly #sources = new Map<string, Source>();
+  readonly #sources: Sources;
   readonly #destinations = new Map<string, readonly Listed[]>();
-  readonly #inlineSources = new Map<string, Source>();
   readonly #inlineEndpoints = new Map<string, readonly Listed[]>();
   readonly #services = new Map<string, ReturnType<typeof servicesFor>>();
   readonly #names = new Map<string, number>();
@@ -64,18 +62,22 @@ class Resolver {
     this.#raw = raw;
     this.#document = document;
     this.#problems = problems;
+    this.#sources = new Sources(
+      document,
+      (...problem) => this.#report(...problem),
+      (name, path, candidates) => this.#unknown("source", name, path, candidates),
+    );
   }
 
   policy(hash: string, file: string): Policy {
     const raw = this.#raw;
-    for (const [name, source] of Object.entries(raw.sources ?? {})) this.#declareSource(name, source);
+    for (const [name, source] of Object.entries(raw.sources ?? {})) {
+      this.#checkName(name, ["sources", name], true);
+      this.#sources.declare(name, source);
+    }
     for (const [name, value] of Object.entries(raw.destinations ?? {})) this.#declareDestination(name, value);
     const rules = [...this.#rules("permits", raw.permits ?? [], 1), ...this.#rules("rules", raw.rules ?? [], 2)];
-    const enforceFor = (raw.default?.enforce_for ?? []).flatMap((name, i) => {
-      const source = this.#sources.get(name);
-      if (source === undefined) this.#unknownSource(name, ["default", "enforce_for", i]);
-      return source ?? [];
-    });
+    const enforceFor = this.#sources.enforceFor(raw.default?.enforce_for ?? [], ["default", "enforce_for"]);
     if (this.#combinations > maxCombinations) {
       this.#report(
         "too_large",
@@ -85,7 +87,7 @@ class Resolver {
       );
     }
     const mode: Mode = raw.default?.mode ?? "enforce";
-    return { hash, file, sources: [...this.#sources.values()], rules, default: { mode, enforceFor } };
+    return { hash, file, sources: this.#sources.declared, rules, default: { mode, enforceFor } };
   }
 
   #report(code: ProblemCode, path: Path, message: string, fix: string, key = false): void {
@@ -96,37 +98,6 @@ class Resolver {
     if (isGoodName(name)) return;
     const message = `“${name}” is not a good name: it is empty, over 200 characters, or has invisible characters or outer spaces`;
     this.#report("bad_name", path, message, "Write a plain, short name.", key);
-  }
-
-  #declareSource(name: string, source: NonNullable<RawPolicy["sources"]>[string]): void {
-    const path = ["sources", name];
-    this.#checkName(name, path, true);
-    if (!isCidrDefect(parseCidr(name))) {
-      // `from: 10.1.0.1` would mean whoever is under the name, and not the address that a reader sees.
-      this.#report("bad_name", path, `the source “${name}” is named like an address`, "Name it in words.", true);
-    }
-    for (const key of ["tags", "github", "kubernetes", "process"] as const) {
-      if (source[key] !== undefined) {
-        this.#report(
-          "not_in_version",
-          [...path, key],
-          `sources by ${key} are not in this version`,
-          "Use subnets.",
-          true,
-        );
-      }
-    }
-    const subnets: Cidr[] = [];
-    for (const [i, text] of (source.subnets ?? []).entries()) {
-      const cidr = parseCidr(text);
-      if (isCidrDefect(cidr)) this.#report("bad_cidr", [...path, "subnets", i], cidr.message, cidr.fix);
-      else subnets.push(cidr);
-    }
-    if (Object.keys(source).length === 0) {
-      this.#report("empty", path, `the source ${name} holds nobody`, "Add subnets: [10.20.1.0/24].", true);
-    }
-    const { line, column } = this.#document.place(path, true);
-    this.#sources.set(name, { name, declared: true, subnets, line, column });
   }
 
   #declareDestination(name: string, value: RawDestination): void {
@@ -195,7 +166,7 @@ class Resolver {
       const fix = "Remove mode: enforce or monitor_until.";
       this.#report("schema", [...path, "monitor_until"], "monitor_until stands beside mode: enforce", fix, true);
     }
-    const from = this.#from(raw.from, path);
+    const from = this.#sources.from(raw.from, [...path, "from"]);
     const targets = this.#targets(raw, path);
     const services = targets.reduce((sum, target) => sum + target.services.length, 0);
     this.#combinations += services * (from?.length ?? 1);
@@ -244,35 +215,6 @@ class Resolver {
     if (time === null)
       this.#report("bad_date", path, `“${text}” is not a date`, "Write 2027-01-31 or 2027-01-31T12:00:00Z.");
     return time;
-  }
-
-  #from(raw: string | readonly string[] | undefined, path: Path): readonly Source[] | null {
-    if (raw === undefined) return null;
-    const out: Source[] = [];
-    for (const [i, text] of (typeof raw === "string" ? [raw] : raw).entries()) {
-      const at = typeof raw === "string" ? [...path, "from"] : [...path, "from", i];
-      const source = this.#sources.get(text) ?? this.#inlineSource(text, at);
-      if (source !== null && !out.includes(source)) out.push(source);
-    }
-    return out;
-  }
-
-  #inlineSource(text: string, path: Path): Source | null {
-    const known = this.#inlineSources.get(text);
-    if (known !== undefined) return known;
-    const cidr = parseCidr(text);
-    if (isCidrDefect(cidr)) {
-      if (/^[0-9a-fA-F]*[.:][0-9a-fA-F.:]*(\/.*)?$/.test(text)) this.#report("bad_cidr", path, cidr.message, cidr.fix);
-      else this.#unknownSource(text, path);
-      return null;
-    }
-    const source: Source = { name: formatCidr(cidr), declared: false, subnets: [cidr], line: 0, column: 0 };
-    this.#inlineSources.set(text, source);
-    return source;
-  }
-
-  #unknownSource(name: string, path: Path): void {
-    this.#unknown("source", name, path, this.#sources.keys());
   }
 
   #unknown(kind: "source" | "destination", name: string, path: Path, candidates: Iterable<string>): void {

@@ -21,6 +21,28 @@ const dateText = z
 
 const laterText = "Reserved: a policy that uses it does not load in this version.";
 
+/** As many as a reader takes in; each is compared with every new connection. */
+const maxListed = 64;
+
+const oneOrMore = z.union([z.string(), z.array(z.string()).min(1)]);
+const oneOrSome = z.union([z.string(), z.array(z.string()).min(1).max(maxListed)]);
+
+const processShape = z
+  .strictObject({
+    step: oneOrSome.optional().describe("The job's step that it belongs to: the step's `id`, or a list of them."),
+    action: oneOrSome
+      .optional()
+      .describe("The repository of the step's action, for example `actions/checkout`, or a list."),
+    exe: oneOrSome
+      .optional()
+      .describe(
+        "Absolute path of its executable, or a list. At the end `*` stands for the rest of a file's name, `/**` for all below a folder.",
+      ),
+  })
+  .describe(
+    "Asks for the process behind a connection; every key must hold. Known on the job's own machine alone: on a gateway an allow rule never matches by it, a deny rule always.",
+  );
+
 const source = z
   .strictObject({
     subnets: z
@@ -31,9 +53,9 @@ const source = z
     tags: z.record(z.string(), z.string()).optional().describe(laterText),
     github: z.record(z.string(), z.unknown()).optional().describe(laterText),
     kubernetes: z.record(z.string(), z.unknown()).optional().describe(laterText),
-    process: z.record(z.string(), z.unknown()).optional().describe(laterText),
+    process: processShape.optional(),
   })
-  .describe("One group of runners.");
+  .describe("One group of runners or of processes; where both are asked for, both must hold.");
 
 const destination = z
   .union([
@@ -51,12 +73,17 @@ const destination = z
   ])
   .describe("One group of endpoints.");
 
-const oneOrMore = z.union([z.string(), z.array(z.string()).min(1)]);
+const inlineSource = z.strictObject({ process: processShape });
 
 const rule = z
   .strictObject({
     name: z.string().min(1).max(200).describe("Unique in the file; shown in every event, report and error."),
-    from: oneOrMore.optional().describe("Names of sources, or CIDR prefixes. Left out: every source."),
+    from: z
+      .union([z.string(), inlineSource, z.array(z.union([z.string(), inlineSource])).min(1)])
+      .optional()
+      .describe(
+        "Names of sources, CIDR prefixes, or `{ process: … }` with the keys of a source's `process`. Left out: every source.",
+      ),
     to: oneOrMore.describe("Names of destinations, or endpoints. `**` is any name."),
     ports: portList.optional().describe("Ports for endpoints that name none. Left out: 443."),
     protocol: z
@@ -121,13 +148,18 @@ export const policySchema = z
 export type RawPolicy = z.infer<typeof policySchema>;
 export type RawRule = z.infer<typeof rule>;
 export type RawDestination = z.infer<typeof destination>;
+export type RawSource = z.infer<typeof source>;
+export type RawProcess = z.infer<typeof processShape>;
+export type RawFrom = NonNullable<RawRule["from"]>;
 
 /** The keys a map at `path` may have, for suggestions; empty where any key may stand. */
 export function keysAt(path: readonly (string | number)[]): string[] {
   const [section, , field] = path;
+  if (path.length > 2 && path.at(-1) === "process") return Object.keys(processShape.shape);
   if (path.length === 0) return Object.keys(policySchema.shape);
   if (section === "default") return ["mode", "enforce_for"];
   if ((section === "rules" || section === "permits") && field === undefined) return Object.keys(rule.shape);
+  if (field === "from") return Object.keys(inlineSource.shape);
   if (section === "sources" && path.length === 2) return Object.keys(source.shape);
   if (section === "destinations" && path.length === 2) return ["hosts", "cidrs", "ports", "preset"];
   return [];

@@ -8,6 +8,7 @@ import { CidrTable } from "../address/cidr.ts";
 import { LabelTrie } from "../address/trie.ts";
 import type { Document } from "./document.ts";
 import type { Endpoint, Policy, Rule, Service, Source } from "./model.ts";
+import { coversTerm } from "./process.ts";
 import type { Problems } from "./problem.ts";
 import { showsName, transportOf } from "./protocol.ts";
 
@@ -22,6 +23,8 @@ type Shades = Map<Source | null, Map<number | null, Shade[]>>;
 
 /** How many sources that hold another one's subnet are considered; past it a shadowed rule may go unreported. */
 const maxWider = 64;
+/** How many of the sources without subnets. */
+const maxAnywhere = 512;
 
 /** Reports every rule of the policy that can never decide. */
 export function findUnreachable(policy: Policy, document: Document, problems: Problems): void {
@@ -80,7 +83,7 @@ function shadeOf(rule: Rule, over: (endpoint: Endpoint) => Shades[], wider: (sou
     for (const source of rule.from ?? [null]) {
       const sources = source === null ? [null] : [null, ...wider(source)];
       for (const service of services) {
-        const shade = findShade(nodes, sources, service);
+        const shade = findShade(nodes, sources, { rule, source, service });
         if (shade === null) return null;
         first ??= shade;
       }
@@ -89,13 +92,21 @@ function shadeOf(rule: Rule, over: (endpoint: Endpoint) => Shades[], wider: (sou
   return first;
 }
 
-function findShade(nodes: readonly Shades[], sources: readonly (Source | null)[], service: Service): Rule | null {
+/** A later rule from one source on one service. */
+interface Later {
+  rule: Rule;
+  source: Source | null;
+  service: Service;
+}
+
+function findShade(nodes: readonly Shades[], sources: readonly (Source | null)[], later: Later): Rule | null {
+  const { service } = later;
   for (const node of nodes) {
     for (const source of sources) {
       const ports = node.get(source);
       if (ports === undefined) continue;
       for (const port of service.port === null ? [null] : [null, service.port]) {
-        const shade = ports.get(port)?.find((s) => covers(s, service));
+        const shade = ports.get(port)?.find((s) => covers(s, service) && coversProcess(s.rule, source, later));
         if (shade !== undefined) return shade.rule;
       }
     }
@@ -114,18 +125,32 @@ function covers(earlier: Shade, service: Service): boolean {
   return earlier.rule.action === "deny" && (showsName(service.protocol) || protocol === "ssh");
 }
 
-/** For a source, the sources (itself included) that hold all of it. */
+function coversNarrowly(wider: Source, source: Source): boolean {
+  return wider.process !== null && source.process !== null && coversTerm(wider.process, source.process);
+}
+
+/** True where the earlier rule is for every process that the later one is for, the unknown ones included. */
+function coversProcess(earlier: Rule, wider: Source | null, { rule, source }: Later): boolean {
+  const [outer, inner] = [wider?.process ?? null, source?.process ?? null];
+  if (outer === null) return true;
+  // A deny meets what is not known of a process, an allow does not.
+  if (inner === null || (earlier.action === "allow" && rule.action === "deny")) return false;
+  return coversTerm(outer, inner);
+}
+
+/** For a source, the sources (itself included) that hold its addresses; whether they hold its process is for the caller. */
 function widerSources(policy: Policy): (source: Source) => Source[] {
   const table = new CidrTable<Source[]>();
   const seen = new Set(policy.sources);
   for (const { from } of policy.rules) for (const source of from ?? []) seen.add(source);
-  for (const source of seen) for (const subnet of source.subnets) table.getOrAdd(subnet, () => []).push(source);
+  const anywhere = [...seen].filter(({ subnets }) => subnets === null).slice(0, maxAnywhere);
+  for (const source of seen) for (const subnet of source.subnets ?? []) table.getOrAdd(subnet, () => []).push(source);
   const known = new Map<Source, Source[]>();
   return (source) => {
     let result = known.get(source);
     if (result !== undefined) return result;
     let common: Set<Source> | null = null;
-    for (const subnet of source.subnets) {
+    for (const subnet of source.subnets ?? []) {
       const here = new Set<Source>();
       for (const entry of table.covering(subnet.address)) {
         if (entry.cidr.length > subnet.length || here.size > maxWider) continue;
@@ -134,7 +159,8 @@ function widerSources(policy: Policy): (source: Source) => Source[] {
       common = common === null ? here : common.intersection(here);
       if (common.size === 0) break;
     }
-    result = [...(common ?? new Set<Source>()).add(source)];
+    const free = anywhere.filter((each) => coversNarrowly(each, source)).slice(0, maxWider);
+    result = [...new Set([...(common ?? []), ...free, source])];
     known.set(source, result);
     return result;
   };

@@ -8,17 +8,23 @@ import type { Address } from "../address/ip.ts";
 import { formatPattern } from "../address/pattern.ts";
 import type { LabelPattern, Pattern } from "../address/pattern.ts";
 import { LabelTrie } from "../address/trie.ts";
-import { appliesAt, modeAt } from "./model.ts";
+import type { ProcessFacts } from "./decision.ts";
+import { appliesAt, holdsAddress, modeAt } from "./model.ts";
 import type { Policy, Rule } from "./model.ts";
 import { numbered, overlap, startingWith } from "./overlap.ts";
+import { processClasses } from "./process-classes.ts";
 import { cidrsOf, ordinaryAddress, sourcesOf, strangerTo, subnetsOf } from "./question.ts";
 import { regionsOf, specialPrefixes } from "./regions.ts";
 
-/** Sources that both policies treat alike. */
+/** Sources that both policies treat alike: an address, and a process there. */
 export interface SourceClass {
   readonly address: Address;
+  readonly process: ProcessFacts | null;
   /** For people; no two classes have the same. */
   readonly label: string;
+  /** The label of its addresses alone, and of its processes alone (empty where no rule asks for one). */
+  readonly place: string;
+  readonly role: string;
 }
 
 /** Names that both policies treat alike: what `label` matches and narrower ones do not. */
@@ -45,6 +51,7 @@ export interface AddressClass {
 /** Bounds, so that a comparison of big policies ends; `isCut` says that one was reached. */
 const maxPairs = 200_000;
 const maxNames = 40_000;
+const maxSources = 20_000;
 const maxParts = 64;
 
 /** The rules in force at a time, with the modes they then have. */
@@ -52,22 +59,48 @@ export function liveRules({ rules }: Policy, now: number): Rule[] {
   return rules.filter((rule) => appliesAt(rule, now)).map((rule) => ({ ...rule, mode: modeAt(rule, now) }));
 }
 
-/** One class for each set of sources that an address can be in, in either policy. */
-export function sourceClasses(a: Policy, b: Policy): SourceClass[] {
-  const sides = [sourcesOf(a), sourcesOf(b)];
+/** The source classes of two policies. */
+export interface Sources {
+  readonly classes: readonly SourceClass[];
+  readonly isCut: boolean;
+  /** Calls a set of processes, given by their roles, in as few words as it takes. */
+  readonly describe: (roles: ReadonlySet<string>) => string[];
+}
+
+/** One class for each set of sources that an address and its process can be in, in either policy. */
+export function sourceClasses(a: Policy, b: Policy): Sources {
+  const places = addressesOfSources(a, b);
+  const limit = Math.max(16, Math.floor(maxSources / places.length));
+  const { classes: roles, isCut, describe } = processClasses([...a.rules, ...b.rules], limit);
+  const isAlone = places.length === 1;
+  const classes = places.flatMap(({ address, label: place }) =>
+    roles.map(({ facts, label: role }) => ({
+      address,
+      process: facts,
+      label: role === "" ? place : isAlone ? role : `${place} (${role})`,
+      place,
+      role,
+    })),
+  );
+  return { classes, isCut, describe };
+}
+
+/** One address for each set of sources that it can be in, whatever the process. */
+function addressesOfSources(a: Policy, b: Policy): { address: Address; label: string }[] {
+  const sides = [a, b].map((policy) => sourcesOf(policy).filter(({ subnets }) => subnets !== null));
   const subnets = [...subnetsOf(a), ...subnetsOf(b)];
   const found = new Map<string, { address: Address; prefixes: string[]; names: string[] }>();
   const add = (address: Address, prefix: string | null): void => {
-    const holds = sides.map((sources) =>
-      sources.filter((s) => s.subnets.some((subnet) => cidrContains(subnet, address))),
-    );
+    const holds = sides.map((sources) => sources.filter((s) => holdsAddress(s, address)));
     const key = JSON.stringify(holds.map((sources) => sources.map((s) => [s.declared, s.name])));
     const known = found.get(key);
     if (known !== undefined) {
       if (prefix !== null) known.prefixes.push(prefix);
       return;
     }
-    const [before, after] = holds.map((sources) => sources.filter((s) => s.declared).map((s) => s.name));
+    const [before, after] = holds.map((sources) =>
+      sources.filter((s) => s.declared && s.process === null).map((s) => s.name),
+    );
     const isInline = holds.some((sources) => sources.some((s) => !s.declared && s.name === prefix));
     const isNamed = before!.join("\n") === after!.join("\n") && !isInline;
     found.set(key, { address, prefixes: prefix === null ? [] : [prefix], names: isNamed ? before! : [] });

@@ -1,8 +1,12 @@
-/** The host's own texts under fuzz: resolv.conf and hosts give bindings of canonical names, or nothing. */
+/**
+ * The host's own texts under fuzz: resolv.conf and hosts give bindings of canonical names, or nothing; what /proc, container
+ * engines and command lines say gives bounded values, whatever a process calls itself.
+ */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { asBytes, fuzzTarget, textOf } from "../../test/support/fuzz.ts";
 import { canonicalName } from "../address/name.ts";
+import { assertProcessText, processText } from "../process/testing/text.ts";
 import { bindingsFromHosts, resolvConfFor } from "./resolv.ts";
 
 const line = fc
@@ -33,10 +37,11 @@ const line = fc
 
 fuzzTarget<"stays" | "changes" | "bindings">({
   name: "host-text",
-  grammar: [asBytes(fc.array(line, { maxLength: 6 }).map((lines) => lines.join("\n")))],
+  grammar: [asBytes(fc.array(line, { maxLength: 6 }).map((lines) => lines.join("\n"))), asBytes(processText)],
   outcomes: { stays: true, changes: true, bindings: true },
   check: (bytes) => {
     const text = textOf(bytes);
+    assertProcessText(text);
     const changed = resolvConfFor(text, "192.0.2.254");
     if (changed !== null) {
       // Lines as resolvers read them: they end at a line feed and nowhere else, which JavaScript's `m` does not know.

@@ -8,7 +8,7 @@ import { cidrCovers, isCidrDefect, parseCidr } from "../address/cidr.ts";
 import type { Address } from "../address/ip.ts";
 import { interfaces, routes } from "../kernel/interfaces.ts";
 import { listNamespaces } from "../kernel/namespace.ts";
-import type { TableRules } from "../kernel/rules.ts";
+import type { TableRules } from "../kernel/rule-parts.ts";
 import { Ruleset, type OwnedRules } from "../kernel/ruleset.ts";
 import { enableForwarding, Settings } from "../kernel/settings.ts";
 import { listSysctl, readSysctl } from "../kernel/sysctl.ts";

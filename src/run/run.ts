@@ -108,9 +108,7 @@ async function enforced(options: RunOptions, stand: Stand): Promise<RunResult> {
   const enforcer = await setUp(() =>
     Enforcer.start({
       namespace: place.gateway,
-      inside: [place.insideLink],
-      outside: place.outsideLink,
-      masquerade: true,
+      stand: { kind: "links", inside: [place.insideLink], outside: place.outsideLink, masquerade: true },
       queueBase: queue,
       queues: 1,
       dnsPort,

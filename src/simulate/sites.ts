@@ -21,7 +21,13 @@ default:
 export function sitesOf({ policy, engine }: LoadedPolicy, source: string): Sites {
   const scene = setScene(policy, engine);
   const isAllowed = (name: string, port: number, protocol: Protocol) => {
-    const question = readQuestion(scene, { source, endpoint: `${name}:${port}`, protocol, ech: false });
+    const question = readQuestion(scene, {
+      source,
+      endpoint: `${name}:${port}`,
+      protocol,
+      ech: false,
+      process: null,
+    });
     return !isQuestionDefect(question) && answer(scene, question).outcome.verdict === "allow";
   };
   const texts = (port: number, protocol: Protocol) =>

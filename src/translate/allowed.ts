@@ -10,6 +10,7 @@ import type { Engine, Protocol } from "../policy/decision.ts";
 import { appliesAt, modeAt } from "../policy/model.ts";
 import type { Policy, Rule, Service } from "../policy/model.ts";
 import { overlap } from "../policy/overlap.ts";
+import { termText } from "../policy/process.ts";
 import { transportOf } from "../policy/protocol.ts";
 import { answer, isQuestionDefect, readQuestion, setScene } from "../policy/question.ts";
 import type { Scene } from "../policy/question.ts";
@@ -65,8 +66,9 @@ function isFor({ from }: Rule, source: string | null): boolean {
 
 /** Some source of the rule has an address of the subnets. */
 function touches({ from }: Rule, subnets: readonly Cidr[]): boolean {
-  return (from ?? []).some((source) =>
-    source.subnets.some((a) => subnets.some((b) => cidrCovers(a, b) || cidrCovers(b, a))),
+  return (from ?? []).some(
+    (source) =>
+      source.subnets === null || source.subnets.some((a) => subnets.some((b) => cidrCovers(a, b) || cidrCovers(b, a))),
   );
 }
 
@@ -83,6 +85,13 @@ function noteRule(rule: Rule, isMine: boolean, inForce: boolean, source: string 
     const whose = from!.map((each) => each.name).join(", ");
     note(action === "allow" ? "narrower" : "wider", `it is for ${whose} and not for ${source ?? "every source"}`);
   } else if (!inForce) note("other", "it has expired or only monitors");
+  const asking = inForce ? (from?.filter(({ process }) => process !== null) ?? []) : [];
+  if (asking.length > 0) {
+    const terms = asking.map(({ process }) => termText(process!)).join(", or ");
+    if (action === "deny")
+      note("narrower", `it denies to ${terms} alone, and a list is for every process: it is left out for all`);
+    else note("wider", `it is for ${terms} alone, and a list is for every process`);
+  }
   if (!inForce || action === "deny") return;
   if (expires !== null) note("wider", `it expires (${timeText(expires)}), and a list does not`);
   if (uploadLimit !== null) note("wider", "its upload_limit");
@@ -129,7 +138,7 @@ function readingsOf(label: LabelPattern): LabelPattern[] {
 function isWhole(entry: Allowed, scene: Scene, denies: readonly Rule[], source: string | null, notes: Notes): boolean {
   const { rule, pattern, host, port, protocol } = entry;
   if (port !== null && countNames(pattern) === 1) {
-    const asked = { source: source ?? "any", endpoint: `${host}:${port}`, protocol, ech: false };
+    const asked = { source: source ?? "any", endpoint: `${host}:${port}`, protocol, ech: false, process: null };
     const question = readQuestion(scene, asked);
     if (isQuestionDefect(question)) {
       notes.add("narrower", spotOf(rule), `rule “${rule.name}”: ${question.message}`);

@@ -27,7 +27,13 @@ describe("an export", () => {
           for (const name of names.filter((each) => matchesPattern(pattern, each))) {
             const endpoint = `${name}:${port ?? 8443}`;
             if (protocol === "icmp") continue;
-            const question = readQuestion(scene, { source: source ?? "any", endpoint, protocol, ech: false });
+            const question = readQuestion(scene, {
+              source: source ?? "any",
+              endpoint,
+              protocol,
+              ech: false,
+              process: null,
+            });
             if (isQuestionDefect(question)) continue;
             listed++;
             const { outcome } = answer(scene, question);

@@ -25,7 +25,7 @@ function sceneOf(text: string, options: Partial<ImportOptions> = {}): Scene {
 }
 
 function verdict(scene: Scene, source: string, endpoint: string, protocol: Protocol | null = null): string {
-  const question = readQuestion(scene, { source, endpoint, protocol, ech: false });
+  const question = readQuestion(scene, { source, endpoint, protocol, ech: false, process: null });
   assert.ok(!isQuestionDefect(question), JSON.stringify(question));
   return answer(scene, question).outcome.verdict;
 }

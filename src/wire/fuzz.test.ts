@@ -11,6 +11,7 @@ import { assertLinear } from "../../test/support/work.ts";
 import { helloRecords } from "../../test/wire/hello.arbitrary.ts";
 import { canonicalName } from "../address/name.ts";
 import { classify, type FirstBytes } from "./first-bytes.ts";
+import { isStratum } from "./stratum.ts";
 import { Reassembly, type Written } from "./reassembly.ts";
 import { StreamHead, streamLimits } from "./stream.ts";
 
@@ -41,6 +42,7 @@ fuzzTarget<FirstWord>({
   large: { http_too_large: new Uint8Array(17_000).fill(0x41).fill(0x20, 3, 4) },
   check: (bytes, pick) => {
     const result = classify(bytes);
+    assert.equal(typeof isStratum(bytes), "boolean");
     if (result.state === "done") {
       if (result.name.kind === "name") assert.equal(canonicalName(result.name.name), result.name.name);
       assert.equal(result.tls !== null, result.application === "tls");

@@ -66,6 +66,25 @@ async function ends(program: LabProcess): Promise<number> {
   return performance.now() - start;
 }
 
+test("rules that ask for a process are said to mean nothing here: none allows, each denies", async () => {
+  await gateway.replacePolicy(`version: 1
+rules:
+  - { name: not the tests, from: { process: { step: test } }, to: v4only.example, action: deny }
+  - { name: setup, from: { process: { step: setup } }, to: only.example }
+  - { name: web, to: [allowed.example, v4only.example] }
+`);
+  await gateway.process.waitFor(/^sallyport: warning: .*:4:5: rule “setup”: .* on a gateway it never matches/m, 5_000);
+  await gateway.process.waitFor(
+    /^sallyport: warning: .*:3:5: rule “not the tests”: .* it denies to every process/m,
+    5_000,
+  );
+  assert.equal((await fetch("https://allowed.example/")).code, 0);
+  // The names are answered: some process could use them.
+  for (const name of ["only.example", "v4only.example"]) assert.equal((await fetch(`https://${name}/`)).code, 7, name);
+  await gateway.replacePolicy(policyFor(base));
+  assert.equal((await fetch("https://only.example/")).code, 0);
+});
+
 test("a replaced file is in force by itself, and the change is in the record", async () => {
   await gateway.replacePolicy(policyFor(base));
   assert.equal((await fetch("https://v4only.example/")).code, 6);

@@ -8,9 +8,11 @@ import { SallyportError } from "../../src/errors.ts";
 const packages = {
   ip: "iproute2",
   iptables: "iptables",
+  nft: "nftables",
   conntrack: "conntrack",
   tcpdump: "tcpdump",
   tshark: "tshark",
+  crun: "crun",
   curl: "curl",
   openssl: "openssl",
   dig: "bind9-dnsutils",
@@ -20,7 +22,9 @@ const packages = {
   ping: "iputils-ping",
   mount: "mount",
   "mkfs.ext4": "e2fsprogs",
+  nsenter: "util-linux",
   setpriv: "util-linux",
+  sudo: "sudo",
   gtlsclient: "ngtcp2-client",
   gtlsserver: "ngtcp2-server",
 } as const;

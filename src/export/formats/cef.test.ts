@@ -66,6 +66,10 @@ test("CEF: another reader gets back each field, and no field more", () => {
         cs1: event.rule === undefined ? undefined : (event.rule.name ?? "default"),
         cs4: event.source?.group,
         cs6: event.dns?.qtype,
+        sproc: event.process?.exe,
+        spid: event.process?.pid,
+        suser: event.process?.user,
+        suid: event.process?.uid,
         msg: summaryOf(event),
       };
       for (const [key, value] of Object.entries(expected)) {
@@ -73,7 +77,7 @@ test("CEF: another reader gets back each field, and no field more", () => {
         assert.equal(extension.get(key), text, key);
       }
       const known =
-        /^(rt|externalId|cat|act|reason|src|spt|dst|dpt|dhost|app|out|in|cnt|start|end|deviceDirection|msg|(cs[1-6]|c6a[23]|cn1)(Label)?)$/;
+        /^(rt|externalId|cat|act|reason|src|spt|sproc|spid|suser|suid|dst|dpt|dhost|app|out|in|cnt|start|end|deviceDirection|msg|(cs[1-6]|c6a[23]|cn1)(Label)?)$/;
       for (const key of extension.keys()) assert.match(key, known);
     }),
     many,

@@ -11,7 +11,7 @@ const severities = { info: 1, low: 3, medium: 6, high: 9 } as const;
 
 /** One event on one line. */
 export function cefOf(event: Event): string {
-  const { source, destination, rule, bytes, dns } = event;
+  const { source, process, destination, rule, bytes, dns } = event;
   const header = [
     "CEF:0",
     "Sallyport",
@@ -30,6 +30,10 @@ export function cefOf(event: Event): string {
     ["reason", event.reason],
     ["src", v4(source?.ip)],
     ["spt", source?.port],
+    ["sproc", process?.exe],
+    ["spid", process?.pid],
+    ["suser", process?.user],
+    ["suid", process?.uid],
     ["dst", v4(destination?.ip)],
     ["dpt", destination?.port],
     ["dhost", isName ? undefined : destination?.name],

@@ -10,13 +10,14 @@ const transports: Readonly<Record<string, string>> = { tls: "tcp", http: "tcp", 
 export function ecsOf(event: Event): object {
   const { source, destination, rule, bytes, packets, dns } = event;
   const protocol = destination?.protocol;
+  const { job, ...who } = processOf(event);
   return {
     "@timestamp": event.time,
     ecs: { version: "8.11.0" },
     message: summaryOf(event),
     event: defined({
-      kind: event.kind === "detection" ? "alert" : "event",
-      category: event.kind === "policy" || event.kind === "lifecycle" ? ["configuration"] : ["network"],
+      kind: event.kind === "detection" || event.kind === "tamper" ? "alert" : "event",
+      category: categoryOf(event),
       type: typesOf(event),
       action: event.verdict ?? event.kind,
       outcome: event.verdict === undefined ? "unknown" : event.verdict === "deny" ? "failure" : "success",
@@ -76,6 +77,7 @@ export function ecsOf(event: Event): object {
           }),
         }
       : {}),
+    ...who,
     ...(event.tls === undefined
       ? {}
       : {
@@ -98,6 +100,7 @@ export function ecsOf(event: Event): object {
       monitored: event.monitored,
       tls: event.tls,
       detection: event.detection,
+      job,
       data: event.data,
       count: event.count,
       prev: event.prev,
@@ -105,8 +108,43 @@ export function ecsOf(event: Event): object {
   };
 }
 
+function categoryOf({ kind }: Event): string[] {
+  if (kind === "policy" || kind === "lifecycle") return ["configuration"];
+  return [kind === "tamper" ? "intrusion_detection" : "network"];
+}
+
+/** Who on the machine it was; nothing at a gateway. */
+function processOf({ process }: Event): Record<string, unknown> {
+  if (process === undefined) return {};
+  const { pid, exe, args, uid, user, ancestors, container, ...job } = process;
+  const parent = ancestors[0];
+  return {
+    process: defined({
+      pid,
+      executable: exe ?? undefined,
+      name: exe?.split("/").at(-1),
+      args: args.length === 0 ? undefined : args,
+      args_count: args.length === 0 ? undefined : args.length,
+      command_line: args.length === 0 ? undefined : args.join(" "),
+      parent: parent === undefined ? undefined : defined({ pid: parent.pid, executable: parent.exe ?? undefined }),
+    }),
+    ...(uid === null ? {} : { user: defined({ id: String(uid), name: user ?? undefined }) }),
+    ...(container === null
+      ? {}
+      : {
+          container: defined({
+            id: container.id,
+            image: container.image === null ? undefined : { name: container.image },
+          }),
+        }),
+    // What runs in a job has no field of its own there.
+    job,
+  };
+}
+
 function typesOf({ kind, verdict }: Event): string[] {
   if (kind === "policy" || kind === "lifecycle") return ["change"];
+  if (kind === "tamper") return ["info"];
   // A detection is about many decisions: nothing was allowed or denied by it.
   if (kind === "detection") return ["info"];
   if (kind === "flow_end") return ["connection", "end"];

@@ -56,6 +56,7 @@ export function ocsfOf(event: Event): object {
       reason: rest.reason,
       rule: rest.rule,
       source: rest.source,
+      process: rest.process,
       destination: rest.destination,
       bytes: rest.bytes,
       detection,
@@ -157,6 +158,7 @@ function network(
       names_of_ip: destination?.names_of_ip,
       tls: event.tls,
       dns_server: event.dns?.server,
+      process: event.process,
       data: event.data,
     }),
   };

@@ -4,11 +4,11 @@ import type { Event } from "../../audit/event.ts";
 export type Severity = "info" | "low" | "medium" | "high";
 
 /**
- * What is refused is medium: the firewall did its work. A detection is high: somebody should look; so is enforcement that was
+ * What is refused is medium: the firewall did its work. A detection is high, and so is tampering: somebody should look; so is enforcement that was
  * lost. What Sallyport says of itself is medium unless it is routine: most of it is about a record that was harmed.
  */
 export function severityOf(event: Event): Severity {
-  if (event.kind === "detection") return "high";
+  if (event.kind === "detection" || event.kind === "tamper") return "high";
   if (event.kind === "lifecycle") return ofLifecycle(event);
   if (event.kind === "policy") return event.message === "rejected" ? "medium" : "info";
   if (event.verdict === "deny") return "medium";

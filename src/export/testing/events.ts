@@ -1,6 +1,6 @@
 /** Events of every kind, with texts that a job could have chosen if our own checks were not there. */
 import fc from "fast-check";
-import type { Event, EventBody } from "../../audit/event.ts";
+import type { Event, EventBody, EventProcess } from "../../audit/event.ts";
 import { outgoing } from "./record.ts";
 import type { Outgoing } from "../record.ts";
 
@@ -40,7 +40,23 @@ const count = fc.nat({ max: 2 ** 40 });
 const verdict = fc.constantFrom("allow" as const, "deny" as const, "would_deny" as const);
 const pair = fc.record({ up: count, down: count });
 
+const process: fc.Arbitrary<EventProcess> = fc.record({
+  pid: fc.nat({ max: 4_194_304 }),
+  exe: fc.option(hostile),
+  args: fc.array(hostile, { maxLength: 3 }),
+  uid: fc.option(fc.nat({ max: 2 ** 32 - 1 })),
+  user: fc.option(hostile),
+  ancestors: fc.array(fc.record({ pid: fc.nat(), exe: fc.option(hostile) }), { maxLength: 2 }),
+  step: fc.option(hostile),
+  step_number: fc.option(fc.nat({ max: 100 })),
+  action: fc.option(hostile),
+  container: fc.option(fc.record({ id: hostile, image: fc.option(hostile) })),
+  runner: fc.boolean(),
+  certain: fc.boolean(),
+});
+
 const judged = {
+  process,
   verdict,
   enforced: fc.boolean(),
   reason: fc.constantFrom("rule" as const, "default" as const, "no_name" as const),
@@ -117,7 +133,7 @@ const dns = fc.record(
 );
 
 const other = fc.record({
-  kind: fc.constantFrom("detection" as const, "policy" as const, "lifecycle" as const),
+  kind: fc.constantFrom("detection" as const, "tamper" as const, "policy" as const, "lifecycle" as const),
   message: hostile,
   data: fc.dictionary(hostile, hostile, { maxKeys: 3 }),
 });

@@ -10,8 +10,7 @@ import type { Engine } from "../../policy/decision.ts";
 import { ACK, FIN, Packet, parsePacket, PSH, RST, SYN } from "../../wire/ip/packet.ts";
 import { AddressBook } from "../book.ts";
 import type { Effects, FlowMark, FlowReport, Reset } from "../effects.ts";
-import { FlowEngine, type KernelFacts } from "../engine.ts";
-import type { OpeningOptions } from "../opening.ts";
+import { FlowEngine, type FlowEngineOptions, type KernelFacts } from "../engine.ts";
 import { beginsNothing } from "../quic.ts";
 import { tcp, udp, type IpParts, type TcpParts, type Tuple } from "./packets.ts";
 
@@ -48,7 +47,7 @@ export class Scene implements Effects {
   #unmarking = new Set<number>();
   readonly #packet = new Packet();
 
-  constructor(engine: Engine | string, options?: OpeningOptions) {
+  constructor(engine: Engine | string, options?: FlowEngineOptions) {
     this.flows = new FlowEngine(typeof engine === "string" ? policy(engine) : engine, this.book, this, options);
   }
 

@@ -1,0 +1,110 @@
+/**
+ * Makes `action/dist/`, what a tag of the action holds besides `action.yml`: one bundle of plain JavaScript, a door for each
+ * phase, and the FFI's binary for each processor. Nothing is installed or downloaded on a runner.
+ *
+ *   npm run build:action            for the processor of this machine (what the tests use)
+ *   npm run build:action -- --all   for x64 and arm64: what a release holds
+ *
+ * The other processor's binary comes from the npm registry by npm itself, and must have the checksum of package-lock.json.
+ */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build, type Plugin } from "esbuild";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const out = resolve(
+  root,
+  process.argv.find((each) => each.startsWith("--out="))?.slice("--out=".length) ?? "action/dist",
+);
+const bundle = "sallyport.mjs";
+
+/** How threads are named; each gets a door of its own. */
+const urlReference = /new URL\(\s*"\.{1,2}\/(?:[^"]*\/)?([^"/]+)\.ts",\s*import\.meta\.url\s*,?\s*\)/g;
+
+const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
+
+const oneFile: Plugin = {
+  name: "one-file",
+  setup(build) {
+    build.onLoad({ filter: /src\/version\.ts$/ }, () => ({
+      loader: "ts",
+      contents: `export const version = ${JSON.stringify(version)};`,
+    }));
+    build.onLoad({ filter: /src\/.*\.ts$/ }, ({ path }) => ({
+      loader: "ts",
+      contents: readFileSync(path, "utf8").replace(
+        urlReference,
+        (_, name: string) => `new URL("./${name}.mjs", import.meta.url)`,
+      ),
+    }));
+    build.onResolve({ filter: /^koffi$/ }, () => ({ path: join(root, "node_modules/koffi/src/koffi/indirect.js") }));
+    build.onLoad({ filter: /koffi\/src\/koffi\/indirect\.js$/ }, ({ path }) => {
+      const text = readFileSync(path, "utf8");
+      const call = "loadDynamic(import.meta.dirname, pkg, triplets)";
+      if (!text.includes(call)) throw new Error(`${path} no longer calls ${call}: see how it finds its binary now`);
+      return { loader: "js", contents: text.replace(call, "require2(`./koffi-linux-${process.arch}.node`)") };
+    });
+  },
+};
+
+rmSync(out, { recursive: true, force: true });
+mkdirSync(out, { recursive: true });
+await build({
+  entryPoints: [join(root, "src/cli/action.ts")],
+  outfile: join(out, bundle),
+  bundle: true,
+  plugins: [oneFile],
+  platform: "node",
+  format: "esm",
+  target: "node24",
+  charset: "utf8",
+  legalComments: "eof",
+  // Packages that are CommonJS inside ask for Node's modules by `require`.
+  banner: {
+    js: 'import { createRequire as makeRequire } from "node:module";\nconst require = makeRequire(import.meta.url);',
+  },
+  logLevel: "warning",
+});
+for (const phase of ["pre", "main", "post"]) {
+  writeFileSync(join(out, `${phase}.mjs`), `import { phase } from "./${bundle}";\n\nawait phase("${phase}");\n`);
+}
+
+// A thread is started by a file's name alone.
+for (const name of ["queue-worker", "conntrack-worker"]) {
+  writeFileSync(join(out, `${name}.mjs`), `import { thread } from "./${bundle}";\n\nawait thread("${name}");\n`);
+}
+
+const isWhole = process.argv.includes("--all");
+for (const arch of isWhole ? ["x64", "arm64"] : [process.arch]) {
+  copyFileSync(binaryOf(arch), join(out, `koffi-linux-${arch}.node`));
+}
+console.error(
+  `${basename(out)}/: ${(readFileSync(join(out, bundle)).length / 1e6).toFixed(1)} MB and the FFI's binary${isWhole ? " for x64 and arm64" : ""}`,
+);
+
+function binaryOf(arch: string): string {
+  const name = `@koromix/koffi-linux-${arch}`;
+  const file = `linux_${arch}/koffi.node`;
+  if (arch === process.arch) return join(root, "node_modules", name, file);
+  const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as {
+    packages: Record<string, { version: string; integrity: string }>;
+  };
+  const entry = lock.packages[`node_modules/${name}`];
+  if (entry === undefined) throw new Error(`package-lock.json has no ${name}`);
+  const folder = mkdtempSync(join(tmpdir(), "sallyport-action-"));
+  const [{ filename }] = JSON.parse(
+    execFileSync("npm", ["pack", "--json", "--pack-destination", folder, `${name}@${entry.version}`], {
+      encoding: "utf8",
+    }),
+  ) as [{ filename: string }];
+  const archive = join(folder, basename(filename));
+  const [algorithm, expected] = entry.integrity.split("-", 2);
+  const digest = createHash(algorithm!).update(readFileSync(archive)).digest("base64");
+  if (digest !== expected) throw new Error(`${name}@${entry.version} is not what package-lock.json expects`);
+  execFileSync("tar", ["-xzf", archive, "-C", folder, `package/${file}`]);
+  return join(folder, "package", file);
+}

@@ -1,0 +1,46 @@
+/** Annotations for what was refused and noticed: few, one for each destination, because GitHub shows ten of a step. */
+import type { Finding, JobReport } from "../machine/job-report.ts";
+import { placeOf, type Refused, refusedOf } from "../machine/refused.ts";
+import { annotation } from "./commands.ts";
+
+const most = 8;
+
+/**
+ * Lines for standard output. Nothing for what was allowed, and nothing for a watched job's refusals that were none: the summary
+ * has them.
+ */
+export function annotationsOf({ connections, tampering, detections }: JobReport): string[] {
+  const denied = refusedOf(connections).filter(({ verdict }) => verdict === "deny");
+  return [
+    ...few("warning", "Sallyport: tampering", distinct(tampering)),
+    ...few("error", "Sallyport: denied", denied.map(textOf)),
+    ...few("warning", "Sallyport: noticed", distinct(detections)),
+  ];
+}
+
+function few(level: "error" | "warning", title: string, texts: readonly string[]): string[] {
+  const lines = texts.slice(0, most).map((text) => annotation(level, text, { title }));
+  if (texts.length > most) {
+    lines.push(annotation("notice", `and ${texts.length - most} more; the summary has them`, { title }));
+  }
+  return lines;
+}
+
+function distinct(findings: readonly Finding[]): string[] {
+  return [...new Set(findings.map(({ message }) => message))];
+}
+
+function textOf(each: Refused): string {
+  const { protocol, reason, rule, count, rows } = each;
+  const process = rows[0]?.process ?? null;
+  const step =
+    process === null
+      ? ""
+      : process.step_number === null
+        ? ", outside of the steps"
+        : `, step ${process.step_number} “${process.step ?? ""}”`;
+  const others = rows.length > 1 ? ` and ${rows.length - 1} more` : "";
+  const who = process === null ? "" : ` by ${process.exe ?? "an unknown process"}${step}${others}`;
+  const times = count === 1 ? "" : `, ${count} times`;
+  return `${placeOf(each)} (${protocol})${who}${times}: ${rule === null ? "default" : `rule “${rule}”`}, ${reason}`;
+}

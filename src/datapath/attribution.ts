@@ -1,0 +1,126 @@
+/**
+ * Whose packets are whose, for one data-path thread on the job's own machine: the thread has a process table of its own, fed by
+ * the kernel before each batch, so that the packet in hand waits for nobody but the kernel. What cannot be told is told as such, and
+ * no rule that allows by process matches it.
+ */
+import { readlinkSync } from "node:fs";
+import type { EventProcess } from "../audit/event.ts";
+import type { FindOwner } from "../flow/owner.ts";
+import { KernelError } from "../kernel/libc.ts";
+import { describeOwner, factsOf } from "../process/facts.ts";
+import { type LookupOptions, OwnerLookup } from "../process/owner.ts";
+import type { ProcessRecord } from "../process/record.ts";
+import { ProcessTable } from "../process/table.ts";
+
+export interface AttributionOptions {
+  /** The runner's worker; null: there is none, and no process has a step. */
+  worker: number | null;
+  /** Values never to be shown in arguments. */
+  secrets: readonly string[];
+  /** Programs to tell of when somebody runs them: names, of the file or as it was called. */
+  notice?: readonly string[];
+}
+
+/** A program that was noticed. */
+export interface Noticed {
+  process: EventProcess;
+  /** Its network namespace, as /proc names it; null where it was gone already. */
+  network: string | null;
+  /** Milliseconds since the epoch. */
+  at: number;
+}
+
+interface Ran {
+  record: ProcessRecord;
+  network: string | null;
+  at: number;
+}
+
+/** Notices kept until they are told; a job that runs one program a thousand times a second needs no more of them. */
+const mostNotices = 256;
+
+export class Attribution {
+  readonly #table: ProcessTable;
+  readonly #lookup: OwnerLookup;
+  #ran: Ran[] = [];
+
+  /**
+   * In the thread and network namespace whose packets are asked for. `lookup`: how long one may take. Closes the table with
+   * itself.
+   */
+  constructor(table: ProcessTable, lookup: LookupOptions = {}) {
+    this.#table = table;
+    this.#lookup = new OwnerLookup(this.#table, lookup);
+  }
+
+  /** With a table of its own. */
+  static open({ worker, secrets, notice = [] }: AttributionOptions): Attribution {
+    const names = new Set(notice);
+    const ran: Ran[] = [];
+    const onExec = (record: ProcessRecord) => {
+      // At once: many do not live long.
+      if (ran.length < mostNotices && programNames(record).some((name) => names.has(name)))
+        ran.push({ record: { ...record }, network: networkOf(record.pid), at: Date.now() });
+    };
+    const listens = names.size === 0 ? {} : { onExec };
+    const table = new ProcessTable({ ...(worker === null ? {} : { worker }), secrets, ...listens });
+    const attribution = new Attribution(table);
+    attribution.#ran = ran;
+    return attribution;
+  }
+
+  /** What was noticed since the last time. */
+  noticed(): Noticed[] {
+    if (this.#ran.length === 0) return [];
+    return this.#ran.splice(0).map(({ record, network, at }) => ({
+      process: describeOwner({ record, uid: record.uid, certain: true, by: "call" }, this.#table)!,
+      network,
+      at,
+    }));
+  }
+
+  /** For the thread's Waiter. */
+  get fd(): number {
+    return this.#table.fd;
+  }
+
+  /** Now and then: namespaces that nobody is in any more are let go. */
+  tick(): void {
+    this.#lookup.tick();
+  }
+
+  /** Takes in what the kernel told of processes. */
+  drain(): void {
+    this.#table.drain();
+  }
+
+  readonly find: FindOwner = (flow) => {
+    try {
+      const owner = this.#lookup.find(flow);
+      if (owner === null) return null;
+      return { process: factsOf(owner, this.#table), detail: describeOwner(owner, this.#table) };
+    } catch (error) {
+      // A namespace that went away meanwhile: nobody is known, the packet is judged all the same.
+      if (error instanceof KernelError) return null;
+      throw error;
+    }
+  };
+
+  close(): void {
+    this.#lookup.close();
+    this.#table.close();
+  }
+}
+
+/** What its file is called, and what it was called by. */
+function programNames({ exe, args }: ProcessRecord): string[] {
+  return [exe, args[0]].filter((path) => typeof path === "string").map((path) => path.slice(path.lastIndexOf("/") + 1));
+}
+
+function networkOf(pid: number): string | null {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`);
+  } catch {
+    return null;
+  }
+}

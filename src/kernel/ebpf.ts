@@ -1,0 +1,295 @@
+/**
+ * Programs and maps of the kernel's own virtual machine (bpf(2)): an assembler for the few instructions that ours are made of,
+ * loading, attaching to a cgroup or a raw tracepoint, and looking into maps. Called by `socket-witness.ts` and
+ * `memory-witness.ts`.
+ *
+ * Everything is held by descriptors: when the process ends, however it ends, the kernel detaches and forgets.
+ */
+import { closeSync, openSync, readFileSync } from "node:fs";
+import * as libc from "./libc.ts";
+
+const MAP_CREATE = 0;
+const MAP_LOOKUP = 1;
+const MAP_DELETE = 3;
+const MAP_NEXT = 4;
+const PROG_LOAD = 5;
+const TRACEPOINT_OPEN = 17;
+const LINK_CREATE = 28;
+const LRU_HASH = 9;
+
+/** Sizes of loads and stores, as bits of their operation codes. */
+const SIZES = { u32: 0x00, u64: 0x18 } as const;
+export type Size = keyof typeof SIZES;
+/** Registers; r10 is the frame's top. r1 to r5 are lost in calls, r0 is a call's result. */
+export type Register = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10;
+const FRAME = 10;
+export const helpers = {
+  lookup: 1,
+  update: 2,
+  monotonic: 5,
+  pidTgid: 14,
+  currentTask: 35,
+  socketCookie: 46,
+  readKernel: 113,
+} as const;
+
+/** Writes instructions one after another; jumps go forward, to labels. */
+export class Assembler {
+  readonly #code: number[][] = [];
+  readonly #jumps: { at: number; label: string }[] = [];
+  readonly #labels = new Map<string, number>();
+
+  move(to: Register, from: Register): this {
+    return this.#put(0xbf, to, from, 0, 0);
+  }
+
+  set(to: Register, value: number): this {
+    return this.#put(0xb7, to, 0, 0, value);
+  }
+
+  add(to: Register, value: number): this {
+    return this.#put(0x07, to, 0, 0, value);
+  }
+
+  addRegister(to: Register, from: Register): this {
+    return this.#put(0x0f, to, from, 0, 0);
+  }
+
+  shiftLeft(to: Register, bits: number): this {
+    return this.#put(0x67, to, 0, 0, bits);
+  }
+
+  shiftRight(to: Register, bits: number): this {
+    return this.#put(0x77, to, 0, 0, bits);
+  }
+
+  /** From network order. */
+  swap(to: Register, bits: 16 | 32): this {
+    return this.#put(0xdc, to, 0, 0, bits);
+  }
+
+  load(size: Size, to: Register, from: Register, offset: number): this {
+    return this.#put(0x61 | SIZES[size], to, from, offset, 0);
+  }
+
+  store(size: Size, offset: number, from: Register): this {
+    return this.#put(0x63 | SIZES[size], FRAME, from, offset, 0);
+  }
+
+  storeValue(size: Size, offset: number, value: number): this {
+    return this.#put(0x62 | SIZES[size], FRAME, 0, offset, value | 0);
+  }
+
+  frameAddress(to: Register, offset: number): this {
+    return this.move(to, FRAME).add(to, offset);
+  }
+
+  setWide(to: Register, value: bigint): this {
+    this.#put(0x18, to, 0, 0, Number(BigInt.asIntN(32, value)));
+    return this.#put(0, 0, 0, 0, Number(BigInt.asIntN(32, value >> 32n)));
+  }
+
+  map(to: Register, fd: number): this {
+    this.#put(0x18, to, 1, 0, fd);
+    return this.#put(0, 0, 0, 0, 0);
+  }
+
+  call(helper: number): this {
+    return this.#put(0x85, 0, 0, 0, helper);
+  }
+
+  ifValue(register: Register, is: "=" | "!=", value: number, label: string): this {
+    this.#jumps.push({ at: this.#code.length, label });
+    return this.#put(is === "=" ? 0x15 : 0x55, register, 0, 0, value);
+  }
+
+  /** As an unsigned number: a negative one is above all. */
+  ifAbove(register: Register, value: number, label: string): this {
+    this.#jumps.push({ at: this.#code.length, label });
+    return this.#put(0x25, register, 0, 0, value);
+  }
+
+  ifNegative(register: Register, label: string): this {
+    this.#jumps.push({ at: this.#code.length, label });
+    return this.#put(0xc5, register, 0, 0, 0);
+  }
+
+  ifSame(register: Register, other: Register, label: string): this {
+    this.#jumps.push({ at: this.#code.length, label });
+    return this.#put(0x1d, register, other, 0, 0);
+  }
+
+  jump(label: string): this {
+    this.#jumps.push({ at: this.#code.length, label });
+    return this.#put(0x05, 0, 0, 0, 0);
+  }
+
+  label(name: string): this {
+    this.#labels.set(name, this.#code.length);
+    return this;
+  }
+
+  /** Ends the program with a result. */
+  exit(result: number): this {
+    return this.set(0, result).#put(0x95, 0, 0, 0, 0);
+  }
+
+  bytes(): Buffer {
+    for (const { at, label } of this.#jumps) this.#code[at]![3] = this.#labels.get(label)! - at - 1;
+    const bytes = Buffer.alloc(this.#code.length * 8);
+    this.#code.forEach(([code, to, from, offset, value], i) => {
+      bytes[i * 8] = code!;
+      bytes[i * 8 + 1] = to! | (from! << 4);
+      bytes.writeInt16LE(offset!, i * 8 + 2);
+      bytes.writeInt32LE(value!, i * 8 + 4);
+    });
+    return bytes;
+  }
+
+  #put(code: number, to: number, from: number, offset: number, value: number): this {
+    this.#code.push([code, to, from, offset, value]);
+    return this;
+  }
+}
+
+/** A hash table of the kernel's that forgets what was not used for longest. */
+export class LruMap {
+  readonly fd: number;
+  readonly #entries: number;
+  readonly #key: Buffer;
+  readonly #value: Buffer;
+  readonly #attributes = Buffer.alloc(32);
+
+  /** Sizes in bytes. Throws KernelError. */
+  constructor(keySize: number, valueSize: number, entries: number) {
+    const attributes = Buffer.alloc(72);
+    [LRU_HASH, keySize, valueSize, entries].forEach((value, i) => attributes.writeUInt32LE(value, i * 4));
+    attributes.write("sallyport", 28, "latin1");
+    this.fd = checked(MAP_CREATE, attributes, "bpf map");
+    this.#entries = entries;
+    this.#key = Buffer.alloc(keySize);
+    this.#value = Buffer.alloc(valueSize);
+    this.#attributes.writeUInt32LE(this.fd, 0);
+    this.#attributes.writeBigUInt64LE(libc.addressOf(this.#key), 8);
+    this.#attributes.writeBigUInt64LE(libc.addressOf(this.#value), 16);
+  }
+
+  /** The value of the key that `fill` writes, valid until the next look; null where there is none. Throws KernelError. */
+  get(fill: (key: Buffer) => void): Buffer | null {
+    this.#key.fill(0);
+    fill(this.#key);
+    const result = libc.bpf(MAP_LOOKUP, this.#attributes);
+    if (result === -libc.ENOENT) return null;
+    if (result < 0) throw new libc.KernelError("bpf map lookup", -result);
+    return this.#value;
+  }
+
+  /** Takes everything out; what is written meanwhile may stay for the next time. Throws KernelError. */
+  take(): { key: Buffer; value: Buffer }[] {
+    const taken: { key: Buffer; value: Buffer }[] = [];
+    const next = Buffer.from(this.#attributes);
+    next.writeBigUInt64LE(0n, 8);
+    next.writeBigUInt64LE(libc.addressOf(this.#key), 16);
+    const gone = Buffer.alloc(32);
+    this.#attributes.copy(gone, 0, 0, 16);
+    // Bounded: others write meanwhile.
+    while (taken.length < this.#entries) {
+      // Without a key: the first one that is left.
+      const result = libc.bpf(MAP_NEXT, next);
+      if (result === -libc.ENOENT) return taken;
+      if (result < 0) throw new libc.KernelError("bpf map", -result);
+      if (libc.bpf(MAP_LOOKUP, this.#attributes) === 0)
+        taken.push({ key: Buffer.from(this.#key), value: Buffer.from(this.#value) });
+      const deleted = libc.bpf(MAP_DELETE, gone);
+      if (deleted < 0 && deleted !== -libc.ENOENT) throw new libc.KernelError("bpf map", -deleted);
+    }
+    return taken;
+  }
+
+  close(): void {
+    libc.close(this.fd);
+  }
+}
+
+/** Where a program is attached: its type, and the place in a cgroup. */
+export interface Hook {
+  type: number;
+  attach: number;
+}
+
+const LOG = 64 * 1024;
+const RAW_TRACEPOINT = 17;
+
+/** Loads a program and attaches it to a cgroup; the descriptors that hold it there. Throws KernelError. */
+export function attach(hook: Hook, code: Buffer, cgroup: number): number[] {
+  const program = load(hook, code, "Apache-2.0");
+  const link = Buffer.alloc(16);
+  [program, cgroup, hook.attach, 0].forEach((value, i) => link.writeUInt32LE(value, i * 4));
+  return linked(program, libc.bpf(LINK_CREATE, link));
+}
+
+/**
+ * Loads a program and attaches it to a tracepoint by its name, for the whole machine. The kernel lets only a program that is
+ * offered under the GPL as well read its memory: whatever is given here is. Throws KernelError.
+ */
+export function trace(tracepoint: string, code: Buffer): number[] {
+  const program = load({ type: RAW_TRACEPOINT, attach: 0 }, code, "Dual MIT/GPL");
+  const name = Buffer.from(`${tracepoint}\0`);
+  const open = Buffer.alloc(16);
+  open.writeBigUInt64LE(libc.addressOf(name), 0);
+  open.writeUInt32LE(program, 8);
+  return linked(program, libc.bpf(TRACEPOINT_OPEN, open));
+}
+
+function linked(program: number, link: number): number[] {
+  if (link >= 0) return [link, program];
+  libc.close(program);
+  throw new libc.KernelError("bpf link", -link);
+}
+
+function load(hook: Hook, code: Buffer, terms: string): number {
+  const license = Buffer.from(`${terms}\0`);
+  const log = Buffer.alloc(LOG);
+  const attributes = Buffer.alloc(72);
+  attributes.writeUInt32LE(hook.type, 0);
+  attributes.writeUInt32LE(code.length / 8, 4);
+  attributes.writeBigUInt64LE(libc.addressOf(code), 8);
+  attributes.writeBigUInt64LE(libc.addressOf(license), 16);
+  attributes.write("sallyport", 48, "latin1");
+  attributes.writeUInt32LE(hook.attach, 68);
+  const program = libc.bpf(PROG_LOAD, attributes);
+  if (program >= 0) return program;
+  // Once more, to hear why.
+  attributes.writeUInt32LE(1, 24);
+  attributes.writeUInt32LE(log.length, 28);
+  attributes.writeBigUInt64LE(libc.addressOf(log), 32);
+  const again = libc.bpf(PROG_LOAD, attributes);
+  if (again >= 0) return again;
+  const why = log.toString("latin1", 0, Math.max(0, log.indexOf(0))).trim();
+  throw new libc.KernelError("bpf program", -again, why.slice(-400));
+}
+
+/** Where the unified cgroup hierarchy is mounted, by `/proc/self/mountinfo`; null: nowhere. */
+export function unifiedCgroup(mountInfo = readFileSync("/proc/self/mountinfo", "utf8")): string | null {
+  for (const line of mountInfo.split("\n")) {
+    const [before, after] = line.split(" - ");
+    if (after?.startsWith("cgroup2 ") === true) return before!.split(" ")[4] ?? null;
+  }
+  return null;
+}
+
+/** Runs `use` with the descriptor of a folder. */
+export function withFolder<T>(path: string, use: (fd: number) => T): T {
+  const fd = openSync(path, "r");
+  try {
+    return use(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function checked(command: number, attributes: Buffer, call: string): number {
+  const result = libc.bpf(command, attributes);
+  if (result < 0) throw new libc.KernelError(call, -result);
+  return result;
+}

@@ -1,0 +1,347 @@
+/** One job under an agent: what is started for it, looked at while it runs, and told whenever somebody asks. */
+import { createHash } from "node:crypto";
+import { existsSync, renameSync, statSync, writeFileSync } from "node:fs";
+import type { Server } from "node:http";
+import { formatAddress } from "../address/ip.ts";
+import { Attribution } from "../datapath/attribution.ts";
+import { loadSigningKey } from "../audit/key.ts";
+import type { SigningKey } from "../audit/signature.ts";
+import type { EarlierFlow } from "../enforcer/earlier-flows.ts";
+import { Enforcer } from "../enforcer/enforcer.ts";
+import { loadText } from "../enforcer/policy-source.ts";
+import { SallyportError } from "../errors.ts";
+import { findUplinks } from "../kernel/devices.ts";
+import { checkHost } from "../kernel/features.ts";
+import { byLikelihood, makerOf, search } from "../process/holders.ts";
+import { statOf } from "../process/read.ts";
+import type { ProcessRecord } from "../process/record.ts";
+import { ProcessTable } from "../process/table.ts";
+import { bindingsFromHosts, textOf } from "../run/resolv.ts";
+import { answerAt } from "./answers.ts";
+import { type EarlierConnection, type JobFacts, makeReport } from "./job-report.ts";
+import { limitsOf } from "./machine-limits.ts";
+import { Observer } from "./observer.ts";
+import type { AgentAnswer, AgentOrder } from "./order.ts";
+import { OwnFiles } from "./own-files.ts";
+import { withPermits } from "./permits.ts";
+import { type Places, placesIn } from "./places.ts";
+import { cgroupOf } from "./predecessor.ts";
+import { makeReceipt, receiptEvent, receiptText } from "./receipt.ts";
+import { copyRecord } from "./record-copy.ts";
+import { machineResolvers } from "./resolvers.ts";
+import { takeRootAccess } from "./root-access.ts";
+import { sarifOf } from "./sarif.ts";
+import { selfTestOutside } from "./self-test.ts";
+import { machineChecks } from "./machine-checks.ts";
+import { type TamperCheck, TamperWatch } from "./tamper-watch.ts";
+import { noticedPrograms, Watchers } from "./watchers.ts";
+
+/** How often all is looked at, ms. */
+const lookMs = 2_000;
+/** How long descriptor tables may be searched for the asker of one DNS question, ms. */
+const askerSearchMs = 20;
+/** NFQUEUE number and DNS ports that nothing else on a runner is known to use. */
+const queueBase = 7_153;
+const dnsPort = 21_053;
+
+type Started = Omit<Extract<AgentAnswer, { ready: true }>, "ready" | "milliseconds">;
+
+export class Job {
+  readonly started: Started;
+  readonly #order: AgentOrder;
+  readonly #places: Places;
+  readonly #enforcer: Enforcer;
+  readonly #facts: Pick<JobFacts, "job" | "mode" | "policy" | "limits" | "earlier">;
+  /** The first record of the job: what the self-test tried is not among them. */
+  #first = 1;
+  #before = { allowed: 0, denied: 0, would_deny: 0 };
+  readonly #files: OwnFiles;
+  readonly #key: SigningKey | null;
+  readonly #watch: TamperWatch;
+  readonly #watchers: Watchers;
+  readonly #processes: ProcessTable;
+  readonly #observer: Observer;
+  /** What did not hold at some time, in words: it stays said when it is well again. */
+  readonly #failed = new Set<string>();
+  #looking: NodeJS.Timeout | null = null;
+  #answers: Server | null = null;
+  #isLost = false;
+  #isOver = false;
+
+  /** Enforces when it resolves. Throws what cannot be had; what was set up is taken back then. */
+  static async start(order: AgentOrder): Promise<Job> {
+    checkHost();
+    const processes = new ProcessTable({
+      ...(order.worker === null ? {} : { worker: order.worker }),
+      secrets: order.secrets,
+    });
+    const earlier: EarlierConnection[] = [];
+    const loaded = loadText(order.policy.text, order.policy.file);
+    const policy = withPermits(loaded, order.control_plane);
+    const places = placesIn(order.state);
+    const attribution = new Attribution(processes, { searchFor: askerSearchMs });
+    const key = order.sign_key === undefined ? null : loadSigningKey(order.sign_key);
+    let job: Job | null = null;
+    let early: string | null = null;
+    const isMonitor = loaded.loaded.policy.default.mode === "monitor";
+    const enforcer = await Enforcer.start({
+      namespace: null,
+      stand: {
+        kind: "machine",
+        uplinks: findUplinks(),
+        cgroup: cgroupOf(process.pid),
+        keep: (flow) => {
+          const connection = describe(flow, processes, isMonitor);
+          earlier.push(connection);
+          return connection.runner;
+        },
+      },
+      who: { worker: processes.worker, secrets: order.secrets, notice: noticedPrograms },
+      onNoticed: (noticed) => {
+        if (job !== null) job.#watchers.noticed(noticed);
+      },
+      askers: attribution.find,
+      queueBase,
+      queues: 1,
+      dnsPort,
+      dnsDeny: "nxdomain",
+      upstreams: machineResolvers(),
+      policy,
+      state: places.record,
+      signingKey: key,
+      retention: { keepMs: null, keepBytes: null },
+      fixed: bindingsFromHosts(textOf("/etc/hosts")),
+      onEvent: (event) => {
+        if (job !== null) job.#observer.see(event);
+      },
+      onFatal: (message) => {
+        early ??= message;
+        if (job !== null) job.#lost(message);
+      },
+    });
+    try {
+      const measures = takeRootAccess(order.root, order.user);
+      const files = new OwnFiles(order.own, order.workspace);
+      job = new Job(order, enforcer, processes, files, { earlier, measures, key });
+      if (early !== null) job.#lost(early);
+      files.onMoved((path) => job!.#moved(path));
+      await job.#begin();
+      return job;
+    } catch (error) {
+      await enforcer.stop("clean");
+      attribution.close();
+      throw error;
+    }
+  }
+
+  private constructor(
+    order: AgentOrder,
+    enforcer: Enforcer,
+    processes: ProcessTable,
+    files: OwnFiles,
+    { earlier, measures, key }: { earlier: EarlierConnection[]; measures: string[]; key: SigningKey | null },
+  ) {
+    this.#order = order;
+    this.#places = placesIn(order.state);
+    this.#enforcer = enforcer;
+    this.#processes = processes;
+    this.#files = files;
+    this.#key = key;
+    const { engine, policy } = enforcer.policy.loaded;
+    const { workspace, file_monitoring } = order;
+    const observed = { record: enforcer.record.bind(enforcer), workspace: file_monitoring ? workspace : null };
+    this.#observer = new Observer(processes, observed);
+    const limits = [...limitsOf(order, enforcer, processes), ...this.#observer.limits];
+    this.#facts = {
+      job: order.job,
+      mode: policy.default.mode,
+      policy: { hash: engine.hash, file: order.policy.file, from: order.policy.from },
+      limits,
+      earlier,
+    };
+    this.#watch = new TamperWatch(this.#checks(), ({ check, message }) => {
+      enforcer.record({ kind: "tamper", message, data: { check } });
+    });
+    this.#watchers = new Watchers({ order, enforcer, processes, lookNow: () => this.#look() });
+    this.started = {
+      state: order.state,
+      socket: this.#places.socket,
+      pid: process.pid,
+      degraded: [...files.unprotected],
+      limits,
+      earlier,
+      measures,
+    };
+  }
+
+  /** Gives the machine to the next job's agent. The rules stay, without anybody who would let a new connection through. */
+  async retire(): Promise<void> {
+    if (!this.#isOver) this.#over();
+    if (this.#looking !== null) clearInterval(this.#looking);
+    this.#answers?.close();
+    this.#answers?.closeAllConnections();
+    await this.#enforcer.stop("closed");
+    this.#processes.close();
+  }
+
+  async #begin(): Promise<void> {
+    if (this.#order.self_test && this.#facts.mode === "enforce") {
+      const { held, checks } = await selfTestOutside(this.#places, (pid) =>
+        this.#enforcer.machine!.cgroup.release(pid),
+      );
+      if (!held) {
+        const leaks = checks.filter((check) => !check.held).map(({ name, why }) => `${name}: ${why}`);
+        throw new SallyportError("ENFORCEMENT_LOST", `The self-test found a way out.\n${leaks.join("\n")}`, { checks });
+      }
+      await this.#enforcer.spool.flush();
+      this.#first = this.#enforcer.spool.status().seq + 1;
+      this.#before = (await this.#enforcer.status()).decisions;
+      this.started.measures.push(`self-test: ${checks.length} ways out tried, all refused`);
+    }
+    this.#look();
+    this.#looking = setInterval(() => this.#look(), lookMs);
+    this.#answers = await answerAt(this.#places.socket, { status: () => this.#status(), finish: () => this.#finish() });
+  }
+
+  /** What must stay as it is. */
+  #checks(): TamperCheck[] {
+    const enforcer = this.#enforcer;
+    return [
+      ...machineChecks(this.#order, enforcer, (message) => this.#lost(message)),
+      { name: "cgroup", look: () => strangers(enforcer.machine?.cgroup.members() ?? []) },
+      { name: "own files", look: () => this.#files.changes(false) },
+      { name: "program", look: () => this.#programChanges() },
+    ];
+  }
+
+  #programChanges(): string[] {
+    const { program, record } = this.#places;
+    return [program, record].flatMap((folder) => {
+      const { uid, mode } = statSync(folder);
+      return uid === 0 && (mode & 0o022) === 0 ? [] : [`${folder} is no longer root's alone to write`];
+    });
+  }
+
+  #look(): void {
+    const now = Date.now();
+    this.#processes.drain();
+    for (const each of this.#watch.round(now)) this.#failed.add(each);
+    this.#watchers.look(now);
+    void this.#enforcer.status().then(({ problems }) => {
+      for (const each of problems) this.#failed.add(each);
+    });
+    const { worker } = this.#order;
+    if (!this.#isOver && worker !== null && !existsSync(`/proc/${worker}`)) this.#over();
+  }
+
+  /** The worker is gone, so nobody asks any more. The rules stay; the runner's folders are its own again. */
+  #over(): void {
+    this.#isOver = true;
+    this.#files.release();
+    this.#enforcer.record({ kind: "lifecycle", message: "the job is over", data: { worker: this.#order.worker } });
+  }
+
+  /**
+   * Somebody put another folder where the action's was, and what the runner takes for our `post` would decide over the job: the
+   * runner's worker is ended, which no job survives as a green one.
+   */
+  #moved(path: string): void {
+    const { worker } = this.#order;
+    this.#look();
+    const message = `${path} was moved away, and the action with it: the runner's worker is ended`;
+    if (this.#failed.has(message)) return;
+    this.#failed.add(message);
+    this.#enforcer.record({ kind: "tamper", message, data: { check: "own files", worker } });
+    if (worker !== null) process.kill(worker, "SIGKILL");
+  }
+
+  #lost(message: string): void {
+    this.#isLost = true;
+    this.#failed.add(message);
+  }
+
+  async #status() {
+    const { allowed, denied, would_deny } = (await this.#enforcer.status()).decisions;
+    const before = this.#before;
+    const problems = [...this.#failed];
+    const good = this.#facts.mode === "enforce" ? "enforcing" : "monitoring";
+    return {
+      state: this.#isLost ? ("lost" as const) : good,
+      since: this.#enforcer.since.toISOString(),
+      problems,
+      allowed: allowed - before.allowed,
+      denied: denied - before.denied,
+      would_deny: would_deny - before.would_deny,
+      tampering: this.#watch.rounds.made - this.#watch.rounds.passed,
+      report: this.#places.report,
+      receipt: this.#places.receipt,
+      sarif: this.#places.sarif,
+      record: this.#places.copy,
+    };
+  }
+
+  async #finish() {
+    this.#look();
+    for (const each of this.#files.changes(true)) this.#failed.add(each);
+    this.#observer.finish();
+    await this.#enforcer.spool.flush();
+    const { seq, head, lost, degraded } = this.#enforcer.spool.status();
+    const report = await makeReport(this.#enforcer.options.state, this.#first, this.#enforcer.flows(), {
+      ...this.#facts,
+      limits: [...new Set([...this.#facts.limits, ...this.#observer.gaps])],
+      started: this.#enforcer.since.toISOString(),
+      degraded: [...this.#failed, ...(degraded || lost > 0 ? [`the record lacks ${lost} events`] : [])],
+      record: { events: seq, head, lost },
+    });
+    const text = `${JSON.stringify(report, null, 2)}\n`;
+    const { made, passed } = this.#watch.rounds;
+    const receipt = receiptText(makeReceipt(report, text, { made, passed }), this.#key);
+    const sarif = sarifOf(report, this.#order.workflow_file ?? null);
+    write(this.#places.report, text);
+    write(this.#places.receipt, receipt);
+    write(this.#places.sarif, `${JSON.stringify(sarif, null, 1)}\n`);
+    // The receipt names the head it was made at; the record then tells of the receipt, so that neither fits another.
+    this.#enforcer.record(receiptEvent(receipt));
+    await this.#enforcer.spool.flush();
+    copyRecord(this.#places.record, this.#places.copy);
+    return { ...(await this.#status()), digests: { report: sha256(text), receipt: sha256(receipt) } };
+  }
+}
+
+function describe(flow: EarlierFlow, processes: ProcessTable, isMonitor: boolean): EarlierConnection {
+  const owner = flow.socket === null ? null : holderOf(flow.socket, processes);
+  const runner = owner !== null && processes.isRunner(owner);
+  return {
+    ip: formatAddress(flow.destination),
+    port: flow.destinationPort,
+    protocol: flow.protocol === 6 ? "tcp" : "udp",
+    exe: owner?.exe ?? null,
+    runner,
+    kept: runner || isMonitor,
+  };
+}
+
+const searchMs = 200;
+
+/** The process that has a socket which is older than we are. */
+function holderOf({ inode, uid }: { inode: number; uid: number }, processes: ProcessTable): ProcessRecord | null {
+  const { holders } = search(inode, byLikelihood(processes.newestFirst(), uid, null), searchMs);
+  return makerOf(holders) ?? holders[0] ?? null;
+}
+
+/** Who else is in our cgroup, whose packets nobody looks at. Programs that we run at the moment are not strangers. */
+function strangers(members: readonly number[]): string[] {
+  return members
+    .filter((pid) => pid !== process.pid && statOf(pid)?.parent !== process.pid && existsSync(`/proc/${pid}`))
+    .map((pid) => `process ${pid} joined the agent's cgroup`);
+}
+
+/** Whole or not at all. */
+function write(path: string, text: string): void {
+  writeFileSync(`${path}.new`, text, { mode: 0o644 });
+  renameSync(`${path}.new`, path);
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
