@@ -56,6 +56,7 @@ describe("texts of /proc", () => {
         parent: 7,
         threads: 3,
         startTicks: 12_345,
+        cpuTicks: 0,
       });
     }
     for (const text of ["", "42", "42 (a", "x (a) S 1", `42 (a) ${rest.slice(0, 20)}`])
