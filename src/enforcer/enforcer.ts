@@ -69,7 +69,7 @@ export class Enforcer {
   #change: Promise<unknown> = Promise.resolve();
   #stopped = false;
   /** The ruleset as this process found it; null before it was touched. */
-  #found: RulesetState | null = null;
+  found: RulesetState | null = null;
 
   private constructor(options: EnforcerOptions) {
     this.options = options;
@@ -230,7 +230,7 @@ export class Enforcer {
         this.#detections.dns(event, Date.now());
       },
     });
-    this.#found = this.within(() => this.ruleset.state());
+    this.found = this.within(() => this.ruleset.state());
     if (this.machine !== null) this.#aroundMachine(this.machine);
     else {
       this.within(() => this.#applyRuleset());
@@ -333,8 +333,8 @@ export class Enforcer {
     this.#stopped = true;
     // A ruleset that was there before belongs to an enforcer that ran here: it stays, closed. Forwarding first, as above.
     try {
-      if (this.#found === "absent") this.host.restore();
-      if (this.#found === "absent") this.within(() => this.ruleset.remove());
+      if (this.found === "absent") this.host.restore();
+      if (this.found === "absent") this.within(() => this.ruleset.remove());
     } finally {
       // A thread that went on would keep the process alive, with nobody to serve.
       this.#listeners?.close();
@@ -343,7 +343,7 @@ export class Enforcer {
       this.live?.close();
       this.denials?.close();
       await this.spool?.close();
-      if (this.#found === null || this.#found === "absent") this.machine?.close();
+      if (this.found === null || this.found === "absent") this.machine?.close();
       this.#lock?.release();
     }
   }

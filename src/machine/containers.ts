@@ -81,9 +81,9 @@ export class Containers {
     const call = runtimeCall(process.args, workingFolder(process.pid) ?? "/");
     if (call === null || this.#looked.has(`${process.pid} ${call.bundle}`)) return;
     const dangers = dangersOfBundleAt(call.bundle, process.pid, this.#around);
-    this.#remember(`${process.pid} ${call.bundle}`, mostLooks);
-    // It is looked for by its id then, as long as it runs.
+    // Not readable yet: its own next exec is another chance, and it is looked for by its id as long as it runs.
     if (dangers === null) return;
+    this.#remember(`${process.pid} ${call.bundle}`, mostLooks);
     if (call.id !== null) this.#remember(call.id, mostLooks);
     if (dangers.length > 0) this.#tell(call.id, dangers, process, "the runtime's bundle", at, call.bundle);
   }

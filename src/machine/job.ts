@@ -2,24 +2,21 @@
 import { createHash } from "node:crypto";
 import { existsSync, renameSync, statSync, writeFileSync } from "node:fs";
 import type { Server } from "node:http";
-import { formatAddress } from "../address/ip.ts";
 import { Attribution } from "../datapath/attribution.ts";
 import { loadSigningKey } from "../audit/key.ts";
 import type { SigningKey } from "../audit/signature.ts";
-import type { EarlierFlow } from "../enforcer/earlier-flows.ts";
 import { Enforcer } from "../enforcer/enforcer.ts";
 import { loadText } from "../enforcer/policy-source.ts";
 import { SallyportError } from "../errors.ts";
 import { findUplinks } from "../kernel/devices.ts";
 import { checkHost } from "../kernel/features.ts";
-import { byLikelihood, makerOf, search } from "../process/holders.ts";
 import { statOf } from "../process/read.ts";
-import type { ProcessRecord } from "../process/record.ts";
 import { ProcessTable } from "../process/table.ts";
 import { bindingsFromHosts, textOf } from "../run/resolv.ts";
 import { answerAt } from "./answers.ts";
 import { type EarlierConnection, type JobFacts, makeReport } from "./job-report.ts";
 import { limitsOf } from "./machine-limits.ts";
+import { describeEarlier } from "./earlier.ts";
 import { Observer } from "./observer.ts";
 import type { AgentAnswer, AgentOrder } from "./order.ts";
 import { OwnFiles } from "./own-files.ts";
@@ -29,7 +26,7 @@ import { cgroupOf } from "./predecessor.ts";
 import { makeReceipt, receiptEvent, receiptText } from "./receipt.ts";
 import { copyRecord } from "./record-copy.ts";
 import { machineResolvers } from "./resolvers.ts";
-import { takeRootAccess } from "./root-access.ts";
+import { giveBackSudo, takeRootAccess } from "./root-access.ts";
 import { sarifOf } from "./sarif.ts";
 import { selfTestOutside } from "./self-test.ts";
 import { machineChecks } from "./machine-checks.ts";
@@ -91,7 +88,7 @@ export class Job {
         uplinks: findUplinks(),
         cgroup: cgroupOf(process.pid),
         keep: (flow) => {
-          const connection = describe(flow, processes, isMonitor);
+          const connection = describeEarlier(flow, processes, isMonitor);
           earlier.push(connection);
           return connection.runner;
         },
@@ -119,16 +116,20 @@ export class Job {
         if (job !== null) job.#lost(message);
       },
     });
+    let files: OwnFiles | null = null;
     try {
       const measures = takeRootAccess(order.root, order.user);
-      const files = new OwnFiles(order.own, order.workspace);
+      files = new OwnFiles(order.own, order.workspace);
       job = new Job(order, enforcer, processes, files, { earlier, measures, key });
       if (early !== null) job.#lost(early);
       files.onMoved((path) => job!.#moved(path));
       await job.#begin();
       return job;
     } catch (error) {
-      await enforcer.stop("clean");
+      files?.release();
+      giveBackSudo(order.root);
+      // Rules that were there keep in what the job before has left running: they stay, with nobody behind them.
+      await enforcer.stop(enforcer.found === "absent" ? "clean" : "closed");
       attribution.close();
       throw error;
     }
@@ -227,9 +228,12 @@ export class Job {
     this.#processes.drain();
     for (const each of this.#watch.round(now)) this.#failed.add(each);
     this.#watchers.look(now);
-    void this.#enforcer.status().then(({ problems }) => {
-      for (const each of problems) this.#failed.add(each);
-    });
+    this.#enforcer.status().then(
+      ({ problems }) => {
+        for (const each of problems) this.#failed.add(each);
+      },
+      (error: Error) => this.#failed.add(`how enforcement stands cannot be told: ${error.message}`),
+    );
     const { worker } = this.#order;
     if (!this.#isOver && worker !== null && !existsSync(`/proc/${worker}`)) this.#over();
   }
@@ -248,11 +252,13 @@ export class Job {
   #moved(path: string): void {
     const { worker } = this.#order;
     this.#look();
+    // A runner clears its folders when the job is over; its number may be another process's by now.
+    if (this.#isOver) return;
     const message = `${path} was moved away, and the action with it: the runner's worker is ended`;
     if (this.#failed.has(message)) return;
     this.#failed.add(message);
     this.#enforcer.record({ kind: "tamper", message, data: { check: "own files", worker } });
-    if (worker !== null) process.kill(worker, "SIGKILL");
+    if (worker !== null && existsSync(`/proc/${worker}`)) process.kill(worker, "SIGKILL");
   }
 
   #lost(message: string): void {
@@ -306,27 +312,6 @@ export class Job {
     copyRecord(this.#places.record, this.#places.copy);
     return { ...(await this.#status()), digests: { report: sha256(text), receipt: sha256(receipt) } };
   }
-}
-
-function describe(flow: EarlierFlow, processes: ProcessTable, isMonitor: boolean): EarlierConnection {
-  const owner = flow.socket === null ? null : holderOf(flow.socket, processes);
-  const runner = owner !== null && processes.isRunner(owner);
-  return {
-    ip: formatAddress(flow.destination),
-    port: flow.destinationPort,
-    protocol: flow.protocol === 6 ? "tcp" : "udp",
-    exe: owner?.exe ?? null,
-    runner,
-    kept: runner || isMonitor,
-  };
-}
-
-const searchMs = 200;
-
-/** The process that has a socket which is older than we are. */
-function holderOf({ inode, uid }: { inode: number; uid: number }, processes: ProcessTable): ProcessRecord | null {
-  const { holders } = search(inode, byLikelihood(processes.newestFirst(), uid, null), searchMs);
-  return makerOf(holders) ?? holders[0] ?? null;
 }
 
 /** Who else is in our cgroup, whose packets nobody looks at. Programs that we run at the moment are not strangers. */

@@ -6,7 +6,7 @@
  * by removing the user from its group.
  */
 import { spawnSync } from "node:child_process";
-import { chmodSync, chownSync, existsSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { SallyportError } from "../errors.ts";
 
 export type RootAccess = "kept" | "no-sudo" | "no-sudo-no-containers";
@@ -83,6 +83,11 @@ function takeSudo(user: string, uid: number): boolean {
     );
   }
   return true;
+}
+
+/** For a start that failed: nothing is half applied. What a socket's mode was is not known any more; closed is the safe side. */
+export function giveBackSudo(access: RootAccess): void {
+  if (access !== "kept") rmSync(sudoersFile, { force: true });
 }
 
 /** Asks sudo itself, as the user. It looks groups up by the user's name, so the child's own do not matter. */

@@ -73,6 +73,22 @@ describe("a runner that takes two jobs", () => {
     assert.equal(receipt.whole, true, JSON.stringify(receipt));
   });
 
+  test("a third that cannot be enforced is red, and leaves the rules to what is still running", async () => {
+    const sudoers = "/etc/sudoers.d";
+    runner.root(`mount --bind ${sudoers} ${sudoers} && mount -o remount,bind,ro ${sudoers}`);
+    const third = await runner.run([runner.sallyport({ "disable-sudo": "true" })]);
+    runner.root(`umount ${sudoers}`);
+    assert.match(third.results[0]!.output, /read-only file system/i);
+    assert.equal(third.failed, true);
+    assert.ok(await until(() => runner.standing().agents.length === 0, 10_000));
+    assert.ok(runner.standing().rules.length > 10);
+    const mounts = runner.root("cat /proc/self/mounts").split("\n");
+    assert.deepEqual(
+      mounts.filter((line) => line.includes("/_actions")),
+      [],
+    );
+  });
+
   test("what the first left running got nowhere at any time", async () => {
     const requests = await runner.host.lab.internet.requests();
     assert.deepEqual(
