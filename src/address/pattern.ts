@@ -165,6 +165,11 @@ export function formatLabel(label: LabelPattern): string {
   return `${label.lead}{${ranges.join(",")}}${label.trail}`;
 }
 
+/** True where the pattern stands for one name and no other. */
+export function isExact({ labels, deep }: Pattern): boolean {
+  return !deep && labels.every(({ kind }) => kind === "literal");
+}
+
 /** The definition of matching: `name` is canonical. */
 export function matchesPattern(pattern: Pattern, name: string): boolean {
   const labels = name.split(".");

@@ -2,6 +2,7 @@
  * What a client's configuration comes to: endpoints with the place that names them. URLs as clients write them are read here,
  * once: scheme, host, port, and nothing of the credentials that may stand in them.
  */
+import { isExact } from "../address/pattern.ts";
 import { specialClass } from "../address/special.ts";
 import type { Protocol } from "../policy/decision.ts";
 import { isEndpointDefect, parseEndpoint } from "../policy/endpoint.ts";
@@ -55,6 +56,11 @@ export class Finding {
     const endpoint = parseEndpoint(`${bracketed}:${port}`);
     if (isEndpointDefect(endpoint)) {
       this.missing.push(`${why}: ${endpoint.message}`);
+      return;
+    }
+    // The URL standard lets * and braces stand in a host: a stranger's lockfile with https://*.example/ would open a zone.
+    if (endpoint.endpoint.kind === "name" && !isExact(endpoint.endpoint.pattern)) {
+      this.missing.push(`${why}: ${shown(host)} is no name of one host`);
       return;
     }
     const project = isOfProject(why);

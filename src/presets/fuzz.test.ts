@@ -30,6 +30,9 @@ const clientTexts = fc
       "<settings><mirrors><mirror><id>a</id><url>https://xml.example/</url></mirror></mirrors></settings>",
       "<!DOCTYPE x [<!ENTITY a 'b'>]><x>&a;</x>",
       "<x>",
+      "https://*.example/simple",
+      '{"packages":{"a":{"resolved":"https://**.example/a.tgz"},"b":{"resolved":"https://a{0-9}.example/b.tgz"}}}',
+      "FROM *.example:5000/a",
       '{"packages":{"a":{"resolved":"https://lock.example/a.tgz"}}}',
       '{"dependencies":{"a":{"resolved":"git+ssh://git@git.example/a","dependencies":{}}}}',
       "FROM --platform=x registry.example:5000/a AS b",
@@ -55,7 +58,7 @@ function presetOutcome(text: string): "found" | "nothing" {
   for (const [, registry] of imagesOf(text)) finding.url(`https://${registry}`, "docker");
   for (const { host, port } of finding.found) {
     assert.ok(!isEndpointDefect(parseEndpoint(`${host}:${port}`)), host);
-    assert.doesNotMatch(host, /[@/*]/);
+    assert.doesNotMatch(host, /[@/*{}]/);
   }
   assert.notEqual(findAws(text, finding), "");
   const { found, notes, missing } = finding;

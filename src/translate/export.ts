@@ -2,7 +2,7 @@
  * Our policies for products that have a list of hosts: GitHub's egress firewall and harden-runner, as a second line. Pure: the
  * caller reads the file and the clock.
  */
-import { formatPattern, isPatternDefect, parsePattern } from "../address/pattern.ts";
+import { formatPattern, isExact, isPatternDefect, parsePattern } from "../address/pattern.ts";
 import type { Pattern } from "../address/pattern.ts";
 import type { Engine } from "../policy/decision.ts";
 import { modeAt } from "../policy/model.ts";
@@ -62,10 +62,6 @@ function noteDenies({ rules }: Policy, { now }: Whose, notes: Notes): void {
 function leaveOut(entry: Allowed, why: string, notes: Notes): [] {
   notes.add("narrower", spotOf(entry.rule), `rule “${entry.rule.name}”: ${entry.host}: ${why}`);
   return [];
-}
-
-function isExact({ labels, deep }: Pattern): boolean {
-  return !deep && labels.every(({ kind }) => kind === "literal");
 }
 
 /** The body of `.github/egress-firewall.yaml`. */

@@ -83,7 +83,7 @@ describe("watching a command", () => {
     const { bytes_up: up, bytes_down: down, ...rest } = allowed;
     assert.deepEqual(rest, {
       ...{ name: "allowed.example", ip: allowed.ip, port: 443, protocol: "tls", verdict: "allow", enforced: true },
-      ...{ rule: "allow allowed.example", tier: 2, reason: "rule", connections: 1 },
+      ...{ rule: "allow allowed.example", tier: 2, reason: "rule", connections: 1, ech: false },
     });
     assert.ok(["203.0.113.10", "2001:db8:200::10"].includes(allowed.ip!));
     assert.ok(up > 500 && up < 50_000, `${up} bytes up`);
@@ -92,7 +92,7 @@ describe("watching a command", () => {
       { ...refused, connections: undefined },
       {
         ...{ name: "only.example", ip: null, port: null, protocol: "dns", verdict: "deny", enforced: true, rule: null },
-        ...{ tier: 3, reason: "default", connections: undefined, bytes_up: 0, bytes_down: 0 },
+        ...{ tier: 3, reason: "default", connections: undefined, bytes_up: 0, bytes_down: 0, ech: false },
       },
     );
 
