@@ -5,6 +5,8 @@ export interface Arguments {
   quick: boolean;
   /** Names of cases; null: all. */
   only: string[] | null;
+  /** Names of contenders beside forwarding and Sallyport; null: all. */
+  contenders: string[] | null;
   /** A file, `-` for standard output, null for none. */
   json: string | null;
   write: boolean;
@@ -12,7 +14,7 @@ export interface Arguments {
 
 /** The arguments, or what is wrong with them. */
 export function parseArguments(given: readonly string[], known: readonly string[]): Arguments | string {
-  const parsed: Arguments = { help: false, quick: false, only: null, json: null, write: false };
+  const parsed: Arguments = { help: false, quick: false, only: null, contenders: null, json: null, write: false };
   for (let i = 0; i < given.length; i++) {
     const [option, attached] = split(given[i]!);
     // Only what cannot be another option is the value of the one before it.
@@ -25,10 +27,11 @@ export function parseArguments(given: readonly string[], known: readonly string[
       parsed.only = (value() ?? "").split(",");
       const wrong = parsed.only.filter((name) => !known.includes(name));
       if (wrong.length > 0) return `--only takes ${known.join(", ")}; not “${wrong.join(",")}”.`;
-    } else return `Unknown argument ${given[i]}: \`npm run bench -- --help\` lists them.`;
+    } else if (option === "--contenders") parsed.contenders = (value() ?? "").split(",");
+    else return `Unknown argument ${given[i]}: \`npm run bench -- --help\` lists them.`;
   }
-  if (parsed.write && (parsed.quick || parsed.only !== null))
-    return "--write makes docs/performance.md of a whole run: not with --quick or --only.";
+  if (parsed.write && (parsed.quick || parsed.only !== null || parsed.contenders !== null))
+    return "--write makes docs/performance.md of a whole run: not with --quick, --only or --contenders.";
   return parsed;
 }
 
@@ -42,6 +45,7 @@ export function help(cases: readonly { name: string; title: string }[]): string 
 
   --quick             a first look, under a minute; the whole takes under fifteen
   --only CASE[,CASE]  some of the cases below
+  --contenders NAME[,NAME]  only these beside forwarding and sallyport
   --json [FILE]       the results as JSON, on standard output without FILE; tables then go to standard error
   --write             docs/performance.md anew, of a whole run on a quiet host
 

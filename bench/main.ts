@@ -30,7 +30,7 @@ if (process.getuid?.() !== 0) {
   process.exit(2);
 }
 
-const { quick, only, json, write } = parsed;
+const { quick, only, contenders, json, write } = parsed;
 const toTerminal = process.stderr.isTTY;
 const say = (text: string) => process.stderr.write(toTerminal ? `\r\x1b[K${text}` : `bench: ${text}\n`);
 const done = () => toTerminal && process.stderr.write("\r\x1b[K");
@@ -50,7 +50,7 @@ print(
 if (missing.length > 0)
   print(`Not installed, and so not measured: ${missing.join(" ")}. \`sudo sh scripts/setup --for-bench\` installs them.`);
 
-const bench = await Bench.create(quick, say);
+const bench = await Bench.create({ quick, only: contenders }, say);
 const failures: string[] = [];
 try {
   for (const each of cases) {

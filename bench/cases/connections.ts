@@ -53,7 +53,7 @@ async function measure(bench: Bench, concurrency: number, hello: Hello): Promise
   );
   for (const [figure, unit] of Object.entries(units) as [Figure, string][]) {
     const samples = new Map<string, readonly number[] | string>();
-    for (const { name } of peers) samples.set(name, cannot.get(name) ?? figures[figure]?.get(name) ?? []);
+    for (const { name } of bench.chosen(peers)) samples.set(name, cannot.get(name) ?? figures[figure]?.get(name) ?? []);
     bench.record(`connections.${concurrency}.${hello.label.replace("-", "_")}.${figure}`, unit, samples);
   }
 }

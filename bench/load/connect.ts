@@ -170,6 +170,15 @@ function datagram(into: Buffer, at: number, source: number, server: number, ques
   return total;
 }
 
+/** Ends what was left open: a RST with the number that comes next, which is past the hello and the byte after it. */
+function release(from: number, to: number): void {
+  for (let connection = from; connection < to; connection++) {
+    send(close, connection, first + hello.length + 2, 0);
+    if (connection % 64 === 0) link.flush();
+  }
+  link.flush();
+}
+
 resolve(order.name, addressNumber(order.resolver));
 if (order.warmSeconds > 0) run(order.warmSeconds);
 wanted = order.count ?? Infinity;
@@ -193,3 +202,6 @@ console.log(
     processor: (user + system) / 1e6,
   } satisfies Load),
 );
+if (order.hold === true) {
+  process.stdin.on("end", () => release(before.made, made)).resume();
+}

@@ -7,7 +7,7 @@ export const nginx: Peer = {
   needs: { tool: "nginx", packages: ["nginx", "libnginx-mod-stream"] },
   forwards: true,
   async start(stand, ports) {
-    const file = configure(stand, "nginx.conf", { PORT2: proxyPort + 1, RESOLVER: resolver });
+    const file = configure(stand, "nginx.conf", { PORT2: proxyPort + 1, PORT3: proxyPort + 2, RESOLVER: resolver });
     const program = stand.lab.gateway.spawn("nginx", ["-p", stand.lab.gateway.home, "-c", file]);
     await listening(stand, program);
     await interceptEach(stand, ports);

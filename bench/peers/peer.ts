@@ -1,7 +1,7 @@
 /** What a contender is: how it is started at the gateway of a stand, and what it needs on the host. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { hasTool } from "../../test/lab/tools.ts";
 import type { LabProcess } from "../../test/lab/process.ts";
 import { run, type Stand } from "../stand/stand.ts";
@@ -68,7 +68,7 @@ export function configure(stand: Stand, file: string, values: Record<string, str
   const text = readFileSync(new URL(file, import.meta.url), "utf8").replace(/@([A-Z0-9_]+)@/g, (whole, key: string) =>
     String(all[key] ?? whole),
   );
-  const path = join(stand.lab.gateway.home, file);
+  const path = join(stand.lab.gateway.home, basename(file));
   writeFileSync(path, text);
   return path;
 }

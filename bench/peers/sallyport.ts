@@ -22,17 +22,20 @@ export function writePolicy(stand: Stand, text: string): void {
   renameSync(`${policyOf(stand)}.new`, policyOf(stand));
 }
 
+/** Starts the gateway at a stand; resolves when it says that it is ready. */
+export async function startGateway(stand: Stand, policy: string, dns: string): Promise<void> {
+  const { gateway } = stand.lab;
+  mkdirSync(stateOf(stand), { recursive: true });
+  writePolicy(stand, policy);
+  const links = ["--inside", ...gateway.inside, "--outside", gateway.outside];
+  const args = ["gateway", "--policy", policyOf(stand), ...links, "--state", stateOf(stand), "--dns", dns];
+  await gateway.spawn(launcher, args).waitFor(/^sallyport: ready: /m, 120_000);
+}
+
 export const sallyport: Peer = {
   name: "sallyport",
   needs: null,
   forwards: false,
-  async start(stand, ports) {
-    const { gateway } = stand.lab;
-    mkdirSync(stateOf(stand), { recursive: true });
-    writePolicy(stand, policyText(ports));
-    const links = ["--inside", ...gateway.inside, "--outside", gateway.outside];
-    const args = ["gateway", "--policy", policyOf(stand), ...links, "--state", stateOf(stand), "--dns", resolver];
-    await gateway.spawn(launcher, args).waitFor(/^sallyport: ready: /m, 30_000);
-  },
+  start: (stand, ports) => startGateway(stand, policyText(ports), resolver),
   cannot: () => null,
 };

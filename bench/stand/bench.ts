@@ -15,6 +15,13 @@ export interface Case {
   run(bench: Bench): Promise<void>;
 }
 
+/** How much is measured, and beside whom. */
+export interface Choice {
+  quick: boolean;
+  /** Names of contenders beside forwarding and Sallyport; null: all. */
+  only: readonly string[] | null;
+}
+
 /** A contender and where it stands. */
 export interface Contender {
   peer: Peer;
@@ -27,19 +34,27 @@ export class Bench {
   readonly folder: string;
   readonly rows: Row[] = [];
   readonly #stands = new Map<string, Stand | string>();
+  readonly #only: readonly string[] | null;
   readonly #say: (text: string) => void;
 
-  private constructor(quick: boolean, folder: string, hellos: Hellos, say: (text: string) => void) {
+  private constructor({ quick, only }: Choice, folder: string, hellos: Hellos, say: (text: string) => void) {
     this.quick = quick;
+    this.#only = only;
     this.folder = folder;
     this.hellos = hellos;
     this.#say = say;
   }
 
-  static async create(quick: boolean, say: (text: string) => void): Promise<Bench> {
+  static async create(choice: Choice, say: (text: string) => void): Promise<Bench> {
     const folder = mkdtempSync(join(tmpdir(), "sallyport-bench-"));
     process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-    return new Bench(quick, folder, await writeHellos(folder), say);
+    return new Bench(choice, folder, await writeHellos(folder), say);
+  }
+
+  /** Those of these contenders that were asked for. */
+  chosen<P extends { name: string }>(all: readonly P[]): P[] {
+    const always = ["forwarding", "sallyport", "none"];
+    return all.filter(({ name }) => this.#only === null || always.includes(name) || this.#only.includes(name));
   }
 
   /** Says what is being done now. */
@@ -59,7 +74,7 @@ export class Bench {
   async contenders(peers: readonly Peer[], kind: Kind): Promise<{ able: Contender[]; cannot: Map<string, string> }> {
     const able: Contender[] = [];
     const cannot = new Map<string, string>();
-    for (const peer of peers) {
+    for (const peer of this.chosen(peers)) {
       const why = peer.cannot(kind) ?? (await this.#open(peer));
       if (typeof why === "string") cannot.set(peer.name, why);
       else able.push({ peer, stand: why });
@@ -78,10 +93,10 @@ export class Bench {
   async #start(peer: Peer): Promise<Stand | string> {
     if (!isInstalled(peer)) return `not installed (apt-get install ${peer.needs!.packages.join(" ")})`;
     this.progress(`starting ${peer.name}`);
-    const { classical, postQuantum, denied } = this.hellos;
-    const stand = await Stand.open([classical, postQuantum], peer.forwards);
+    const { classical, postQuantum, bulk, denied } = this.hellos;
+    const stand = await Stand.open([classical, postQuantum], peer.forwards, bulk);
     try {
-      await peer.start(stand, [classical.port, postQuantum.port]);
+      await peer.start(stand, [classical.port, postQuantum.port, bulk.port]);
       const tried = await stand.load({ concurrency: 1, seconds: 0.05, warmSeconds: 0 }, classical);
       if (tried.done === 0 || tried.wrong > 0) throw new Error("connections through it are not answered");
       if (peer.cannot("deny") !== null) return stand;

@@ -17,6 +17,8 @@ export interface Hello {
 export interface Hellos {
   classical: Hello;
   postQuantum: Hello;
+  /** Classical, at the port where downloads are had. */
+  bulk: Hello;
   /** Classical, for a name that nobody's rules allow. */
   denied: Hello;
 }
@@ -32,6 +34,7 @@ export async function writeHellos(folder: string): Promise<Hellos> {
   return {
     classical: await write("classical", 18_443, name, "X25519"),
     postQuantum: await write("post-quantum", 18_444, name, "X25519MLKEM768"),
+    bulk: await write("bulk", 18_445, name, "X25519"),
     denied: await write("denied", 18_443, deniedName, "X25519"),
   };
 }

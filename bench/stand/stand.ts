@@ -7,6 +7,7 @@ import { processesInside } from "../../test/lab/lifetime.ts";
 import { Lab } from "../../test/lab/lab.ts";
 import type { LabProcess } from "../../test/lab/process.ts";
 import { Histogram, type Load, type Order } from "../load/outcome.ts";
+import type { Bulk } from "../load/bulk-client.ts";
 import type { Hello } from "./hellos.ts";
 
 export const name = "bench.example";
@@ -35,13 +36,14 @@ export class Stand {
   }
 
   /** A lab with both ends of the load, and nothing at the gateway yet. `ports`: a hello's length at each port. */
-  static async open(hellos: readonly Hello[], forwarding: boolean): Promise<Stand> {
+  static async open(hellos: readonly Hello[], forwarding: boolean, bulk?: Hello): Promise<Stand> {
     const records = destinations.map((data) => ({ type: "A" as const, data, ttl: 3600 }));
     const zone = { [name]: { records }, [deniedName]: { records } };
     const lab = await Lab.create({ sink: false, forwarding, zone });
     const stand = new Stand(lab);
     try {
       await stand.#wire(hellos);
+      if (bulk !== undefined) await stand.#serveBulk(bulk);
     } catch (error) {
       await lab.close();
       throw error;
@@ -59,6 +61,39 @@ export class Stand {
       const args = [here("load/answer.ts"), `${this.lab.id}-net`, neighbour, `${port}`, `${bytes.length}`];
       await world.spawn(process.execPath, args).waitFor(/listening/, 10_000);
     }
+  }
+
+  async #serveBulk({ port, bytes }: Hello): Promise<void> {
+    const args = [here("load/bulk-server.ts"), `${port}`, `${bytes.length}`];
+    await this.lab.world.spawn(process.execPath, args).waitFor(/listening/, 10_000);
+  }
+
+  /** Downloads for a while by so many connections of the runner's own. */
+  async download(streams: number, seconds: number, hello: Hello): Promise<Bulk> {
+    const { stdout, stderr, code } = await (await this.downloading(streams, seconds, hello)).exited;
+    if (code !== 0) throw new Error(`the download of ${this.lab.id} ended with ${code}: ${stderr.slice(-500)}`);
+    return JSON.parse(stdout.trim().split("\n").at(-1)!) as Bulk;
+  }
+
+  /** The same, to be watched. */
+  async downloading(streams: number, seconds: number, hello: Hello): Promise<LabProcess> {
+    const runner = this.lab.runner(1);
+    await run(runner, "dig", ["+short", name]);
+    const args = [destinations[0]!, `${hello.port}`, `${streams}`, `${seconds}`, hello.file];
+    return runner.spawn(process.execPath, [here("load/bulk-client.ts"), ...args]);
+  }
+
+  /** Opens so many connections and leaves them open until they are released. */
+  async hold(count: number, hello: Hello): Promise<{ load: Load; release: () => Promise<void> }> {
+    const generator = await this.generator({ count, concurrency: 64, hold: true, seconds: 120, warmSeconds: 0 }, hello);
+    const [text] = await generator.waitFor(/^\{.*\}$/m, 150_000);
+    const load = JSON.parse(text) as Load;
+    this.#next = load.next;
+    const release = async () => {
+      generator.endInput();
+      await generator.exited;
+    };
+    return { load, release };
   }
 
   /** Opens connections for a while; rejects when the generator fails. */
