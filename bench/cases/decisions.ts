@@ -10,8 +10,6 @@ const noOpa =
   "its WebAssembly has to be compiled from Rego, and neither npm nor Debian has the compiler (opa build -t wasm)";
 /** Hosts asked about: spread over the rules, and every fourth one that no rule allows. */
 const hosts = 1000;
-/** Decisions in one reading of the clock: about ten microseconds of the fastest. */
-const batch = 50;
 
 export const decisions: Case = {
   name: "decisions",
@@ -24,8 +22,8 @@ export const decisions: Case = {
 
 async function measure(bench: Bench, rules: number): Promise<void> {
   const samples = { p50: new Map() as Samples, p99: new Map() as Samples, load: new Map() as Samples };
-  const engines: { name: string; decide: (host: string) => boolean; times: number[] }[] = [];
-  for (const { name, most, load } of deciders) {
+  const engines: { name: string; batch: number; decide: (host: string) => boolean; times: number[] }[] = [];
+  for (const { name, most, batch, load } of deciders) {
     if (rules > most) {
       for (const each of Object.values(samples)) each.set(name, `more than ${most} rules take it too long`);
       continue;
@@ -34,16 +32,16 @@ async function measure(bench: Bench, rules: number): Promise<void> {
     const begun = performance.now();
     const decide = await load(rules);
     samples.load.set(name, [performance.now() - begun]);
-    engines.push({ name, decide, times: [] });
+    engines.push({ name, batch, decide, times: [] });
   }
   const asked = Array.from({ length: hosts }, (_, k) =>
     k % 4 === 3 ? `other${k}.example.com` : hostOf((k * 7919) % rules),
   );
   const rounds = bench.quick ? 2 : 5;
   for (let round = 0; round < rounds; round++) {
-    for (const { name, decide, times } of engines) {
+    for (const { name, batch, decide, times } of engines) {
       bench.progress(`decisions at ${rules} rules: ${name}, round ${round + 1}`);
-      readings(decide, asked, bench.quick ? 150 : 400, round === 0 ? null : times);
+      readings(decide, batch, asked, bench.quick ? 150 : 400, round === 0 ? null : times);
     }
   }
   for (const { name, times } of engines) {
@@ -60,6 +58,7 @@ async function measure(bench: Bench, rules: number): Promise<void> {
 /** Decides for so many milliseconds; adds microseconds a decision, one reading a batch. Null: to warm up. */
 function readings(
   decide: (host: string) => boolean,
+  batch: number,
   asked: readonly string[],
   milliseconds: number,
   into: number[] | null,

@@ -5,6 +5,7 @@ import { type Decider, hostOf } from "./engine.ts";
 export const cedar: Decider = {
   name: "cedar",
   most: 10_000,
+  batch: 1,
   async load(rules) {
     const policies: Record<string, string> = {};
     for (let i = 0; i < rules; i++)

@@ -123,6 +123,8 @@ function run(seconds: number): number {
     for (let slot = 0; slot < order.concurrency; slot++) {
       if (slots[firstPort + (number[slot]! % ports)] !== slot || now - begun[slot]! < patience) continue;
       failed++;
+      // What cannot be held will not be held later either.
+      if (order.hold === true && failed > wanted / 100) until = 0;
       over(slot, now);
     }
   }

@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { name as allowed, resolver, type Stand } from "../stand/stand.ts";
 import type { Peer } from "./peer.ts";
 
-const launcher = new URL("../../sallyport", import.meta.url).pathname;
+export const launcher = new URL("../../sallyport", import.meta.url).pathname;
 
 /** Its state directory on a stand. */
-export const stateOf = (stand: Stand): string => join(stand.lab.gateway.home, "state");
-const policyOf = (stand: Stand): string => join(stand.lab.gateway.home, "policy.yaml");
+export const stateOf = (stand: Pick<Stand, "lab">): string => join(stand.lab.gateway.home, "state");
+const policyOf = (stand: Pick<Stand, "lab">): string => join(stand.lab.gateway.home, "policy.yaml");
 
 /** A policy's text: the rules that the stand's load needs, and others. */
 export function policyText(ports: readonly number[], others: readonly string[] = []): string {
@@ -17,13 +17,13 @@ export function policyText(ports: readonly number[], others: readonly string[] =
 }
 
 /** Replaces the policy file in one step, as a careful deployment does. */
-export function writePolicy(stand: Stand, text: string): void {
+export function writePolicy(stand: Pick<Stand, "lab">, text: string): void {
   writeFileSync(`${policyOf(stand)}.new`, text);
   renameSync(`${policyOf(stand)}.new`, policyOf(stand));
 }
 
 /** Starts the gateway at a stand; resolves when it says that it is ready. */
-export async function startGateway(stand: Stand, policy: string, dns: string): Promise<void> {
+export async function startGateway(stand: Pick<Stand, "lab">, policy: string, dns: string): Promise<void> {
   const { gateway } = stand.lab;
   mkdirSync(stateOf(stand), { recursive: true });
   writePolicy(stand, policy);

@@ -127,6 +127,11 @@ export class Stand {
     return this.lab.runner(1).spawn(process.execPath, [here("load/connect.ts"), JSON.stringify(whole)]);
   }
 
+  /** Has the next load begin where this one, which was started with {@link generator}, ended. */
+  resume({ next }: Load): void {
+    this.#next = next;
+  }
+
   /** The contender's processes: whatever runs in the gateway's namespace. */
   processes(): number[] {
     return processesInside([this.lab.gateway.namespace]);
