@@ -16,7 +16,10 @@ import { targetsOf } from "./report/targets.ts";
 import { Bench } from "./stand/bench.ts";
 import { lookAtHost, packageVersions } from "./stand/host.ts";
 
-const parsed = parseArguments(process.argv.slice(2), cases.map(({ name }) => name));
+const parsed = parseArguments(
+  process.argv.slice(2),
+  cases.map(({ name }) => name),
+);
 if (typeof parsed === "string") {
   console.error(parsed);
   process.exit(2);
@@ -48,7 +51,9 @@ print(
     : `THE HOST IS NOT QUIET: ${host.busy} of ${availableParallelism()} processors are busy with something else. Ratios are doubtful, figures worthless.`,
 );
 if (missing.length > 0)
-  print(`Not installed, and so not measured: ${missing.join(" ")}. \`sudo sh scripts/setup --for-bench\` installs them.`);
+  print(
+    `Not installed, and so not measured: ${missing.join(" ")}. \`sudo sh scripts/setup --for-bench\` installs them.`,
+  );
 
 const bench = await Bench.create({ quick, only: contenders }, say);
 const failures: string[] = [];

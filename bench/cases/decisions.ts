@@ -67,7 +67,7 @@ function readings(
   let at = 0;
   let allowed = 0;
   let all = 0;
-  for (let now = performance.now(); now < until; ) {
+  for (let now = performance.now(); now < until;) {
     for (let i = 0; i < batch; i++) if (decide(asked[at++ % asked.length]!)) allowed++;
     all += batch;
     const then = performance.now();

@@ -30,7 +30,8 @@ export const denied: Case = {
       );
       for (const [figure, unit] of Object.entries(units) as [Figure, string][]) {
         const samples = new Map<string, readonly number[] | string>();
-        for (const { name } of bench.chosen(peers)) samples.set(name, cannot.get(name) ?? figures[figure]?.get(name) ?? []);
+        for (const { name } of bench.chosen(peers))
+          samples.set(name, cannot.get(name) ?? figures[figure]?.get(name) ?? []);
         bench.record(`denied.${concurrency}.${figure}`, unit, samples);
       }
     }

@@ -85,7 +85,8 @@ async function measure(
   );
   for (const [figure, unit] of Object.entries(units) as [Figure, string][]) {
     const samples = new Map<string, readonly number[] | string>();
-    for (const { name } of bench.chosen(dnsPeers)) samples.set(name, cannot.get(name) ?? figures[figure]?.get(name) ?? []);
+    for (const { name } of bench.chosen(dnsPeers))
+      samples.set(name, cannot.get(name) ?? figures[figure]?.get(name) ?? []);
     bench.record(`dns.${kind}.${figure}`, unit, samples);
   }
 }

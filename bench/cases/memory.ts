@@ -18,7 +18,8 @@ export const memory: Case = {
       const samples = { per_connection: new Map() as Samples, all: new Map() as Samples };
       for (const { name } of bench.chosen(peers)) {
         const contender = able.find(({ peer }) => peer.name === name);
-        const held = contender === undefined ? (cannot.get(name) ?? "not started") : await hold(bench, contender, count);
+        const held =
+          contender === undefined ? (cannot.get(name) ?? "not started") : await hold(bench, contender, count);
         samples.per_connection.set(name, typeof held === "string" ? held : [held.each]);
         samples.all.set(name, typeof held === "string" ? held : [held.all]);
         // The smaller count's stays where the larger one cannot be had.
@@ -31,7 +32,11 @@ export const memory: Case = {
   },
 };
 
-async function hold(bench: Bench, { peer, stand }: Contender, count: number): Promise<{ each: number; all: number } | string> {
+async function hold(
+  bench: Bench,
+  { peer, stand }: Contender,
+  count: number,
+): Promise<{ each: number; all: number } | string> {
   bench.progress(`memory at ${count} connections: ${peer.name}`);
   // Neither the code's nor the heap's growth in its first minute is the connections'.
   await stand.load({ concurrency: 32, seconds: bench.quick ? 0.3 : 2 }, bench.hellos.classical);

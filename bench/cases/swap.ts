@@ -35,10 +35,14 @@ export const swap: Case = {
   },
 };
 
-async function measure(bench: Bench, stand: Stand): Promise<Record<"in_force" | "lost" | "p99" | "withdrawn", number[]>> {
+async function measure(
+  bench: Bench,
+  stand: Stand,
+): Promise<Record<"in_force" | "lost" | "p99" | "withdrawn", number[]>> {
   const { classical, postQuantum, bulk } = bench.hellos;
   const ports = [classical.port, postQuantum.port, bulk.port];
-  const others = (word: string) => Array.from({ length: rules }, (_, i) => `  - { name: r${i}, to: ${word}${i}.example.com }`);
+  const others = (word: string) =>
+    Array.from({ length: rules }, (_, i) => `  - { name: r${i}, to: ${word}${i}.example.com }`);
   const policies = [policyText(ports, others("a")), policyText(ports, others("b"))];
   const swaps = bench.quick ? 2 : 6;
   const replace = async (text: string): Promise<number> => {

@@ -137,7 +137,7 @@ function resolve(name: string, server: number): void {
   const waiting = new Set(sources);
   const question = dnsPacket.encode({ type: "query", id: 7, flags: 0x100, questions: [{ type: "A", name }] });
   const started = performance.now();
-  for (let asked = -Infinity; waiting.size > 0; ) {
+  for (let asked = -Infinity; waiting.size > 0;) {
     const now = performance.now();
     if (now - started > 5000) throw new Error(`${waiting.size} of ${sources.length} sources got no answer for ${name}`);
     if (now - asked > 500) {
@@ -155,7 +155,13 @@ function resolve(name: string, server: number): void {
 
 /** A DNS question as a UDP datagram; 0 is IPv4's word for no UDP checksum (RFC 768). */
 function datagram(into: Buffer, at: number, source: number, server: number, question: Buffer): number {
-  const length = new Template(0).write(into, at, { source, destination: server, sourcePort: 0, destinationPort: 0 }, 0, 0);
+  const length = new Template(0).write(
+    into,
+    at,
+    { source, destination: server, sourcePort: 0, destinationPort: 0 },
+    0,
+    0,
+  );
   const total = 28 + question.length;
   into.fill(0, at + 20, at + length);
   into.writeUInt16BE(total, at + 2);

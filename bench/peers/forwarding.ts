@@ -6,6 +6,5 @@ export const forwarding: Peer = {
   needs: null,
   forwards: true,
   start: masquerade,
-  cannot: (kind) =>
-    kind === "deny" ? "it forwards everything" : kind === "swap" ? "it has no policy" : null,
+  cannot: (kind) => (kind === "deny" ? "it forwards everything" : kind === "swap" ? "it has no policy" : null),
 };

@@ -11,5 +11,6 @@ export const haproxy: Peer = {
     await listening(stand, program);
     await intercept(stand, ports);
   },
-  cannot: (kind) => (kind === "swap" ? "a reload leaves old processes with the old rules until their connections end" : null),
+  cannot: (kind) =>
+    kind === "swap" ? "a reload leaves old processes with the old rules until their connections end" : null,
 };

@@ -12,5 +12,6 @@ export const nginx: Peer = {
     await listening(stand, program);
     await interceptEach(stand, ports);
   },
-  cannot: (kind) => (kind === "swap" ? "a reload leaves old workers with the old rules until their connections end" : null),
+  cannot: (kind) =>
+    kind === "swap" ? "a reload leaves old workers with the old rules until their connections end" : null,
 };

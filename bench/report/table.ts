@@ -19,7 +19,9 @@ export function cells(rows: readonly Row[]): string[][] {
   const figures = [...new Set(rows.map((row) => row.case))];
   const contenders = [...new Set(rows.map((row) => row.contender))];
   const unitOf = (figure: string) => rows.find((row) => row.case === figure)!.unit;
-  const head = figures.map((figure) => `${figure.slice(figure.lastIndexOf(".") + 1).replaceAll("_", " ")} (${unitOf(figure)})`);
+  const head = figures.map(
+    (figure) => `${figure.slice(figure.lastIndexOf(".") + 1).replaceAll("_", " ")} (${unitOf(figure)})`,
+  );
   const lines = contenders.map((contender) => {
     const own = figures.map((figure) => rows.find((row) => row.case === figure && row.contender === contender));
     const reasons = new Set(own.flatMap((row) => (row?.cannot === undefined ? [] : [row.cannot])));
@@ -41,9 +43,9 @@ function figure({ value, spread, ratio_to_forwarding: ratio, cannot }: Row): str
 /** With spaces between thousands. */
 export function amount(value: number): string {
   const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 3;
-  const [whole, part] = value.toFixed(digits).split(".");
+  const [whole, part] = String(Number(value.toFixed(digits))).split(".");
   const grouped = whole!.replace(/\B(?=(\d{3})+$)/g, " ");
-  return part === undefined || Number(part) === 0 ? grouped : `${grouped}.${part}`;
+  return part === undefined ? grouped : `${grouped}.${part}`;
 }
 
 /** Columns padded for a terminal. */
@@ -52,7 +54,14 @@ export function columns(lines: readonly string[][]): string {
   const widths = lines[0]!.map((_, i) =>
     Math.max(...lines.map((line) => (line[i]!.startsWith("cannot:") ? 0 : line[i]!.length))),
   );
-  return lines.map((line) => line.map((cell, i) => cell.padEnd(widths[i]!)).join("  ").trimEnd()).join("\n");
+  return lines
+    .map((line) =>
+      line
+        .map((cell, i) => cell.padEnd(widths[i]!))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
 }
 
 /** The same as Markdown. */

@@ -31,7 +31,10 @@ export async function wireNames({ lab }: Stand): Promise<void> {
   };
   const text = readFileSync(new URL("../load/zones.conf", import.meta.url), "utf8");
   const file = join(lab.world.home, "zones.conf");
-  writeFileSync(file, text.replace(/@([A-Z]+)@/g, (whole, key: string) => values[key] ?? whole));
+  writeFileSync(
+    file,
+    text.replace(/@([A-Z]+)@/g, (whole, key: string) => values[key] ?? whole),
+  );
   lab.world.spawn("unbound", ["-d", "-p", "-c", file]);
   for (const [i, source] of sources.entries()) {
     const nth = ["-m", "statistic", "--mode", "nth", "--every", `${sources.length - i}`, "--packet", "0"];
@@ -65,7 +68,9 @@ export async function ask({ lab }: Stand, kind: QuestionKind, file: string, seco
   const share = Number(new RegExp(`${expected} \\d+ \\(([\\d.]+)%\\)`).exec(flood)?.[1] ?? 0);
   if (share < 99) throw new Error(`not ${expected}: ${/Response codes:.*/.exec(flood)?.[0] ?? flood.slice(-300)}`);
   const single = await dnsperf("-c", "1", "-q", "1", "-v");
-  const times = [...single.matchAll(/^> \w+ \S+ A ([\d.]+)$/gm)].map(([, time]) => Number(time) * 1e6).sort((a, b) => a - b);
+  const times = [...single.matchAll(/^> \w+ \S+ A ([\d.]+)$/gm)]
+    .map(([, time]) => Number(time) * 1e6)
+    .sort((a, b) => a - b);
   if (times.length === 0) throw new Error(`no answer: ${single.slice(-300)}`);
   const at = (quantile: number) => times[Math.floor(times.length * quantile)]!;
   const count = (pattern: RegExp) => Number(pattern.exec(flood)?.[1] ?? Number.NaN);

@@ -53,7 +53,15 @@ export class Stand {
 
   async #wire(hellos: readonly Hello[]): Promise<void> {
     const { gateway, world } = this.lab;
-    await run(gateway, "ip", ["route", "add", sourceNet, "via", this.lab.inside(1).runner.v4, "dev", gateway.inside[0]!]);
+    await run(gateway, "ip", [
+      "route",
+      "add",
+      sourceNet,
+      "via",
+      this.lab.inside(1).runner.v4,
+      "dev",
+      gateway.inside[0]!,
+    ]);
     for (const { port, bytes } of hellos) {
       // The generator answers; the kernel, which knows of no such server, must not refuse beside it.
       await run(world, "iptables", ["-t", "raw", "-A", "PREROUTING", "-p", "tcp", "--dport", `${port}`, "-j", "DROP"]);
