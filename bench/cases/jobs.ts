@@ -9,7 +9,6 @@ import { Lab } from "../../test/lab/lab.ts";
 import type { Machine } from "../../test/lab/machine.ts";
 import { masquerade } from "../peers/peer.ts";
 import { launcher, startGateway } from "../peers/sallyport.ts";
-import type { Samples } from "../report/result.ts";
 import { type Bench, type Case, interleave } from "../stand/bench.ts";
 import { resolver, run } from "../stand/stand.ts";
 
@@ -74,7 +73,7 @@ async function measure(bench: Bench, ways: readonly Way[]): Promise<void> {
         return once(way, job);
       },
     );
-    bench.record(`jobs.${job}`, "s", figures.inside as Samples);
+    bench.record(`jobs.${job}`, "s", figures.inside);
     for (const [name, values] of figures.around) around.set(name, values);
   }
   bench.record("jobs.around", "s", around);
@@ -88,7 +87,7 @@ async function once({ lab, wrapper }: Way, job: Job): Promise<Record<"inside" | 
   mkdirSync(folder, { recursive: true });
   if (job === "npm_ci") writeProject(folder);
   const script = `date +%s%N && ${jobs[job]} >/dev/null && date +%s%N`;
-  const [command = "sh", ...args] = [...wrapper, "sh", "-c", script];
+  const [command, ...args] = [...wrapper, "sh", "-c", script];
   const begun = performance.now();
   const { code, stdout, stderr } = await runner.exec(command, args, {
     cwd: folder,

@@ -11,5 +11,5 @@ export interface Decider {
   /** Decisions in one reading of the clock: some ten microseconds of them at least. */
   batch: number;
   /** Makes an engine of so many rules: what says whether a host is allowed. */
-  load(rules: number): Promise<(host: string) => boolean>;
+  load: (rules: number) => Promise<(host: string) => boolean>;
 }

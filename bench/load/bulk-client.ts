@@ -33,7 +33,7 @@ const begun = performance.now();
 const warmMs = 300;
 let start = 0;
 let until = begun + warmMs + Number(seconds) * 1000;
-while (performance.now() < until && ended === null) {
+while (performance.now() < until) {
   poller.wait(100, (fd) => {
     if (!greeted.has(fd)) {
       greeted.add(fd);
@@ -42,11 +42,13 @@ while (performance.now() < until && ended === null) {
       return;
     }
     const read = discard(fd);
-    if (read <= 0) ended ??= Date.now();
-    else if (bytes === 0 && flowing++ === 0) console.log("flowing");
+    if (read <= 0) {
+      ended ??= Date.now();
+      until = 0;
+    } else if (bytes === 0 && flowing++ === 0) console.log("flowing");
     if (read > 0) bytes += read;
   });
-  if (start === 0 && performance.now() - begun >= warmMs) {
+  if (start === 0 && ended === null && performance.now() - begun >= warmMs) {
     start = performance.now();
     until = start + Number(seconds) * 1000;
     bytes = 0;

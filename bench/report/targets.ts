@@ -8,7 +8,7 @@ interface Wish {
   at: "least" | "most";
   bound: number;
   unit: string;
-  value(figure: Figure): number | null;
+  value: (figure: Figure) => number | null;
 }
 
 /** The value of a case for a contender; null where there is none. */

@@ -43,7 +43,7 @@ export function packageVersions(packages: readonly string[]): Record<string, str
     });
   } catch (error) {
     // It fails when one is unknown, having told of the others.
-    text = String((error as { stdout?: unknown }).stdout ?? "");
+    text = (error as { stdout?: string }).stdout ?? "";
   }
   const found = text.split("\n").flatMap((line) => {
     const [status, name, version] = line.split(" ");

@@ -70,7 +70,7 @@ export async function ask({ lab }: Stand, kind: QuestionKind, file: string, seco
   const single = await dnsperf("-c", "1", "-q", "1", "-v");
   const times = [...single.matchAll(/^> \w+ \S+ A ([\d.]+)$/gm)]
     .map(([, time]) => Number(time) * 1e6)
-    .sort((a, b) => a - b);
+    .toSorted((a, b) => a - b);
   if (times.length === 0) throw new Error(`no answer: ${single.slice(-300)}`);
   const at = (quantile: number) => times[Math.floor(times.length * quantile)]!;
   const count = (pattern: RegExp) => Number(pattern.exec(flood)?.[1] ?? Number.NaN);
