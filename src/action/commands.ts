@@ -67,6 +67,15 @@ export class RunnerFiles {
   }
 }
 
+/**
+ * A line as it may stand in the log. The runner takes `##[…]` for a command wherever it stands in a line, unless the line begins with
+ * one of the form `::…::` (runner, ActionCommand.cs); and what breaks a line or turns its direction is shown by its number.
+ */
+export function logLine(text: string): string {
+  const line = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`);
+  return line.replaceAll("##[", "## [");
+}
+
 /** What an earlier phase saved; empty where it saved nothing. */
 export function savedState(env: NodeJS.ProcessEnv, name: string): string {
   return env[`STATE_${name}`] ?? "";

@@ -11,17 +11,17 @@ const here = new URL(import.meta.url);
 
 /** Runs a phase to its end. A failure is an error in the log and a failed job. */
 export async function phase(name: "pre" | "main" | "post"): Promise<void> {
-  const context: PhaseContext = {
-    env: process.env,
-    program: fileURLToPath(new URL("./sallyport.mjs", here)),
-    say: (line) => void process.stdout.write(`${line}\n`),
-  };
-  const [{ pre }, { main }, { post }, { annotation }] = await Promise.all([
+  const [{ pre }, { main }, { post }, { annotation, logLine }] = await Promise.all([
     import("../action/pre.ts"),
     import("../action/main.ts"),
     import("../action/post.ts"),
     import("../action/commands.ts"),
   ]);
+  const context: PhaseContext = {
+    env: process.env,
+    program: fileURLToPath(new URL("./sallyport.mjs", here)),
+    say: (line) => void process.stdout.write(`${logLine(line)}\n`),
+  };
   try {
     const isFine =
       name === "post" ? await post(context) : (await (name === "pre" ? pre(context) : main(context)), true);
