@@ -55,9 +55,9 @@ export class RunnerFiles {
     this.#append("GITHUB_STATE", fileCommand(name, value));
   }
 
-  /** Markdown for the summary of the job. */
+  /** Markdown for the summary of the job, with a line break at its end. */
   summary(markdown: string): void {
-    this.#append("GITHUB_STEP_SUMMARY", `${markdown}\n`);
+    this.#append("GITHUB_STEP_SUMMARY", markdown);
   }
 
   /** A runner that has no such file is older than any we know, or no runner: nothing to tell it then. */

@@ -4,11 +4,13 @@
  */
 import { bytes } from "../run/report.ts";
 import { type Reason, reasonTexts } from "../policy/reason.ts";
+import type { Summarise } from "../machine/job.ts";
 import type { JobReport, Finding } from "../machine/job-report.ts";
 import type { JobRow } from "../machine/job-rows.ts";
 import { destinationOf, processOf, stepOf } from "./cells.ts";
 import { block, code, cut, fold, plain, table } from "./markdown.ts";
 import { picture } from "./picture.ts";
+import { verdictOf } from "./verdict.ts";
 import { adviceOn } from "./rules-for-denied.ts";
 
 /** GitHub refuses a step's summary over 1 MiB (docs.github.com, "Step isolation and limits"). */
@@ -30,6 +32,13 @@ export interface SummaryExtras {
   /** Why the job fails, a sentence each; empty: it does not for our part. */
   failures: readonly string[];
 }
+
+/** What the agent writes down as the job's summary: see {@link summaryOf}, with the verdict that `post` will give. */
+export const summarise: Summarise = (report, status, { policy_path, proposal, fail_on }) =>
+  summaryOf(report, {
+    ...{ proposal, policyPath: policy_path },
+    failures: verdictOf(report, status, { failOn: fail_on }).reasons,
+  });
 
 /** Markdown for GITHUB_STEP_SUMMARY. Shortened to what GitHub takes; what was left out is said. */
 export function summaryOf(report: JobReport, extras: SummaryExtras): string {

@@ -43,8 +43,10 @@ export async function thread(name: "queue-worker" | "conntrack-worker"): Promise
 
 const [, , what, file] = isMainThread ? process.argv : [];
 if (what === "agent-install") await (await import("../machine/install.ts")).install();
-else if (what === "agent") await (await import("../machine/agent.ts")).agent(file!, (code) => process.exit(code));
-else if (what === "agent-self-test") {
+else if (what === "agent") {
+  const [{ agent }, { summarise }] = await Promise.all([import("../machine/agent.ts"), import("../action/summary.ts")]);
+  await agent(file!, summarise, (code) => process.exit(code));
+} else if (what === "agent-self-test") {
   const { selfTestHere } = await import("../machine/self-test.ts");
   process.stdout.write(JSON.stringify(await selfTestHere(file!, process.stdin)));
 }
