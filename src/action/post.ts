@@ -12,6 +12,9 @@ import type { PhaseContext, Started } from "./pre.ts";
 import { annotationsOf } from "./annotations.ts";
 import { verdictOf } from "./verdict.ts";
 
+/** GitHub shows ten errors of a step. */
+const mostReasons = 8;
+
 /** Resolves with false where the job must fail. */
 export async function post({ env, say }: PhaseContext): Promise<boolean> {
   const saved = savedState(env, "started");
@@ -36,7 +39,10 @@ export async function post({ env, say }: PhaseContext): Promise<boolean> {
   say(`report ${finished.report} (sha256 ${finished.digests.report})`);
   say(`findings ${finished.sarif}, summary ${finished.summary}, record ${finished.record}`);
   say(`receipt ${finished.receipt} (sha256 ${finished.digests.receipt})`);
-  for (const reason of verdict.reasons) say(annotation("error", reason, { title: "Sallyport" }));
+  for (const reason of verdict.reasons.slice(0, mostReasons)) say(annotation("error", reason, { title: "Sallyport" }));
+  if (verdict.reasons.length > mostReasons) {
+    say(annotation("error", `and ${verdict.reasons.length - mostReasons} reasons more`, { title: "Sallyport" }));
+  }
   return verdict.ok;
 }
 
