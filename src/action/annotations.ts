@@ -1,6 +1,6 @@
 /** Annotations for what was refused and noticed: few, one for each destination, because GitHub shows ten of a step. */
 import type { Finding, JobReport } from "../machine/job-report.ts";
-import { placeOf, type Refused, refusedOf } from "../machine/refused.ts";
+import { placeOf, type Refused, refusedOf, whyOf, withoutAsked } from "../machine/refused.ts";
 import { shownName } from "./cells.ts";
 import { annotation } from "./commands.ts";
 import { cut } from "./markdown.ts";
@@ -14,7 +14,7 @@ const longest = 500;
  * has them.
  */
 export function annotationsOf({ connections, tampering, detections }: JobReport): string[] {
-  const denied = refusedOf(connections).filter(({ verdict }) => verdict === "deny");
+  const denied = refusedOf(withoutAsked(connections)).filter(({ verdict }) => verdict === "deny");
   return [
     ...few("warning", "Sallyport: tampering", distinct(tampering)),
     ...few("error", "Sallyport: denied", denied.map(textOf)),
@@ -46,5 +46,5 @@ function textOf(each: Refused): string {
   const others = rows.length > 1 ? ` and ${rows.length - 1} more` : "";
   const who = process === null ? "" : ` by ${cut(process.exe ?? "an unknown process", 200)}${step}${others}`;
   const times = count === 1 ? "" : `, ${count} times`;
-  return `${placeOf({ host: host === null ? null : shownName(host), port })} (${protocol})${who}${times}: ${rule === null ? "default" : `rule “${rule}”`}, ${reason}`;
+  return `${placeOf({ host: host === null ? null : shownName(host), port })} (${protocol})${who}${times}: ${whyOf({ rule, reason })}`;
 }

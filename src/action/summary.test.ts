@@ -206,6 +206,19 @@ test("what a pull request wrote does not push the rest out of the summary", () =
   assert.match(text, /and 1950000 bytes more/);
 });
 
+test("a name that was asked for and then connected to is one destination", () => {
+  const rows = [
+    jobRow({ verdict: "would_deny", name: "a.example", protocol: "dns", port: null, count: 2 }),
+    jobRow({ verdict: "would_deny", name: "a.example" }),
+    jobRow({ verdict: "would_deny", name: "a.example", protocol: "dns", port: null, process: test2 }),
+  ];
+  const text = summaryOf({ ...jobReport({ connections: rows }), mode: "monitor" }, extras);
+  assert.deepEqual(
+    tables(text)[0]!.rows.map(([destination, step]) => `${destination!.text} ${step!.text}`),
+    ["`a.example:443` tls 2\\. build", "`a.example` dns 3\\. test"],
+  );
+});
+
 test("what looks like a way out is not proposed: sealed hellos at a shared front, private addresses", () => {
   const rows = [
     jobRow({ verdict: "would_deny", name: "x.cloudfront.net", ech: true }),

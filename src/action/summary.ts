@@ -11,6 +11,7 @@ import { destinationOf, processOf, stepOf } from "./cells.ts";
 import { block, code, cut, fold, plain, table } from "./markdown.ts";
 import { picture } from "./picture.ts";
 import { verdictOf } from "./verdict.ts";
+import { withoutAsked } from "../machine/refused.ts";
 import { adviceOn } from "./rules-for-denied.ts";
 
 /** GitHub refuses a step's summary over 1 MiB (docs.github.com, "Step isolation and limits"). */
@@ -51,7 +52,8 @@ export function summaryOf(report: JobReport, extras: SummaryExtras): string {
 
 function write(report: JobReport, extras: SummaryExtras, most: number): string {
   const { proposal, policyPath } = extras;
-  const { connections, detections, tampering } = report;
+  const { detections, tampering } = report;
+  const connections = withoutAsked(report.connections);
   const refused = connections.filter(({ verdict }) => verdict !== "allow");
   const parts = [
     headline(report, extras),
@@ -139,7 +141,7 @@ function suggestion(
       isNew
         ? `Read each line; what stays, commit as ${code(policyPath)} on the base branch.`
         : `Read each line; what stays, add below \`rules:\` of ${code(policyPath)} on the base branch.`,
-      long("Its text", isNew ? whole : rules),
+      long("Its text", (isNew ? whole : rules).trimEnd()),
     );
   }
   if (held.length > 0) {

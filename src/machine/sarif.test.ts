@@ -74,7 +74,7 @@ test("one result for a destination, whoever wanted it, with each step and the wo
   );
   const evil = results[1]!;
   assert.equal(evil.occurrenceCount, 7);
-  assert.match(evil.message.text, /^evil\.example:443 \(tls\) by \/bin\/b was denied, 7 times: the default, default$/);
+  assert.match(evil.message.text, /^evil\.example:443 \(tls\) by \/bin\/b was denied, 7 times: no rule allows it$/);
   assert.deepEqual(
     evil.locations[0]!.logicalLocations.map(({ fullyQualifiedName }) => fullyQualifiedName),
     ["build/test", "build/build"],

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import type { EventProcess } from "../audit/event.ts";
 import { type Reason, reasonTexts } from "../policy/reason.ts";
 import type { Finding, JobReport } from "./job-report.ts";
-import { placeOf, type Refused, refusedOf } from "./refused.ts";
+import { placeOf, type Refused, refusedOf, whyOf, withoutAsked } from "./refused.ts";
 
 /**
  * GitHub shows 5 000 results of an upload at most and refuses 10 MB of gzip (docs.github.com, "SARIF support for code scanning"): so
@@ -32,7 +32,7 @@ interface Result {
 export function sarifOf(report: JobReport, workflow: string | null): object {
   const results = [
     ...report.tampering.map((each) => findingResult(each, "tampering", report, workflow)),
-    ...refusedOf(report.connections).map((each) => refusedResult(each, report, workflow)),
+    ...refusedOf(withoutAsked(report.connections)).map((each) => refusedResult(each, report, workflow)),
     ...report.detections.map((each) => findingResult(each, each.type, report, workflow)),
   ];
   const kept = results.slice(0, mostResults);
@@ -84,7 +84,7 @@ function refusedResult(each: Refused, { job }: JobReport, workflow: string | nul
     first?.process?.exe === undefined || first.process.exe === null ? "" : ` by ${bounded(first.process.exe, 200)}`;
   const done = verdict === "deny" ? "was denied" : "would be denied";
   const times = count === 1 ? "" : `, ${count} times`;
-  const text = `${placeOf(each)} (${protocol})${by} ${done}${times}: ${rule === null ? "the default" : `rule “${rule}”`}, ${reason}`;
+  const text = `${placeOf(each)} (${protocol})${by} ${done}${times}: ${whyOf({ rule, reason })}`;
   return {
     ruleId: reason,
     level: verdict === "deny" ? "error" : "warning",
