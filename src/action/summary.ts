@@ -4,8 +4,7 @@
  */
 import { bytes } from "../run/report.ts";
 import { type Reason, reasonTexts } from "../policy/reason.ts";
-import type { Summarise } from "../machine/job.ts";
-import type { JobReport, Finding } from "../machine/job-report.ts";
+import type { Finding, JobReport, Summarise } from "../machine/job-report.ts";
 import type { JobRow } from "../machine/job-rows.ts";
 import { destinationOf, processOf, stepOf } from "./cells.ts";
 import { block, code, cut, fold, plain, table } from "./markdown.ts";

@@ -5,7 +5,8 @@
  */
 import { closeSync, existsSync, readFileSync, writeSync } from "node:fs";
 import { SallyportError } from "../errors.ts";
-import { Job, type Summarise } from "./job.ts";
+import { Job } from "./job.ts";
+import type { Summarise } from "./job-report.ts";
 import { type AgentAnswer, readOrder } from "./order.ts";
 
 /** Where the first word goes: a pipe that whoever started us made. */

@@ -14,7 +14,7 @@ import { statOf } from "../process/read.ts";
 import { ProcessTable } from "../process/table.ts";
 import { bindingsFromHosts, textOf } from "../run/resolv.ts";
 import { answerAt } from "./answers.ts";
-import { type EarlierConnection, type JobFacts, type JobReport, makeReport } from "./job-report.ts";
+import { type EarlierConnection, type JobFacts, makeReport, type Summarise } from "./job-report.ts";
 import { limitsOf } from "./machine-limits.ts";
 import { describeEarlier } from "./earlier.ts";
 import { Observer } from "./observer.ts";
@@ -40,13 +40,6 @@ const askerSearchMs = 20;
 /** NFQUEUE number and DNS ports that nothing else on a runner is known to use. */
 const queueBase = 7_153;
 const dnsPort = 21_053;
-
-/** Markdown of a report for a person; what that says is no matter of the machine's. */
-export type Summarise = (
-  report: JobReport,
-  status: { state: "enforcing" | "monitoring" | "lost"; problems: readonly string[] },
-  wanted: AgentOrder["summary"],
-) => string;
 
 type Started = Omit<Extract<AgentAnswer, { ready: true }>, "ready" | "milliseconds">;
 
