@@ -22,6 +22,8 @@ const f = {
 };
 
 export const NONBLOCK = 0o4000;
+const MSG_TRUNC = 0x20;
+const none = Buffer.alloc(0);
 const MSG_NOSIGNAL = 0x4000;
 const one = Buffer.from([1, 0, 0, 0]);
 /** Linger on with zero seconds: close sends RST, so that no port waits in TIME_WAIT. */
@@ -54,6 +56,8 @@ export function listen(port: number): number {
 export const accept = (fd: number): number => f.accept4(fd, null, null, NONBLOCK);
 export const send = (fd: number, bytes: Buffer): number => Number(f.send(fd, bytes, bytes.length, MSG_NOSIGNAL));
 export const recv = (fd: number, bytes: Buffer): number => Number(f.recv(fd, bytes, bytes.length, 0));
+/** Throws away up to a megabyte of what has arrived, uncopied (MSG_TRUNC, tcp(7)); returns how much it was. */
+export const discard = (fd: number): number => Number(f.recv(fd, none, 1 << 20, MSG_TRUNC));
 export const close = (fd: number): void => void f.close(fd);
 export const closeAbruptly = (fd: number): void => {
   f.setsockopt(fd, 1, 13, abort, 8);

@@ -1,0 +1,138 @@
+/** One run: the contenders' stands, opened when first needed and shared by the cases; the rows so far; what is going on, said. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isInstalled, type Kind, type Peer } from "../peers/peer.ts";
+import { type Row, rowsOf, type Samples } from "../report/result.ts";
+import { type Hellos, writeHellos } from "./hellos.ts";
+import { Stand } from "./stand.ts";
+
+/** One kind of measurement. */
+export interface Case {
+  /** The first word of its rows' cases, and what `--only` takes. */
+  name: string;
+  title: string;
+  run(bench: Bench): Promise<void>;
+}
+
+/** How much is measured, and beside whom. */
+export interface Choice {
+  quick: boolean;
+  /** Names of contenders beside forwarding and Sallyport; null: all. */
+  only: readonly string[] | null;
+}
+
+/** A contender and where it stands. */
+export interface Contender {
+  peer: Peer;
+  stand: Stand;
+}
+
+export class Bench {
+  readonly quick: boolean;
+  readonly hellos: Hellos;
+  readonly folder: string;
+  readonly rows: Row[] = [];
+  readonly #stands = new Map<string, Stand | string>();
+  readonly #only: readonly string[] | null;
+  readonly #say: (text: string) => void;
+
+  private constructor({ quick, only }: Choice, folder: string, hellos: Hellos, say: (text: string) => void) {
+    this.quick = quick;
+    this.#only = only;
+    this.folder = folder;
+    this.hellos = hellos;
+    this.#say = say;
+  }
+
+  static async create(choice: Choice, say: (text: string) => void): Promise<Bench> {
+    const folder = mkdtempSync(join(tmpdir(), "sallyport-bench-"));
+    process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+    return new Bench(choice, folder, await writeHellos(folder), say);
+  }
+
+  /** Those of these contenders that were asked for. */
+  chosen<P extends { name: string }>(all: readonly P[]): P[] {
+    const always = ["forwarding", "sallyport", "none"];
+    return all.filter(({ name }) => this.#only === null || always.includes(name) || this.#only.includes(name));
+  }
+
+  /** Says what is being done now. */
+  progress(text: string): void {
+    this.#say(text);
+  }
+
+  /** Every row of one figure. */
+  record(name: string, unit: string, samples: Samples): void {
+    this.rows.push(...rowsOf(name, unit, samples));
+  }
+
+  /**
+   * Those of the contenders that can do this, each at its stand; the others say why not in `cannot`. A contender that does not
+   * start says so and does not end the run.
+   */
+  async contenders(peers: readonly Peer[], kind: Kind): Promise<{ able: Contender[]; cannot: Map<string, string> }> {
+    const able: Contender[] = [];
+    const cannot = new Map<string, string>();
+    for (const peer of this.chosen(peers)) {
+      const why = peer.cannot(kind) ?? (await this.#open(peer));
+      if (typeof why === "string") cannot.set(peer.name, why);
+      else able.push({ peer, stand: why });
+    }
+    return { able, cannot };
+  }
+
+  async #open(peer: Peer): Promise<Stand | string> {
+    const known = this.#stands.get(peer.name);
+    if (known !== undefined) return known;
+    const opened = await this.#start(peer);
+    this.#stands.set(peer.name, opened);
+    return opened;
+  }
+
+  async #start(peer: Peer): Promise<Stand | string> {
+    if (!isInstalled(peer)) return `not installed (apt-get install ${peer.needs!.packages.join(" ")})`;
+    this.progress(`starting ${peer.name}`);
+    const { classical, postQuantum, bulk, denied } = this.hellos;
+    const stand = await Stand.open([classical, postQuantum], peer.forwards, bulk);
+    try {
+      await peer.start(stand, [classical.port, postQuantum.port, bulk.port]);
+      const tried = await stand.load({ concurrency: 1, seconds: 0.05, warmSeconds: 0 }, classical);
+      if (tried.done === 0 || tried.wrong > 0) throw new Error("connections through it are not answered");
+      if (peer.cannot("deny") !== null) return stand;
+      const refused = await stand.load({ concurrency: 1, seconds: 0.05, warmSeconds: 0, expect: "refused" }, denied);
+      if (refused.done === 0 || refused.wrong > 0) throw new Error("it does not refuse a name that is not on its list");
+      return stand;
+    } catch (error) {
+      await stand.close();
+      return `it did not start: ${(error as Error).message}`;
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const stand of this.#stands.values()) if (typeof stand !== "string") await stand.close();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Each contender once a round, one after the other, so that what changes on the machine changes for all. */
+export async function interleave<C, F extends string>(
+  contenders: readonly C[],
+  rounds: number,
+  nameOf: (contender: C) => string,
+  measure: (contender: C, round: number) => Promise<Record<F, number>>,
+): Promise<Record<F, Map<string, number[]>>> {
+  const all = {} as Record<F, Map<string, number[]>>;
+  for (let round = 0; round < rounds; round++) {
+    for (const contender of contenders) {
+      const figures = await measure(contender, round);
+      for (const [figure, value] of Object.entries(figures) as [F, number][]) {
+        const of = ((all[figure] as Map<string, number[]> | undefined) ??= new Map());
+        const samples = of.get(nameOf(contender));
+        if (samples === undefined) of.set(nameOf(contender), [value]);
+        else samples.push(value);
+      }
+    }
+  }
+  return all;
+}
