@@ -11,9 +11,10 @@
  * It costs every system call of the machine some hundred nanoseconds. Not seen: what io_uring opens, 32-bit programs' process_vm_readv
  * and ptrace, and a descriptor taken from somebody by pidfd_getfd(2). It refuses nothing.
  */
-import { closeSync, openSync, readFileSync } from "node:fs";
-import { offsetsInBtf } from "./btf.ts";
-import { Assembler, helpers, LruMap, trace } from "./ebpf.ts";
+import { closeSync, openSync } from "node:fs";
+import { kernelOffsets } from "./btf.ts";
+import { LruMap } from "./bpf-maps.ts";
+import { Assembler, helpers, trace } from "./ebpf.ts";
 import * as libc from "./libc.ts";
 
 /** Files of /proc/PID that show memory, or tell of it. */
@@ -31,7 +32,6 @@ export interface MemoryLook {
 }
 
 const ENTRIES = 4096;
-const BTF = "/sys/kernel/btf/vmlinux";
 const MOST_DESCRIPTORS = 0xfffff;
 const FRAME = { value: -40, key: -32, scratch: -8 } as const;
 /** A raw tracepoint's arguments (`sys_exit`): the caller's registers and the call's result. */
@@ -91,7 +91,7 @@ export class MemoryWitness {
 
   /** Whatever is done after this returns is seen. In a process's main thread. Throws KernelError where the kernel cannot. */
   static attach(): MemoryWitness {
-    const offsets = kernelOffsets();
+    const offsets = kernelOffsets(members);
     const map = new LruMap(16, 8, ENTRIES);
     const held = [map.fd];
     try {
@@ -117,19 +117,6 @@ export class MemoryWitness {
   close(): void {
     for (const fd of this.#held) libc.close(fd);
   }
-}
-
-function kernelOffsets(): Offsets {
-  let types: Buffer;
-  try {
-    types = readFileSync(BTF);
-  } catch {
-    throw new libc.KernelError("bpf types", libc.ENOENT, BTF);
-  }
-  const found = offsetsInBtf(types, members);
-  const missing = members.filter((each) => !found.has(each));
-  if (missing.length > 0) throw new libc.KernelError("bpf types", libc.ENOENT, missing.join(", "));
-  return Object.fromEntries(found) as Offsets;
 }
 
 /**

@@ -17,11 +17,16 @@ const SECOND = 1e9;
 function planted() {
   const programs = new Map<number, string>();
   const environments = new Map<number, StepEnvironment>();
+  const notes = new Map<number, { at: number; environment: StepEnvironment }>();
   let clock = 0;
   const image = (exe: string): ProcessImage => ({ exe, args: [exe], uid: 1000, container: null, native: true });
   const tree = new ProcessTree({
     image: (pid) => (programs.has(pid) ? image(programs.get(pid)!) : null),
     environment: (pid) => environments.get(pid) ?? {},
+    told: (pid, since, time) => {
+      const note = notes.get(pid);
+      return note !== undefined && note.at >= since && note.at <= time ? note.environment : null;
+    },
     now: () => clock,
   });
   tree.setRunner(WORKER, [99]);
@@ -39,6 +44,7 @@ function planted() {
     tree,
     programs,
     environments,
+    notes,
     at: (time: number) => (clock = time),
     fork: (pid: number, parent: number, time: number) => tree.fork(pid, pid, parent, time),
     exec: (pid: number, exe: string, time: number) => {
@@ -131,6 +137,24 @@ describe("steps", () => {
     assert.deepEqual([tree.get(200)?.step?.name, tree.get(200)?.step?.number], [null, null]);
     fork(201, 200, 6 * SECOND);
     assert.equal(tree.get(201)?.step?.name, null);
+  });
+
+  test("what the kernel noted at the first exec names a step that is looked at too late, and nothing noted elsewhen does", () => {
+    const { tree, environments, programs, notes, fork, at } = planted();
+    const late = (pid: number, time: number, noted: number) => {
+      fork(pid, WORKER, time);
+      notes.set(pid, { at: noted, environment: { GITHUB_ACTION: "build" } });
+      environments.set(pid, { GITHUB_ACTION: "release" });
+      programs.set(pid, "/bin/x");
+      at(time + 4 * SECOND);
+      tree.exec(pid, time + 1e6);
+      tree.exec(pid, time + 2e6);
+      tree.exit(pid, time + 3e6);
+      return tree.lastEnded(pid)?.step;
+    };
+    assert.deepEqual([late(200, 1 * SECOND, 1 * SECOND + 5e5)?.name], ["build"]);
+    assert.deepEqual([late(201, 10 * SECOND, 10 * SECOND + 15e5)?.name], [null], "by its second exec");
+    assert.deepEqual([late(200, 20 * SECOND, 1 * SECOND + 5e5)?.name], [null], "by another of its number");
   });
 
   test("the worker is the runner and has no step; a child of it, before it executes, has one and is not the runner", () => {

@@ -20,8 +20,10 @@ export interface Eyes {
   image(pid: number, before: number): ProcessImage | null;
   /** CLOCK_MONOTONIC, ns. */
   now(): number;
-  /** Variables of its initial environment that name the step. */
+  /** Variables of its initial environment that name the step, as it is now. */
   environment(pid: number): StepEnvironment;
+  /** The same as the kernel noted them at its first exec after `since` and until `time` (ns); null where it has no such note. */
+  told(pid: number, since: number, time: number): StepEnvironment | null;
 }
 
 /** A process as a scan of /proc met it. */
@@ -237,7 +239,11 @@ export class ProcessTree {
   }
 
   #name(pid: number, time: number): void {
-    this.#steps.executed(pid, time, this.#eyes.now(), () => this.#eyes.environment(pid));
+    const since = (this.#living.get(pid)?.startedAt ?? time) - TICKS;
+    this.#steps.executed(pid, time, this.#eyes.now(), {
+      told: () => this.#eyes.told(pid, since, time),
+      read: () => this.#eyes.environment(pid),
+    });
   }
 
   #place(
