@@ -8,6 +8,7 @@ import type { EventProcess } from "../audit/event.ts";
 import type { FindOwner } from "../flow/owner.ts";
 import { KernelError } from "../kernel/libc.ts";
 import { describeOwner, factsOf } from "../process/facts.ts";
+import type { NotesAt } from "../process/notes.ts";
 import { type LookupOptions, OwnerLookup } from "../process/owner.ts";
 import type { ProcessRecord } from "../process/record.ts";
 import { ProcessTable } from "../process/table.ts";
@@ -17,6 +18,8 @@ export interface AttributionOptions {
   worker: number | null;
   /** Values never to be shown in arguments. */
   secrets: readonly string[];
+  /** Another thread's (`ProcessTable.notes`); null or left out: without. */
+  notes?: NotesAt | null;
   /** Programs to tell of when somebody runs them: names, of the file or as it was called. */
   notice?: readonly string[];
 }
@@ -54,7 +57,7 @@ export class Attribution {
   }
 
   /** With a table of its own. */
-  static open({ worker, secrets, notice = [] }: AttributionOptions): Attribution {
+  static open({ worker, secrets, notes = null, notice = [] }: AttributionOptions): Attribution {
     const names = new Set(notice);
     const ran: Ran[] = [];
     const onExec = (record: ProcessRecord) => {
@@ -63,7 +66,7 @@ export class Attribution {
         ran.push({ record: { ...record }, network: networkOf(record.pid), at: Date.now() });
     };
     const listens = names.size === 0 ? {} : { onExec };
-    const table = new ProcessTable({ ...(worker === null ? {} : { worker }), secrets, ...listens });
+    const table = new ProcessTable({ ...(worker === null ? {} : { worker }), secrets, notes, ...listens });
     const attribution = new Attribution(table);
     attribution.#ran = ran;
     return attribution;

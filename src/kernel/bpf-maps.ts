@@ -6,6 +6,7 @@ import * as libc from "./libc.ts";
 
 const MAP_CREATE = 0;
 const MAP_LOOKUP = 1;
+const MAP_UPDATE = 2;
 const MAP_DELETE = 3;
 const MAP_NEXT = 4;
 const ARRAY = 2;
@@ -20,14 +21,19 @@ export class LruMap {
   readonly #attributes = Buffer.alloc(32);
 
   /** Sizes in bytes. Throws KernelError. */
-  constructor(keySize: number, valueSize: number, entries: number) {
-    this.fd = created(LRU_HASH, keySize, valueSize, entries);
+  constructor(keySize: number, valueSize: number, entries: number, existing?: number) {
+    this.fd = existing ?? created(LRU_HASH, keySize, valueSize, entries);
     this.#entries = entries;
     this.#key = Buffer.alloc(keySize);
     this.#value = Buffer.alloc(valueSize);
     this.#attributes.writeUInt32LE(this.fd, 0);
     this.#attributes.writeBigUInt64LE(libc.addressOf(this.#key), 8);
     this.#attributes.writeBigUInt64LE(libc.addressOf(this.#value), 16);
+  }
+
+  /** One that exists. */
+  static at(fd: number, keySize: number, valueSize: number, entries: number): LruMap {
+    return new LruMap(keySize, valueSize, entries, fd);
   }
 
   /** The value of the key that `fill` writes, valid until the next look; null where there is none. Throws KernelError. */
@@ -38,6 +44,25 @@ export class LruMap {
     if (result === -libc.ENOENT) return null;
     if (result < 0) throw new libc.KernelError("bpf map lookup", -result);
     return this.#value;
+  }
+
+  /** Throws KernelError. */
+  set(fillKey: (key: Buffer) => void, fillValue: (value: Buffer) => void): void {
+    this.#key.fill(0);
+    fillKey(this.#key);
+    this.#value.fill(0);
+    fillValue(this.#value);
+    update(this.#attributes);
+  }
+
+  /** Throws KernelError. */
+  delete(fill: (key: Buffer) => void): void {
+    this.#key.fill(0);
+    fill(this.#key);
+    const gone = Buffer.alloc(32);
+    this.#attributes.copy(gone, 0, 0, 16);
+    const result = libc.bpf(MAP_DELETE, gone);
+    if (result < 0 && result !== -libc.ENOENT) throw new libc.KernelError("bpf map", -result);
   }
 
   /** Takes everything out; what is written meanwhile may stay for the next time. Throws KernelError. */
@@ -99,6 +124,19 @@ export class ArrayMap {
     if (result < 0) throw new libc.KernelError("bpf map lookup", -result);
     return this.#value;
   }
+
+  /** Throws KernelError. */
+  set(index: number, fill: (value: Buffer) => void): void {
+    this.#key.writeUInt32LE(index, 0);
+    this.#value.fill(0);
+    fill(this.#value);
+    update(this.#attributes);
+  }
+}
+
+function update(attributes: Buffer): void {
+  const result = libc.bpf(MAP_UPDATE, attributes);
+  if (result < 0) throw new libc.KernelError("bpf map update", -result);
 }
 
 function created(type: number, keySize: number, valueSize: number, entries: number): number {

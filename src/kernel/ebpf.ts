@@ -22,10 +22,12 @@ export const helpers = {
   update: 2,
   monotonic: 5,
   pidTgid: 14,
+  loadBytes: 26,
   currentTask: 35,
   socketCookie: 46,
   readUser: 112,
   readKernel: 113,
+  readKernelText: 115,
 } as const;
 
 /** Writes instructions one after another; jumps go forward, to labels. */
@@ -95,6 +97,11 @@ export class Assembler {
   setWide(to: Register, value: bigint): this {
     this.#put(0x18, to, 0, 0, Number(BigInt.asIntN(32, value)));
     return this.#put(0, 0, 0, 0, Number(BigInt.asIntN(32, value >> 32n)));
+  }
+
+  /** Eight bytes of the kernel's memory, at r3 and an offset, into the frame; zeros where there is nothing to read. */
+  readKernel(offset: number, into: number): this {
+    return this.add(3, offset).frameAddress(1, into).set(2, 8).call(helpers.readKernel);
   }
 
   map(to: Register, fd: number): this {

@@ -39,7 +39,9 @@ describe("notes", () => {
 
   test("are of direct children only, and of the time that is asked for", () => {
     const since = now();
-    const { pid, stdout } = spawnSync("/bin/sh", ["-c", "A=2 true; A=2 /bin/true & echo $!; wait"], { env: { A: "1" } });
+    const { pid, stdout } = spawnSync("/bin/sh", ["-c", "A=2 true; A=2 /bin/true & echo $!; wait"], {
+      env: { A: "1" },
+    });
     assert.equal(notes.of(Number(stdout), since, now()), null);
     assert.equal(notes.of(pid, now(), now()), null);
     assert.equal(notes.of(pid, since, since), null);

@@ -6,14 +6,12 @@
  * Where events are lost (`losses`), /proc is read again. What was orphaned meanwhile cannot be told from what never belonged to
  * a step: such records are not `placed`.
  */
-import { KernelError } from "../kernel/libc.ts";
 import { ProcConnector, type ProcEvent } from "../kernel/proc-connector.ts";
-import { StepNotes } from "../kernel/step-notes.ts";
 import { masker } from "./mask.ts";
-import { parseEnvironment } from "./proc-text.ts";
+import { Notes, type NotesAt } from "./notes.ts";
 import { environmentOf, imageOf, listProcesses, statOf, uptimeNanoseconds } from "./read.ts";
 import type { ProcessImage, ProcessRecord, StepTag } from "./record.ts";
-import { type StepEnvironment, stepVariables } from "./steps.ts";
+import { stepVariables } from "./steps.ts";
 import { type Met, ProcessTree } from "./tree.ts";
 import { findRunner, runnerOf } from "./worker.ts";
 
@@ -29,7 +27,7 @@ export interface TableOptions {
   /** Room for events that have not been taken in, bytes. */
   eventBuffer?: number;
   /** Another table's {@link ProcessTable.notes}, which outlives this one; null: without. Its own by default. */
-  notes?: number | null;
+  notes?: NotesAt | null;
 }
 
 const TICK = 1e7;
@@ -45,10 +43,8 @@ export class ProcessTable {
   losses = 0;
   /** The runner's worker; null: there is none, and no process has a step. */
   readonly worker: number | null;
-  /** Why steps of a few milliseconds may have no name; null where they have. */
-  readonly unnoted: string | null = null;
   readonly #connector: ProcConnector;
-  readonly #notes: StepNotes | null = null;
+  readonly #notes: Notes;
   readonly #tree: ProcessTree;
   readonly #mask: (args: readonly string[]) => string[];
   readonly #onExec: ((record: ProcessRecord) => void) | undefined;
@@ -69,18 +65,15 @@ export class ProcessTable {
       image: (pid, before) => this.#look(pid, before),
       now: monotonic,
       environment: (pid) => environmentOf(pid, stepVariables),
-      told: (pid, since, time) => this.#told(pid, since, time),
+      told: (pid, since, time) => this.#notes.told(pid, since, time),
+      program: (pid, since, time) => this.#notes.program(pid, since, time),
     });
     const met = this.#scan();
     const runner =
       options.worker === undefined ? findRunner(met, options.startedBy ?? process.pid) : runnerOf(met, options.worker);
     this.worker = runner?.worker ?? null;
     if (runner !== null) this.#tree.setRunner(runner.worker, runner.listeners);
-    if (this.worker !== null) {
-      const { notes, why } = openNotes(this.worker, options.notes);
-      this.#notes = notes;
-      this.unnoted = why;
-    }
+    this.#notes = new Notes(this.worker, options.notes);
     this.#takeIn(met, true);
     this.drain();
   }
@@ -151,14 +144,19 @@ export class ProcessTable {
     return this.#tree.newestFirst();
   }
 
-  /** What the kernel notes of steps as they start, for a table in another thread; null where it does not. */
-  get notes(): number | null {
-    return this.#notes?.fd ?? null;
+  /** What the kernel notes as programs are executed, for tables in other threads. */
+  get notes(): NotesAt {
+    return this.#notes.at;
+  }
+
+  /** Why a step whose first process is over within milliseconds may have no name; null where it has. */
+  get unnoted(): string | null {
+    return this.#notes.why;
   }
 
   close(): void {
     this.#connector.close();
-    this.#notes?.close();
+    this.#notes.close();
   }
 
   #apply(event: ProcEvent): void {
@@ -181,11 +179,6 @@ export class ProcessTable {
     this.#tree.exec(pid, time);
     const record = this.#onExec === undefined ? null : this.#tree.get(pid);
     if (record !== null) this.#onExec!(record);
-  }
-
-  #told(pid: number, since: number, time: number): StepEnvironment | null {
-    const note = this.#notes?.of(pid, since, time) ?? null;
-    return note === null ? null : parseEnvironment(note.environment.toString("utf8"), stepVariables);
   }
 
   #look(pid: number, before: number): ProcessImage | null {
@@ -245,17 +238,6 @@ export class ProcessTable {
       at = met.parent;
     }
     return line;
-  }
-}
-
-function openNotes(worker: number, given: number | null | undefined): { notes: StepNotes | null; why: string | null } {
-  if (given === null) return { notes: null, why: "switched off" };
-  if (given !== undefined) return { notes: StepNotes.at(given), why: null };
-  try {
-    return { notes: StepNotes.attach(worker), why: null };
-  } catch (error) {
-    if (error instanceof KernelError) return { notes: null, why: error.message };
-    throw error;
   }
 }
 
