@@ -28,6 +28,10 @@ export function limitsOf({ user, root, worker }: AgentOrder, enforcer: Enforcer,
   }
   if (processes.worker === null)
     limits.push("no worker of GitHub's runner was found: connections have a process but no step");
+  else if (processes.unnoted !== null)
+    limits.push(
+      `a step whose first process is over within milliseconds may have no name, and then no rule for a step allows it: ${processes.unnoted}`,
+    );
   if (enforcer.ruleset instanceof MachineRuleset && !enforcer.ruleset.guardsEgress)
     limits.push(
       "this kernel has no egress hook: frames from packet sockets leave unseen, which takes root or CAP_NET_RAW",
