@@ -5,8 +5,11 @@
  */
 import { readlinkSync } from "node:fs";
 import type { EventProcess } from "../audit/event.ts";
-import type { FindOwner } from "../flow/owner.ts";
+import type { FindOwner, FlowEnds } from "../flow/owner.ts";
+import { Conntrack } from "../kernel/conntrack.ts";
+import { type DatagramFlow, DatagramLock } from "../kernel/datagram-lock.ts";
 import { KernelError } from "../kernel/libc.ts";
+import type { Engine } from "../policy/decision.ts";
 import { describeOwner, factsOf } from "../process/facts.ts";
 import type { NotesAt } from "../process/notes.ts";
 import { type LookupOptions, OwnerLookup } from "../process/owner.ts";
@@ -46,6 +49,9 @@ export class Attribution {
   readonly #table: ProcessTable;
   readonly #lookup: OwnerLookup;
   #ran: Ran[] = [];
+  /** Null: flows are not held to their sockets. */
+  #lock: DatagramLock | null = null;
+  #conntrack: Conntrack | null = null;
 
   /**
    * In the thread and network namespace whose packets are asked for. `lookup`: how long one may take. Closes the table with
@@ -69,7 +75,26 @@ export class Attribution {
     const table = new ProcessTable({ ...(worker === null ? {} : { worker }), secrets, notes, ...listens });
     const attribution = new Attribution(table);
     attribution.#ran = ran;
+    attribution.#lock = lockOrNull();
     return attribution;
+  }
+
+  /**
+   * Where somebody may be refused for who he is, a datagram of another socket than its flow was judged for is dropped; elsewhere such
+   * a flow is only judged anew, and nobody loses anything.
+   */
+  setPolicy({ asksProcess, enforces }: Engine): void {
+    this.#lock?.setStrict(asksProcess && enforces);
+  }
+
+  /**
+   * UDP flows that another socket has sent on since the last time: what they were judged for holds no longer, and the kernel has
+   * forgotten it.
+   */
+  changed(): DatagramFlow[] {
+    const flows = this.#lock?.changed() ?? [];
+    for (const original of flows) (this.#conntrack ??= new Conntrack()).remove({ original });
+    return flows;
   }
 
   /** What was noticed since the last time. */
@@ -100,6 +125,7 @@ export class Attribution {
   readonly find: FindOwner = (flow) => {
     try {
       const owner = this.#lookup.find(flow);
+      this.#hold(flow, owner?.socket ?? null);
       if (owner === null) return null;
       return { process: factsOf(owner, this.#table), detail: describeOwner(owner, this.#table) };
     } catch (error) {
@@ -109,9 +135,26 @@ export class Attribution {
     }
   };
 
+  #hold(flow: FlowEnds, socket: bigint | null): void {
+    if (this.#lock === null || flow.transport !== "udp") return;
+    if (socket === null) this.#lock.release(flow);
+    else this.#lock.hold(flow, socket);
+  }
+
   close(): void {
+    this.#lock?.close();
+    this.#conntrack?.close();
     this.#lookup.close();
     this.#table.close();
+  }
+}
+
+function lockOrNull(): DatagramLock | null {
+  try {
+    return DatagramLock.attach();
+  } catch (error) {
+    if (error instanceof KernelError) return null;
+    throw error;
   }
 }
 

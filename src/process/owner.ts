@@ -41,6 +41,8 @@ export interface Owner {
   certain: boolean;
   /** How it was found: the call seen, the only one who addressed that destination lately, a descriptor, only the socket. */
   by: "call" | "destination" | "descriptor" | "socket";
+  /** The socket's cookie, which no other socket of this boot has, where it is known. */
+  socket?: bigint;
 }
 
 export interface LookupOptions {
@@ -137,7 +139,7 @@ export class OwnerLookup {
     return this.#called(seen.last, null, by);
   }
 
-  #called({ pid, time }: Call, uid: number | null, by: Owner["by"]): Owner {
+  #called({ pid, time, cookie }: Call, uid: number | null, by: Owner["by"]): Owner {
     let record = this.#table.at(pid, time);
     // It called before we looked at it, and may have executed something else in between: what we saw was then that, and
     // the event of it comes a moment after the program is in place.
@@ -147,7 +149,7 @@ export class OwnerLookup {
       this.#table.drain();
       record = this.#table.at(pid, time);
     }
-    return { record, uid: uid ?? record?.uid ?? null, certain: record !== null, by };
+    return { record, uid: uid ?? record?.uid ?? null, certain: record !== null, by, socket: cookie };
   }
 
   #bySocket(sent: Sent): Owner | null {
@@ -183,7 +185,7 @@ export class OwnerLookup {
     if (call !== null) return this.#called(call, socket.uid, "call");
     const known = this.#found.get(socket.cookie);
     if (known !== undefined && known.record?.endedAt === null) return known;
-    const owner = this.#search(socket.inode, socket.uid);
+    const owner = { ...this.#search(socket.inode, socket.uid), socket: socket.cookie };
     this.#found.delete(socket.cookie);
     this.#found.set(socket.cookie, owner);
     if (this.#found.size > REMEMBERED) this.#found.delete(this.#found.keys().next().value!);

@@ -172,8 +172,9 @@ export class Runner {
   }
 
   /** What the action's outputs lead to. */
-  report({ outputs }: JobResult): { report: JobReport; receipt: Receipt } {
-    const { report, receipt } = outputs["__sallyport_sallyport"]!;
+  report({ outputs, results }: JobResult): { report: JobReport; receipt: Receipt } {
+    const { report, receipt } = outputs["__sallyport_sallyport"] ?? {};
+    if (report === undefined) throw new Error(`the action made no report: ${JSON.stringify(results, null, 1)}`);
     const read = (path: string) => JSON.parse(readFileSync(this.place(path), "utf8")) as unknown;
     return { report: read(report!) as JobReport, receipt: read(receipt!) as Receipt };
   }
