@@ -18,7 +18,8 @@ const VALUE = { time: 0, inode: 8, device: 16, path: 24, size: 24 + MOST_PATH } 
 const FRAME = { key: -8, scratch: -16, value: -16 - VALUE.size } as const;
 /** The tracepoint's third argument. */
 const PROGRAM = 16;
-const members = [
+/** What has to be known of the kernel's types. */
+export const programMembers = [
   "linux_binprm.file",
   "linux_binprm.interp",
   "file.f_inode",
@@ -26,6 +27,8 @@ const members = [
   "inode.i_sb",
   "super_block.s_dev",
 ] as const;
+
+type Offsets = Readonly<Record<(typeof programMembers)[number], number>>;
 
 export class ProgramNotes {
   /** For another thread's {@link ProgramNotes.at}. */
@@ -40,8 +43,7 @@ export class ProgramNotes {
   }
 
   /** Notes every execve(2) from now on. Throws KernelError where the kernel takes no such program. */
-  static attach(): ProgramNotes {
-    const offsets = kernelOffsets(members);
+  static attach(offsets: Offsets = kernelOffsets(programMembers)): ProgramNotes {
     const map = new LruMap(4, VALUE.size, ENTRIES);
     try {
       return new ProgramNotes(map, [map.fd, ...trace("sched_process_exec", program(map.fd, offsets))]);
@@ -89,7 +91,7 @@ function deviceOf(kernel: number): bigint {
 }
 
 /** r7: what is executed, r8: the file's inode. */
-function program(map: number, offsets: Readonly<Record<(typeof members)[number], number>>): Buffer {
+function program(map: number, offsets: Offsets): Buffer {
   const code = new Assembler().load("u64", 7, 1, PROGRAM);
   for (let at = 0; at < VALUE.size; at += 8) code.storeValue("u64", FRAME.value + at, 0);
   code.move(3, 7).readKernel(offsets["linux_binprm.file"], FRAME.scratch).load("u64", 3, 10, FRAME.scratch);

@@ -22,7 +22,8 @@ const WORD = 8;
 const FRAME = { index: -4, started: -16, scratch: -24, count: -32 } as const;
 /** The tracepoint's arguments: the task and, in the third, what is executed. */
 const ARGUMENT = { task: 0, program: 16 } as const;
-const members = [
+/** What has to be known of the kernel's types. */
+export const stepMembers = [
   "task_struct.real_parent",
   "task_struct.tgid",
   "task_struct.start_time",
@@ -30,6 +31,8 @@ const members = [
   "linux_binprm.exec",
   "linux_binprm.argc",
 ] as const;
+
+type Offsets = Readonly<Record<(typeof stepMembers)[number], number>>;
 
 /** What one process was started with. */
 export interface StartNote {
@@ -52,8 +55,7 @@ export class StepNotes {
   }
 
   /** Notes children of `parent` from now on. Throws KernelError where the kernel takes no such program. */
-  static attach(parent: number): StepNotes {
-    const offsets = kernelOffsets(members);
+  static attach(parent: number, offsets: Offsets = kernelOffsets(stepMembers)): StepNotes {
     const map = ArrayMap.create(SLOT.environment + mostNoted, SLOTS);
     try {
       return new StepNotes(map, [map.fd, ...trace("sched_process_exec", program(map.fd, parent, offsets))]);
@@ -94,7 +96,7 @@ function timeIn(value: Buffer): number {
  * (`create_elf_tables`): how many arguments, their addresses, a zero, those of the environment, a zero; elsewhere the texts, the
  * environment's last, with nothing between them and the program's own name. What lies between all these may not be there yet.
  */
-function program(map: number, parent: number, offsets: Readonly<Record<(typeof members)[number], number>>): Buffer {
+function program(map: number, parent: number, offsets: Offsets): Buffer {
   const code = new Assembler().move(6, 1).load("u64", 7, 6, ARGUMENT.task);
   code.move(3, 7).readKernel(offsets["task_struct.real_parent"], FRAME.scratch).load("u64", 3, 10, FRAME.scratch);
   code

@@ -2,9 +2,10 @@
  * What the kernel notes for us as programs are executed (`step-notes.ts`, `program-notes.ts`): attached once, for a process's first table,
  * and read by its other threads'. Where the kernel takes no such programs, /proc is read in time, or not. Called by the table.
  */
+import { kernelOffsets } from "../kernel/btf.ts";
 import { KernelError } from "../kernel/libc.ts";
-import { ProgramNotes } from "../kernel/program-notes.ts";
-import { StepNotes } from "../kernel/step-notes.ts";
+import { programMembers, ProgramNotes } from "../kernel/program-notes.ts";
+import { stepMembers, StepNotes } from "../kernel/step-notes.ts";
 import { parseEnvironment } from "./proc-text.ts";
 import { type StepEnvironment, stepVariables } from "./steps.ts";
 
@@ -28,11 +29,13 @@ export class Notes {
       this.#programs = programs === null ? null : ProgramNotes.at(programs);
       return;
     }
-    const steps = worker === null ? null : tried(() => StepNotes.attach(worker));
-    const programs = tried(() => ProgramNotes.attach());
+    // Going through all types of the kernel takes its time: once for both.
+    const { got: offsets, why } = tried(() => kernelOffsets([...stepMembers, ...programMembers]));
+    const steps = offsets === null || worker === null ? null : tried(() => StepNotes.attach(worker, offsets));
+    const programs = offsets === null ? null : tried(() => ProgramNotes.attach(offsets));
     this.#steps = steps?.got ?? null;
-    this.#programs = programs.got;
-    this.why = steps?.why ?? null;
+    this.#programs = programs?.got ?? null;
+    this.why = worker === null ? null : (why ?? steps?.why ?? null);
   }
 
   get at(): NotesAt {

@@ -3,13 +3,13 @@
  * while two programs keep the processors busy.
  */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { JobReport } from "../../src/machine/job-report.ts";
 import type { LabProcess } from "../lab/process.ts";
 import { requireTools } from "../lab/tools.ts";
+import { Busy } from "./busy.ts";
 import { Runner } from "./harness.ts";
 
 const far = "203.0.113.77";
@@ -24,7 +24,6 @@ s = socket.create_connection(("${far}", ${port}))
 subprocess.run(["sh", "-c", "cat; sleep 1"], input=b"x", stdout=subprocess.PIPE)`;
 const checkout = `
 import { execFileSync } from "node:child_process";
-import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 mkdirSync("src", { recursive: true });
 for (const name of ["a.txt", "src/b.txt", "src/c.txt"]) writeFileSync(name, "as checked out");
@@ -34,7 +33,7 @@ for (const args of [["init", "-q"], ["add", "."]]) execFileSync("git", args, { s
 describe("a job that does more than build", () => {
   let runner: Runner;
   let attacker: LabProcess;
-  let busy: ChildProcess[] = [];
+  let busy: Busy | null = null;
   let report: JobReport;
   const told = (type: string) => report.detections.filter((each) => each.type === type);
   const steps = (type: string) => told(type).map(({ process }) => process?.step ?? null);
@@ -47,10 +46,11 @@ describe("a job that does more than build", () => {
     const folder = join(runner.home, "work/_actions/actions/checkout/v4");
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, "main.mjs"), checkout);
-    busy = [0, 1].map(() => spawn("sh", ["-c", "while :; do :; done"], { stdio: "ignore" }));
+    busy = new Busy(runner);
     const worker = `$(for p in /proc/[0-9]*; do case "$(readlink $p/exe)" in ${runner.home}/bin/Runner.Worker) echo $p;; esac; done)`;
     const job = await runner.run([
       runner.sallyport({ "egress-policy": "audit" }),
+      busy.step,
       { id: "__actions_checkout", action: "actions/checkout", folder, main: "main.mjs" },
       {
         id: "build",
@@ -84,10 +84,11 @@ pty.spawn("/bin/bash")'`,
       },
       { id: "later", run: "until [ -e connected ]; do sleep 0.1; done" },
     ]);
+    assert.ok(busy.end(), "it was busy");
     report = runner.report(job).report;
   });
   after(async () => {
-    for (const each of busy) each.kill("SIGKILL");
+    busy?.end();
     await attacker?.kill("SIGKILL");
     await runner?.close();
   });
