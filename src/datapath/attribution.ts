@@ -12,7 +12,7 @@ import { KernelError } from "../kernel/libc.ts";
 import type { Engine } from "../policy/decision.ts";
 import { describeOwner, factsOf } from "../process/facts.ts";
 import type { NotesAt } from "../process/notes.ts";
-import { type LookupOptions, OwnerLookup } from "../process/owner.ts";
+import { type LookupOptions, type Owner, OwnerLookup } from "../process/owner.ts";
 import type { ProcessRecord } from "../process/record.ts";
 import { ProcessTable } from "../process/table.ts";
 
@@ -125,7 +125,7 @@ export class Attribution {
   readonly find: FindOwner = (flow) => {
     try {
       const owner = this.#lookup.find(flow);
-      this.#hold(flow, owner?.socket ?? null);
+      this.#hold(flow, owner);
       if (owner === null) return null;
       return { process: factsOf(owner, this.#table), detail: describeOwner(owner, this.#table) };
     } catch (error) {
@@ -135,10 +135,11 @@ export class Attribution {
     }
   };
 
-  #hold(flow: FlowEnds, socket: bigint | null): void {
+  /** The packet in hand waits: it is the next one to leave. A socket that is gone was told by where it went, not which it was. */
+  #hold(flow: FlowEnds, owner: Owner | null): void {
     if (this.#lock === null || flow.transport !== "udp") return;
-    if (socket === null) this.#lock.release(flow);
-    else this.#lock.hold(flow, socket);
+    if (owner?.socket === undefined) this.#lock.release(flow);
+    else this.#lock.hold(flow, owner.by === "destination" ? null : owner.socket);
   }
 
   close(): void {

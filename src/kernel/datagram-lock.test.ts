@@ -73,10 +73,17 @@ suite("a datagram flow", { timeout: 60_000 }, () => {
       lock.release(flow);
       assert.equal(send(second), 1);
 
+      lock.hold(flow, null);
+      assert.equal(send(second), 1, "the next one's");
+      assert.equal(send(second), 1);
+      libc.close(second);
+      const third = listenUdp(host, flow.sourcePort);
+      assert.equal(send(third), -libc.EPERM);
+
       const other = listenUdp(host, 0);
       lock.hold(flow, 1n);
       assert.equal(send(other), 1, "of other ports");
-      for (const fd of [far, second, other]) libc.close(fd);
+      for (const fd of [far, third, other]) libc.close(fd);
       lock.changed();
     });
   }

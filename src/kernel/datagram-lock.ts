@@ -77,11 +77,11 @@ export class DatagramLock {
     this.#strict.set(0, (value) => value.writeUInt32LE(strict ? 1 : 0));
   }
 
-  /** From now on `flow` is this socket's. */
-  hold(flow: DatagramFlow, cookie: bigint): void {
+  /** From now on `flow` is this socket's, or where that is not known (null) the one's whose datagram leaves next. */
+  hold(flow: DatagramFlow, cookie: bigint | null): void {
     this.#flows.set(
       (key) => writeKey(key, flow),
-      (value) => value.writeBigUInt64LE(cookie),
+      (value) => value.writeBigUInt64LE(cookie ?? 0n),
     );
   }
 
@@ -169,7 +169,8 @@ function program(flows: number, changed: number, strict: number): Buffer {
     .call(helpers.loadBytes);
   code.ifValue(0, "!=", 0, "out").store("u32", FRAME.key + KEY.protocol, 8);
   code.map(1, flows).frameAddress(2, FRAME.key).call(helpers.lookup).ifValue(0, "=", 0, "out");
-  code.load("u64", 7, 0, 0).move(1, 6).call(helpers.socketCookie).ifSame(0, 7, "out");
+  code.move(9, 0).load("u64", 7, 9, 0).move(1, 6).call(helpers.socketCookie).ifSame(0, 7, "out");
+  code.ifValue(7, "!=", 0, "another").storeAt("u64", 9, 0, 0).jump("out").label("another");
   code.store("u64", FRAME.cookie, 0).map(1, changed).frameAddress(2, FRAME.key).frameAddress(3, FRAME.cookie).set(4, 0);
   code.call(helpers.update).storeValue("u32", FRAME.index, 0).map(1, strict).frameAddress(2, FRAME.index);
   code.call(helpers.lookup).ifValue(0, "=", 0, "out").load("u64", 1, 0, 0).ifValue(1, "=", 0, "out");
