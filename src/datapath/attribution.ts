@@ -117,6 +117,11 @@ export class Attribution {
     this.#lookup.tick();
   }
 
+  /** No packet waits now. */
+  caughtUp(): void {
+    this.#lookup.caughtUp();
+  }
+
   /** Takes in what the kernel told of processes. */
   drain(): void {
     this.#table.drain();

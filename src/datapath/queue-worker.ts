@@ -252,6 +252,7 @@ class QueueWorker implements Effects {
     queue.flush();
     // Once a batch, not once a packet: each of them waited for the last.
     if (count > 0) this.#verdictTimes.observe((performance.now() - began) / 1000, count);
+    else this.#who?.caughtUp();
     return count > 0;
   }
 

