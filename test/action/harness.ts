@@ -176,7 +176,7 @@ export class Runner {
     const { report, receipt } = outputs["__sallyport_sallyport"] ?? {};
     if (report === undefined) throw new Error(`the action made no report: ${JSON.stringify(results, null, 1)}`);
     const read = (path: string) => JSON.parse(readFileSync(this.place(path), "utf8")) as unknown;
-    return { report: read(report!) as JobReport, receipt: read(receipt!) as Receipt };
+    return { report: read(report) as JobReport, receipt: read(receipt!) as Receipt };
   }
 
   /** Where a file or folder of the agent's, as an output names it, is for the test. */
