@@ -36,9 +36,10 @@ export async function phase(name: "pre" | "main" | "post"): Promise<void> {
 }
 
 /** What a thread of the agent runs. */
-export async function thread(name: "queue-worker" | "conntrack-worker"): Promise<void> {
+export async function thread(name: "queue-worker" | "conntrack-worker" | "observer-worker"): Promise<void> {
   if (name === "queue-worker") await import("../datapath/queue-worker.ts");
-  else await import("../datapath/conntrack-worker.ts");
+  else if (name === "conntrack-worker") await import("../datapath/conntrack-worker.ts");
+  else await import("../machine/observer-worker.ts");
 }
 
 const [, , what, file] = isMainThread ? process.argv : [];

@@ -17,7 +17,7 @@ import { answerAt } from "./answers.ts";
 import { type EarlierConnection, type JobFacts, makeReport, type Summarise } from "./job-report.ts";
 import { limitsOf } from "./machine-limits.ts";
 import { describeEarlier } from "./earlier.ts";
-import { Observer } from "./observer.ts";
+import { observe, type ObserverThread } from "./observer-thread.ts";
 import type { AgentAnswer, AgentOrder } from "./order.ts";
 import { OwnFiles } from "./own-files.ts";
 import { withPermits } from "./permits.ts";
@@ -58,7 +58,7 @@ export class Job {
   readonly #watch: TamperWatch;
   readonly #watchers: Watchers;
   readonly #processes: ProcessTable;
-  readonly #observer: Observer;
+  readonly #observer: ObserverThread;
   /** What did not hold at some time, in words: it stays said when it is well again. */
   readonly #failed = new Set<string>();
   #looking: NodeJS.Timeout | null = null;
@@ -81,8 +81,17 @@ export class Job {
     const key = order.sign_key === undefined ? null : loadSigningKey(order.sign_key);
     let job: Job | null = null;
     let early: string | null = null;
+    const observing = observe(order, processes, {
+      record: (event) => {
+        if (job !== null) job.#enforcer.record(event);
+      },
+      onFailure: (message) => {
+        if (job === null) early ??= message;
+        else job.#failed.add(message);
+      },
+    });
     const isMonitor = loaded.loaded.policy.default.mode === "monitor";
-    const enforcer = await Enforcer.start({
+    const starting = Enforcer.start({
       namespace: null,
       stand: {
         kind: "machine",
@@ -94,7 +103,7 @@ export class Job {
           return connection.runner;
         },
       },
-      who: { worker: processes.worker, secrets: order.secrets, notice: noticedPrograms },
+      who: { worker: processes.worker, secrets: order.secrets, notes: processes.notes, notice: noticedPrograms },
       onNoticed: (noticed) => {
         if (job !== null) job.#watchers.noticed(noticed);
       },
@@ -118,10 +127,15 @@ export class Job {
       },
     });
     let files: OwnFiles | null = null;
+    const enforcer = await starting.catch(async (error: unknown) => {
+      await observing.stop();
+      throw error;
+    });
     try {
       const measures = takeRootAccess(order.root, order.user);
       files = new OwnFiles(order.own, order.workspace);
-      job = new Job(order, enforcer, processes, files, { earlier, measures, key, summarise });
+      const observer = await observing.started;
+      job = new Job(order, enforcer, processes, files, observer, { earlier, measures, key, summarise });
       if (early !== null) job.#lost(early);
       files.onMoved((path) => job!.#moved(path));
       await job.#begin();
@@ -129,6 +143,7 @@ export class Job {
     } catch (error) {
       files?.release();
       giveBackSudo(order.root);
+      await observing.stop();
       // Rules that were there keep in what the job before has left running: they stay, with nobody behind them.
       await enforcer.stop(enforcer.found === "absent" ? "clean" : "closed");
       attribution.close();
@@ -141,6 +156,7 @@ export class Job {
     enforcer: Enforcer,
     processes: ProcessTable,
     files: OwnFiles,
+    observer: ObserverThread,
     rest: { earlier: EarlierConnection[]; measures: string[]; key: SigningKey | null; summarise: Summarise },
   ) {
     const { earlier, measures, key, summarise } = rest;
@@ -152,10 +168,8 @@ export class Job {
     this.#files = files;
     this.#key = key;
     const { engine, policy } = enforcer.policy.loaded;
-    const { workspace, file_monitoring } = order;
-    const observed = { record: enforcer.record.bind(enforcer), workspace: file_monitoring ? workspace : null };
-    this.#observer = new Observer(processes, observed);
-    const limits = [...limitsOf(order, enforcer, processes), ...this.#observer.limits];
+    this.#observer = observer;
+    const limits = [...limitsOf(order, enforcer, processes), ...observer.limits];
     this.#facts = {
       job: order.job,
       mode: policy.default.mode,
@@ -184,6 +198,7 @@ export class Job {
     if (this.#looking !== null) clearInterval(this.#looking);
     this.#answers?.close();
     this.#answers?.closeAllConnections();
+    await this.#observer.stop();
     await this.#enforcer.stop("closed");
     this.#processes.close();
   }
@@ -293,7 +308,7 @@ export class Job {
   async #finish() {
     this.#look();
     for (const each of this.#files.changes(true)) this.#failed.add(each);
-    this.#observer.finish();
+    await this.#observer.finish();
     await this.#enforcer.spool.flush();
     const { seq, head, lost, degraded } = this.#enforcer.spool.status();
     const report = await makeReport(this.#enforcer.options.state, this.#first, this.#enforcer.flows(), {

@@ -246,6 +246,8 @@ export class Runner {
       ...["resolv.conf", "hosts", "passwd", "group", "shadow", "sudoers.d"].map(
         (name) => `mount --bind ${etc}/${name} /etc/${name}`,
       ),
+      // Terminals are everybody's, as they are on a runner.
+      "mount -t devpts -o ptmxmode=0666,mode=0620 devpts /dev/pts",
       "mkdir -p /var/lib/sallyport",
       `mount --bind ${this.#state} /var/lib/sallyport`,
       "echo booted",
