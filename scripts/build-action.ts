@@ -74,7 +74,7 @@ for (const phase of ["pre", "main", "post"]) {
 }
 
 // A thread is started by a file's name alone.
-for (const name of ["queue-worker", "conntrack-worker"]) {
+for (const name of ["queue-worker", "conntrack-worker", "observer-worker"]) {
   writeFileSync(join(out, `${name}.mjs`), `import { thread } from "./${bundle}";\n\nawait thread("${name}");\n`);
 }
 

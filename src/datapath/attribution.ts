@@ -5,10 +5,14 @@
  */
 import { readlinkSync } from "node:fs";
 import type { EventProcess } from "../audit/event.ts";
-import type { FindOwner } from "../flow/owner.ts";
+import type { FindOwner, FlowEnds } from "../flow/owner.ts";
+import { Conntrack } from "../kernel/conntrack.ts";
+import { type DatagramFlow, DatagramLock } from "../kernel/datagram-lock.ts";
 import { KernelError } from "../kernel/libc.ts";
+import type { Engine } from "../policy/decision.ts";
 import { describeOwner, factsOf } from "../process/facts.ts";
-import { type LookupOptions, OwnerLookup } from "../process/owner.ts";
+import type { NotesAt } from "../process/notes.ts";
+import { type LookupOptions, type Owner, OwnerLookup } from "../process/owner.ts";
 import type { ProcessRecord } from "../process/record.ts";
 import { ProcessTable } from "../process/table.ts";
 
@@ -17,6 +21,8 @@ export interface AttributionOptions {
   worker: number | null;
   /** Values never to be shown in arguments. */
   secrets: readonly string[];
+  /** Another thread's (`ProcessTable.notes`); null or left out: without. */
+  notes?: NotesAt | null;
   /** Programs to tell of when somebody runs them: names, of the file or as it was called. */
   notice?: readonly string[];
 }
@@ -43,6 +49,9 @@ export class Attribution {
   readonly #table: ProcessTable;
   readonly #lookup: OwnerLookup;
   #ran: Ran[] = [];
+  /** Null: flows are not held to their sockets. */
+  #lock: DatagramLock | null = null;
+  #conntrack: Conntrack | null = null;
 
   /**
    * In the thread and network namespace whose packets are asked for. `lookup`: how long one may take. Closes the table with
@@ -54,7 +63,7 @@ export class Attribution {
   }
 
   /** With a table of its own. */
-  static open({ worker, secrets, notice = [] }: AttributionOptions): Attribution {
+  static open({ worker, secrets, notes = null, notice = [] }: AttributionOptions): Attribution {
     const names = new Set(notice);
     const ran: Ran[] = [];
     const onExec = (record: ProcessRecord) => {
@@ -63,10 +72,29 @@ export class Attribution {
         ran.push({ record: { ...record }, network: networkOf(record.pid), at: Date.now() });
     };
     const listens = names.size === 0 ? {} : { onExec };
-    const table = new ProcessTable({ ...(worker === null ? {} : { worker }), secrets, ...listens });
+    const table = new ProcessTable({ ...(worker === null ? {} : { worker }), secrets, notes, ...listens });
     const attribution = new Attribution(table);
     attribution.#ran = ran;
+    attribution.#lock = lockOrNull();
     return attribution;
+  }
+
+  /**
+   * Where somebody may be refused for who he is, a datagram of another socket than its flow was judged for is dropped; elsewhere such
+   * a flow is only judged anew, and nobody loses anything.
+   */
+  setPolicy({ asksProcess, enforces }: Engine): void {
+    this.#lock?.setStrict(asksProcess && enforces);
+  }
+
+  /**
+   * UDP flows that another socket has sent on since the last time: what they were judged for holds no longer, and the kernel has
+   * forgotten it.
+   */
+  changed(): DatagramFlow[] {
+    const flows = this.#lock?.changed() ?? [];
+    for (const original of flows) (this.#conntrack ??= new Conntrack()).remove({ original });
+    return flows;
   }
 
   /** What was noticed since the last time. */
@@ -89,6 +117,11 @@ export class Attribution {
     this.#lookup.tick();
   }
 
+  /** No packet waits now. */
+  caughtUp(): void {
+    this.#lookup.caughtUp();
+  }
+
   /** Takes in what the kernel told of processes. */
   drain(): void {
     this.#table.drain();
@@ -97,6 +130,7 @@ export class Attribution {
   readonly find: FindOwner = (flow) => {
     try {
       const owner = this.#lookup.find(flow);
+      this.#hold(flow, owner);
       if (owner === null) return null;
       return { process: factsOf(owner, this.#table), detail: describeOwner(owner, this.#table) };
     } catch (error) {
@@ -106,9 +140,27 @@ export class Attribution {
     }
   };
 
+  /** The packet in hand waits: it is the next one to leave. A socket that is gone was told by where it went, not which it was. */
+  #hold(flow: FlowEnds, owner: Owner | null): void {
+    if (this.#lock === null || flow.transport !== "udp") return;
+    if (owner?.socket === undefined) this.#lock.release(flow);
+    else this.#lock.hold(flow, owner.by === "destination" ? null : owner.socket);
+  }
+
   close(): void {
+    this.#lock?.close();
+    this.#conntrack?.close();
     this.#lookup.close();
     this.#table.close();
+  }
+}
+
+function lockOrNull(): DatagramLock | null {
+  try {
+    return DatagramLock.attach();
+  } catch (error) {
+    if (error instanceof KernelError) return null;
+    throw error;
   }
 }
 

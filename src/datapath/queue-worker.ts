@@ -124,6 +124,7 @@ class QueueWorker implements Effects {
     this.#queue = queue;
     this.#raw = raw;
     this.#who = who;
+    who?.setPolicy(this.#engine);
     this.#waiter = new Waiter(who === null ? [queue.fd] : [queue.fd, who.fd]);
     const owners = who === null ? {} : { owners: { find: who.find, always: true } };
     this.#flows = new FlowEngine(this.#engine, this.#book, this, { answersSeen: true, ...owners }, data.queues);
@@ -149,6 +150,7 @@ class QueueWorker implements Effects {
         nextTick = this.#now + tickMs;
         this.#flows.tick(this.#now);
         this.#who?.tick();
+        for (const flow of this.#who?.changed() ?? []) this.#flows.forgetDatagrams(flow);
         this.#aggregated(this.#aggregator.tick(this.#now));
         this.#queue.flush();
         // Packets that settled nothing (SYNs that wait for their hello) show in the statistics all the same.
@@ -250,6 +252,7 @@ class QueueWorker implements Effects {
     queue.flush();
     // Once a batch, not once a packet: each of them waited for the last.
     if (count > 0) this.#verdictTimes.observe((performance.now() - began) / 1000, count);
+    else this.#who?.caughtUp();
     return count > 0;
   }
 
@@ -265,6 +268,7 @@ class QueueWorker implements Effects {
         case "policy":
           this.#engine = compile(message.policy.policy, message.policy.at);
           this.#flows.setPolicy(this.#engine, this.#now);
+          this.#who?.setPolicy(this.#engine);
           this.#queue.flush();
           // The main thread judges live flows again once it hears "done": it must know them all by then.
           this.#tellAll();

@@ -20,7 +20,7 @@ import { PendingTable } from "./pending.ts";
 import { strictRefusal } from "./refusal.ts";
 import { resetReceiver } from "./resets.ts";
 import { TcpFlows } from "./tcp.ts";
-import { UdpFlows } from "./udp.ts";
+import { type DatagramEnds, UdpFlows } from "./udp.ts";
 import { Verdicts } from "./verdicts.ts";
 
 /** What the kernel knows about the packet's connection. */
@@ -115,6 +115,14 @@ export class FlowEngine {
       if (flow.transport === "tcp") this.#tcp.policyChanged(flow);
       else this.#udp.policyChanged(flow);
     }
+  }
+
+  /**
+   * Another socket sends on this UDP flow now: what was judged of it holds no longer. The kernel is to forget it as well, and the next
+   * datagram is a new flow's first.
+   */
+  forgetDatagrams(flow: DatagramEnds): void {
+    this.#udp.forget(flow);
   }
 
   /** Who has used up which rules' `upload_limit`, from now on; connections that live are ended by whoever says so. */

@@ -2,7 +2,9 @@
 import type { Packet } from "../wire/ip/packet.ts";
 
 /** The key of the packet's flow, as seen from its sender. */
-export function flowKey(packet: Packet): string {
+export function flowKey(
+  packet: Pick<Packet, "transport" | "source" | "sourcePort" | "destination" | "destinationPort">,
+): string {
   const ports = String.fromCharCode(packet.sourcePort, packet.destinationPort);
   return (packet.transport === "tcp" ? "T" : "U") + packet.source + packet.destination + ports;
 }

@@ -23,6 +23,9 @@ const other: Shown = { ...nothingShown, application: "other" };
 /** How long datagrams of an allowed flow may stand in the queue since before its verdict, ms. */
 const lateMs = 1_000;
 
+/** A UDP flow as its sender knows it. */
+export type DatagramEnds = Pick<Packet, "source" | "sourcePort" | "destination" | "destinationPort">;
+
 export class UdpFlows {
   readonly #verdicts: Verdicts;
   readonly #pending: PendingTable;
@@ -65,6 +68,14 @@ export class UdpFlows {
       return this.#verdicts.settle(id, packet, kernel, withReason(judged, "over_limit"));
     }
     this.#datagram(id, flow, bytes, start, packet);
+  }
+
+  /** Whatever is known of this flow holds no longer: somebody else sends on it. */
+  forget(flow: DatagramEnds): void {
+    const key = flowKey({ ...flow, transport: "udp" });
+    const known = this.#pending.get(key);
+    if (known !== undefined) this.#refuseHeld(known);
+    this.#allowed.forget(key);
   }
 
   overdue(flow: Pending): void {

@@ -1,7 +1,11 @@
 /**
  * The kernel's description of its own types (BTF, Documentation/bpf/btf.rst): where a member lies in a structure, which differs
- * from kernel to kernel. Bytes in, numbers out; called by `memory-witness.ts`.
+ * from kernel to kernel. Called by `memory-witness.ts` and `step-notes.ts`.
  */
+import { readFileSync } from "node:fs";
+import * as libc from "./libc.ts";
+
+const OURS = "/sys/kernel/btf/vmlinux";
 const MAGIC = 0xeb9f;
 const HEADER = 24;
 const STRUCT = 4;
@@ -50,4 +54,18 @@ export function offsetsInBtf(bytes: Buffer, wanted: readonly string[]): Map<stri
     at = next;
   }
   return found;
+}
+
+/** Offsets in bytes of `structure.member`s of the kernel that runs. Throws KernelError where it does not tell one of them. */
+export function kernelOffsets<Name extends string>(wanted: readonly Name[]): Readonly<Record<Name, number>> {
+  let types: Buffer;
+  try {
+    types = readFileSync(OURS);
+  } catch {
+    throw new libc.KernelError("bpf types", libc.ENOENT, OURS);
+  }
+  const found = offsetsInBtf(types, wanted);
+  const missing = wanted.filter((each) => !found.has(each));
+  if (missing.length > 0) throw new libc.KernelError("bpf types", libc.ENOENT, missing.join(", "));
+  return Object.fromEntries(found) as Record<Name, number>;
 }

@@ -1,21 +1,15 @@
 /**
- * Programs and maps of the kernel's own virtual machine (bpf(2)): an assembler for the few instructions that ours are made of,
- * loading, attaching to a cgroup or a raw tracepoint, and looking into maps. Called by `socket-witness.ts` and
- * `memory-witness.ts`.
+ * Programs of the kernel's own virtual machine (bpf(2)): an assembler for the few instructions that ours are made of, loading, and
+ * attaching to a cgroup or a raw tracepoint. Their tables are in `bpf-maps.ts`. Called by the witnesses of this room.
  *
  * Everything is held by descriptors: when the process ends, however it ends, the kernel detaches and forgets.
  */
 import { closeSync, openSync, readFileSync } from "node:fs";
 import * as libc from "./libc.ts";
 
-const MAP_CREATE = 0;
-const MAP_LOOKUP = 1;
-const MAP_DELETE = 3;
-const MAP_NEXT = 4;
 const PROG_LOAD = 5;
 const TRACEPOINT_OPEN = 17;
 const LINK_CREATE = 28;
-const LRU_HASH = 9;
 
 /** Sizes of loads and stores, as bits of their operation codes. */
 const SIZES = { u32: 0x00, u64: 0x18 } as const;
@@ -28,9 +22,12 @@ export const helpers = {
   update: 2,
   monotonic: 5,
   pidTgid: 14,
+  loadBytes: 26,
   currentTask: 35,
   socketCookie: 46,
+  readUser: 112,
   readKernel: 113,
+  readKernelText: 115,
 } as const;
 
 /** Writes instructions one after another; jumps go forward, to labels. */
@@ -55,6 +52,14 @@ export class Assembler {
     return this.#put(0x0f, to, from, 0, 0);
   }
 
+  subtractRegister(to: Register, from: Register): this {
+    return this.#put(0x1f, to, from, 0, 0);
+  }
+
+  and(to: Register, bits: number): this {
+    return this.#put(0x57, to, 0, 0, bits);
+  }
+
   shiftLeft(to: Register, bits: number): this {
     return this.#put(0x67, to, 0, 0, bits);
   }
@@ -72,8 +77,13 @@ export class Assembler {
     return this.#put(0x61 | SIZES[size], to, from, offset, 0);
   }
 
+  /** Into the frame. */
   store(size: Size, offset: number, from: Register): this {
-    return this.#put(0x63 | SIZES[size], FRAME, from, offset, 0);
+    return this.storeAt(size, FRAME, offset, from);
+  }
+
+  storeAt(size: Size, to: Register, offset: number, from: Register): this {
+    return this.#put(0x63 | SIZES[size], to, from, offset, 0);
   }
 
   storeValue(size: Size, offset: number, value: number): this {
@@ -87,6 +97,11 @@ export class Assembler {
   setWide(to: Register, value: bigint): this {
     this.#put(0x18, to, 0, 0, Number(BigInt.asIntN(32, value)));
     return this.#put(0, 0, 0, 0, Number(BigInt.asIntN(32, value >> 32n)));
+  }
+
+  /** Eight bytes of the kernel's memory, at r3 and an offset, into the frame; zeros where there is nothing to read. */
+  readKernel(offset: number, into: number): this {
+    return this.add(3, offset).frameAddress(1, into).set(2, 8).call(helpers.readKernel);
   }
 
   map(to: Register, fd: number): this {
@@ -149,65 +164,6 @@ export class Assembler {
   #put(code: number, to: number, from: number, offset: number, value: number): this {
     this.#code.push([code, to, from, offset, value]);
     return this;
-  }
-}
-
-/** A hash table of the kernel's that forgets what was not used for longest. */
-export class LruMap {
-  readonly fd: number;
-  readonly #entries: number;
-  readonly #key: Buffer;
-  readonly #value: Buffer;
-  readonly #attributes = Buffer.alloc(32);
-
-  /** Sizes in bytes. Throws KernelError. */
-  constructor(keySize: number, valueSize: number, entries: number) {
-    const attributes = Buffer.alloc(72);
-    [LRU_HASH, keySize, valueSize, entries].forEach((value, i) => attributes.writeUInt32LE(value, i * 4));
-    attributes.write("sallyport", 28, "latin1");
-    this.fd = checked(MAP_CREATE, attributes, "bpf map");
-    this.#entries = entries;
-    this.#key = Buffer.alloc(keySize);
-    this.#value = Buffer.alloc(valueSize);
-    this.#attributes.writeUInt32LE(this.fd, 0);
-    this.#attributes.writeBigUInt64LE(libc.addressOf(this.#key), 8);
-    this.#attributes.writeBigUInt64LE(libc.addressOf(this.#value), 16);
-  }
-
-  /** The value of the key that `fill` writes, valid until the next look; null where there is none. Throws KernelError. */
-  get(fill: (key: Buffer) => void): Buffer | null {
-    this.#key.fill(0);
-    fill(this.#key);
-    const result = libc.bpf(MAP_LOOKUP, this.#attributes);
-    if (result === -libc.ENOENT) return null;
-    if (result < 0) throw new libc.KernelError("bpf map lookup", -result);
-    return this.#value;
-  }
-
-  /** Takes everything out; what is written meanwhile may stay for the next time. Throws KernelError. */
-  take(): { key: Buffer; value: Buffer }[] {
-    const taken: { key: Buffer; value: Buffer }[] = [];
-    const next = Buffer.from(this.#attributes);
-    next.writeBigUInt64LE(0n, 8);
-    next.writeBigUInt64LE(libc.addressOf(this.#key), 16);
-    const gone = Buffer.alloc(32);
-    this.#attributes.copy(gone, 0, 0, 16);
-    // Bounded: others write meanwhile.
-    while (taken.length < this.#entries) {
-      // Without a key: the first one that is left.
-      const result = libc.bpf(MAP_NEXT, next);
-      if (result === -libc.ENOENT) return taken;
-      if (result < 0) throw new libc.KernelError("bpf map", -result);
-      if (libc.bpf(MAP_LOOKUP, this.#attributes) === 0)
-        taken.push({ key: Buffer.from(this.#key), value: Buffer.from(this.#value) });
-      const deleted = libc.bpf(MAP_DELETE, gone);
-      if (deleted < 0 && deleted !== -libc.ENOENT) throw new libc.KernelError("bpf map", -deleted);
-    }
-    return taken;
-  }
-
-  close(): void {
-    libc.close(this.fd);
   }
 }
 
@@ -286,10 +242,4 @@ export function withFolder<T>(path: string, use: (fd: number) => T): T {
   } finally {
     closeSync(fd);
   }
-}
-
-function checked(command: number, attributes: Buffer, call: string): number {
-  const result = libc.bpf(command, attributes);
-  if (result < 0) throw new libc.KernelError(call, -result);
-  return result;
 }

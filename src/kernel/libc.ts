@@ -185,10 +185,6 @@ export function poll(set: Uint8Array, count: number, timeout: number): number {
   return orErrno(native.poll(set, count, timeout));
 }
 
-/** Like {@link poll}, on one of the four threads of Node's pool until it is over. The caller keeps `set` alive. */
-export const pollLater = (set: Uint8Array, count: number, timeout: number): Promise<void> =>
-  new Promise((done) => native.poll.async(set, count, timeout, () => done()));
-
 /** Sets an option to an int, or to the bytes of a structure. */
 export function setsockopt(fd: number, level: number, option: number, value: number | Uint8Array): void {
   const bytes = typeof value === "number" ? Buffer.alloc(4) : value;

@@ -11,9 +11,10 @@
  * It costs every system call of the machine some hundred nanoseconds. Not seen: what io_uring opens, 32-bit programs' process_vm_readv
  * and ptrace, and a descriptor taken from somebody by pidfd_getfd(2). It refuses nothing.
  */
-import { closeSync, openSync, readFileSync } from "node:fs";
-import { offsetsInBtf } from "./btf.ts";
-import { Assembler, helpers, LruMap, trace } from "./ebpf.ts";
+import { closeSync, openSync, readlinkSync } from "node:fs";
+import { kernelOffsets } from "./btf.ts";
+import { LruMap } from "./bpf-maps.ts";
+import { Assembler, helpers, trace } from "./ebpf.ts";
 import * as libc from "./libc.ts";
 
 /** Files of /proc/PID that show memory, or tell of it. */
@@ -31,7 +32,6 @@ export interface MemoryLook {
 }
 
 const ENTRIES = 4096;
-const BTF = "/sys/kernel/btf/vmlinux";
 const MOST_DESCRIPTORS = 0xfffff;
 const FRAME = { value: -40, key: -32, scratch: -8 } as const;
 /** A raw tracepoint's arguments (`sys_exit`): the caller's registers and the call's result. */
@@ -89,9 +89,9 @@ export class MemoryWitness {
     this.#ways = ways;
   }
 
-  /** Whatever is done after this returns is seen. In a process's main thread. Throws KernelError where the kernel cannot. */
+  /** Whatever is done after this returns is seen. Throws KernelError where the kernel cannot. */
   static attach(): MemoryWitness {
-    const offsets = kernelOffsets();
+    const offsets = kernelOffsets(members);
     const map = new LruMap(16, 8, ENTRIES);
     const held = [map.fd];
     try {
@@ -117,19 +117,6 @@ export class MemoryWitness {
   close(): void {
     for (const fd of this.#held) libc.close(fd);
   }
-}
-
-function kernelOffsets(): Offsets {
-  let types: Buffer;
-  try {
-    types = readFileSync(BTF);
-  } catch {
-    throw new libc.KernelError("bpf types", libc.ENOENT, BTF);
-  }
-  const found = offsetsInBtf(types, members);
-  const missing = members.filter((each) => !found.has(each));
-  if (missing.length > 0) throw new libc.KernelError("bpf types", libc.ENOENT, missing.join(", "));
-  return Object.fromEntries(found) as Offsets;
 }
 
 /**
@@ -159,10 +146,18 @@ function learn(map: LruMap, offsets: Offsets): Map<bigint, MemoryWay> {
   return ways;
 }
 
-/** `ways` null: notes whatever file of any kind we open ourselves, in our main thread. */
+/** The number of the thread that asks. */
+function thread(): number {
+  return Number(readlinkSync("/proc/thread-self").split("/").at(-1));
+}
+
+/** `ways` null: notes whatever file of any kind we open ourselves, in this thread. */
 function program(map: LruMap, offsets: Offsets, ways: ReadonlyMap<bigint, MemoryWay> | null): Buffer {
   const code = new Assembler().move(6, 1).load("u64", 7, 6, ARGUMENT.result);
-  read(code.load("u64", 3, 6, ARGUMENT.registers), offsets[abi.number]!).load("u64", 9, 10, FRAME.scratch);
+  code
+    .load("u64", 3, 6, ARGUMENT.registers)
+    .readKernel(offsets[abi.number]!, FRAME.scratch)
+    .load("u64", 9, 10, FRAME.scratch);
   // 32 bits: the number is an int on arm64.
   code.shiftLeft(9, 32).shiftRight(9, 32);
   for (const each of abi.open) code.ifValue(9, "=", each, "opened");
@@ -176,35 +171,43 @@ function program(map: LruMap, offsets: Offsets, ways: ReadonlyMap<bigint, Memory
   code.call(helpers.pidTgid).move(8, 0).shiftRight(8, 32);
   if (ways === null)
     code
-      .setWide(1, (BigInt(process.pid) << 32n) | BigInt(process.pid))
+      .setWide(1, (BigInt(process.pid) << 32n) | BigInt(thread()))
       .ifSame(0, 1, "ours")
       .jump("out");
   else code.ifValue(8, "=", process.pid, "out");
   code.label("ours").call(helpers.currentTask).move(3, 0);
   for (const each of ["task_struct.files", "files_struct.fdt", "fdtable.fd"] as const) {
-    read(code, offsets[each]!).load("u64", 3, 10, FRAME.scratch);
+    code.readKernel(offsets[each]!, FRAME.scratch).load("u64", 3, 10, FRAME.scratch);
   }
-  read(code.shiftLeft(7, 3).addRegister(3, 7), 0).load("u64", 9, 10, FRAME.scratch);
-  read(code.move(3, 9), offsets["file.f_op"]!).load("u64", 7, 10, FRAME.scratch);
+  code.shiftLeft(7, 3).addRegister(3, 7).readKernel(0, FRAME.scratch).load("u64", 9, 10, FRAME.scratch);
+  code.move(3, 9).readKernel(offsets["file.f_op"]!, FRAME.scratch).load("u64", 7, 10, FRAME.scratch);
   for (const table of ways?.keys() ?? []) {
     if (table > MOST_CALLS) code.setWide(1, table).ifSame(7, 1, "known");
   }
   if (ways !== null) code.jump("out").label("known");
-  read(code.move(3, 9), offsets["file.f_inode"]!).load("u64", 3, 10, FRAME.scratch);
+  code.move(3, 9).readKernel(offsets["file.f_inode"]!, FRAME.scratch).load("u64", 3, 10, FRAME.scratch);
   // The inode lies inside of what procfs keeps of it.
-  read(code, offsets["proc_inode.pid"]! - offsets["proc_inode.vfs_inode"]!).load("u64", 3, 10, FRAME.scratch);
-  read(code, offsets["pid.numbers"]!).load("u32", 9, 10, FRAME.scratch);
+  code
+    .readKernel(offsets["proc_inode.pid"]! - offsets["proc_inode.vfs_inode"]!, FRAME.scratch)
+    .load("u64", 3, 10, FRAME.scratch);
+  code.readKernel(offsets["pid.numbers"]!, FRAME.scratch).load("u32", 9, 10, FRAME.scratch);
   if (ways !== null) {
     code.jump("note");
     code.label("readv").set(7, calls.process_vm_readv).jump("vm");
     code.label("writev").set(7, calls.process_vm_writev).jump("vm");
     code.label("ptrace").ifNegative(7, "out").set(7, calls.ptrace);
-    read(code.load("u64", 3, 6, ARGUMENT.registers), offsets[abi.first]!).load("u64", 1, 10, FRAME.scratch);
+    code
+      .load("u64", 3, 6, ARGUMENT.registers)
+      .readKernel(offsets[abi.first]!, FRAME.scratch)
+      .load("u64", 1, 10, FRAME.scratch);
     for (const request of ATTACH) code.ifValue(1, "=", request, "attach");
     code.jump("out").label("attach");
-    read(code.load("u64", 3, 6, ARGUMENT.registers), offsets[abi.second]! + secondAt).jump("call");
+    code
+      .load("u64", 3, 6, ARGUMENT.registers)
+      .readKernel(offsets[abi.second]! + secondAt, FRAME.scratch)
+      .jump("call");
     code.label("vm").load("u64", 1, 6, ARGUMENT.result).ifNegative(1, "out");
-    read(code.load("u64", 3, 6, ARGUMENT.registers), offsets[abi.first]!).label("call");
+    code.load("u64", 3, 6, ARGUMENT.registers).readKernel(offsets[abi.first]!, FRAME.scratch).label("call");
     code.load("u32", 9, 10, FRAME.scratch).call(helpers.pidTgid).move(8, 0).shiftRight(8, 32);
     code.label("note").ifSame(8, 9, "out");
   }
@@ -225,8 +228,3 @@ function program(map: LruMap, offsets: Offsets, ways: ReadonlyMap<bigint, Memory
 }
 
 const MOST_CALLS = 16n;
-
-/** Eight bytes at r3 and an offset into the frame; zeros where there is nothing to read. */
-function read(code: Assembler, offset: number): Assembler {
-  return code.add(3, offset).frameAddress(1, FRAME.scratch).set(2, 8).call(helpers.readKernel);
-}

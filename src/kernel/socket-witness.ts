@@ -7,7 +7,8 @@
  * Linux 5.7. Root can detach what root attached: then nothing is known here, and the caller has to ask otherwise.
  */
 import type { Address } from "../address/ip.ts";
-import { Assembler, attach, helpers, type Hook, LruMap, unifiedCgroup, withFolder } from "./ebpf.ts";
+import { LruMap } from "./bpf-maps.ts";
+import { Assembler, attach, helpers, type Hook, unifiedCgroup, withFolder } from "./ebpf.ts";
 import * as libc from "./libc.ts";
 
 /** A system call by a process. */

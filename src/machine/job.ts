@@ -14,10 +14,10 @@ import { statOf } from "../process/read.ts";
 import { ProcessTable } from "../process/table.ts";
 import { bindingsFromHosts, textOf } from "../run/resolv.ts";
 import { answerAt } from "./answers.ts";
-import { type EarlierConnection, type JobFacts, makeReport } from "./job-report.ts";
+import { type EarlierConnection, type JobFacts, makeReport, type Summarise } from "./job-report.ts";
 import { limitsOf } from "./machine-limits.ts";
 import { describeEarlier } from "./earlier.ts";
-import { Observer } from "./observer.ts";
+import { observe, type ObserverThread } from "./observer-thread.ts";
 import type { AgentAnswer, AgentOrder } from "./order.ts";
 import { OwnFiles } from "./own-files.ts";
 import { withPermits } from "./permits.ts";
@@ -46,6 +46,7 @@ type Started = Omit<Extract<AgentAnswer, { ready: true }>, "ready" | "millisecon
 export class Job {
   readonly started: Started;
   readonly #order: AgentOrder;
+  readonly #summarise: Summarise;
   readonly #places: Places;
   readonly #enforcer: Enforcer;
   readonly #facts: Pick<JobFacts, "job" | "mode" | "policy" | "limits" | "earlier">;
@@ -57,7 +58,7 @@ export class Job {
   readonly #watch: TamperWatch;
   readonly #watchers: Watchers;
   readonly #processes: ProcessTable;
-  readonly #observer: Observer;
+  readonly #observer: ObserverThread;
   /** What did not hold at some time, in words: it stays said when it is well again. */
   readonly #failed = new Set<string>();
   #looking: NodeJS.Timeout | null = null;
@@ -66,7 +67,7 @@ export class Job {
   #isOver = false;
 
   /** Enforces when it resolves. Throws what cannot be had; what was set up is taken back then. */
-  static async start(order: AgentOrder): Promise<Job> {
+  static async start(order: AgentOrder, summarise: Summarise): Promise<Job> {
     checkHost();
     const processes = new ProcessTable({
       ...(order.worker === null ? {} : { worker: order.worker }),
@@ -80,8 +81,17 @@ export class Job {
     const key = order.sign_key === undefined ? null : loadSigningKey(order.sign_key);
     let job: Job | null = null;
     let early: string | null = null;
+    const observing = observe(order, processes, {
+      record: (event) => {
+        if (job !== null) job.#enforcer.record(event);
+      },
+      onFailure: (message) => {
+        if (job === null) early ??= message;
+        else job.#failed.add(message);
+      },
+    });
     const isMonitor = loaded.loaded.policy.default.mode === "monitor";
-    const enforcer = await Enforcer.start({
+    const starting = Enforcer.start({
       namespace: null,
       stand: {
         kind: "machine",
@@ -93,7 +103,7 @@ export class Job {
           return connection.runner;
         },
       },
-      who: { worker: processes.worker, secrets: order.secrets, notice: noticedPrograms },
+      who: { worker: processes.worker, secrets: order.secrets, notes: processes.notes, notice: noticedPrograms },
       onNoticed: (noticed) => {
         if (job !== null) job.#watchers.noticed(noticed);
       },
@@ -117,10 +127,15 @@ export class Job {
       },
     });
     let files: OwnFiles | null = null;
+    const enforcer = await starting.catch(async (error: unknown) => {
+      await observing.stop();
+      throw error;
+    });
     try {
       const measures = takeRootAccess(order.root, order.user);
       files = new OwnFiles(order.own, order.workspace);
-      job = new Job(order, enforcer, processes, files, { earlier, measures, key });
+      const observer = await observing.started;
+      job = new Job(order, enforcer, processes, files, observer, { earlier, measures, key, summarise });
       if (early !== null) job.#lost(early);
       files.onMoved((path) => job!.#moved(path));
       await job.#begin();
@@ -128,6 +143,7 @@ export class Job {
     } catch (error) {
       files?.release();
       giveBackSudo(order.root);
+      await observing.stop();
       // Rules that were there keep in what the job before has left running: they stay, with nobody behind them.
       await enforcer.stop(enforcer.found === "absent" ? "clean" : "closed");
       attribution.close();
@@ -140,19 +156,20 @@ export class Job {
     enforcer: Enforcer,
     processes: ProcessTable,
     files: OwnFiles,
-    { earlier, measures, key }: { earlier: EarlierConnection[]; measures: string[]; key: SigningKey | null },
+    observer: ObserverThread,
+    rest: { earlier: EarlierConnection[]; measures: string[]; key: SigningKey | null; summarise: Summarise },
   ) {
+    const { earlier, measures, key, summarise } = rest;
     this.#order = order;
+    this.#summarise = summarise;
     this.#places = placesIn(order.state);
     this.#enforcer = enforcer;
     this.#processes = processes;
     this.#files = files;
     this.#key = key;
     const { engine, policy } = enforcer.policy.loaded;
-    const { workspace, file_monitoring } = order;
-    const observed = { record: enforcer.record.bind(enforcer), workspace: file_monitoring ? workspace : null };
-    this.#observer = new Observer(processes, observed);
-    const limits = [...limitsOf(order, enforcer, processes), ...this.#observer.limits];
+    this.#observer = observer;
+    const limits = [...limitsOf(order, enforcer, processes), ...observer.limits];
     this.#facts = {
       job: order.job,
       mode: policy.default.mode,
@@ -181,6 +198,7 @@ export class Job {
     if (this.#looking !== null) clearInterval(this.#looking);
     this.#answers?.close();
     this.#answers?.closeAllConnections();
+    await this.#observer.stop();
     await this.#enforcer.stop("closed");
     this.#processes.close();
   }
@@ -270,7 +288,7 @@ export class Job {
     const { allowed, denied, would_deny } = (await this.#enforcer.status()).decisions;
     const before = this.#before;
     const problems = [...this.#failed];
-    const good = this.#facts.mode === "enforce" ? "enforcing" : "monitoring";
+    const good = this.#facts.mode === "enforce" ? ("enforcing" as const) : ("monitoring" as const);
     return {
       state: this.#isLost ? ("lost" as const) : good,
       since: this.#enforcer.since.toISOString(),
@@ -282,6 +300,7 @@ export class Job {
       report: this.#places.report,
       receipt: this.#places.receipt,
       sarif: this.#places.sarif,
+      summary: this.#places.summary,
       record: this.#places.copy,
     };
   }
@@ -289,7 +308,7 @@ export class Job {
   async #finish() {
     this.#look();
     for (const each of this.#files.changes(true)) this.#failed.add(each);
-    this.#observer.finish();
+    await this.#observer.finish();
     await this.#enforcer.spool.flush();
     const { seq, head, lost, degraded } = this.#enforcer.spool.status();
     const report = await makeReport(this.#enforcer.options.state, this.#first, this.#enforcer.flows(), {
@@ -306,11 +325,15 @@ export class Job {
     write(this.#places.report, text);
     write(this.#places.receipt, receipt);
     write(this.#places.sarif, `${JSON.stringify(sarif, null, 1)}\n`);
+    const status = await this.#status();
+    const summary = `${this.#summarise(report, status, this.#order.summary)}\n`;
+    write(this.#places.summary, summary);
     // The receipt names the head it was made at; the record then tells of the receipt, so that neither fits another.
     this.#enforcer.record(receiptEvent(receipt));
     await this.#enforcer.spool.flush();
     copyRecord(this.#places.record, this.#places.copy);
-    return { ...(await this.#status()), digests: { report: sha256(text), receipt: sha256(receipt) } };
+    const digests = { report: sha256(text), receipt: sha256(receipt), summary: sha256(summary) };
+    return { ...(await this.#status()), digests };
   }
 }
 

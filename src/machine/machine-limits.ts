@@ -1,5 +1,7 @@
 /** What cannot be promised on this machine, whatever is configured: said in every report, so that nobody takes it for granted. */
 import { readFileSync } from "node:fs";
+import { DatagramLock } from "../kernel/datagram-lock.ts";
+import { KernelError } from "../kernel/libc.ts";
 import { MachineRuleset } from "../kernel/machine-ruleset.ts";
 import type { Enforcer } from "../enforcer/enforcer.ts";
 import type { ProcessTable } from "../process/table.ts";
@@ -28,6 +30,13 @@ export function limitsOf({ user, root, worker }: AgentOrder, enforcer: Enforcer,
   }
   if (processes.worker === null)
     limits.push("no worker of GitHub's runner was found: connections have a process but no step");
+  else if (processes.unnoted !== null)
+    limits.push(
+      `a step whose first process is over within milliseconds may have no name, and then no rule for a step allows it: ${processes.unnoted}`,
+    );
+  const unlocked = lockRefused();
+  if (unlocked !== null)
+    limits.push(`a UDP flow that is allowed for one process is open to another that gets the same ports: ${unlocked}`);
   if (enforcer.ruleset instanceof MachineRuleset && !enforcer.ruleset.guardsEgress)
     limits.push(
       "this kernel has no egress hook: frames from packet sockets leave unseen, which takes root or CAP_NET_RAW",
@@ -36,6 +45,17 @@ export function limitsOf({ user, root, worker }: AgentOrder, enforcer: Enforcer,
     "what is sent to an allowed destination is not read, and a few bits can always be hidden in what is allowed",
   );
   return limits;
+}
+
+/** Why the kernel does not hold UDP flows to their sockets; null where it does. */
+function lockRefused(): string | null {
+  try {
+    DatagramLock.attach().close();
+    return null;
+  } catch (error) {
+    if (error instanceof KernelError) return error.message;
+    throw error;
+  }
 }
 
 /** The groups that a process has now; what the user database says does not change them. */

@@ -3,16 +3,19 @@
  * tracked files written after checkout, connections of what a step left running or of what belongs to no step. Refuses nothing;
  * what it finds are detections of the record (`docs/detections.md`).
  *
- * It takes in the kernel's news of processes as they come, so that who lives for a moment only is seen as well.
+ * For a thread of its own (`observer-worker.ts`), which calls {@link Observer.round} as the kernel's news of processes come, so that
+ * who lives for a moment only is seen as well. What is asked of the kernel about a process's deeds is asked before the news are
+ * taken in: then whoever did it is known.
  */
 import { existsSync } from "node:fs";
 import type { DetectionType, EventBody } from "../audit/event.ts";
 import { type Bystander, isLister, lookKind } from "../detect/lookers.ts";
-import { KernelError, pollLater } from "../kernel/libc.ts";
+import { KernelError } from "../kernel/libc.ts";
 import { type MemoryLook, MemoryWitness } from "../kernel/memory-witness.ts";
 import { describeOwner } from "../process/facts.ts";
 import type { ProcessRecord, StepTag } from "../process/record.ts";
 import { monotonic, type ProcessTable } from "../process/table.ts";
+import type { Connected } from "./observer-messages.ts";
 import { ShellWatch } from "./shell-watch.ts";
 import { SourceWatch } from "./source-watch.ts";
 
@@ -22,15 +25,14 @@ export interface ObserverOptions {
   workspace: string | null;
 }
 
-/** News are waited for this long, and taken in at most this often, ms. */
-const waitMs = 500;
-const pauseMs = 2;
+/** How long it is waited for more looks of one whose program could not be read, ms. */
+const manyLooksMs = 1_000;
 /** A process that ends with its step may end a little later, ns. */
 const graceNs = 1e9;
 const mostTold = 2_000;
 const shown = 5;
 const manyLooks = 5;
-const POLLIN = 1;
+const mostLookers = 4_096;
 
 export class Observer {
   /** What it cannot see, in words. */
@@ -41,8 +43,9 @@ export class Observer {
   readonly #memory: MemoryWitness | null;
   readonly #sources: SourceWatch | null;
   readonly #told = new Set<string>();
-  readonly #news = Buffer.alloc(8);
-  #closed = false;
+  /** How many looks each process took lately. */
+  readonly #lookers = new Map<number, number>();
+  #undecided: { look: MemoryLook; record: ProcessRecord | null; target: ProcessRecord; until: number }[] = [];
 
   constructor(table: ProcessTable, options: ObserverOptions) {
     this.#table = table;
@@ -65,22 +68,16 @@ export class Observer {
     const { workspace } = options;
     this.#sources =
       workspace === null ? null : tried("files of the workspace are", () => new SourceWatch(workspace, table));
-    this.#news.writeInt32LE(table.fd, 0);
-    this.#news.writeUInt16LE(POLLIN, 4);
     table.takeExecuted();
-    void this.#listen();
   }
 
-  /** An event of the record: who connected. */
-  see(event: EventBody): void {
-    const { kind, process: who, destination } = event;
-    if (kind !== "connection" || who === undefined || !who.certain || who.runner) return;
+  /** A process that is certain, and not the runner, connected. */
+  connected({ pid, where, port }: Connected): void {
     this.#table.drain();
-    const record = this.#table.lately(who.pid);
+    const record = this.#table.lately(pid);
     if (record === null) return;
-    this.#shells.connected(who.pid);
-    const where = destination?.name ?? destination?.ip ?? "unknown";
-    const evidence = { destination: where, port: destination?.port ?? null };
+    this.#shells.connected(pid);
+    const evidence = { destination: where, port };
     const { step } = record;
     if (step !== null) {
       if (!hasOutlived(record, step) || !this.#isFirst(`background ${record.pid} ${record.startedAt}`)) return;
@@ -98,7 +95,7 @@ export class Observer {
 
   /** The job is about to end: tells what is left of it. */
   finish(): void {
-    this.#round(true);
+    this.round(true);
     const left = new Map<StepTag, ProcessRecord[]>();
     const ours = new Set([process.pid, ...(this.#table.get(process.pid)?.ancestors ?? []).map(({ pid }) => pid)]);
     for (const record of this.#table.newestFirst()) {
@@ -116,27 +113,21 @@ export class Observer {
   }
 
   close(): void {
-    this.#closed = true;
     this.#memory?.close();
     this.#sources?.close();
   }
 
-  async #listen(): Promise<void> {
-    while (!this.#closed) {
-      await pollLater(this.#news, 1, waitMs);
-      if (this.#closed) return;
-      this.#round(false);
-      await new Promise((done) => setTimeout(done, pauseMs));
-    }
-  }
-
-  #round(isLast: boolean): void {
-    const now = performance.now();
+  /** Takes in what happened since the last time; `isLast`: tells also what it would wait for. */
+  round(isLast = false): void {
+    const sources = this.#sources;
+    const looks = this.#memory?.take() ?? [];
+    sources?.read();
     this.#table.drain();
+    const now = performance.now();
     for (const pid of this.#table.takeExecuted()) this.#shells.executed(pid, now);
     this.#shells.tick(now);
-    this.#looks(this.#memory?.take() ?? []);
-    const sources = this.#sources;
+    this.#looks(looks, now);
+    this.#decide(isLast ? Number.POSITIVE_INFINITY : now);
     sources?.take();
     for (const step of this.#table.takeEndedSteps()) sources?.ended(step);
     for (const { step, count, examples, programs, writer } of sources?.findings(isLast) ?? []) {
@@ -151,25 +142,45 @@ export class Observer {
     return [...this.limits, ...(this.#sources?.limits ?? [])];
   }
 
-  #looks(looks: readonly MemoryLook[]): void {
+  #looks(looks: readonly MemoryLook[], now: number): void {
     if (looks.length === 0) return;
+    for (const { pid } of looks) {
+      const count = this.#lookers.get(pid) ?? 0;
+      this.#lookers.delete(pid);
+      this.#lookers.set(pid, count + 1);
+      if (this.#lookers.size > mostLookers) this.#lookers.delete(this.#lookers.keys().next().value!);
+    }
     const runner = this.#table.newestFirst().filter((each) => this.#table.isRunner(each));
-    for (const { pid, target, way, time } of looks) {
+    for (const look of looks) {
+      const { pid, target, way, time } = look;
       const whose = runner.find((each) => each.pid === target || existsSync(`/proc/${each.pid}/task/${target}`));
       if (whose === undefined || runner.some((each) => each.pid === pid)) continue;
       const record = this.#table.at(pid, time) ?? this.#table.lately(pid);
-      const kind = lookKind(way);
-      if (kind === "environment") {
-        if (record === null || isLister(bystander(record))) continue;
-        // Gone before its program could be read: who went through all processes is taken for a lister.
-        if (record.exe === null && looks.filter((each) => each.pid === pid).length >= manyLooks) continue;
-      }
-      if (!this.#isFirst(`memory ${pid} ${kind} ${record?.startedAt}`)) continue;
-      const type = kind === "memory" ? "worker_memory" : "worker_environment";
-      const name = record === null ? `process ${pid}` : nameOf(record);
-      const text = `${name} ${kind === "memory" ? "reaches into the memory" : "reads the environment or the layout"} of the runner (${way})`;
-      this.#tell(type, record, { way, target: whose.pid, target_exe: whose.exe, pid }, text);
+      if (lookKind(way) === "memory") this.#tellLook(look, record, whose);
+      else if (record !== null && isLister(bystander(record))) continue;
+      else if (record === null || record.exe === null)
+        this.#undecided.push({ look, record, target: whose, until: now + manyLooksMs });
+      else this.#tellLook(look, record, whose);
     }
+    if (this.#undecided.length > mostLookers) this.#decide(Number.POSITIVE_INFINITY);
+  }
+
+  /** Gone before its program could be read: who went through all processes is taken for a lister. */
+  #decide(now: number): void {
+    if (this.#undecided.length === 0) return;
+    const due = this.#undecided.filter(({ until }) => now >= until);
+    this.#undecided = this.#undecided.filter(({ until }) => now < until);
+    for (const { look, record, target } of due)
+      if ((this.#lookers.get(look.pid) ?? 0) < manyLooks) this.#tellLook(look, record, target);
+  }
+
+  #tellLook({ pid, way }: MemoryLook, record: ProcessRecord | null, target: ProcessRecord): void {
+    const kind = lookKind(way);
+    if (!this.#isFirst(`memory ${pid} ${kind} ${record?.startedAt}`)) return;
+    const type = kind === "memory" ? "worker_memory" : "worker_environment";
+    const name = record === null ? `process ${pid}` : nameOf(record);
+    const text = `${name} ${kind === "memory" ? "reaches into the memory" : "reads the environment or the layout"} of the runner (${way})`;
+    this.#tell(type, record, { way, target: target.pid, target_exe: target.exe, pid }, text);
   }
 
   /** Neither a step's, nor the machine's own, nor what the runner itself was started by. */

@@ -19,7 +19,7 @@ const looks = [0, 300, 1_500, 5_000];
 const mostWaiting = 1_024;
 /** Other processes looked at for one shell, and the time for it, ms. */
 const mostOthers = 200;
-const othersMs = 50;
+const othersMs = 500;
 
 interface Waiting {
   startedAt: number;

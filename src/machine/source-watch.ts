@@ -5,7 +5,7 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { pathsInIndex } from "../detect/git-index.ts";
-import { FolderWatch } from "../kernel/fanotify.ts";
+import { FolderWatch, type Written } from "../kernel/fanotify.ts";
 import type { ProcessRecord, StepTag } from "../process/record.ts";
 import { isFolder } from "../process/streams.ts";
 import type { ProcessTable } from "../process/table.ts";
@@ -40,6 +40,7 @@ export class SourceWatch {
   readonly #tracked = new Map<string, Set<string>>();
   readonly #groups = new Map<StepTag | null, Group>();
   #files = 0;
+  #written: Written[] = [];
 
   /** Throws KernelError where the kernel cannot tell. */
   constructor(workspace: string, table: ProcessTable) {
@@ -53,6 +54,8 @@ export class SourceWatch {
     // Too short for its name to be read.
     const mayBe = step.name === null && this.#tracked.size === 0;
     if (!isCheckout(step) && !mayBe) return;
+    this.read();
+    this.#table.drain();
     this.take();
     for (const copy of workingCopies(this.#workspace)) {
       const index = readIndex(join(copy, ".git/index"));
@@ -80,9 +83,14 @@ export class SourceWatch {
     this.#files++;
   }
 
-  /** Takes in what was written. Drain the table first. */
+  /** Asks the kernel what was written. The writers' beginnings are told elsewhere: the table is drained between this and {@link take}. */
+  read(): void {
+    this.#written.push(...this.#watch.take());
+  }
+
+  /** Takes in what was read. */
   take(): void {
-    for (const { pid, folder, name } of this.#watch.take()) {
+    for (const { pid, folder, name } of this.#written.splice(0)) {
       if (this.#tracked.get(folder)?.has(name) !== true) continue;
       const writer = this.#table.lately(pid);
       const step = writer?.step ?? null;

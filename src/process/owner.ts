@@ -41,6 +41,8 @@ export interface Owner {
   certain: boolean;
   /** How it was found: the call seen, the only one who addressed that destination lately, a descriptor, only the socket. */
   by: "call" | "destination" | "descriptor" | "socket";
+  /** The socket's cookie, which no other socket of this boot has, where it is known. */
+  socket?: bigint;
 }
 
 export interface LookupOptions {
@@ -78,6 +80,8 @@ export class OwnerLookup {
   /** Found by search, by the socket's cookie: an inode's number may come again, a cookie never. */
   readonly #found = new Map<bigint, Owner>();
   #last: number | null = null;
+  /** When no packet waited that had not been asked about (CLOCK_MONOTONIC, ns). */
+  #caughtUpAt = Number.POSITIVE_INFINITY;
 
   /** In the thread and network namespace whose packets are asked for. */
   constructor(table: ProcessTable, options: LookupOptions = {}) {
@@ -103,6 +107,14 @@ export class OwnerLookup {
   /** Network namespaces other than ours that are held open to be asked. */
   get namespaces(): number {
     return this.#places.size;
+  }
+
+  /**
+   * No packet waits now: what is asked from here on was sent later. For who asks late, on a busy machine, about packets that have waited
+   * for seconds; without it a packet is taken for sent just now.
+   */
+  caughtUp(): void {
+    this.#caughtUpAt = monotonic();
   }
 
   /** To be called now and then, also when nothing is asked: a namespace that nobody is in any more must not be kept by us. */
@@ -132,12 +144,12 @@ export class OwnerLookup {
   /** What was seen, unless it is old, or another process did the same meanwhile. */
   #fresh(seen: Seen | null, by: Owner["by"]): Owner | null {
     if (seen === null) return null;
-    const since = monotonic() - FRESH;
+    const since = Math.min(monotonic(), this.#caughtUpAt) - FRESH;
     if (seen.last.time < since || (seen.other !== null && seen.other.time >= since)) return null;
     return this.#called(seen.last, null, by);
   }
 
-  #called({ pid, time }: Call, uid: number | null, by: Owner["by"]): Owner {
+  #called({ pid, time, cookie }: Call, uid: number | null, by: Owner["by"]): Owner {
     let record = this.#table.at(pid, time);
     // It called before we looked at it, and may have executed something else in between: what we saw was then that, and
     // the event of it comes a moment after the program is in place.
@@ -147,7 +159,7 @@ export class OwnerLookup {
       this.#table.drain();
       record = this.#table.at(pid, time);
     }
-    return { record, uid: uid ?? record?.uid ?? null, certain: record !== null, by };
+    return { record, uid: uid ?? record?.uid ?? null, certain: record !== null, by, socket: cookie };
   }
 
   #bySocket(sent: Sent): Owner | null {
@@ -183,7 +195,7 @@ export class OwnerLookup {
     if (call !== null) return this.#called(call, socket.uid, "call");
     const known = this.#found.get(socket.cookie);
     if (known !== undefined && known.record?.endedAt === null) return known;
-    const owner = this.#search(socket.inode, socket.uid);
+    const owner = { ...this.#search(socket.inode, socket.uid), socket: socket.cookie };
     this.#found.delete(socket.cookie);
     this.#found.set(socket.cookie, owner);
     if (this.#found.size > REMEMBERED) this.#found.delete(this.#found.keys().next().value!);

@@ -38,14 +38,21 @@ export class Steps {
   }
 
   /**
-   * `pid` executed something at `time` (ns). A direct child's first time is the runner's doing: `read` gives the environment that
-   * it was started with, as it is at `now`. Later ones are the job's own. Where the second came before the first one's
-   * environment was read, what was read is not the runner's word, and the step has no name.
+   * `pid` executed something at `time` (ns). A direct child's first time is the runner's doing, and later ones are the job's own.
+   * The environment that it was started with is what the kernel noted in that call (`told`), or else what `read` finds at `now`.
+   * Where the second exec came before it was read, what was read is not the runner's word, and the step has no name.
    */
-  executed(pid: number, time: number, now: number, read: () => StepEnvironment): void {
+  executed(
+    pid: number,
+    time: number,
+    now: number,
+    { told, read }: { told: () => StepEnvironment | null; read: () => StepEnvironment },
+  ): void {
     const tag = this.#living.get(pid);
     if (tag === undefined) return;
     if (this.#new.delete(pid)) {
+      const environment = told();
+      if (environment !== null) return this.#name(tag, environment);
       this.#readAt.set(pid, now);
       this.#name(tag, read());
     } else if (time < (this.#readAt.get(pid) ?? 0)) {

@@ -8,6 +8,7 @@
  */
 import { ProcConnector, type ProcEvent } from "../kernel/proc-connector.ts";
 import { masker } from "./mask.ts";
+import { Notes, type NotesAt } from "./notes.ts";
 import { environmentOf, imageOf, listProcesses, statOf, uptimeNanoseconds } from "./read.ts";
 import type { ProcessImage, ProcessRecord, StepTag } from "./record.ts";
 import { stepVariables } from "./steps.ts";
@@ -25,6 +26,8 @@ export interface TableOptions {
   onExec?: (record: ProcessRecord) => void;
   /** Room for events that have not been taken in, bytes. */
   eventBuffer?: number;
+  /** Another table's {@link ProcessTable.notes}, which outlives this one; null: without. Its own by default. */
+  notes?: NotesAt | null;
 }
 
 const TICK = 1e7;
@@ -41,6 +44,7 @@ export class ProcessTable {
   /** The runner's worker; null: there is none, and no process has a step. */
   readonly worker: number | null;
   readonly #connector: ProcConnector;
+  readonly #notes: Notes;
   readonly #tree: ProcessTree;
   readonly #mask: (args: readonly string[]) => string[];
   readonly #onExec: ((record: ProcessRecord) => void) | undefined;
@@ -61,12 +65,15 @@ export class ProcessTable {
       image: (pid, before) => this.#look(pid, before),
       now: monotonic,
       environment: (pid) => environmentOf(pid, stepVariables),
+      told: (pid, since, time) => this.#notes.told(pid, since, time),
+      program: (pid, since, time) => this.#notes.program(pid, since, time),
     });
     const met = this.#scan();
     const runner =
       options.worker === undefined ? findRunner(met, options.startedBy ?? process.pid) : runnerOf(met, options.worker);
     this.worker = runner?.worker ?? null;
     if (runner !== null) this.#tree.setRunner(runner.worker, runner.listeners);
+    this.#notes = new Notes(this.worker, options.notes);
     this.#takeIn(met, true);
     this.drain();
   }
@@ -137,8 +144,19 @@ export class ProcessTable {
     return this.#tree.newestFirst();
   }
 
+  /** What the kernel notes as programs are executed, for tables in other threads. */
+  get notes(): NotesAt {
+    return this.#notes.at;
+  }
+
+  /** Why a step whose first process is over within milliseconds may have no name; null where it has. */
+  get unnoted(): string | null {
+    return this.#notes.why;
+  }
+
   close(): void {
     this.#connector.close();
+    this.#notes.close();
   }
 
   #apply(event: ProcEvent): void {

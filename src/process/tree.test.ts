@@ -17,11 +17,21 @@ const SECOND = 1e9;
 function planted() {
   const programs = new Map<number, string>();
   const environments = new Map<number, StepEnvironment>();
+  const ran = new Map<number, { at: number; exe: string }>();
+  const notes = new Map<number, { at: number; environment: StepEnvironment }>();
   let clock = 0;
   const image = (exe: string): ProcessImage => ({ exe, args: [exe], uid: 1000, container: null, native: true });
   const tree = new ProcessTree({
     image: (pid) => (programs.has(pid) ? image(programs.get(pid)!) : null),
     environment: (pid) => environments.get(pid) ?? {},
+    program: (pid, since, time) => {
+      const run = ran.get(pid);
+      return run !== undefined && run.at > since && run.at <= time ? run.exe : null;
+    },
+    told: (pid, since, time) => {
+      const note = notes.get(pid);
+      return note !== undefined && note.at >= since && note.at <= time ? note.environment : null;
+    },
     now: () => clock,
   });
   tree.setRunner(WORKER, [99]);
@@ -39,6 +49,8 @@ function planted() {
     tree,
     programs,
     environments,
+    notes,
+    ran,
     at: (time: number) => (clock = time),
     fork: (pid: number, parent: number, time: number) => tree.fork(pid, pid, parent, time),
     exec: (pid: number, exe: string, time: number) => {
@@ -133,6 +145,24 @@ describe("steps", () => {
     assert.equal(tree.get(201)?.step?.name, null);
   });
 
+  test("what the kernel noted at the first exec names a step that is looked at too late, and nothing noted elsewhen does", () => {
+    const { tree, environments, programs, notes, fork, at } = planted();
+    const late = (pid: number, time: number, noted: number) => {
+      fork(pid, WORKER, time);
+      notes.set(pid, { at: noted, environment: { GITHUB_ACTION: "build" } });
+      environments.set(pid, { GITHUB_ACTION: "release" });
+      programs.set(pid, "/bin/x");
+      at(time + 4 * SECOND);
+      tree.exec(pid, time + 1e6);
+      tree.exec(pid, time + 2e6);
+      tree.exit(pid, time + 3e6);
+      return tree.lastEnded(pid)?.step;
+    };
+    assert.deepEqual([late(200, 1 * SECOND, 1 * SECOND + 5e5)?.name], ["build"]);
+    assert.deepEqual([late(201, 10 * SECOND, 10 * SECOND + 15e5)?.name], [null], "by its second exec");
+    assert.deepEqual([late(200, 20 * SECOND, 1 * SECOND + 5e5)?.name], [null], "by another of its number");
+  });
+
   test("the worker is the runner and has no step; a child of it, before it executes, has one and is not the runner", () => {
     const { tree, fork } = planted();
     fork(200, WORKER, 10);
@@ -182,6 +212,20 @@ describe("time", () => {
     assert.equal(tree.get(201)?.exe, null);
     assert.equal(tree.get(201)?.step?.name, "build");
     assert.equal(tree.get(200)?.exe, "/usr/bin/git");
+  });
+
+  test("who is gone when it is looked at runs what the kernel noted at that very exec, and nothing it noted elsewhen", () => {
+    const { tree, fork, ran } = planted();
+    fork(200, WORKER, 1 * SECOND);
+    ran.set(200, { at: 2 * SECOND - 1e5, exe: "/usr/bin/git" });
+    tree.exec(200, 2 * SECOND);
+    assert.deepEqual([tree.get(200)?.exe, tree.get(200)?.native, tree.get(200)?.args], ["/usr/bin/git", true, []]);
+    tree.exec(200, 3 * SECOND);
+    assert.deepEqual([tree.get(200)?.exe, tree.get(200)?.native], [null, false], "the note is of the exec before");
+    ran.set(200, { at: 9 * SECOND, exe: "/usr/bin/ls" });
+    tree.exec(200, 4 * SECOND);
+    assert.equal(tree.get(200)?.exe, null, "the note is of a later exec");
+    assert.equal(tree.at(200, 2.5 * SECOND)?.exe, "/usr/bin/git");
   });
 
   test("ended ones are forgotten after a while, and the oldest first where there are many", () => {

@@ -20,8 +20,12 @@ export interface Eyes {
   image(pid: number, before: number): ProcessImage | null;
   /** CLOCK_MONOTONIC, ns. */
   now(): number;
-  /** Variables of its initial environment that name the step. */
+  /** Variables of its initial environment that name the step, as it is now. */
   environment(pid: number): StepEnvironment;
+  /** The same as the kernel noted them at its first exec after `since` and until `time` (ns); null where it has no such note. */
+  told(pid: number, since: number, time: number): StepEnvironment | null;
+  /** What it executed last, after `since` and until `time` (ns), as the kernel noted it: a file of ours; null where that is not known. */
+  program(pid: number, since: number, time: number): string | null;
 }
 
 /** A process as a scan of /proc met it. */
@@ -109,10 +113,10 @@ export class ProcessTree {
     const entry = this.#living.get(pid) ?? this.#unforked(pid, time);
     if (time < entry.seenAt) this.#seenTooLate(entry);
     entry.seenAt = this.#eyes.now();
-    const image = this.#eyes.image(pid, time);
+    const since = entry.past.at(-1)?.until ?? entry.startedAt;
+    const image = this.#eyes.image(pid, time) ?? this.#noted(entry, since, time);
     entry.past = [...entry.past, { image: imageIn(entry), until: time }].slice(-recordBounds.past);
-    // Gone already: that it runs its parent's program is known to be wrong.
-    Object.assign(entry, image ?? { ...unseen, uid: entry.uid, container: entry.container });
+    Object.assign(entry, image);
     entry.self = { pid, exe: entry.exe };
     if (isWorker(entry.exe) && entry.parent !== this.#worker && this.#runner.has(entry.parent)) this.#nextJob(pid);
     this.#name(pid, time);
@@ -236,8 +240,18 @@ export class ProcessTree {
     }
   }
 
+  /** Gone already: that it runs its parent's program is known to be wrong. */
+  #noted({ pid, uid, container }: Entry, since: number, time: number): ProcessImage {
+    const exe = this.#eyes.program(pid, since, time);
+    return { ...unseen, uid, container, exe, native: exe !== null };
+  }
+
   #name(pid: number, time: number): void {
-    this.#steps.executed(pid, time, this.#eyes.now(), () => this.#eyes.environment(pid));
+    const since = (this.#living.get(pid)?.startedAt ?? time) - TICKS;
+    this.#steps.executed(pid, time, this.#eyes.now(), {
+      told: () => this.#eyes.told(pid, since, time),
+      read: () => this.#eyes.environment(pid),
+    });
   }
 
   #place(
