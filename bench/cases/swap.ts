@@ -2,6 +2,8 @@
  * A policy of 10 000 rules replaced by another while connections are made: how long from the request until it is in force, reading
  * and compiling included, what it cost in lost connections, and how soon a live flow ends whose rule was withdrawn.
  */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ask } from "../../src/enforcer/control.ts";
 import type { Bulk } from "../load/bulk-client.ts";
@@ -53,13 +55,16 @@ async function measure(
   };
   bench.progress("swap: under load");
   await replace(policies[1]!);
-  const generator = await stand.generator({ concurrency: 32, seconds: swaps * 1.2, warmSeconds: 0.2 }, classical);
+  // However long the swaps take here, the load goes on until the last one is over.
+  const stop = join(bench.folder, "swaps-are-over");
+  const generator = await stand.generator({ concurrency: 32, seconds: 600, warmSeconds: 0.2, stop }, classical);
   await sleep(500);
   const inForce: number[] = [];
   for (let i = 0; i < swaps; i++) {
     inForce.push(await replace(policies[i % 2]!));
     await sleep(300);
   }
+  writeFileSync(stop, "");
   const { stdout, stderr, code } = await generator.exited;
   if (code !== 0) throw new Error(`the load ended with ${code}: ${stderr.slice(-500)}`);
   const load = JSON.parse(stdout) as Load;

@@ -4,7 +4,7 @@
  * clock starts each source asks DNS for the name, as a program would. Prints JSON (`Load` of outcome.ts).
  * `node connect.ts JSON` with {@link Order}.
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import dnsPacket from "dns-packet";
 import { Link } from "./packets.ts";
 import { Histogram, type Load, type Order } from "./outcome.ts";
@@ -120,6 +120,7 @@ function run(seconds: number): number {
     const now = performance.now();
     if (now - looked < 100) continue;
     looked = now;
+    if (order.stop !== undefined && existsSync(order.stop)) until = 0;
     for (let slot = 0; slot < order.concurrency; slot++) {
       if (slots[firstPort + (number[slot]! % ports)] !== slot || now - begun[slot]! < patience) continue;
       failed++;

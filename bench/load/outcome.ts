@@ -16,6 +16,8 @@ export interface Order {
   concurrency: number;
   warmSeconds: number;
   seconds: number;
+  /** Ends as well when this file is there. */
+  stop?: string;
   /** Ends after so many connections as well. */
   count?: number;
   /** The number of the first connection, for ends that nobody has used yet. */
