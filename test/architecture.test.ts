@@ -35,9 +35,15 @@ const levels = [
   ["machine"],
   ["action"],
   ["workflow"],
+  ["posture"],
   ["cli"],
 ];
-const pureRooms = ["errors.ts", "address", "wire", "policy", "translate", "flow", "detect", "metrics", "workflow"];
+const pureRooms = [
+  ...["errors.ts", "address", "wire", "policy", "translate", "flow", "detect", "metrics", "workflow"],
+  "posture",
+];
+/** The one place of a pure room that reads. */
+const readers = ["src/posture/sources/"];
 
 /** Files over the limit, each with the reason why it has no wall to move. */
 const excused: Record<string, string> = {};
@@ -47,6 +53,7 @@ const longestTest = 500;
 
 /** Every package in package.json, and why it is worth having. */
 const dependencies: Record<string, string> = {
+  "@actions/workflow-parser": "GitHub's own reading of workflows: what it says is wrong with one, GitHub says too",
   "@duckdb/node-api":
     "queries over the record, without a server; its binary is an optional package, nothing to download or compile",
   commander: "the command line: help, options, errors",
@@ -166,7 +173,8 @@ describe("the product", () => {
 });
 
 describe("the pure rooms", () => {
-  const pure = product.filter((module) => pureRooms.includes(roomOf(module.path)));
+  const isReader = ({ path }: Module) => readers.some((folder) => path.startsWith(folder));
+  const pure = product.filter((module) => pureRooms.includes(roomOf(module.path)) && !isReader(module));
 
   test("import no module of Node but node:crypto", () => {
     const wrong = pure.flatMap((module) =>
