@@ -37,7 +37,8 @@ export function readJson(file: string, text: string): JsonFile | Trouble {
   try {
     return { file, text: plain, value: JSON.parse(plain) as unknown };
   } catch (error) {
-    const why = error instanceof Error ? error.message.replaceAll(/[\p{Cc}\p{Cf}]+/gu, " ").slice(0, 200) : "unreadable";
+    const why =
+      error instanceof Error ? error.message.replaceAll(/[\p{Cc}\p{Cf}]+/gu, " ").slice(0, 200) : "unreadable";
     return { file, pointer: "", message: `is not JSON: ${why}`, fix };
   }
 }

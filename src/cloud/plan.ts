@@ -34,7 +34,10 @@ const mostResources = 100_000;
 
 /** True where the value is a plan's JSON. */
 export function isPlan(value: unknown): boolean {
-  return textAt(value, "format_version") !== null && (isFields(own(value, "planned_values")) || own(value, "resource_changes") !== undefined);
+  return (
+    textAt(value, "format_version") !== null &&
+    (isFields(own(value, "planned_values")) || own(value, "resource_changes") !== undefined)
+  );
 }
 
 /** `after` with every place that `after_unknown` marks replaced by {@link UNKNOWN}. */
@@ -47,7 +50,9 @@ export function withUnknown(after: unknown, unknown: unknown, depth = 0): unknow
   }
   if (isFields(unknown)) {
     const keys = new Set([...(isFields(after) ? Object.keys(after) : []), ...Object.keys(unknown)]);
-    return Object.fromEntries([...keys].map((key) => [key, withUnknown(own(after, key), own(unknown, key), depth + 1)]));
+    return Object.fromEntries(
+      [...keys].map((key) => [key, withUnknown(own(after, key), own(unknown, key), depth + 1)]),
+    );
   }
   return after;
 }
@@ -69,10 +74,20 @@ export class Plan {
       const change = own(each, "change");
       const actions = listAt(change, "actions");
       if (actions.length === 1 && (actions[0] === "delete" || actions[0] === "forget")) continue;
-      this.#add(each, withUnknown(own(change, "after"), own(change, "after_unknown")), pointerTo("/resource_changes", i), "/change/after");
+      this.#add(
+        each,
+        withUnknown(own(change, "after"), own(change, "after_unknown")),
+        pointerTo("/resource_changes", i),
+        "/change/after",
+      );
     }
     this.#readValues(own(own(value, "planned_values"), "root_module"), "/planned_values/root_module", 0);
-    this.#readValues(own(own(own(value, "prior_state"), "values"), "root_module"), "/prior_state/values/root_module", 0, true);
+    this.#readValues(
+      own(own(own(value, "prior_state"), "values"), "root_module"),
+      "/prior_state/values/root_module",
+      0,
+      true,
+    );
   }
 
   /** The resources of the given types. */
@@ -84,7 +99,8 @@ export class Plan {
   referred(from: PlanResource, ...path: readonly (string | number)[]): PlanResource[] | null {
     let expression: unknown = from.expressions;
     for (const part of path) {
-      expression = typeof part === "number" ? (Array.isArray(expression) ? expression[part] : undefined) : own(expression, part);
+      expression =
+        typeof part === "number" ? (Array.isArray(expression) ? expression[part] : undefined) : own(expression, part);
     }
     const found = new Set<string>();
     this.#resolve(expression, from.module, found, 0);
@@ -124,7 +140,8 @@ export class Plan {
     this.#modules.set(path, { body, call, parent });
     for (const each of listAt(body, "resources")) {
       const address = textAt(each, "address");
-      if (address !== null) this.#configured.set(joined(path, address), { expressions: own(each, "expressions"), module: path });
+      if (address !== null)
+        this.#configured.set(joined(path, address), { expressions: own(each, "expressions"), module: path });
     }
     const calls = own(body, "module_calls");
     if (!isFields(calls)) return;
@@ -156,7 +173,18 @@ export class Plan {
     const { expressions, module } = this.#configured.get(bare) ?? { expressions: undefined, module: "" };
     const data = own(resource, "mode") === "data";
     const fields = isFields(values) ? values : {};
-    const made = { file: this.file, pointer: pointer + within, address, bare, index, data, type, values: fields, expressions, module };
+    const made = {
+      file: this.file,
+      pointer: pointer + within,
+      address,
+      bare,
+      index,
+      data,
+      type,
+      values: fields,
+      expressions,
+      module,
+    };
     this.resources.push(made);
     const same = this.#byBare.get(bare);
     if (same === undefined) this.#byBare.set(bare, [made]);
