@@ -47,6 +47,18 @@ export function isTrouble(value: JsonFile | Trouble): value is Trouble {
   return "message" in value;
 }
 
+const mostTroubles = 50;
+
+/** The first of them, and how many there were besides. */
+export function bounded(troubles: readonly Trouble[]): Trouble[] {
+  if (troubles.length <= mostTroubles) return [...troubles];
+  const last = troubles[mostTroubles]!;
+  return [
+    ...troubles.slice(0, mostTroubles),
+    { ...last, message: `and ${troubles.length - mostTroubles} more like it` },
+  ];
+}
+
 /** One step deeper: `/` and `~` in keys are escaped (RFC 6901 section 3). */
 export function pointerTo(pointer: string, key: string | number): string {
   return `${pointer}/${String(key).replaceAll("~", "~0").replaceAll("/", "~1")}`;

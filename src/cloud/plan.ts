@@ -17,9 +17,8 @@ export interface PlanResource {
   readonly address: string;
   /** The address without any index, as references name it. */
   readonly bare: string;
-  /** `[0]`, `["a"]` or "". */
+  /** The indexes of all modules on the way and of the resource itself: `[0]`, `["a"][1]` or "". */
   readonly index: string;
-  /** The indexes of all modules on the way and of the resource itself. */
   readonly data: boolean;
   readonly type: string;
   readonly values: Fields;
@@ -108,11 +107,13 @@ export class Plan {
     return [...found].flatMap((bare) => this.#instances(bare, from.index));
   }
 
-  /** Instances with the same index where there are such; else all of them. */
+  /** Instances with the same index where there are such, or of the same instance of a module; else all of them. */
   #instances(bare: string, index: string): PlanResource[] {
     const all = this.#byBare.get(bare) ?? [];
-    const same = index === "" ? [] : all.filter((each) => each.index === index);
-    return same.length > 0 ? same : all;
+    const same = all.filter((each) => each.index === index);
+    if (same.length > 0) return same;
+    const within = all.filter((each) => each.index !== "" && index.startsWith(each.index));
+    return within.length > 0 ? within : all;
   }
 
   #resolve(expression: unknown, module: string, found: Set<string>, depth: number): void {

@@ -2,6 +2,7 @@
  * Cloud roles judged: from whatever files there are to evidence. Who gets roles in CI is machines, containers and GitHub's jobs; in an
  * account's description the others are left out unless they are named, and how many is said.
  */
+import { bounded } from "../cloud/json.ts";
 import type { JsonFile, Trouble } from "../cloud/json.ts";
 import { isPlan } from "../cloud/plan.ts";
 import type { Plan } from "../cloud/plan.ts";
@@ -39,8 +40,8 @@ export function auditIam(files: readonly JsonFile[], plans: readonly Plan[], opt
   for (const file of files) {
     if (isAccount(file.value)) {
       const read = principalsOfAccount(file);
-      principals.push(...read.principals);
-      troubles.push(...read.troubles);
+      for (const each of read.principals) principals.push(each);
+      for (const each of read.troubles) troubles.push(each);
     } else if (isFields(file.value) && own(file.value, "Statement") !== undefined)
       principals.push(principalOfDocument(file));
     else if (!isPlan(file.value))
@@ -51,7 +52,7 @@ export function auditIam(files: readonly JsonFile[], plans: readonly Plan[], opt
         fix: "Give the answer of aws iam get-account-authorization-details, or a policy document.",
       });
   }
-  for (const { file, pointer, message, fix } of troubles)
+  for (const { file, pointer, message, fix } of bounded(troubles))
     sayer(evidence, file, { file, pointer })("unreadable", shown(message, 300), fix, { outcome: "unknown" });
   const chosen = principals.filter((each) => isChosen(each, options.roles));
   const accounts = new Set(options.accounts);
