@@ -19,6 +19,8 @@ export interface Evidence<Check extends string = string> {
   readonly severity: Severity;
   /** A role's ARN, a subnet's id, an address of Terraform's. */
   readonly subject: string;
+  /** Which of several things of the subject: a route, a pattern. Part of what makes it the same finding the next time. */
+  readonly about?: string;
   readonly message: string;
   readonly fix: string;
   readonly place: Place;

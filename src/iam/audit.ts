@@ -8,6 +8,8 @@ import { isPlan } from "../cloud/plan.ts";
 import type { Plan } from "../cloud/plan.ts";
 import { isFields, own, shown } from "../cloud/value.ts";
 import { isAccount, principalsOfAccount } from "./account.ts";
+import { judgeBreadth } from "./breadth.ts";
+import type { Catalogue } from "./catalogue.ts";
 import { readPolicyDocument } from "./document.ts";
 import { sayer } from "./finding.ts";
 import type { IamEvidence } from "./finding.ts";
@@ -22,6 +24,8 @@ export interface IamOptions {
   readonly roles: readonly string[];
   /** Accounts that may be trusted, twelve digits each. */
   readonly accounts: readonly string[];
+  /** All of AWS's actions; null: how wide permissions are is not judged. */
+  readonly catalogue: Catalogue | null;
 }
 
 export interface IamAudit {
@@ -59,7 +63,8 @@ export function auditIam(files: readonly JsonFile[], plans: readonly Plan[], opt
   for (const principal of chosen) {
     const before = evidence.length;
     const say = sayer(evidence, principal.name, principal.place);
-    judgeRights(principal, say);
+    const isAdministrator = judgeRights(principal, say);
+    if (options.catalogue !== null && !isAdministrator) judgeBreadth(principal, options.catalogue, say);
     judgeTrust(principal, { accounts }, say);
     const isJobs = principal.kind === "role" && (principal.onMachines || trustsGitHub(principal));
     if (isJobs && principal.boundary === null)

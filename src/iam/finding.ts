@@ -11,6 +11,8 @@ export const iamChecks = {
   "pass-role": "high",
   credentials: "high",
   "assume-role": "high",
+  breadth: "medium",
+  "no-such-action": "low",
   "no-boundary": "low",
   "trust-public": "critical",
   "trust-account": "medium",
@@ -36,7 +38,7 @@ export type Say = (
   check: IamCheck,
   message: string,
   fix: string,
-  more?: { outcome?: Outcome; severity?: Severity; place?: Place },
+  more?: { outcome?: Outcome; severity?: Severity; place?: Place; about?: string },
 ) => void;
 
 /** Collects into `list`. */

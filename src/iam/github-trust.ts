@@ -117,7 +117,7 @@ function judgeSubject(
   asked: readonly Asked[],
   say: Say,
 ): void {
-  const at = { place };
+  const at = { place, about: value };
   const quoted = shown(value);
   if (!like && /[*?]/.test(value)) {
     // With StringEquals a star is a star, and no token has one.

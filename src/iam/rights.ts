@@ -14,7 +14,7 @@ import type { Grant } from "./grant.ts";
 import type { Principal } from "./principal.ts";
 
 /** What every request of a job's has: a role's session over TLS, made by no person and no service. */
-const session: Context = new Map([
+export const session: Context = new Map([
   ["aws:multifactorauthpresent", []],
   ["aws:multifactorauthage", []],
   ["aws:securetransport", ["true"]],
@@ -39,8 +39,8 @@ export function layersOf({ policies, boundary }: Principal): Layer[] {
   return boundary === null ? [policies] : [policies, [boundary]];
 }
 
-/** Judges a principal's permissions. */
-export function judgeRights(principal: Principal, say: Say): void {
+/** Judges a principal's permissions; true where it may do everything, so that there is no more to say. */
+export function judgeRights(principal: Principal, say: Say): boolean {
   const layers = layersOf(principal);
   for (const { arn, known, place } of principal.attached) {
     const name = /^arn:aws[\w-]*:iam::aws:policy\/(?:job-function\/)?([\w-]+)$/.exec(arn)?.[1];
@@ -50,12 +50,14 @@ export function judgeRights(principal: Principal, say: Say): void {
       const bounded = principal.boundary === null ? "" : ", within its permissions boundary";
       say(check, `has the managed policy ${name}${bounded}`, narrow, {
         place,
+        about: name!,
         ...(severity === undefined ? {} : { severity }),
       });
     } else if (!known && !isHarmless(name)) {
       const fix = "Give the policy's document too: get-account-authorization-details without --filter has it.";
       say("policy-unknown", `has the policy ${shown(arn)}, whose document is not known`, fix, {
         outcome: "unknown",
+        about: arn,
         place,
       });
     }
@@ -64,6 +66,7 @@ export function judgeRights(principal: Principal, say: Say): void {
     if (partial !== null)
       say("policy-unknown", `policy ${shown(name)} ${partial}`, "Give the whole document.", {
         outcome: "unknown",
+        about: name,
         place,
       });
   const boundary = principal.boundary;
@@ -95,7 +98,7 @@ export function judgeRights(principal: Principal, say: Say): void {
       ? "may do everything"
       : "may do everything to users, roles and policies, and so everything";
     sayGrant(say, "administrator", what, iam);
-    return;
+    return true;
   }
   if (others.every((each) => each !== null))
     sayGrant(say, "all-but-iam", "may do nearly everything outside of IAM", others);
@@ -135,6 +138,7 @@ export function judgeRights(principal: Principal, say: Say): void {
       secrets.map(broadly),
       "Name the secrets and parameters in Resource.",
     );
+  return false;
 }
 
 /** Every way whose permissions are all there; a way that needs more than another found one is not said again. */
@@ -157,6 +161,7 @@ function judgeEscalations(grant: (action: string, passedTo?: string) => Grant | 
       grants,
       "Take out one of these actions, or limit it to resources without more rights.",
       severity,
+      needs.join(" + "),
     );
   }
 }
@@ -169,6 +174,7 @@ function sayGrant(
   grants: readonly (Grant | null)[],
   fix = narrow,
   severity?: Severity,
+  about?: string,
 ): void {
   const list = grants.filter((each) => each !== null);
   const conditional = list.filter(({ truth }) => truth === "maybe");
@@ -183,7 +189,11 @@ function sayGrant(
         : `, under conditions on ${shown(keys.join(", "))}`;
   const lowered: Severity | undefined = conditional.length === 0 ? severity : "medium";
   const place = list.find(({ by }) => by.conditions.length > 0)?.by.place ?? list[0]!.by.place;
-  say(check, what + unless, fix, { place, ...(lowered === undefined ? {} : { severity: lowered }) });
+  say(check, what + unless, fix, {
+    place,
+    ...(lowered === undefined ? {} : { severity: lowered }),
+    ...(about === undefined ? {} : { about }),
+  });
 }
 
 /** Managed policies of AWS that a runner may well have and that open no way; their documents need not be at hand. */

@@ -26,7 +26,8 @@ export function machineOf(instance: unknown, place: Place, userData: ReadonlyMap
     groups: groupsOf(instance),
     publicAddress: textAt(instance, "PublicIpAddress") !== null,
     metadata: metadataOf(instance),
-    userData: userData.get(id) ?? null,
+    // describe-instances does not say.
+    userData: userData.get(id),
     place,
   };
 }

@@ -25,7 +25,7 @@ export type Say = (
   place: Place,
   message: string,
   fix: string,
-  more?: { outcome?: Outcome; severity?: Severity },
+  more?: { outcome?: Outcome; severity?: Severity; about?: string },
 ) => void;
 
 export function sayer(list: NetworkEvidence[]): Say {

@@ -116,6 +116,7 @@ export function judgeReaches(
       `route ${by} leads to ${where} by ${kind}, open for ${what}${tail}`,
       fixes[question],
       {
+        about: first.path.map(({ destination }) => destination).join(" > "),
         ...(question === "way-out-unknown" ? { outcome: "unknown" } : {}),
         ...(hidden === null ? {} : { severity: hidden.severity }),
       },
@@ -133,7 +134,7 @@ export function judgeReaches(
         route.place,
         `route ${shown(route.destination)} → ${shown(route.target.id)} has prefixes that are not known`,
         "Give the prefix list's entries (describe-prefix-lists).",
-        { outcome: "unknown" },
+        { outcome: "unknown", about: route.destination },
       );
   if (table.partial !== null)
     say(

@@ -123,8 +123,8 @@ export interface Machine {
     readonly tokens: boolean | null;
     readonly hops: number | null;
   } | null;
-  /** Decoded; null: none, or not known. */
-  readonly userData: string | null;
+  /** Decoded; null: none; undefined: not known. */
+  readonly userData: string | null | undefined;
   readonly place: Place;
 }
 

@@ -63,7 +63,6 @@ function machine(
   publicAddress: boolean | null,
 ): Machine {
   const { values, file, pointer, address } = resource;
-  const text = textAt(values, "user_data") ?? textAt(values, "user_data_base64");
   const written = own(values, "metadata_options");
   const block = listAt(values, "metadata_options")[0];
   const unknown = written === UNKNOWN || block === undefined;
@@ -81,7 +80,17 @@ function machine(
           tokens: tokens === null ? null : tokens === "required",
           hops: numberAt(block, "http_put_response_hop_limit"),
         },
-    userData: text === null ? null : decoded(text),
+    userData: userDataOf(resource),
     place: { file, pointer },
   };
+}
+
+/** Older providers plan the SHA-1 of the text: then what the configuration says, where it says a constant. */
+function userDataOf({ values, expressions }: PlanResource): string | null | undefined {
+  const keys = ["user_data", "user_data_base64"];
+  const text = keys.map((key) => textAt(values, key)).find((each) => each !== null) ?? null;
+  if (text !== null && !/^[0-9a-f]{40}$/.test(text)) return decoded(text);
+  const constant = keys.map((key) => textAt(own(expressions, key), "constant_value")).find((each) => each !== null);
+  if (constant !== undefined) return decoded(constant!);
+  return text !== null || keys.some((key) => isUnknownAt(values, key)) ? undefined : null;
 }

@@ -118,7 +118,18 @@ function isOpen(statement: unknown): boolean {
 /** Judges one machine or template: its metadata service, and secrets in its user data. */
 export function judgeMachine(machine: Machine, say: Say): void {
   const { id, metadata, place, userData } = machine;
-  const secret = userData === null ? null : secretIn(userData);
+  if (userData === undefined)
+    say(
+      "user-data",
+      id,
+      place,
+      "what is in its user data is not known",
+      "Give aws ec2 describe-instance-attribute --attribute userData, or the launch template's version.",
+      { outcome: "unknown", severity: "medium" },
+    );
+  const secret = userData === null || userData === undefined ? null : secretIn(userData);
+  if (secret === null && userData !== undefined)
+    say("user-data", id, place, "its user data has no secret of a known kind", "", { outcome: "pass" });
   if (secret !== null)
     say(
       "user-data",
