@@ -43,7 +43,7 @@ export function judgeGitHub(statement: Statement, arn: string | null, say: Say):
       "oidc-absent-claims",
       `${shown(condition.operator)} on ${shown(condition.key)} holds also where the claim is missing`,
       fix,
-      at,
+      { ...at, about: condition.key },
     );
   }
   const audience = asked.filter(({ claim }) => claim === "aud");

@@ -101,8 +101,10 @@ function candidates(layers: readonly Layer[], action: string): { text: string; b
   return [...found].map(([text, broad]) => ({ text, broad }));
 }
 
-/** `*`, `arn:aws:iam::*:role/*`: nothing of a name. */
+/** `*`, `arn:aws:iam::*:role/*`: nothing of a name. What stands before a slash is a kind, but in S3, where it is a bucket. */
 export function isBroad(pattern: string): boolean {
-  const resource = /^arn:[^:]*:[^:]*:[^:]*:[^:]*:(.*)$/.exec(pattern)?.[1] ?? pattern;
+  const [, service, tail] = /^arn:[^:]*:([^:]*):[^:]*:[^:]*:(.*)$/.exec(pattern) ?? [];
+  const resource = tail ?? pattern;
+  if (service === "s3") return /^[*?]+(?:\/.*)?$/.test(resource);
   return /^(?:[a-z-]+[/:])?[*?/]+$/.test(resource);
 }
