@@ -53,6 +53,7 @@ const longestTest = 500;
 
 /** Every package in package.json, and why it is worth having. */
 const dependencies: Record<string, string> = {
+  "@actions/expressions": "GitHub's own reading of expressions: what runs-on and if: can come to",
   "@actions/workflow-parser": "GitHub's own reading of workflows: what it says is wrong with one, GitHub says too",
   "@duckdb/node-api":
     "queries over the record, without a server; its binary is an optional package, nothing to download or compile",
