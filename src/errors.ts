@@ -57,6 +57,10 @@ export const errorTable = {
     exit: 1,
     help: "Do not take the job's word; the reasons are listed. Run it again, and look at its report for what did not hold.",
   },
+  CLOUD_UNREADABLE: {
+    exit: 2,
+    help: "Check the paths and permissions of the files given to --iam, --network and --plan, and the values of --account and --reach.",
+  },
   RECEIPT_UNREADABLE: { exit: 2, help: "Check the paths and permissions of the receipt, the report and the policy." },
   REPORT_INVALID: {
     exit: 2,

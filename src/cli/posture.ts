@@ -13,11 +13,13 @@ import { reportText } from "../posture/report/text.ts";
 import { readRepository } from "../posture/sources/disk.ts";
 import { githubValidator } from "../posture/sources/parser-schema.ts";
 import { version } from "../version.ts";
+import { addCloudOptions, judgeCloud } from "./posture-cloud.ts";
+import type { CloudFlags } from "./posture-cloud.ts";
 import { integer } from "./options.ts";
 import { say } from "./policy-file.ts";
 import { lineAges } from "./workflow-files.ts";
 
-interface Flags {
+interface Flags extends CloudFlags {
   repository: string | false;
   uses: string;
   auditDays: number;
@@ -37,7 +39,7 @@ const formats = {
 } as const;
 
 export function addPostureCommand(program: Command): void {
-  program
+  const command = program
     .command("posture")
     .description("Where runners and workflows break the runner policy, with the evidence. Changes nothing.")
     .option("-C, --repository <dir>", "a repository's folder", ".")
@@ -63,6 +65,7 @@ export function addPostureCommand(program: Command): void {
 Examples:
   sallyport posture                              the repository here
   sallyport posture --format sarif > posture.sarif
+  sallyport posture --no-repository --iam roles.json --network vpc.json --subnet subnet-0a1 --picture out.svg
 
 What could not be seen is unknown, never ok. The rules: docs/posture.md
 Exit codes: 0 nothing as bad as --fail-on, 1 something is, 2 nothing could be looked at`,
@@ -70,6 +73,7 @@ Exit codes: 0 nothing as bad as --fail-on, 1 something is, 2 nothing could be lo
     .action(async (flags: Flags) => {
       await posture(flags);
     });
+  addCloudOptions(command);
 }
 
 async function posture(flags: Flags): Promise<void> {
@@ -88,6 +92,10 @@ async function posture(flags: Flags): Promise<void> {
     findings.push(...checkRepository(facts, { defaultPermissions: null }, frame, validate).findings);
     targets.push(folder);
   }
+  const cloud = await judgeCloud(flags);
+  for (const each of cloud.findings) findings.push(each);
+  for (const each of cloud.sources) sources.push(each);
+  if (cloud.target !== null) targets.push(cloud.target);
   const target = targets.join(", ");
   const report = reportOf({ version, now, target, sources, findings, accepted: new Map(), notes: [] });
   const format = flags.json === true ? "json" : flags.format;

@@ -151,11 +151,11 @@ export function judgeReaches(
 function dormant(
   network: Network,
   subnet: Subnet,
-  { family, target }: Reach,
+  { family, path, target }: Reach,
 ): { why: string; severity: Severity } | null {
   if (family === 6 && subnet.ipv6 === false) return { why: "the subnet has no IPv6 addresses yet", severity: "low" };
   const bare = network.machines.every((each) => each.subnet !== subnet.id || each.publicAddress === false);
-  if (family === 4 && target.kind === "internet" && subnet.publicAddresses === false && bare)
+  if (family === 4 && target.kind === "internet" && path.length === 1 && subnet.publicAddresses === false && bare)
     return { why: "its machines have no public address, which one setting changes", severity: "medium" };
   return null;
 }
@@ -186,8 +186,15 @@ function overlaps(a: Span, b: Span): boolean {
   return a.family === b.family && a.first <= b.last && b.first <= a.last;
 }
 
-/** Up to three prefixes, or first and last. */
+/** Up to three prefixes, or first and last; more than a quarter of all addresses is the internet. */
 export function spansText(spans: readonly Span[]): string {
+  for (const [family, bits] of [
+    [4, 32n],
+    [6, 128n],
+  ] as const) {
+    const size = spans.reduce((sum, span) => (span.family === family ? sum + span.last - span.first + 1n : sum), 0n);
+    if (size > 1n << (bits - 2n)) return `the internet (IPv${family})`;
+  }
   const joined: Span[] = [];
   for (const span of spans) {
     const before = joined.at(-1);

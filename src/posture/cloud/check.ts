@@ -107,6 +107,15 @@ export function checkCloud(input: CloudInput): CloudResult {
     for (const each of judged.evidence) evidence.push({ rule: ruleOfNetwork[each.check], each });
     subnets = judged.subnets;
   }
+  // Files that hold neither a role nor a network: that nothing was found in them is no sign that nothing is wrong.
+  if (evidence.length === 0)
+    for (const { file } of [...iam, ...network, ...given])
+      troubles.push({
+        file,
+        pointer: "",
+        message: "has no role and no network to judge",
+        fix: "Give the file that has the runners' subnet or role.",
+      });
   for (const { file, pointer, message, fix } of bounded(troubles)) {
     const rule = input.network.some((each) => each.file === file) ? "RG-19" : "RG-17";
     evidence.push({
