@@ -15,7 +15,6 @@ type Verdict = "open" | "unknown" | "closed" | "guarded";
 
 interface Row {
   readonly verdict: Verdict;
-  readonly family: 4 | 6;
   readonly what: string;
   readonly by: string;
   readonly target: string;
@@ -33,6 +32,7 @@ const looks: Record<Verdict, { colour: string; fill: string; word: string; dash:
   closed: { colour: "#667085", fill: "#f9fafb", word: "closed", dash: "2 5" },
 };
 
+const toInternet: ReadonlySet<string> = new Set(["nat", "internet", "egress-only"]);
 const rowHeight = 64;
 const width = 1160;
 
@@ -42,7 +42,7 @@ export function subnetPicture({ subnet, table, reaches }: SubnetAudit, reviewed:
   const drawn = rows.slice(0, mostRows);
   const height = Math.max(1, drawn.length) * rowHeight + 132;
   const middle = 92 + (Math.max(1, drawn.length) * rowHeight) / 2;
-  const title = `Where ${shown(subnet.name ?? subnet.id, 60)} leads`;
+  const title = `Where the subnet ${shown(subnet.name ?? subnet.id, 60)} leads`;
   const lines = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" font-family="system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif" font-size="13">`,
     `<title>${escaped(title)}</title>`,
@@ -74,7 +74,7 @@ function rowLines(row: Row, y: number, middle: number): string[] {
   return [
     `<path d="M220 ${middle} C 270 ${middle}, 250 ${at}, 300 ${at} L 772 ${at}" fill="none" stroke="${colour}" stroke-width="2"${dashed}/>`,
     `<path d="M772 ${at - 5} L782 ${at} L772 ${at + 5} Z" fill="${colour}"/>`,
-    text(306, at - 8, shown(`IPv${row.family}  ${row.what}`, 66), "#101828", 'font-weight="600"'),
+    text(306, at - 8, shown(row.what, 58), "#101828", 'font-weight="600"'),
     text(306, at + 18, shown(`${row.by}; ${permits}`, 76), "#475467", 'font-size="12"'),
     `<rect x="784" y="${y + 6}" width="352" height="${rowHeight - 12}" rx="8" fill="${fill}" stroke="${colour}"/>`,
     text(798, at - 5, shown(row.target, 36), "#101828", 'font-weight="600"'),
@@ -97,6 +97,8 @@ function rowsOf({ subnet, reaches }: SubnetAudit, reviewed: Reviewed): Row[] {
   for (const reach of reaches) {
     if (reach.realm === "none" || reach.realm === "link-local" || reach.target.kind === "none") continue;
     const verdict = verdictOf(reach, { subnet, reviewed });
+    // The internet drops what is sent to private addresses: no way out, and nobody guards it.
+    if (verdict === "guarded" && reach.realm === "private" && toInternet.has(reach.target.kind)) continue;
     const key = JSON.stringify([reach.family, verdict, reach.path.map(({ place }) => place.pointer), reach.target]);
     const known = found.get(key);
     if (known !== undefined) {
@@ -106,7 +108,6 @@ function rowsOf({ subnet, reaches }: SubnetAudit, reviewed: Reviewed): Row[] {
     const by = reach.path.map(({ destination }) => `route ${shown(destination, 40)}`).join(", then ");
     found.set(key, {
       verdict,
-      family: reach.family,
       by,
       target: targetKinds[reach.target.kind],
       id: reach.target.id,
