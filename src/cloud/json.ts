@@ -96,7 +96,7 @@ export function linesOf(text: string, pointers: Iterable<string>): Map<string, n
     else if (code === 44) {
       const top = stack.at(-1);
       if (top?.index === null) keyNext = true;
-      else if (top !== undefined) next = top.node?.children.get(String(++top.index!));
+      else if (top !== undefined) next = top.node?.children.get(String(++top.index));
     } else if (code === 125 || code === 93) {
       stack.pop();
       keyNext = false;

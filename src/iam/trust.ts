@@ -150,7 +150,7 @@ function judgeServices(
 ): void {
   if (names.some((name) => name.includes("*")))
     say("trust-public", "trusts every service", "Name the service.", { place });
-  const beyond = names.filter((name) => !/^ec2\.amazonaws\.com/.test(name));
+  const beyond = names.filter((name) => !name.startsWith("ec2.amazonaws.com"));
   if (onMachines && beyond.length > 0)
     say(
       "trust-services",

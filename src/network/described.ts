@@ -205,6 +205,7 @@ export function readDescribed(files: readonly JsonFile[]): { network: Network; t
       // One type of ICMP refused leaves the others: as if it were not there.
       const type = numberAt(own(entry, "IcmpTypeCode"), "Type");
       if (!allow && type !== null && type !== -1) return [];
+      if (!allow && !isExact(entry, "Protocol", own(range, "From"), own(range, "To"))) return [];
       const at = { file: place.file, pointer: `${place.pointer}/Entries/${i}` };
       const cidrs = prefix(textAt(entry, "CidrBlock") ?? textAt(entry, "Ipv6CidrBlock"), at);
       return cidrs.map((cidr) => ({
@@ -258,13 +259,30 @@ const protocols = new Map([
 
 /** Ports that are not said are all; a protocol that is no protocol is all as well, because nothing may be closed by it. */
 export function trafficOf(value: unknown, key: string, from: unknown, to: unknown): Traffic {
-  const text = String(own(value, key) ?? "-1").toLowerCase();
+  const text = protocolAt(value, key);
   const protocol = protocols.get(text) ?? (/^\d{1,3}$/.test(text) ? Number(text) : null);
   const low = numberAt({ from }, "from") ?? 0;
   const high = numberAt({ to }, "to") ?? 65_535;
   return protocol === null || low < 0 || high < low
     ? { protocol, from: 0, to: 65_535 }
     : { protocol, from: low, to: Math.min(high, 65_535) };
+}
+
+/** The protocol's name or number in lower case; `-1` where none is said, "" where it is no text or number. */
+export function protocolAt(value: unknown, key: string): string {
+  const found = own(value, key);
+  if (found === undefined || found === null) return "-1";
+  return typeof found === "string" || typeof found === "number" ? String(found).toLowerCase() : "";
+}
+
+/** Whether {@link trafficOf} says exactly what is written: only then may an entry that refuses close anything. */
+export function isExact(value: unknown, key: string, from: unknown, to: unknown): boolean {
+  const text = protocolAt(value, key);
+  if (text === "-1" || text === "all") return true;
+  if (!protocols.has(text) && !/^\d{1,3}$/.test(text)) return false;
+  const [low, high] = [from, to].map((each) => numberAt({ each }, "each"));
+  if (from === undefined || from === null || to === undefined || to === null) return from === to;
+  return low !== null && high !== null && low! >= 0 && low! <= high!;
 }
 
 const targetKeys: readonly (readonly [string, TargetKind])[] = [
@@ -285,7 +303,9 @@ function targetOf(route: unknown, firewalls: ReadonlySet<string>): Target {
     textAt(route, key) === null ? [] : [{ kind, id: textAt(route, key)! }],
   );
   const gateway = textAt(route, "GatewayId");
-  const found: Target = id[0] ?? (gateway === null ? { kind: "unknown", id: "" } : gatewayOf(gateway, firewalls));
+  const both = textAt(route, "InstanceId") === null ? null : textAt(route, "NetworkInterfaceId");
+  const named = id[0] === undefined || both === null ? id[0] : { ...id[0], also: both };
+  const found: Target = named ?? (gateway === null ? { kind: "unknown", id: "" } : gatewayOf(gateway, firewalls));
   // A route whose target is gone drops what it matches, and still is the longest match.
   return textAt(route, "State") === "blackhole" ? { kind: "blackhole", id: found.id } : found;
 }

@@ -10,7 +10,7 @@ import type { Severity } from "../cloud/evidence.ts";
 import { shown } from "../cloud/value.ts";
 import type { Say } from "./finding.ts";
 import { targetKinds } from "./model.ts";
-import type { Network, RouteTable, Subnet } from "./model.ts";
+import type { Network, RouteTable, Subnet, Target } from "./model.ts";
 import { addressOf, cidrsOf, spanOf } from "./partition.ts";
 import type { Span } from "./partition.ts";
 import { permitsText } from "./permits.ts";
@@ -60,7 +60,8 @@ export function questionOf(reach: Reach, subnet: Subnet, reviewed: Reviewed): Qu
 }
 
 function isFirewall({ path, target }: Reach, { firewalls }: Reviewed): boolean {
-  return firewalls.includes(target.id) || path.some((route) => firewalls.includes(route.target.id));
+  const isOne = ({ id, also }: Target) => firewalls.includes(id) || (also !== undefined && firewalls.includes(also));
+  return isOne(target) || path.some((route) => isOne(route.target));
 }
 
 function isReviewed(reach: Reach, { destinations }: Reviewed): boolean {

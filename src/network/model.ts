@@ -28,6 +28,8 @@ export interface Target {
   readonly kind: TargetKind;
   /** "" where there is none. */
   readonly id: string;
+  /** A further id of the same: the interface of an instance. */
+  readonly also?: string;
 }
 
 export interface Route {

@@ -43,7 +43,7 @@ const tables: fc.Arbitrary<Route[]> = fc
       cidrs: list,
       destination: `d${i}`,
       target: { kind, id: `${kind}-${i}` },
-      rank: rank as Route["rank"],
+      rank,
       place: { file: "t", pointer: `/${i}` },
     })),
   );

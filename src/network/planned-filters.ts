@@ -3,7 +3,7 @@ import type { Cidr } from "../address/cidr.ts";
 import { pointerTo } from "../cloud/json.ts";
 import type { Plan, PlanResource } from "../cloud/plan.ts";
 import { flagAt, isUnknownAt, listAt, numberAt, own, textAt, textsAt, UNKNOWN } from "../cloud/value.ts";
-import { trafficOf } from "./described.ts";
+import { isExact, protocolAt, trafficOf } from "./described.ts";
 import type { Acl, AclEntry, GroupRule, SecurityGroup } from "./model.ts";
 import type { Ids } from "./planned-ids.ts";
 
@@ -130,10 +130,11 @@ function entryOf(
 ): AclEntry[] {
   const allow = textAt(value, action)?.toLowerCase() === "allow";
   const type = numberAt(value, "icmp_type");
-  const protocol = String(own(value, "protocol") ?? "-1").toLowerCase();
+  const protocol = protocolAt(value, "protocol");
   // One type of ICMP refused leaves the others: as if it were not there. Zero is what Terraform writes where nobody said a type.
   if (!allow && (protocol === "icmp" || protocol === "1" || protocol === "58") && type !== null && type !== -1)
     return [];
+  if (!allow && !isExact(value, "protocol", own(value, "from_port"), own(value, "to_port"))) return [];
   const cidrs = [...prefix(place, textAt(value, "cidr_block")), ...prefix(place, textAt(value, "ipv6_cidr_block"))];
   return cidrs.map((cidr) => ({
     ...trafficOf(value, "protocol", own(value, "from_port"), own(value, "to_port")),

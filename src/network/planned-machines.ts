@@ -91,6 +91,6 @@ function userDataOf({ values, expressions }: PlanResource): string | null | unde
   const text = keys.map((key) => textAt(values, key)).find((each) => each !== null) ?? null;
   if (text !== null && !/^[0-9a-f]{40}$/.test(text)) return decoded(text);
   const constant = keys.map((key) => textAt(own(expressions, key), "constant_value")).find((each) => each !== null);
-  if (constant !== undefined) return decoded(constant!);
+  if (constant !== undefined) return decoded(constant);
   return text !== null || keys.some((key) => isUnknownAt(values, key)) ? undefined : null;
 }

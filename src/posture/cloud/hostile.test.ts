@@ -18,7 +18,7 @@ const rule = (i: number) => ({
   IpRanges: [{ CidrIp: "0.0.0.0/0" }],
 });
 
-const texts: [string, string | unknown][] = [
+const texts: [string, unknown][] = [
   ["nothing", ""],
   ["arrays in arrays", deep(200_000, "[", "]")],
   ["objects in objects", deep(100_000, '{"Statement":', "}")],

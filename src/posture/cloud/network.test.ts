@@ -28,7 +28,7 @@ describe("a closed network", () => {
 });
 
 describe("does any route lead to intranets, databases or internal APIs? (RG-19)", () => {
-  const routes: [string, Record<string, unknown>][] = [
+  const routes: [string, Record<string, string>][] = [
     ["a transit gateway", { DestinationCidrBlock: "10.8.0.0/13", TransitGatewayId: "tgw-01" }],
     ["a peered VPC", { DestinationCidrBlock: "172.20.0.0/16", VpcPeeringConnectionId: "pcx-01" }],
     [
@@ -64,6 +64,20 @@ describe("does any route lead to intranets, databases or internal APIs? (RG-19)"
     ]);
     assert.deepEqual(says({ routes }, { destinations: ["10.8.0.0/13"] }), []);
     assert.deepEqual(says({ routes }, { destinations: ["10.8.0.0/14"] }), ["internal-route fail"]);
+  });
+
+  test("an entry that refuses closes only what it names: no other protocol, no one type of ICMP, no nonsense", () => {
+    const routes = [local, firewall, route({ DestinationCidrBlock: "10.8.0.0/13", TransitGatewayId: "tgw-01" })];
+    const refusing = (fields: Record<string, unknown>) =>
+      says({ routes, acl: acl({ ...entry(50, "deny", "10.0.0.0/8"), ...fields }, entry(100, "allow")) }).includes(
+        "internal-route fail",
+      );
+    assert.ok(!refusing({ Protocol: "6", PortRange: { From: 0, To: 65_535 } }));
+    assert.ok(refusing({ Protocol: "6", PortRange: { From: 80, To: 80 } }));
+    assert.ok(refusing({ Protocol: "17", PortRange: { From: 0, To: 65_535 } }));
+    assert.ok(refusing({ Protocol: "esp" }));
+    assert.ok(refusing({ Protocol: "6", PortRange: { From: 443, To: 80 } }));
+    assert.ok(refusing({ Protocol: "1", IcmpTypeCode: { Type: 8, Code: -1 } }));
   });
 
   test("neighbours in the VPC, by the names of their subnets, unless the ACL keeps them apart", () => {
@@ -137,6 +151,7 @@ describe("is the only way out the allowlist? (RG-19)", () => {
     ];
     assert.deepEqual(says({ routes: appliance }), ["way-out-unknown unknown"]);
     assert.deepEqual(says({ routes: appliance }, { firewalls: ["i-09"] }), []);
+    assert.deepEqual(says({ routes: appliance }, { firewalls: ["eni-09"] }), []);
     const transit = [local, route({ DestinationCidrBlock: "0.0.0.0/0", TransitGatewayId: "tgw-01" })];
     assert.deepEqual(says({ routes: transit }), ["internal-route fail", "way-out-unknown unknown"]);
     assert.deepEqual(says({ routes: transit }, { firewalls: ["tgw-01"] }), []);
