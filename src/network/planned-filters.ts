@@ -132,8 +132,7 @@ function entryOf(
   const type = numberAt(value, "icmp_type");
   const protocol = protocolAt(value, "protocol");
   // One type of ICMP refused leaves the others: as if it were not there. Zero is what Terraform writes where nobody said a type.
-  if (!allow && (protocol === "icmp" || protocol === "1" || protocol === "58") && type !== null && type !== -1)
-    return [];
+  if (!allow && ["icmp", "1", "icmpv6", "58"].includes(protocol) && type !== null && type !== -1) return [];
   if (!allow && !isExact(value, "protocol", own(value, "from_port"), own(value, "to_port"))) return [];
   const cidrs = [...prefix(place, textAt(value, "cidr_block")), ...prefix(place, textAt(value, "ipv6_cidr_block"))];
   return cidrs.map((cidr) => ({

