@@ -11,6 +11,7 @@ import { foreignPolicies } from "../translate/foreign.arbitrary.ts";
 import { importPolicy } from "../translate/import.ts";
 import { addStep } from "../workflow/add.ts";
 import { checkWorkflow } from "../workflow/check.ts";
+import { parseAccepted } from "./accepted.ts";
 import { reportOf } from "./report/report.ts";
 import { textValues } from "./workflows/expression.ts";
 import { check, now, repository } from "./testing/repository.ts";
@@ -59,6 +60,11 @@ function postureHolds(text: string): void {
     { "fuzz.yml": text },
     { files: new Map(others.map((path) => [path, text])), infrastructure: [{ path: "fuzz.tf", text }] },
   );
+  try {
+    assert.ok(parseAccepted(text, "fuzz").every(({ line }) => line >= 1));
+  } catch (error) {
+    assert.equal((error as { code?: string }).code, "ACCEPTED_INVALID");
+  }
   const findings = check(facts);
   assert.ok(textValues(`\${{ ${text} }}`, () => null).length > 0);
   const lines = text.split("\n").length;
