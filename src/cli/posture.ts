@@ -11,6 +11,7 @@ import { reportJunit } from "../posture/report/junit.ts";
 import { reportMarkdown } from "../posture/report/markdown.ts";
 import { failsOn, reportOf } from "../posture/report/report.ts";
 import type { PostureReport, SourceSeen } from "../posture/report/report.ts";
+import { runnerPolicy } from "../posture/report/runner-policy.ts";
 import { reportSarif } from "../posture/report/sarif.ts";
 import { reportText } from "../posture/report/text.ts";
 import { readRepository } from "../posture/sources/disk.ts";
@@ -46,6 +47,7 @@ const formats = {
   json: (report: PostureReport) => JSON.stringify(report),
   sarif: (report: PostureReport) => JSON.stringify(reportSarif(report)),
   junit: (report: PostureReport) => reportJunit(report),
+  "runner-policy": (report: PostureReport) => runnerPolicy(report),
 } as const;
 
 export function addPostureCommand(program: Command): void {

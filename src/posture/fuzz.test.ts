@@ -58,7 +58,13 @@ function postureHolds(text: string): void {
   ];
   const facts = repository(
     { "fuzz.yml": text },
-    { files: new Map(others.map((path) => [path, text])), infrastructure: [{ path: "fuzz.tf", text }] },
+    {
+      files: new Map(others.map((path) => [path, text])),
+      infrastructure: [
+        { path: "fuzz.tf", text },
+        { path: "fuzz.yaml", text: `${text}\nkind: NetworkPolicy\n` },
+      ],
+    },
   );
   try {
     assert.ok(parseAccepted(text, "fuzz").every(({ line }) => line >= 1));

@@ -112,7 +112,7 @@ export class GithubClient {
     const refuse = (status: number, why: string) => ({ answer: { endpoint, status, why }, next: null });
     if (this.#closed !== null) return refuse(this.#closed.status, this.#closed.why);
     let left = this.#options.maxWait;
-    for (let failures = 0; ;) {
+    for (let failures = 0, waits = 0; ;) {
       this.asked++;
       const response = await this.#fetch(method, url, body);
       if (response instanceof Error) return refuse(0, reasonOf(response));
