@@ -11,6 +11,7 @@ import { foreignPolicies } from "../translate/foreign.arbitrary.ts";
 import { importPolicy } from "../translate/import.ts";
 import { addStep } from "../workflow/add.ts";
 import { checkWorkflow } from "../workflow/check.ts";
+import { readLocalAction } from "../workflow/local-action.ts";
 import { parseAccepted } from "./accepted.ts";
 import { reportOf } from "./report/report.ts";
 import { textValues } from "./workflows/expression.ts";
@@ -44,6 +45,7 @@ function addHolds(text: string): void {
   assert.equal(second.text, first.text);
   assert.equal(first.diff === "", first.text === text);
   assert.equal(first.done.length === 0, first.text === text);
+  readLocalAction("action.yml", text, scope);
   const findings = [...first.findings, ...checkWorkflow("fuzz.yml", text, scope, null)];
   for (const { line, column, fix } of findings) assert.ok(line >= 1 && column >= 1 && fix !== "");
 }
