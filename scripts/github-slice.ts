@@ -125,7 +125,7 @@ function plain(description: Json, node: unknown, depth: number): unknown {
     if (key === "properties")
       out[key] = Object.fromEntries(Object.entries(value as Json).map(([name, each]) => [name, inner(each)]));
     else if (key === "items") out[key] = inner(value);
-    else if (/Of$/.test(key)) out[key] = (value as unknown[]).map(inner);
+    else if (key.endsWith("Of")) out[key] = (value as unknown[]).map(inner);
     else if (key === "additionalProperties") out[key] = typeof value === "object" ? {} : value;
     else out[key] = value;
   }

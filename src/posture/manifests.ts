@@ -101,16 +101,17 @@ function setOf(root: YAMLMap, path: string, line: number): RunnerSet | null {
     hostNetwork: root.getIn(["spec", "template", "spec", "hostNetwork"]) === true,
     labels: mapAt(root, ["spec", "template", "metadata", "labels"]),
   };
-  if (/^actions\.github\.com\//.test(api)) {
+  if (api.startsWith("actions.github.com/")) {
     if (kind === null || !/^(?:AutoscalingRunnerSet|EphemeralRunnerSet|EphemeralRunner)$/.test(kind)) return null;
     return { ...common, kind, ephemeral: true, evidence: `${kind}: the controller makes a runner for each job` };
   }
-  if (!/^actions\.summerwind\.dev\//.test(api)) return null;
+  if (!api.startsWith("actions.summerwind.dev/")) return null;
   if (kind === null || !/^(?:RunnerDeployment|RunnerReplicaSet|RunnerSet|Runner)$/.test(kind)) return null;
   const place = kind === "RunnerDeployment" || kind === "RunnerReplicaSet" ? ["spec", "template", "spec"] : ["spec"];
   const value: unknown = root.getIn([...place, "ephemeral"]);
   const ephemeral = value === undefined || value === true ? true : value === false ? false : null;
-  const evidence = value === undefined ? `${kind}: ephemeral by default` : `${kind}: ephemeral: ${String(value)}`;
+  const evidence =
+    value === undefined ? `${kind}: ephemeral by default` : `${kind}: ephemeral: ${JSON.stringify(value)}`;
   return { ...common, kind, ephemeral, evidence };
 }
 
@@ -125,13 +126,17 @@ function policyOf(root: YAMLMap, path: string, line: number): EgressPolicy | nul
   const isOpen = rules.some((rule) => {
     const to: unknown = isMap(rule) ? rule.get("to") : null;
     if (!isSeq(to) || to.items.length === 0) return true;
-    return to.items.some((peer) => isMap(peer) && /\/0$/.test(String(peer.getIn(["ipBlock", "cidr"]))));
+    return to.items.some((peer) => isMap(peer) && isEverywhere(peer.getIn(["ipBlock", "cidr"])));
   });
   const selector = root.getIn(["spec", "podSelector"]);
   const isAll = !isMap(selector) || selector.items.length === 0;
   const labels = isAll ? null : mapAt(root, ["spec", "podSelector", "matchLabels"]);
   const name = textAt(root, "metadata", "name") ?? "(no name)";
   return { path, line, name, namespace: textAt(root, "metadata", "namespace"), labels, isOpen };
+}
+
+function isEverywhere(cidr: unknown): boolean {
+  return typeof cidr === "string" && cidr.trim().endsWith("/0");
 }
 
 function mapAt(root: YAMLMap, place: readonly string[]): Map<string, string> {
