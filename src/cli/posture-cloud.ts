@@ -1,5 +1,4 @@
 /** The cloud around runners in `sallyport posture`: files of AWS's answers and of plans, judged here and asked of nobody. */
-import type { Command } from "commander";
 import { isCidrDefect, parseCidr } from "../address/cidr.ts";
 import { writeAtomically } from "../baseline/write.ts";
 import { SallyportError } from "../errors.ts";
@@ -9,31 +8,7 @@ import type { Finding } from "../posture/finding.ts";
 import type { SourceSeen } from "../posture/report/report.ts";
 import { readCloudFiles } from "../posture/sources/cloud-files.ts";
 import { loadIamCatalogue } from "../posture/sources/iam-catalogue.ts";
-
-export interface CloudFlags {
-  iam?: string[];
-  network?: string[];
-  plan?: string[];
-  subnet?: string[];
-  role?: string[];
-  account?: string[];
-  firewall?: string[];
-  reach?: string[];
-  picture?: string;
-}
-
-export function addCloudOptions(command: Command): void {
-  command
-    .option("--iam <file...>", "answers of aws iam get-account-authorization-details, or policies")
-    .option("--network <file...>", "answers of aws ec2 describe-*")
-    .option("--plan <file...>", "Terraform plans: terraform show -json")
-    .option("--subnet <id...>", "the runners' subnets; else where machines stand")
-    .option("--role <name...>", "the runners' roles; else all that CI can get")
-    .option("--account <id...>", "accounts that roles may trust")
-    .option("--firewall <id...>", "an interface, instance or gateway with the allowlist")
-    .option("--reach <cidr...>", "networks of yours that runners may reach, reviewed")
-    .option("--picture <file.svg>", "draw where the subnet leads");
-}
+import type { CloudFlags } from "./posture-cloud-options.ts";
 
 /** Findings about the files, and what was looked at. Throws CLOUD_UNREADABLE and FILE_UNWRITABLE. */
 export async function judgeCloud(

@@ -1,42 +1,29 @@
 /** `sallyport posture`: where runners and workflows break the runner policy, with the evidence, in the format that is wanted. */
-import { type Command, Option } from "commander";
-import type { Frame } from "../posture/facts.ts";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { severities } from "../posture/finding.ts";
-import type { Finding, Severity } from "../posture/finding.ts";
-import { checkRepository } from "../posture/checks/repository.ts";
-import { reportJunit } from "../posture/report/junit.ts";
-import { reportMarkdown } from "../posture/report/markdown.ts";
-import { failsOn, reportOf } from "../posture/report/report.ts";
-import type { PostureReport, SourceSeen } from "../posture/report/report.ts";
-import { reportSarif } from "../posture/report/sarif.ts";
-import { reportText } from "../posture/report/text.ts";
-import { readRepository } from "../posture/sources/disk.ts";
-import { githubValidator } from "../posture/sources/parser-schema.ts";
-import { version } from "../version.ts";
-import { addCloudOptions, judgeCloud } from "./posture-cloud.ts";
-import type { CloudFlags } from "./posture-cloud.ts";
-import { integer } from "./options.ts";
-import { say } from "./policy-file.ts";
-import { lineAges } from "./workflow-files.ts";
+import type { Severity } from "../posture/finding.ts";
+import { collect, integer } from "./options.ts";
+import { addCloudOptions } from "./posture-cloud-options.ts";
+import type { CloudFlags } from "./posture-cloud-options.ts";
 
-interface Flags extends CloudFlags {
+const formats = ["text", "markdown", "json", "sarif", "junit", "runner-policy"] as const;
+
+export interface PostureFlags extends CloudFlags {
   repository: string | false;
   uses: string;
   auditDays: number;
-  format: keyof typeof formats;
+  format: (typeof formats)[number];
   json?: true;
   all?: true;
   failOn: Severity | "never";
   unknownFails?: true;
+  github: string[];
+  apiUrl: string;
+  runs: number;
+  knownRunners: string[];
+  maxWait: number;
+  accept?: string;
 }
-
-const formats = {
-  text: (report: PostureReport, all: boolean) => reportText(report, all ? Infinity : 10),
-  markdown: (report: PostureReport, all: boolean) => reportMarkdown(report, all ? Infinity : 50),
-  json: (report: PostureReport) => JSON.stringify(report),
-  sarif: (report: PostureReport) => JSON.stringify(reportSarif(report)),
-  junit: (report: PostureReport) => reportJunit(report),
-} as const;
 
 export function addPostureCommand(program: Command): void {
   const command = program
@@ -44,14 +31,33 @@ export function addPostureCommand(program: Command): void {
     .description("Where runners and workflows break the runner policy, with the evidence. Changes nothing.")
     .option("-C, --repository <dir>", "a repository's folder", ".")
     .option("--no-repository", "look at no folder")
+    .option(
+      "--github <name>",
+      "an organisation, or owner/repository, by GitHub's API (repeatable); token from GITHUB_TOKEN or GH_TOKEN",
+      (name: string, before: string[]) => collect(readName(name), before),
+      [],
+    )
+    .option("--api-url <url>", "GitHub Enterprise Server: https://HOST/api/v3", usualApi())
+    .addOption(
+      new Option("--runs <n>", "recent runs of each repository to look at for who did them")
+        .argParser(integer(0, 100))
+        .default(10),
+    )
+    .option("--known-runners <pattern>", "names that runners have, with * (repeatable)", collect, [])
+    .addOption(
+      new Option("--max-wait <s>", "seconds to wait for GitHub's limits, each time")
+        .argParser(integer(0, 7200))
+        .default(120),
+    )
     .option("--uses <owner/repo>", "whose step is ours", "sallyport/sallyport")
     .addOption(
       new Option("--audit-days <n>", "how long a control may only watch, by git")
         .argParser(integer(0, 36_500))
         .default(30),
     )
-    .addOption(new Option("--format <format>", "how it is said").choices(Object.keys(formats)).default("text"))
+    .addOption(new Option("--format <format>", "how it is said").choices(formats).default("text"))
     .option("--json", "as --format json")
+    .option("--accept <file>", "accepted findings, each with owner, reason and expiry")
     .option("--all", "write every finding out")
     .addOption(
       new Option("--fail-on <severity>", "exit 1 for a fail as bad as this or worse")
@@ -65,40 +71,27 @@ export function addPostureCommand(program: Command): void {
 Examples:
   sallyport posture                              the repository here
   sallyport posture --format sarif > posture.sarif
+  GITHUB_TOKEN=… sallyport posture --no-repository --github octo
   sallyport posture --no-repository --iam roles.json --network vpc.json --subnet subnet-0a1 --picture out.svg
 
 What could not be seen is unknown, never ok. The rules: docs/posture.md
 Exit codes: 0 nothing as bad as --fail-on, 1 something is, 2 nothing could be looked at`,
     )
-    .action(async (flags: Flags) => {
+    .action(async (flags: PostureFlags) => {
+      // What only this command needs is read when it runs: every other starts without it.
+      const { posture } = await import("./posture-run.ts");
       await posture(flags);
     });
   addCloudOptions(command);
 }
 
-async function posture(flags: Flags): Promise<void> {
-  const now = new Date();
-  const findings: Finding[] = [];
-  const sources: SourceSeen[] = [];
-  const targets: string[] = [];
-  const validate = githubValidator();
-  if (flags.repository !== false) {
-    const folder = flags.repository;
-    const changed = lineAges(folder);
-    const own = flags.uses.toLowerCase();
-    const frame: Frame = { now, own, auditDays: flags.auditDays, changed, largerRunners: null };
-    const { facts, text, cut } = readRepository(folder, null, frame);
-    sources.push({ name: `files of ${folder}`, seen: !cut, text });
-    findings.push(...checkRepository(facts, { defaultPermissions: null }, frame, validate).findings);
-    targets.push(folder);
-  }
-  const cloud = await judgeCloud(flags);
-  for (const each of cloud.findings) findings.push(each);
-  for (const each of cloud.sources) sources.push(each);
-  if (cloud.target !== null) targets.push(cloud.target);
-  const target = targets.join(", ");
-  const report = reportOf({ version, now, target, sources, findings, accepted: new Map(), notes: [] });
-  const format = flags.json === true ? "json" : flags.format;
-  say(formats[format](report, flags.all === true));
-  process.exitCode = flags.failOn !== "never" && failsOn(report, flags.failOn, flags.unknownFails === true) ? 1 : 0;
+/** GitHub's runner says where its API is. */
+function usualApi(): string {
+  return process.env["GITHUB_API_URL"] ?? "https://api.github.com";
+}
+
+function readName(name: string): string {
+  const parts = name.split("/");
+  if (parts.length <= 2 && parts.every((part) => /^[\w.-]+$/.test(part) && !/^\.+$/.test(part))) return name;
+  throw new InvalidArgumentError("Write an organisation, or owner/repository.");
 }

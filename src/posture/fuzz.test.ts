@@ -12,6 +12,8 @@ import { foreignPolicies } from "../translate/foreign.arbitrary.ts";
 import { importPolicy } from "../translate/import.ts";
 import { addStep } from "../workflow/add.ts";
 import { checkWorkflow } from "../workflow/check.ts";
+import { readLocalAction } from "../workflow/local-action.ts";
+import { parseAccepted } from "./accepted.ts";
 import { reportOf } from "./report/report.ts";
 import { textValues } from "./workflows/expression.ts";
 import { cloudHolds } from "./testing/cloud.ts";
@@ -45,6 +47,7 @@ function addHolds(text: string): void {
   assert.equal(second.text, first.text);
   assert.equal(first.diff === "", first.text === text);
   assert.equal(first.done.length === 0, first.text === text);
+  readLocalAction("action.yml", text, scope);
   const findings = [...first.findings, ...checkWorkflow("fuzz.yml", text, scope, null)];
   for (const { line, column, fix } of findings) assert.ok(line >= 1 && column >= 1 && fix !== "");
 }
@@ -59,8 +62,19 @@ function postureHolds(text: string): void {
   ];
   const facts = repository(
     { "fuzz.yml": text },
-    { files: new Map(others.map((path) => [path, text])), infrastructure: [{ path: "fuzz.tf", text }] },
+    {
+      files: new Map(others.map((path) => [path, text])),
+      infrastructure: [
+        { path: "fuzz.tf", text },
+        { path: "fuzz.yaml", text: `${text}\nkind: NetworkPolicy\n` },
+      ],
+    },
   );
+  try {
+    assert.ok(parseAccepted(text, "fuzz").every(({ line }) => line >= 1));
+  } catch (error) {
+    assert.equal((error as { code?: string }).code, "ACCEPTED_INVALID");
+  }
   const findings = check(facts);
   assert.ok(textValues(`\${{ ${text} }}`, () => null).length > 0);
   const lines = text.split("\n").length;

@@ -12,6 +12,7 @@ import { checkAllowlists } from "./allowlist.ts";
 import { checkForks } from "./forks.ts";
 import { checkInfrastructure } from "./infrastructure.ts";
 import { checkJobs } from "./jobs.ts";
+import { checkManifests } from "./manifests.ts";
 import { nativePath, nativePolicyOf } from "./native.ts";
 import { checkPermissions, checkPins } from "./pins.ts";
 
@@ -58,6 +59,7 @@ export function checkRepository(
     ...checkPermissions(repository, workflows, settings.defaultPermissions),
     ...checkAllowlists(repository, policyPaths(workflows, frame), native, frame),
     ...checkInfrastructure(repository),
+    ...checkManifests(repository),
     ...checkTests(repository, workflows),
   ];
   return { findings, workflows };
