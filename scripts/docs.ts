@@ -1,6 +1,6 @@
 /**
  * Writes the documents that say what the code already says: the policy reference and the JSON Schemas from the schemas the
- * loaders use, the reason codes, the error codes, the simulator's techniques, the measured tables of the baseline. `--check` writes nothing and fails where a document is stale; `npm test`
+ * loaders use, the reason codes, the error codes, the posture's rules, the simulator's techniques, the measured tables of the baseline. `--check` writes nothing and fails where a document is stale; `npm test`
  * runs it so. Called by `npm run docs`.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { withCalibration } from "./docs/calibration.ts";
 import { errorCodesPage } from "./docs/error-codes.ts";
 import { policyReferencePage, policySchemaFile } from "./docs/policy-reference.ts";
+import { postureRulesPage } from "./docs/posture-rules.ts";
 import { reasonCodesPage } from "./docs/reason-codes.ts";
 import { techniquesPage } from "./docs/techniques.ts";
 import { configJsonSchema } from "../src/config/schema.ts";
@@ -20,6 +21,7 @@ const documents: Record<string, string> = {
   "docs/error-codes.md": errorCodesPage(),
   "docs/policy-reference.md": policyReferencePage(),
   "docs/policy.schema.json": policySchemaFile(),
+  "docs/posture-rules.md": postureRulesPage(),
   "docs/reason-codes.md": reasonCodesPage(),
   "docs/techniques.md": techniquesPage(),
   ...Object.fromEntries(Object.keys(profiles).map((name) => [`profiles/${name}.yaml`, profileText(name)])),

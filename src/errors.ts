@@ -57,6 +57,10 @@ export const errorTable = {
     exit: 1,
     help: "Do not take the job's word; the reasons are listed. Run it again, and look at its report for what did not hold.",
   },
+  CLOUD_UNREADABLE: {
+    exit: 2,
+    help: "Check the paths and permissions of the files given to --iam, --network and --plan, and the values of --account and --reach.",
+  },
   RECEIPT_UNREADABLE: { exit: 2, help: "Check the paths and permissions of the receipt, the report and the policy." },
   REPORT_INVALID: {
     exit: 2,
@@ -87,6 +91,14 @@ export const errorTable = {
   WORKFLOW_UNREADABLE: { exit: 2, help: "Run it in the repository's folder, or name that with --repository." },
   WORKFLOW_INVALID: { exit: 2, help: "Correct the places listed, or name only the other workflows." },
   WORKFLOW_CHANGED: { exit: 1, help: "Look at the file, move it away if it is not needed, and run the command again." },
+  ACCEPTED_INVALID: {
+    exit: 2,
+    help: "Correct the line of the file of accepted findings (--accept); its form is in docs/posture.md.",
+  },
+  POSTURE_UNSEEN: {
+    exit: 2,
+    help: "Check the name, the token (GITHUB_TOKEN, GH_TOKEN) with its rights, and --api-url; docs/posture.md lists the least.",
+  },
   SIMULATION_FAILED: {
     exit: 1,
     help: "The simulation could not be finished, so it says nothing about the firewall; the text says what broke.",

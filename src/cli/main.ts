@@ -8,6 +8,7 @@ import { fail } from "./fail.ts";
 import { addGatewayCommand } from "./gateway.ts";
 import { addLogsCommand } from "./logs.ts";
 import { addPolicyCommands } from "./policy.ts";
+import { addPostureCommand } from "./posture.ts";
 import { addQueryCommand } from "./query.ts";
 import { addReceiptCommand } from "./receipt.ts";
 import { addRunCommand } from "./run.ts";
@@ -52,6 +53,7 @@ const summaries: Record<string, string> = {
   config: "check a configuration file before it is in force",
   simulate: "try real exfiltration techniques, safely, and say which got out",
   workflow: "add the action to every job of a repository; --check for CI",
+  posture: "where runners and workflows break the runner policy",
 };
 
 addRunCommand(program);
@@ -65,6 +67,7 @@ addBaselineCommand(program);
 addConfigCommands(program);
 addSimulateCommand(program);
 addWorkflowCommand(program);
+addPostureCommand(program);
 inherit(program);
 for (const command of program.commands) command.summary(summaries[command.name()] ?? "");
 

@@ -7,7 +7,7 @@ import type { Source } from "./source.ts";
 export type Platform = "linux" | "other" | "mixed" | "unknown";
 
 /** What a label can come to: texts, and null for what cannot be told. */
-type Values = readonly (string | null)[];
+export type Values = readonly (string | null)[];
 
 export function platformOf(source: Source, job: Node | null): Platform {
   const runsOn = source.value(job, "runs-on");
@@ -44,7 +44,7 @@ function expand(source: Source, label: string, matrix: Node | null): Values {
 }
 
 /** Every value that a key of the matrix has, `include` counted in. What `exclude` takes away is not: it can only be less. */
-function matrixValues(source: Source, matrix: Node | null, [name, ...rest]: readonly string[]): Values | null {
+export function matrixValues(source: Source, matrix: Node | null, [name, ...rest]: readonly string[]): Values | null {
   if (!isMap(matrix)) return null;
   const listed = source.value(matrix, name!);
   const included = source.value(matrix, "include");

@@ -1,0 +1,63 @@
+/** The cloud around runners in `sallyport posture`: files of AWS's answers and of plans, judged here and asked of nobody. */
+import { isCidrDefect, parseCidr } from "../address/cidr.ts";
+import { writeAtomically } from "../baseline/write.ts";
+import { SallyportError } from "../errors.ts";
+import { checkCloud } from "../posture/cloud/check.ts";
+import { subnetPicture } from "../posture/cloud/picture.ts";
+import type { Finding } from "../posture/finding.ts";
+import type { SourceSeen } from "../posture/report/report.ts";
+import { readCloudFiles } from "../posture/sources/cloud-files.ts";
+import { loadIamCatalogue } from "../posture/sources/iam-catalogue.ts";
+import type { CloudFlags } from "./posture-cloud-options.ts";
+
+/** Findings about the files, and what was looked at. Throws CLOUD_UNREADABLE and FILE_UNWRITABLE. */
+export async function judgeCloud(
+  flags: CloudFlags,
+): Promise<{ findings: Finding[]; sources: SourceSeen[]; target: string | null }> {
+  const { iam = [], network = [], plan = [], subnet = [], role = [], account = [], firewall = [], reach = [] } = flags;
+  const named = [...iam, ...network, ...plan];
+  if (named.length === 0) {
+    const idle = {
+      subnet,
+      role,
+      account,
+      firewall,
+      reach,
+      picture: flags.picture === undefined ? [] : [flags.picture],
+    };
+    const given = Object.entries(idle).find(([, values]) => values.length > 0);
+    if (given !== undefined)
+      throw new SallyportError("USAGE", `--${given[0]} says nothing without --iam, --network or --plan.`);
+    return { findings: [], sources: [], target: null };
+  }
+  for (const each of account)
+    if (!/^\d{12}$/.test(each)) throw new SallyportError("CLOUD_UNREADABLE", `--account ${each} is not twelve digits.`);
+  for (const each of reach) {
+    const cidr = parseCidr(each);
+    if (isCidrDefect(cidr)) throw new SallyportError("CLOUD_UNREADABLE", `--reach: ${cidr.message}. ${cidr.fix}`);
+  }
+  const files = { iam: readCloudFiles(iam), network: readCloudFiles(network), plan: readCloudFiles(plan) };
+  // A plan has roles as well.
+  const catalogue = iam.length + plan.length > 0 ? await loadIamCatalogue() : null;
+  const lists = { subnets: subnet, roles: role, accounts: account, firewalls: firewall, destinations: reach };
+  const { findings, subnets, leftOut } = checkCloud({ ...files, ...lists, catalogue });
+  if (flags.picture !== undefined) drawFirst(flags.picture, subnets, lists);
+  const more = leftOut === 0 ? "" : `; ${leftOut} roles and users that CI cannot get are left out (--role names them)`;
+  const text = `${subnets.length === 0 ? "no subnet" : subnets.map((each) => each.subnet.id).join(", ")}${more}`;
+  return {
+    findings,
+    sources: [{ name: `cloud files ${named.join(", ")}`, seen: true, text }],
+    target: named.join(", "),
+  };
+}
+
+function drawFirst(
+  path: string,
+  [first]: ReturnType<typeof checkCloud>["subnets"],
+  { firewalls, destinations }: { firewalls: readonly string[]; destinations: readonly string[] },
+): void {
+  if (first === undefined)
+    throw new SallyportError("CLOUD_UNREADABLE", "--picture: no subnet to draw; name it with --subnet.");
+  const prefixes = destinations.map(parseCidr).flatMap((each) => (isCidrDefect(each) ? [] : [each]));
+  writeAtomically(path, subnetPicture(first, { firewalls, destinations: prefixes }));
+}

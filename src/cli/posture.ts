@@ -1,0 +1,97 @@
+/** `sallyport posture`: where runners and workflows break the runner policy, with the evidence, in the format that is wanted. */
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { severities } from "../posture/finding.ts";
+import type { Severity } from "../posture/finding.ts";
+import { collect, integer } from "./options.ts";
+import { addCloudOptions } from "./posture-cloud-options.ts";
+import type { CloudFlags } from "./posture-cloud-options.ts";
+
+const formats = ["text", "markdown", "json", "sarif", "junit", "runner-policy"] as const;
+
+export interface PostureFlags extends CloudFlags {
+  repository: string | false;
+  uses: string;
+  auditDays: number;
+  format: (typeof formats)[number];
+  json?: true;
+  all?: true;
+  failOn: Severity | "never";
+  unknownFails?: true;
+  github: string[];
+  apiUrl: string;
+  runs: number;
+  knownRunners: string[];
+  maxWait: number;
+  accept?: string;
+}
+
+export function addPostureCommand(program: Command): void {
+  const command = program
+    .command("posture")
+    .description("Where runners and workflows break the runner policy, with the evidence. Changes nothing.")
+    .option("-C, --repository <dir>", "a repository's folder", ".")
+    .option("--no-repository", "look at no folder")
+    .option(
+      "--github <name>",
+      "an organisation, or owner/repository, by GitHub's API (repeatable); token from GITHUB_TOKEN or GH_TOKEN",
+      (name: string, before: string[]) => collect(readName(name), before),
+      [],
+    )
+    .option("--api-url <url>", "GitHub Enterprise Server: https://HOST/api/v3", usualApi())
+    .addOption(
+      new Option("--runs <n>", "recent runs of each repository to look at for who did them")
+        .argParser(integer(0, 100))
+        .default(10),
+    )
+    .option("--known-runners <pattern>", "names that runners have, with * (repeatable)", collect, [])
+    .addOption(
+      new Option("--max-wait <s>", "seconds to wait for GitHub's limits, each time")
+        .argParser(integer(0, 7200))
+        .default(120),
+    )
+    .option("--uses <owner/repo>", "whose step is ours", "sallyport/sallyport")
+    .addOption(
+      new Option("--audit-days <n>", "how long a control may only watch, by git")
+        .argParser(integer(0, 36_500))
+        .default(30),
+    )
+    .addOption(new Option("--format <format>", "how it is said").choices(formats).default("text"))
+    .option("--json", "as --format json")
+    .option("--accept <file>", "accepted findings, each with owner, reason and expiry")
+    .option("--all", "write every finding out")
+    .addOption(
+      new Option("--fail-on <severity>", "exit 1 for a fail as bad as this or worse")
+        .choices([...severities, "never"])
+        .default("high"),
+    )
+    .option("--unknown-fails", "what was not seen fails like what was")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  sallyport posture                              the repository here
+  sallyport posture --format sarif > posture.sarif
+  GITHUB_TOKEN=… sallyport posture --no-repository --github octo
+  sallyport posture --no-repository --iam roles.json --network vpc.json --subnet subnet-0a1 --picture out.svg
+
+What could not be seen is unknown, never ok. The rules: docs/posture.md
+Exit codes: 0 nothing as bad as --fail-on, 1 something is, 2 nothing could be looked at`,
+    )
+    .action(async (flags: PostureFlags) => {
+      // What only this command needs is read when it runs: every other starts without it.
+      const { posture } = await import("./posture-run.ts");
+      await posture(flags);
+    });
+  addCloudOptions(command);
+}
+
+/** GitHub's runner says where its API is. */
+function usualApi(): string {
+  return process.env["GITHUB_API_URL"] ?? "https://api.github.com";
+}
+
+function readName(name: string): string {
+  const parts = name.split("/");
+  if (parts.length <= 2 && parts.every((part) => /^[\w.-]+$/.test(part) && !/^\.+$/.test(part))) return name;
+  throw new InvalidArgumentError("Write an organisation, or owner/repository.");
+}

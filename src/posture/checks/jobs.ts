@@ -1,0 +1,169 @@
+/** RG-10, RG-11 and RG-12: every job has an egress control, first, enforcing, and without a known way around. */
+import type { Finding, FindingInput, Severity } from "../finding.ts";
+import { finding } from "../finding.ts";
+import type { Frame, RepositoryFacts } from "../facts.ts";
+import { inFile, subjectIn } from "../facts.ts";
+import { compareVersions, controlsOf } from "../workflows/control.ts";
+import type { Control } from "../workflows/control.ts";
+import type { Workflow, WorkflowJob } from "../workflows/read.ts";
+import { kindOf } from "../workflows/runs-on.ts";
+import type { NativePolicy } from "./native.ts";
+
+type Say = (input: Omit<FindingInput, "subject" | "where"> & { at?: { line: number; column: number } }) => Finding;
+
+/** What harden-runner's published advisories and its own changes left open, the worst first; versions are the first without. */
+const bypasses: readonly { before: string; severity: Severity; text: string }[] = [
+  { before: "2.14.2", severity: "high", text: "sendto and its like are not logged (GHSA-cpmj-h4f6-r6pq)" },
+  {
+    before: "2.16.0",
+    severity: "high",
+    text: "DNS over HTTPS and over TCP pass (GHSA-46g3-37rh-v698, GHSA-g699-3x6g-wm3g)",
+  },
+  {
+    before: "2.21.0",
+    severity: "medium",
+    text: "block turns into audit by itself where the cache's host is not found",
+  },
+];
+
+export function checkJobs(
+  repository: RepositoryFacts,
+  workflows: readonly Workflow[],
+  native: NativePolicy,
+  frame: Frame,
+): Finding[] {
+  const known = new Set(workflows.map(({ path }) => path));
+  return workflows.flatMap((workflow) =>
+    workflow.jobs.flatMap((job) => {
+      const subject = subjectIn(repository, `${workflow.path}#${job.id}`);
+      const say: Say = ({ at, ...rest }) =>
+        finding({
+          ...rest,
+          subject,
+          where: inFile(workflow.path, (at ?? job).line, (at ?? job).column, `jobs.${job.id}`),
+        });
+      return checkJob(workflow, job, known, native, frame, say);
+    }),
+  );
+}
+
+function checkJob(
+  { source }: Workflow,
+  each: WorkflowJob,
+  known: ReadonlySet<string>,
+  native: NativePolicy,
+  frame: Frame,
+  say: Say,
+): Finding[] {
+  const { job, runsOn, callsHere } = each;
+  if (job.neverRuns)
+    return [say({ rule: "RG-10", check: "control", status: "pass", seen: "the job never runs: its if: is false" })];
+  if (job.call !== null) {
+    if (callsHere !== null && known.has(callsHere)) return [];
+    const seen = `it calls ${source.textOf(job.call)}, whose jobs were not read`;
+    const fix = "Check the called workflow's repository too, or pin it to a commit whose jobs have the control.";
+    return [say({ rule: "RG-10", check: "control", status: "unknown", seen, fix, at: source.spot(job.call) })];
+  }
+  const controls = controlsOf(source, job, frame.own);
+  const kinds = runsOn.possible.map((set) => kindOf(set, frame.largerRunners ?? new Set()));
+  const isNative = runsOn.isWhole && kinds.every((kind) => kind === "firewall");
+  if (isNative)
+    return [...native.forJob(say, runsOn.text), ...controls.flatMap((one) => checkForce(one, frame, say, source.path))];
+  const [first] = controls;
+  if (first === undefined) return [withoutControl(each, source, frame, say)];
+  return [
+    checkPlace(each, first, say),
+    ...controls.flatMap((one) => checkForce(one, frame, say, source.path)),
+    ...controls.flatMap((one) => checkVersion(one, say)),
+  ];
+}
+
+function withoutControl({ job, runsOn }: WorkflowJob, source: Workflow["source"], frame: Frame, say: Say): Finding {
+  const common = { rule: "RG-10", check: "control" } as const;
+  if (job.list === null) {
+    const seen = job.isMerged
+      ? "its steps may come from a merge key (<<)"
+      : "it has neither steps nor a called workflow";
+    return say({ ...common, status: "unknown", seen, fix: "GitHub reads no merge keys: write the job's steps out." });
+  }
+  const local = job.steps.find(({ action }) => action?.startsWith("./") === true || action?.startsWith("$/") === true);
+  const where = runsOn.text === "" ? "no runs-on" : `runs-on ${runsOn.text}`;
+  const kinds = new Set(runsOn.possible.map((set) => kindOf(set, frame.largerRunners ?? new Set())));
+  const partly = kinds.has("firewall") ? "; only some of its runners have GitHub's firewall" : "";
+  const hidden =
+    local === undefined ? "" : `; its local action ${local.action} cannot be first, since a checkout comes before it`;
+  const key = source.entry(job.map, "steps")?.key;
+  return say({
+    ...common,
+    status: "fail",
+    seen: `no step of ${job.steps.length} is an egress control (${where})${partly}${hidden}`,
+    ...(key === undefined ? {} : { at: source.spot(key) }),
+  });
+}
+
+function checkPlace({ job, runsOn }: WorkflowJob, control: Control, say: Say): Finding {
+  const { product, index, weakened } = control;
+  const wrong = [
+    ...(index === 0 ? [] : [`${index === 1 ? "a step comes" : `${index} steps come`} before it`]),
+    ...weakened,
+    ...(job.container !== null && !control.inContainers
+      ? ["the job runs in a container, where it enforces nothing"]
+      : []),
+    ...(job.platform === "other" ? ["the job runs on Windows or macOS, where it enforces nothing"] : []),
+    ...(job.platform === "mixed" ? ["some runs of the matrix are on Windows or macOS, where it enforces nothing"] : []),
+  ];
+  const common = { rule: "RG-10", check: "control", at: control } as const;
+  if (wrong.length > 0) return say({ ...common, status: "fail", seen: `${product}: ${wrong.join("; ")}` });
+  if (job.platform === "unknown" && !runsOn.isWhole) {
+    const seen = `${product} is first, but runs-on ${runsOn.text} only GitHub can work out, and on Windows or macOS it enforces nothing`;
+    return say({ ...common, status: "unknown", seen, fix: "Write the possible labels into the file." });
+  }
+  return say({ ...common, status: "pass", seen: `${product} is the first step` });
+}
+
+/** RG-11. Also for a step beside GitHub's firewall. */
+function checkForce({ product, mode, modeAt, modeText }: Control, frame: Frame, say: Say, path: string): Finding[] {
+  const common = { rule: "RG-11", check: `mode-${product.toLowerCase()}`, at: modeAt } as const;
+  if (mode === "enforce") return [say({ ...common, status: "pass", seen: `${product} enforces (${modeText})` })];
+  if (mode === "unknown") {
+    const seen = modeText === "" ? `${product}: where it says its mode is not known here` : `${product}: ${modeText}`;
+    return [say({ ...common, status: "unknown", seen, fix: "Write the mode into the step." })];
+  }
+  return [say({ ...common, ...watching(product, modeText, frame.changed(path, modeAt.line), frame) })];
+}
+
+/** What is said of a control that only watches, by how long it does. */
+export function watching(
+  product: string,
+  text: string,
+  since: Date | null,
+  { now, auditDays }: Frame,
+): { status: "fail"; severity: Severity; seen: string } {
+  if (since === null)
+    return {
+      status: "fail",
+      severity: "medium",
+      seen: `${product} only watches (${text}); since when is not known: no history is at hand`,
+    };
+  const days = Math.max(0, Math.floor((now.getTime() - since.getTime()) / 86_400_000));
+  const isLong = days > auditDays;
+  const seen = `${product} only watches (${text}), for ${days} day${days === 1 ? "" : "s"}; ${auditDays} are allowed`;
+  return { status: "fail", severity: isLong ? "medium" : "low", seen };
+}
+
+function checkVersion({ product, version, ref, ...at }: Control, say: Say): Finding[] {
+  if (product !== "harden-runner") return [];
+  const common = { rule: "RG-12", check: "version", at } as const;
+  if (version === null) {
+    const seen = `harden-runner@${ref ?? "?"}: which version that is, the file does not say`;
+    return [say({ ...common, status: "unknown", seen, fix: "Pin a commit with its version as a comment: # v2.21.0." })];
+  }
+  const open = bypasses.filter(({ before }) => compareVersions(version, before) < 0);
+  const [worst] = open;
+  if (worst === undefined)
+    return [say({ ...common, status: "pass", seen: `harden-runner ${version}: no bypass is known here` })];
+  const seen = `harden-runner ${version}: ${open.map(({ text, before }) => `before ${before}: ${text}`).join("; ")}`;
+  return [
+    say({ ...common, status: "fail", severity: worst.severity, seen, fix: "Pin harden-runner 2.21.0 or newer." }),
+  ];
+}

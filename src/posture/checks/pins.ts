@@ -1,0 +1,133 @@
+/** RG-09 and RG-08 in files: what is used is pinned, and the token of a job has the minimum. */
+import { isMap, isScalar } from "yaml";
+import type { RepositoryFacts } from "../facts.ts";
+import { inFile, subjectIn } from "../facts.ts";
+import { finding } from "../finding.ts";
+import type { Finding } from "../finding.ts";
+import { lockedUses } from "../lockfile.ts";
+import type { Workflow, WorkflowJob } from "../workflows/read.ts";
+
+const lockPath = ".github/workflows/actions.lock";
+
+/** What one `uses:` is pinned by; null: nothing to pin (a path in the same repository). */
+type Pin = "commit" | "digest" | "lock" | "loose" | null;
+
+export function checkPins(repository: RepositoryFacts, workflows: readonly Workflow[]): Finding[] {
+  const lock = lockedUses(repository.files.get(lockPath) ?? null);
+  return workflows.flatMap((workflow) => {
+    const { path, source } = workflow;
+    const uses = workflow.jobs.flatMap(({ id, job }) => [
+      ...(job.call === null ? [] : [{ id, node: job.call, text: source.textOf(job.call)?.trim() ?? "" }]),
+      ...job.steps.flatMap(({ uses: node }) =>
+        node === null ? [] : [{ id, node, text: source.textOf(node)?.trim() ?? "" }],
+      ),
+    ]);
+    const pinned = uses.map((use) => ({ ...use, pin: pinOf(use.text, lock?.get(path) ?? null) }));
+    const loose = pinned.filter(({ pin }) => pin === "loose");
+    const subject = subjectIn(repository, path);
+    if (loose.length === 0) {
+      const counted = (["commit", "digest", "lock"] as const).map((kind) => {
+        const n = pinned.filter(({ pin }) => pin === kind).length;
+        return n === 0 ? [] : [`${n} by ${kind}`];
+      });
+      const seen =
+        counted.flat().length === 0 ? "it uses nothing from elsewhere" : `all pinned: ${counted.flat().join(", ")}`;
+      return [finding({ rule: "RG-09", check: "pins", status: "pass", subject, seen, where: inFile(path, 1, 1) })];
+    }
+    const byText = Map.groupBy(loose, ({ id, text }) => JSON.stringify([id, text]));
+    return [...byText.values()].map((same) => {
+      const { id, node, text } = same[0]!;
+      const { line, column } = source.spot(node);
+      return finding({
+        rule: "RG-09",
+        check: "unpinned",
+        status: "fail",
+        subject: subjectIn(repository, `${path}#${id}: ${text}`),
+        seen: `${text} is pinned by a name that can be moved`,
+        where: inFile(path, line, column, `jobs.${id}`),
+      });
+    });
+  });
+}
+
+function pinOf(text: string, locked: ReadonlySet<string> | null): Pin {
+  if (text === "" || /^(?:\.|\$)\//.test(text)) return null;
+  if (/^docker:\/\//i.test(text)) return /@sha256:[0-9a-f]{64}$/i.test(text) ? "digest" : "loose";
+  if (/@[0-9a-f]{40}$/i.test(text)) return "commit";
+  return locked?.has(plainUse(text)) === true ? "lock" : "loose";
+}
+
+/** `owner/repo@ref`, as the lockfile names it: without the path in the repository. */
+function plainUse(text: string): string {
+  const [, repository, ref] = /^([^/@\s]+\/[^/@\s]+)(?:\/[^@]*)?@(.+)$/.exec(text) ?? [];
+  return `${repository?.toLowerCase()}@${ref}`;
+}
+
+/** `byDefault`: what the repository's settings give a job that says nothing; null: not known. */
+export function checkPermissions(
+  repository: RepositoryFacts,
+  workflows: readonly Workflow[],
+  byDefault: "read" | "write" | null,
+): Finding[] {
+  return workflows.flatMap((workflow) => {
+    const { path, source } = workflow;
+    const top = source.entry(source.root, "permissions");
+    const subject = subjectIn(repository, path);
+    const common = { rule: "RG-08", check: "permissions", subject } as const;
+    const broad = [
+      ...(source.textOf(top?.value) === "write-all" ? [{ id: null, node: top!.key }] : []),
+      ...workflow.jobs.flatMap(({ id, job }) => {
+        const own = source.entry(job.map, "permissions");
+        return own !== null && source.textOf(own.value) === "write-all" ? [{ id, node: own.key }] : [];
+      }),
+    ];
+    if (broad.length > 0) {
+      return broad.map(({ id, node }) => {
+        const { line, column } = source.spot(node);
+        return finding({
+          ...common,
+          status: "fail",
+          subject: id === null ? subject : subjectIn(repository, `${path}#${id}`),
+          seen: `permissions: write-all${id === null ? ", for every job" : ""}`,
+          where: inFile(path, line, column, id === null ? "permissions" : `jobs.${id}.permissions`),
+        });
+      });
+    }
+    const silent = top === null ? workflow.jobs.filter((job) => !saysPermissions(source, job)) : [];
+    if (silent.length === 0 || byDefault === "read") {
+      const seen = silent.length === 0 ? "every job's permissions are written" : "the default is read";
+      return [
+        finding({ ...common, status: "pass", seen: `${seen}${writesText(workflow)}`, where: inFile(path, 1, 1) }),
+      ];
+    }
+    const [{ line, column }] = silent as [WorkflowJob];
+    const jobs = silent.map(({ id }) => id).join(", ");
+    const isWrite = byDefault === "write";
+    return [
+      finding({
+        ...common,
+        status: isWrite ? "fail" : "unknown",
+        seen: `${jobs}: no permissions:, so the default decides, ${isWrite ? "which is write" : "and that was not read"}`,
+        where: inFile(path, line, column, "jobs"),
+        fix: "Write permissions: { contents: read } at the top, and what more a job needs in the job.",
+      }),
+    ];
+  });
+}
+
+function saysPermissions(source: Workflow["source"], { job }: WorkflowJob): boolean {
+  return source.entry(job.map, "permissions") !== null;
+}
+
+/** Which rights to write are given, for who reads the report. */
+function writesText({ source, jobs }: Workflow): string {
+  const maps = [source.root, ...jobs.map(({ job }) => job.map)].map((map) => source.value(map, "permissions"));
+  const rights = maps.flatMap((map) =>
+    isMap(map)
+      ? map.items.flatMap(({ key, value }) =>
+          isScalar(key) && source.textOf(value) === "write" ? [String(key.value)] : [],
+        )
+      : [],
+  );
+  return rights.length === 0 ? "" : `; write: ${[...new Set(rights)].toSorted().join(", ")}`;
+}

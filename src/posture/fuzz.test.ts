@@ -1,0 +1,99 @@
+/**
+ * Other firewalls' policies under fuzz: a policy that loads comes out, the same each time, or problems at places in the file. And
+ * the same texts as workflows that our step is put into: what comes out is read, has it, and stays as it is the second time. And
+ * as everything that the posture reads, a cloud's answers and plans among it: findings at places in the file, each id once in its
+ * rule, and nothing thrown. All in one target, because one text is read by all.
+ */
+import assert from "node:assert/strict";
+import { asBytes, fuzzTarget, textOf } from "../../test/support/fuzz.ts";
+import { isPolicyProblems, readPolicy } from "../policy/load.ts";
+import { cloudTexts } from "../network/cloud.arbitrary.ts";
+import { foreignPolicies } from "../translate/foreign.arbitrary.ts";
+import { importPolicy } from "../translate/import.ts";
+import { addStep } from "../workflow/add.ts";
+import { checkWorkflow } from "../workflow/check.ts";
+import { readLocalAction } from "../workflow/local-action.ts";
+import { parseAccepted } from "./accepted.ts";
+import { reportOf } from "./report/report.ts";
+import { textValues } from "./workflows/expression.ts";
+import { cloudHolds } from "./testing/cloud.ts";
+import { check, now, repository } from "./testing/repository.ts";
+import { scope, wanted } from "../workflow/testing/wanted.ts";
+
+const reportFrame = { version: "0.0.0", now, target: "fuzz", sources: [], accepted: new Map(), notes: [] };
+const options = { sources: new Map([["one", ["10.0.0.0/8"]]]), anySource: false, job: null, web: false };
+
+/** What an import comes to; it must not throw, and what it gives loads. */
+function importOutcome(text: string): "imported" | "refused" {
+  const imported = importPolicy(text, "fuzz", null, options);
+  if (isPolicyProblems(imported)) {
+    const lines = text.split("\n").length;
+    assert.ok(imported.problems.length > 0);
+    for (const { file, line, column, fix } of imported.problems)
+      // A problem of what came out is ours.
+      assert.ok(file === "fuzz" && line >= 1 && line <= lines + 1 && column >= 1 && fix !== "");
+    return "refused";
+  }
+  assert.ok(!isPolicyProblems(readPolicy(imported.text, "out.yaml")), imported.text);
+  assert.deepEqual(importPolicy(text, "fuzz", imported.format, options), imported);
+  for (const { line, column } of imported.notes) assert.ok(line >= 1 && column >= 1);
+  return "imported";
+}
+
+/** Adding must not throw; nothing is changed in silence, and nothing twice. */
+function addHolds(text: string): void {
+  const first = addStep("fuzz.yml", text, wanted, scope);
+  const second = addStep("fuzz.yml", first.text, wanted, scope);
+  assert.equal(second.text, first.text);
+  assert.equal(first.diff === "", first.text === text);
+  assert.equal(first.done.length === 0, first.text === text);
+  readLocalAction("action.yml", text, scope);
+  const findings = [...first.findings, ...checkWorkflow("fuzz.yml", text, scope, null)];
+  for (const { line, column, fix } of findings) assert.ok(line >= 1 && column >= 1 && fix !== "");
+}
+
+/** The text as a workflow, and as each other file that is read. */
+function postureHolds(text: string): void {
+  const others = [
+    ".github/egress-firewall.yaml",
+    ".github/sallyport.yaml",
+    ".github/workflows/actions.lock",
+    "CODEOWNERS",
+  ];
+  const facts = repository(
+    { "fuzz.yml": text },
+    {
+      files: new Map(others.map((path) => [path, text])),
+      infrastructure: [
+        { path: "fuzz.tf", text },
+        { path: "fuzz.yaml", text: `${text}\nkind: NetworkPolicy\n` },
+      ],
+    },
+  );
+  try {
+    assert.ok(parseAccepted(text, "fuzz").every(({ line }) => line >= 1));
+  } catch (error) {
+    assert.equal((error as { code?: string }).code, "ACCEPTED_INVALID");
+  }
+  const findings = check(facts);
+  assert.ok(textValues(`\${{ ${text} }}`, () => null).length > 0);
+  const lines = text.split("\n").length;
+  for (const { where, seen, fix, status, id, rule } of findings) {
+    assert.ok(where.kind === "file" && (where.line ?? 1) >= 1 && (where.line ?? 1) <= lines + 1, JSON.stringify(where));
+    assert.ok((where.column ?? 1) >= 1 && (status === "pass") === (fix === "") && id.startsWith(rule));
+    assert.doesNotMatch(seen, /[\p{Cc}\u2028\u2029]/u);
+  }
+  assert.ok(reportOf({ ...reportFrame, findings }).findings.length > 0);
+}
+
+fuzzTarget<"imported" | "refused">({
+  name: "foreign-policy",
+  grammar: [asBytes(foreignPolicies), asBytes(cloudTexts)],
+  outcomes: { imported: true, refused: true },
+  check: (bytes) => {
+    addHolds(textOf(bytes));
+    postureHolds(textOf(bytes));
+    cloudHolds(bytes);
+    return importOutcome(textOf(bytes));
+  },
+});

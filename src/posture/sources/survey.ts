@@ -1,0 +1,53 @@
+/** Everything that was named of GitHub, one after the other: organisations with their repositories, and repositories. */
+import { checkGithubRepository, checkOwner } from "../checks/github.ts";
+import type { GithubFrame } from "../checks/github.ts";
+import type { Finding } from "../finding.ts";
+import type { SourceSeen } from "../report/report.ts";
+import type { Validator } from "../workflows/validate.ts";
+import { readGithubRepository, readLargerRunners, readOwner, readRepositories } from "./github.ts";
+import type { GithubClient } from "./github-client.ts";
+
+export interface SurveyWanted {
+  readonly frame: GithubFrame;
+  readonly runs: number;
+  readonly progress: (text: string) => void;
+  readonly validate: Validator;
+}
+
+export interface Survey {
+  readonly findings: readonly Finding[];
+  readonly sources: readonly SourceSeen[];
+}
+
+/** `names`: `octo` or `octo/api`. */
+export async function surveyGithub(
+  client: GithubClient,
+  names: readonly string[],
+  wanted: SurveyWanted,
+): Promise<Survey> {
+  const findings: Finding[] = [];
+  const sources: SourceSeen[] = [];
+  const repository = async (name: string, larger: ReadonlySet<string> | null) => {
+    const read = await readGithubRepository(client, name, { ...wanted, own: wanted.frame.own });
+    sources.push(...read.sources);
+    findings.push(...checkGithubRepository(read, { ...wanted.frame, largerRunners: larger }, wanted.validate));
+  };
+  for (const name of names) {
+    if (name.includes("/")) {
+      await repository(name, null);
+      continue;
+    }
+    const owner = await readOwner(client, "org", name);
+    const larger = await readLargerRunners(client, name);
+    const repositories = await readRepositories(client, name);
+    sources.push(...owner.sources, larger.source, repositories.source);
+    findings.push(...checkOwner(owner, wanted.frame));
+    for (const [i, each] of repositories.names.entries()) {
+      wanted.progress(`${each} (${i + 1} of ${repositories.names.length})`);
+      await repository(each, larger.labels);
+    }
+  }
+  if (client.scopes !== null)
+    sources.push({ name: "token", seen: true, text: `a classic token with ${client.scopes.join(", ") || "no scope"}` });
+  return { findings, sources };
+}

@@ -1,0 +1,83 @@
+/**
+ * What of a repository's workflows somebody without write access can start: a pull request from a fork, a comment, an issue, and
+ * the runs that follow (`workflow_run`) or are called (`workflow_call`).
+ */
+import { isSeq } from "yaml";
+import type { Trigger, Workflow } from "./read.ts";
+
+/**
+ * `code`: the stranger's commit decides what runs, the workflow file with it. `input`: the base branch's file runs, with what the
+ * stranger wrote at hand.
+ */
+export type Means = "code" | "input";
+
+export interface Reach {
+  readonly means: Means;
+  /** The trigger that a stranger pulls, `pull_request_target`. */
+  readonly trigger: string;
+  /** From that workflow to this one; the last is the workflow itself. */
+  readonly way: readonly string[];
+  /** Where the trigger, or what leads here, is written. */
+  readonly at: Pick<Trigger, "line" | "column">;
+}
+
+/** Events that somebody without write access can cause (docs.github.com, "Events that trigger workflows"). */
+const open: Readonly<Record<string, Means>> = {
+  pull_request: "code",
+  pull_request_review: "code",
+  pull_request_review_comment: "code",
+  pull_request_target: "input",
+  issue_comment: "input",
+  issues: "input",
+  discussion: "input",
+  discussion_comment: "input",
+  fork: "input",
+  watch: "input",
+};
+
+/** For each workflow, every open trigger that reaches it, by path. */
+export function reachOf(workflows: readonly Workflow[]): Map<string, Reach[]> {
+  const reached = new Map<string, Reach[]>();
+  const add = (path: string, reach: Reach): boolean => {
+    const list = reached.get(path) ?? [];
+    if (list.some(({ means, trigger }) => means === reach.means && trigger === reach.trigger)) return false;
+    reached.set(path, [...list, reach]);
+    return true;
+  };
+  const waiting: string[] = [];
+  for (const { path, triggers } of workflows) {
+    for (const { name, line, column } of triggers) {
+      if (!Object.hasOwn(open, name)) continue;
+      add(path, { means: open[name]!, trigger: name, way: [path], at: { line, column } });
+      waiting.push(path);
+    }
+  }
+  const byPath = new Map(workflows.map((workflow) => [workflow.path, workflow]));
+  const followers = workflows.flatMap((workflow) => followed(workflow));
+  for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
+    const workflow = byPath.get(path)!;
+    for (const reach of reached.get(path) ?? []) {
+      for (const { callsHere } of workflow.jobs) {
+        const target = callsHere === null ? undefined : byPath.get(callsHere);
+        if (target === undefined) continue;
+        const at = target.triggers.find(({ name }) => name === "workflow_call") ?? { line: 1, column: 1 };
+        if (add(target.path, { ...reach, way: [...reach.way, target.path], at })) waiting.push(target.path);
+      }
+      for (const { names, follower, at } of followers) {
+        if (!names.includes(workflow.name) && !names.includes(path)) continue;
+        // What follows runs the default branch's file, whatever began it.
+        if (add(follower, { means: "input", trigger: reach.trigger, way: [...reach.way, follower], at }))
+          waiting.push(follower);
+      }
+    }
+  }
+  return reached;
+}
+
+function followed({ path, source, triggers }: Workflow): { names: string[]; follower: string; at: Trigger }[] {
+  const at = triggers.find(({ name }) => name === "workflow_run");
+  if (at === undefined) return [];
+  const list = source.value(at.node, "workflows");
+  const names = (isSeq(list) ? list.items : [list]).flatMap((item) => source.textOf(item) ?? []);
+  return [{ names, follower: path, at }];
+}
