@@ -42,7 +42,7 @@ export async function posture(flags: PostureFlags): Promise<void> {
   const frame: Frame = { now, own, auditDays: flags.auditDays, changed: () => null, largerRunners: null };
   if (flags.repository !== false) {
     const folder = flags.repository;
-    const { facts, text, cut } = readRepository(folder, null, frame);
+    const { facts, text, cut } = readRepository(folder, null);
     sources.push({ name: `files of ${folder}`, seen: !cut, text });
     const here = { ...frame, changed: lineAges(folder) };
     findings.push(...checkRepository(facts, { defaultPermissions: null }, here, validate).findings);

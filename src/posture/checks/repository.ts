@@ -83,6 +83,14 @@ function refusals(repository: RepositoryFacts, workflow: Workflow, validate: Val
   ];
 }
 
+/** Paths that may be policies, by a quick look at texts: more than those which steps name, so that these can be read first. */
+export function likelyPolicies(texts: readonly { readonly text: string }[]): string[] {
+  const found = texts.flatMap(({ text }) =>
+    [...text.matchAll(/\bpolicy:\s*["']?([\w./-]+\.ya?ml)/gi)].map((match) => match[1]!),
+  );
+  return [...new Set(found.map((path) => path.replace(/^(\.\/)+/, "")))];
+}
+
 /** The policies that our steps name, and the usual one. */
 export function policyPaths(workflows: readonly Workflow[], { own }: Pick<Frame, "own">): string[] {
   const named = workflows.flatMap(({ source, jobs }) =>

@@ -4,9 +4,8 @@ import { join } from "node:path";
 import { usualPolicy } from "../../action/inputs.ts";
 import { SallyportError } from "../../errors.ts";
 import { codeownersPaths } from "../codeowners.ts";
-import type { Frame, RepositoryFacts, TextFile, UnreadFile } from "../facts.ts";
-import { policyPaths } from "../checks/repository.ts";
-import { readWorkflowTexts } from "../workflows/read.ts";
+import type { RepositoryFacts, TextFile, UnreadFile } from "../facts.ts";
+import { likelyPolicies } from "../checks/repository.ts";
 import { nativePath } from "../checks/native.ts";
 import { speaksOfRunners } from "../manifests.ts";
 
@@ -28,7 +27,7 @@ export interface DiskRead {
 }
 
 /** Throws WORKFLOW_UNREADABLE where the folder cannot be read. */
-export function readRepository(folder: string, name: string | null, frame: Pick<Frame, "own">): DiskRead {
+export function readRepository(folder: string, name: string | null): DiskRead {
   if (!existsSync(folder)) throw new SallyportError("WORKFLOW_UNREADABLE", `${folder} is not there.`);
   const unread: UnreadFile[] = [];
   const workflows = filesIn(folder, workflowFolder).flatMap((path) => {
@@ -36,7 +35,7 @@ export function readRepository(folder: string, name: string | null, frame: Pick<
     if (file !== null && "why" in file) unread.push(file);
     return file === null || "why" in file ? [] : [file];
   });
-  const named = policyPaths(readWorkflowTexts(workflows).read, frame).filter((path) => !isOutside(path));
+  const named = likelyPolicies(workflows).filter((path) => !isOutside(path));
   const files = new Map<string, string>();
   const wanted = [...codeownersPaths, nativePath, usualPolicy, `${workflowFolder}/actions.lock`, ...named];
   for (const path of new Set(wanted)) {
