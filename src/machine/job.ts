@@ -14,7 +14,7 @@ import { statOf } from "../process/read.ts";
 import { ProcessTable } from "../process/table.ts";
 import { bindingsFromHosts, textOf } from "../run/resolv.ts";
 import { answerAt } from "./answers.ts";
-import { type EarlierConnection, type JobFacts, makeReport } from "./job-report.ts";
+import { type EarlierConnection, type JobFacts, makeReport, type Summarise } from "./job-report.ts";
 import { limitsOf } from "./machine-limits.ts";
 import { describeEarlier } from "./earlier.ts";
 import { observe, type ObserverThread } from "./observer-thread.ts";
@@ -41,11 +41,20 @@ const askerSearchMs = 20;
 const queueBase = 7_153;
 const dnsPort = 21_053;
 
+interface Rest {
+  earlier: EarlierConnection[];
+  measures: string[];
+  key: SigningKey | null;
+  summarise: Summarise;
+  observer: ObserverThread;
+}
+
 type Started = Omit<Extract<AgentAnswer, { ready: true }>, "ready" | "milliseconds">;
 
 export class Job {
   readonly started: Started;
   readonly #order: AgentOrder;
+  readonly #summarise: Summarise;
   readonly #places: Places;
   readonly #enforcer: Enforcer;
   readonly #facts: Pick<JobFacts, "job" | "mode" | "policy" | "limits" | "earlier">;
@@ -66,7 +75,7 @@ export class Job {
   #isOver = false;
 
   /** Enforces when it resolves. Throws what cannot be had; what was set up is taken back then. */
-  static async start(order: AgentOrder): Promise<Job> {
+  static async start(order: AgentOrder, summarise: Summarise): Promise<Job> {
     checkHost();
     const processes = new ProcessTable({
       ...(order.worker === null ? {} : { worker: order.worker }),
@@ -81,60 +90,53 @@ export class Job {
     let job: Job | null = null;
     let early: string | null = null;
     const observing = observe(order, processes, {
-      record: (event) => {
-        if (job !== null) job.#enforcer.record(event);
-      },
-      onFailure: (message) => {
-        if (job === null) early ??= message;
-        else job.#failed.add(message);
-      },
+      record: (event) => (job === null ? undefined : job.#enforcer.record(event)),
+      onFailure: (message) => void (job === null ? (early ??= message) : job.#failed.add(message)),
     });
     const isMonitor = loaded.loaded.policy.default.mode === "monitor";
-    const starting = Enforcer.start({
-      namespace: null,
-      stand: {
-        kind: "machine",
-        uplinks: findUplinks(),
-        cgroup: cgroupOf(process.pid),
-        keep: (flow) => {
-          const connection = describeEarlier(flow, processes, isMonitor);
-          earlier.push(connection);
-          return connection.runner;
+    const enforcer = await observing.beside(
+      Enforcer.start({
+        namespace: null,
+        stand: {
+          kind: "machine",
+          uplinks: findUplinks(),
+          cgroup: cgroupOf(process.pid),
+          keep: (flow) => {
+            const connection = describeEarlier(flow, processes, isMonitor);
+            earlier.push(connection);
+            return connection.runner;
+          },
         },
-      },
-      who: { worker: processes.worker, secrets: order.secrets, notes: processes.notes, notice: noticedPrograms },
-      onNoticed: (noticed) => {
-        if (job !== null) job.#watchers.noticed(noticed);
-      },
-      askers: attribution.find,
-      queueBase,
-      queues: 1,
-      dnsPort,
-      dnsDeny: "nxdomain",
-      upstreams: machineResolvers(),
-      policy,
-      state: places.record,
-      signingKey: key,
-      retention: { keepMs: null, keepBytes: null },
-      fixed: bindingsFromHosts(textOf("/etc/hosts")),
-      onEvent: (event) => {
-        if (job !== null) job.#observer.see(event);
-      },
-      onFatal: (message) => {
-        early ??= message;
-        if (job !== null) job.#lost(message);
-      },
-    });
+        who: { worker: processes.worker, secrets: order.secrets, notes: processes.notes, notice: noticedPrograms },
+        onNoticed: (noticed) => {
+          if (job !== null) job.#watchers.noticed(noticed);
+        },
+        askers: attribution.find,
+        queueBase,
+        queues: 1,
+        dnsPort,
+        dnsDeny: "nxdomain",
+        upstreams: machineResolvers(),
+        policy,
+        state: places.record,
+        signingKey: key,
+        retention: { keepMs: null, keepBytes: null },
+        fixed: bindingsFromHosts(textOf("/etc/hosts")),
+        onEvent: (event) => {
+          if (job !== null) job.#observer.see(event);
+        },
+        onFatal: (message) => {
+          early ??= message;
+          if (job !== null) job.#lost(message);
+        },
+      }),
+    );
     let files: OwnFiles | null = null;
-    const enforcer = await starting.catch(async (error: unknown) => {
-      await observing.stop();
-      throw error;
-    });
     try {
       const measures = takeRootAccess(order.root, order.user);
       files = new OwnFiles(order.own, order.workspace);
       const observer = await observing.started;
-      job = new Job(order, enforcer, processes, files, observer, { earlier, measures, key });
+      job = new Job(order, enforcer, processes, files, { earlier, measures, key, summarise, observer });
       if (early !== null) job.#lost(early);
       files.onMoved((path) => job!.#moved(path));
       await job.#begin();
@@ -150,15 +152,10 @@ export class Job {
     }
   }
 
-  private constructor(
-    order: AgentOrder,
-    enforcer: Enforcer,
-    processes: ProcessTable,
-    files: OwnFiles,
-    observer: ObserverThread,
-    { earlier, measures, key }: { earlier: EarlierConnection[]; measures: string[]; key: SigningKey | null },
-  ) {
+  private constructor(order: AgentOrder, enforcer: Enforcer, processes: ProcessTable, files: OwnFiles, rest: Rest) {
+    const { earlier, measures, key, summarise, observer } = rest;
     this.#order = order;
+    this.#summarise = summarise;
     this.#places = placesIn(order.state);
     this.#enforcer = enforcer;
     this.#processes = processes;
@@ -285,7 +282,7 @@ export class Job {
     const { allowed, denied, would_deny } = (await this.#enforcer.status()).decisions;
     const before = this.#before;
     const problems = [...this.#failed];
-    const good = this.#facts.mode === "enforce" ? "enforcing" : "monitoring";
+    const good = this.#facts.mode === "enforce" ? ("enforcing" as const) : ("monitoring" as const);
     return {
       state: this.#isLost ? ("lost" as const) : good,
       since: this.#enforcer.since.toISOString(),
@@ -297,6 +294,7 @@ export class Job {
       report: this.#places.report,
       receipt: this.#places.receipt,
       sarif: this.#places.sarif,
+      summary: this.#places.summary,
       record: this.#places.copy,
     };
   }
@@ -321,11 +319,15 @@ export class Job {
     write(this.#places.report, text);
     write(this.#places.receipt, receipt);
     write(this.#places.sarif, `${JSON.stringify(sarif, null, 1)}\n`);
+    const status = await this.#status();
+    const summary = `${this.#summarise(report, status, this.#order.summary)}\n`;
+    write(this.#places.summary, summary);
     // The receipt names the head it was made at; the record then tells of the receipt, so that neither fits another.
     this.#enforcer.record(receiptEvent(receipt));
     await this.#enforcer.spool.flush();
     copyRecord(this.#places.record, this.#places.copy);
-    return { ...(await this.#status()), digests: { report: sha256(text), receipt: sha256(receipt) } };
+    const digests = { report: sha256(text), receipt: sha256(receipt), summary: sha256(summary) };
+    return { ...(await this.#status()), digests };
   }
 }
 
