@@ -152,7 +152,13 @@ describe("a storm of short processes on a busy machine", { timeout: 280_000 }, (
   test("ports that were allowed for a step are no other's", async () => {
     assert.equal(await runner.host.lab.sink.saw(marks.holder), true);
     assert.equal(await runner.host.lab.sink.saw(marks.thief), false);
-    const { "allow holder": holder = 0, "deny thief": thief = 0, ...more } = counted(steps.holder);
-    assert.deepEqual([holder > 0, thief > 0, more], [true, true, {}]);
+    // Of two within seconds on the same ports neither is certain: nobody is named then, and nobody let through.
+    const {
+      "allow holder": holder = 0,
+      "deny thief": thief = 0,
+      "deny null": unknown = 0,
+      ...more
+    } = counted(steps.holder);
+    assert.deepEqual([holder > 0, thief + unknown > 0, more], [true, true, {}]);
   });
 });
