@@ -41,6 +41,14 @@ const askerSearchMs = 20;
 const queueBase = 7_153;
 const dnsPort = 21_053;
 
+interface Rest {
+  earlier: EarlierConnection[];
+  measures: string[];
+  key: SigningKey | null;
+  summarise: Summarise;
+  observer: ObserverThread;
+}
+
 type Started = Omit<Extract<AgentAnswer, { ready: true }>, "ready" | "milliseconds">;
 
 export class Job {
@@ -82,60 +90,53 @@ export class Job {
     let job: Job | null = null;
     let early: string | null = null;
     const observing = observe(order, processes, {
-      record: (event) => {
-        if (job !== null) job.#enforcer.record(event);
-      },
-      onFailure: (message) => {
-        if (job === null) early ??= message;
-        else job.#failed.add(message);
-      },
+      record: (event) => (job === null ? undefined : job.#enforcer.record(event)),
+      onFailure: (message) => void (job === null ? (early ??= message) : job.#failed.add(message)),
     });
     const isMonitor = loaded.loaded.policy.default.mode === "monitor";
-    const starting = Enforcer.start({
-      namespace: null,
-      stand: {
-        kind: "machine",
-        uplinks: findUplinks(),
-        cgroup: cgroupOf(process.pid),
-        keep: (flow) => {
-          const connection = describeEarlier(flow, processes, isMonitor);
-          earlier.push(connection);
-          return connection.runner;
+    const enforcer = await observing.beside(
+      Enforcer.start({
+        namespace: null,
+        stand: {
+          kind: "machine",
+          uplinks: findUplinks(),
+          cgroup: cgroupOf(process.pid),
+          keep: (flow) => {
+            const connection = describeEarlier(flow, processes, isMonitor);
+            earlier.push(connection);
+            return connection.runner;
+          },
         },
-      },
-      who: { worker: processes.worker, secrets: order.secrets, notes: processes.notes, notice: noticedPrograms },
-      onNoticed: (noticed) => {
-        if (job !== null) job.#watchers.noticed(noticed);
-      },
-      askers: attribution.find,
-      queueBase,
-      queues: 1,
-      dnsPort,
-      dnsDeny: "nxdomain",
-      upstreams: machineResolvers(),
-      policy,
-      state: places.record,
-      signingKey: key,
-      retention: { keepMs: null, keepBytes: null },
-      fixed: bindingsFromHosts(textOf("/etc/hosts")),
-      onEvent: (event) => {
-        if (job !== null) job.#observer.see(event);
-      },
-      onFatal: (message) => {
-        early ??= message;
-        if (job !== null) job.#lost(message);
-      },
-    });
+        who: { worker: processes.worker, secrets: order.secrets, notes: processes.notes, notice: noticedPrograms },
+        onNoticed: (noticed) => {
+          if (job !== null) job.#watchers.noticed(noticed);
+        },
+        askers: attribution.find,
+        queueBase,
+        queues: 1,
+        dnsPort,
+        dnsDeny: "nxdomain",
+        upstreams: machineResolvers(),
+        policy,
+        state: places.record,
+        signingKey: key,
+        retention: { keepMs: null, keepBytes: null },
+        fixed: bindingsFromHosts(textOf("/etc/hosts")),
+        onEvent: (event) => {
+          if (job !== null) job.#observer.see(event);
+        },
+        onFatal: (message) => {
+          early ??= message;
+          if (job !== null) job.#lost(message);
+        },
+      }),
+    );
     let files: OwnFiles | null = null;
-    const enforcer = await starting.catch(async (error: unknown) => {
-      await observing.stop();
-      throw error;
-    });
     try {
       const measures = takeRootAccess(order.root, order.user);
       files = new OwnFiles(order.own, order.workspace);
       const observer = await observing.started;
-      job = new Job(order, enforcer, processes, files, observer, { earlier, measures, key, summarise });
+      job = new Job(order, enforcer, processes, files, { earlier, measures, key, summarise, observer });
       if (early !== null) job.#lost(early);
       files.onMoved((path) => job!.#moved(path));
       await job.#begin();
@@ -151,15 +152,8 @@ export class Job {
     }
   }
 
-  private constructor(
-    order: AgentOrder,
-    enforcer: Enforcer,
-    processes: ProcessTable,
-    files: OwnFiles,
-    observer: ObserverThread,
-    rest: { earlier: EarlierConnection[]; measures: string[]; key: SigningKey | null; summarise: Summarise },
-  ) {
-    const { earlier, measures, key, summarise } = rest;
+  private constructor(order: AgentOrder, enforcer: Enforcer, processes: ProcessTable, files: OwnFiles, rest: Rest) {
+    const { earlier, measures, key, summarise, observer } = rest;
     this.#order = order;
     this.#summarise = summarise;
     this.#places = placesIn(order.state);

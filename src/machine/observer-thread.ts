@@ -26,6 +26,8 @@ type ObserverThreadOptions = ObserverData & Telling;
 export interface Observing {
   /** Rejects with what kept it from observing. */
   readonly started: Promise<ObserverThread>;
+  /** What is started beside it; where that fails it is ended. */
+  beside<T>(other: Promise<T>): Promise<T>;
   /** Ends it, once it has started. Never by force: koffi aborts the process when it is interrupted while it loads. */
   stop(): Promise<void>;
 }
@@ -47,7 +49,12 @@ export function observe(order: AgentOrder, { worker, notes }: ProcessTable, tell
     );
   // Whoever waits for it hears of it.
   started.catch(() => {});
-  return { started, stop };
+  const beside = <T>(other: Promise<T>) =>
+    other.catch(async (error: unknown) => {
+      await stop();
+      throw error;
+    });
+  return { started, beside, stop };
 }
 
 export class ObserverThread {

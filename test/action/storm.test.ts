@@ -14,6 +14,8 @@ import { type JobResult, Runner, type Step } from "./harness.ts";
 
 const far = "203.0.113.91";
 const many = 200;
+/** Beside them, and of what a step left running. */
+const others = 50;
 const steps = { storm: 9_201, left: 9_203, beside: 9_204, holder: 9_210 } as const;
 const hasty = Array.from({ length: 8 }, (_, i) => ({ step: `hasty-${i}`, port: 9_300 + i }));
 const allowed = [
@@ -41,8 +43,8 @@ const policy = [
  * two that get the same one within seconds the second one's first datagram is lost.
  */
 const storm = `import os, socket, sys
-port, tcp = int(sys.argv[1]), len(sys.argv) > 2
-for i in range(${many}):
+port, many, tcp = int(sys.argv[1]), int(sys.argv[2]), len(sys.argv) > 3
+for i in range(many):
     if os.fork() == 0:
         u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         u.bind(("", 10000 + port % 100 * ${many} + i))
@@ -89,24 +91,30 @@ describe("a storm of short processes on a busy machine", { timeout: 280_000 }, (
     const python = (name: string, ...args: (string | number)[]) =>
       `python3 ${runner.home}/${name}.py ${args.join(" ")}`;
     busy = new Busy(runner);
-    const left = `until [ -e ${runner.home}/go ]; do sleep 0.1; done; ${python("storm", steps.left)}; touch ${runner.home}/gone`;
+    const left = `until [ -e ${runner.home}/go ]; do sleep 0.1; done; ${python("storm", steps.left, others)}; touch ${runner.home}/gone`;
     const quick = ({ step, port }: { step: string; port: number }): Step => ({
       id: step,
       run: `echo x > /dev/udp/${far}/${port}`,
     });
-    job = await runner.run([
-      runner.sallyport(),
-      busy.step,
-      { id: "storm", run: `(setsid bash -c '${left}' > /dev/null 2>&1 &)\n${python("storm", steps.storm, "tcp")}` },
-      {
-        id: "beside",
-        run: `touch ${runner.home}/go\n${python("storm", steps.beside)}\nuntil [ -e ${runner.home}/gone ]; do sleep 0.1; done`,
-      },
-      ...hasty.map(quick),
-      { id: "thief-of-a-step", run: `echo x > /dev/udp/${far}/${steps.storm} || true` },
-      { id: "holder", run: python("datagram", marks.holder, 2) },
-      { id: "thief", run: python("datagram", marks.thief, 4) },
-    ]);
+    job = await runner.run(
+      [
+        runner.sallyport(),
+        busy.step,
+        {
+          id: "storm",
+          run: `(setsid bash -c '${left}' > /dev/null 2>&1 &)\n${python("storm", steps.storm, many, "tcp")}`,
+        },
+        {
+          id: "beside",
+          run: `touch ${runner.home}/go\n${python("storm", steps.beside, others)}\nuntil [ -e ${runner.home}/gone ]; do sleep 0.1; done`,
+        },
+        ...hasty.map(quick),
+        { id: "thief-of-a-step", run: `echo x > /dev/udp/${far}/${steps.storm} || true` },
+        { id: "holder", run: python("datagram", marks.holder, 2) },
+        { id: "thief", run: python("datagram", marks.thief, 4) },
+      ],
+      { timeout: 200_000 },
+    );
     assert.ok(busy.end(), "it was busy");
     ({ report } = runner.report(job));
   });
@@ -130,11 +138,11 @@ describe("a storm of short processes on a busy machine", { timeout: 280_000 }, (
   test("each connection is its step's, by UDP and TCP", () => {
     assert.deepEqual(counted(steps.storm), { "allow storm": many, "deny thief-of-a-step": 1 });
     assert.deepEqual(counted(steps.storm + 1), { "allow storm": many });
-    assert.deepEqual(counted(steps.beside), { "allow beside": many });
+    assert.deepEqual(counted(steps.beside), { "allow beside": others });
   });
 
   test("what a step left running is its own while the next one runs", () => {
-    assert.deepEqual(counted(steps.left), { "allow storm": many });
+    assert.deepEqual(counted(steps.left), { "allow storm": others });
   });
 
   test("a step that is over at once has its name, and its rule", () => {
@@ -144,7 +152,13 @@ describe("a storm of short processes on a busy machine", { timeout: 280_000 }, (
   test("ports that were allowed for a step are no other's", async () => {
     assert.equal(await runner.host.lab.sink.saw(marks.holder), true);
     assert.equal(await runner.host.lab.sink.saw(marks.thief), false);
-    const { "allow holder": holder = 0, "deny thief": thief = 0, ...others } = counted(steps.holder);
-    assert.deepEqual([holder > 0, thief > 0, others], [true, true, {}]);
+    // Of two within seconds on the same ports neither is certain: nobody is named then, and nobody let through.
+    const {
+      "allow holder": holder = 0,
+      "deny thief": thief = 0,
+      "deny null": unknown = 0,
+      ...more
+    } = counted(steps.holder);
+    assert.deepEqual([holder > 0, thief + unknown > 0, more], [true, true, {}]);
   });
 });
