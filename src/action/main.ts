@@ -5,7 +5,8 @@
 import { SallyportError } from "../errors.ts";
 import { annotation, RunnerFiles, savedState } from "./commands.ts";
 import { askAgent } from "./agent-client.ts";
-import { type PhaseContext, type Started, pre } from "./pre.ts";
+import type { PhaseContext, Started } from "./phase.ts";
+import { pre } from "./pre.ts";
 
 export async function main(context: PhaseContext): Promise<void> {
   const { env, say } = context;

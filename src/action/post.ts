@@ -8,7 +8,7 @@ import { SallyportError } from "../errors.ts";
 import type { JobReport } from "../machine/job-report.ts";
 import { type AgentFinish, askAgent } from "./agent-client.ts";
 import { annotation, RunnerFiles, savedState } from "./commands.ts";
-import type { PhaseContext, Started } from "./pre.ts";
+import type { PhaseContext, Started } from "./phase.ts";
 import { summaryOf } from "./summary.ts";
 import { annotationsOf } from "./annotations.ts";
 import { verdictOf } from "./verdict.ts";

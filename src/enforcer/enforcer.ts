@@ -175,15 +175,17 @@ export class Enforcer {
 
   async #start(): Promise<void> {
     const { options } = this;
-    const { stand } = options;
+    const { stand, lap = () => {} } = options;
     const now = Date.now();
     this.#lock = lockState(options.state);
     if (stand.kind === "machine") this.machine = this.within(() => new AroundMachine(stand));
     this.ruleset = this.#newRuleset(true);
+    lap("cgroup, sockets");
     this.spool = await Spool.open({ ...options.segments, directory: options.state, key: options.signingKey });
     const { state, retention, sinks = () => [] } = options;
     this.#retention = new RecordRetention(state, retention, this.spool, this.problems, sinks);
     for (const binding of [...options.fixed, ...this.#keeper.bindings(now)]) this.book.bind(binding);
+    lap("record");
     const sockets = this.within(() => {
       this.live = new LiveFlows({
         book: this.book,
@@ -198,6 +200,7 @@ export class Enforcer {
         : openSockets(stand.inside, options.dnsPort);
     });
     this.#listeners = await adopt(sockets);
+    lap("DNS sockets");
     this.dataPath = await DataPath.start({
       namespace: options.namespace,
       queueBase: options.queueBase,
@@ -213,6 +216,7 @@ export class Enforcer {
       onEnded: (ended, lost) => this.#ended(ended, lost),
       onFailure: (message, fatal) => this.#failed(message, fatal),
     });
+    lap("threads");
     this.denials = new Denials({
       ...placeOf(options, () => this.policy.loaded.engine.enforces),
       within: (fn) => this.within(fn),
@@ -230,12 +234,15 @@ export class Enforcer {
         this.#detections.dns(event, Date.now());
       },
     });
+    lap("DNS");
     this.found = this.within(() => this.ruleset.state());
+    lap("rules looked at");
     if (this.machine !== null) this.#aroundMachine(this.machine);
     else {
       this.within(() => this.#applyRuleset());
       this.host.forward();
     }
+    lap("rules");
     this.#adoptFlows();
     this.#housekeeping = setInterval(() => this.#housekeep(), housekeepingMs);
     this.record({
@@ -255,6 +262,7 @@ export class Enforcer {
     const record = (event: EventBody) => this.record(event);
     this.host.track();
     this.within(() => machine.settleEarlier({ live, book, engine: policy.loaded.engine, record }, Date.now()));
+    this.options.lap?.("connections from before");
     this.putBack();
   }
 

@@ -4,6 +4,8 @@
  * places to enforce.
  */
 import { execFile, spawnSync } from "node:child_process";
+import { accessSync, constants, realpathSync } from "node:fs";
+import { join } from "node:path";
 import { SallyportError } from "../errors.ts";
 import { inNamespace } from "./enter.ts";
 
@@ -96,6 +98,20 @@ export function runAside(tool: string, args: readonly string[]): Promise<string>
         );
     });
   });
+}
+
+/** Where `tool` is, without links; null where there is none that could be run. */
+export function executable(tool: string): string | null {
+  for (const folder of SEARCH.split(":")) {
+    try {
+      const path = realpathSync(join(folder, tool));
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {
+      // Not here.
+    }
+  }
+  return null;
 }
 
 function missing(tool: string): SallyportError {

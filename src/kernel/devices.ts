@@ -3,9 +3,9 @@
  * by the machine's ruleset and by whoever sets up enforcement around a machine.
  */
 import { type Cidr, maskAddress } from "../address/cidr.ts";
-import type { Address } from "../address/ip.ts";
+import { type Address, parseAddress } from "../address/ip.ts";
 import { run } from "./commands.ts";
-import { interfaces, routes } from "./interfaces.ts";
+import { routes } from "./interfaces.ts";
 import { insideKinds, type Uplink } from "./machine-hooks.ts";
 
 export interface Device {
@@ -17,6 +17,7 @@ export interface Device {
   /** The bridge or bond it is a port of. */
   master: string | null;
   addressed: boolean;
+  addresses: { address: Address; bits: number }[];
 }
 
 export function devices(): Device[] {
@@ -25,7 +26,7 @@ export function devices(): Device[] {
     link_type?: string;
     master?: string;
     linkinfo?: { info_kind?: string };
-    addr_info?: { scope?: string }[];
+    addr_info?: { scope?: string; local?: string; prefixlen: number }[];
   }[];
   return rows.flatMap((row) =>
     row.ifname === undefined
@@ -38,6 +39,10 @@ export function devices(): Device[] {
             loopback: row.link_type === "loopback",
             master: row.master ?? null,
             addressed: (row.addr_info ?? []).some(({ scope }) => scope !== "link"),
+            addresses: (row.addr_info ?? []).flatMap(({ local, prefixlen: bits }) => {
+              const address = local === undefined ? null : parseAddress(local);
+              return address === null ? [] : [{ address, bits }];
+            }),
           },
         ],
   );
@@ -64,20 +69,23 @@ export function findUplinks(): string[] {
  */
 export function leavingDevices(uplinks: readonly string[]): Uplink[] {
   return devices()
-    .filter((device) => !device.loopback && (uplinks.includes(device.name) || !isInside(device)))
+    .filter((device) => isLeaving(device, uplinks))
     .map(({ name, ethernet }) => ({ name, ethernet }))
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
+function isLeaving(device: Device, uplinks: readonly string[]): boolean {
+  return !device.loopback && (uplinks.includes(device.name) || !isInside(device));
+}
+
 /** The addresses of this machine, and the networks behind devices that are inside it. */
 export function insideAddresses(uplinks: readonly string[]): { own: Address[]; networks: Cidr[] } {
-  const leaving = new Set(leavingDevices(uplinks).map(({ name }) => name));
   const own: Address[] = [];
   const networks: Cidr[] = [];
-  for (const { name, addresses } of interfaces()) {
-    for (const { address, bits } of addresses) {
+  for (const device of devices()) {
+    for (const { address, bits } of device.addresses) {
       own.push(address);
-      if (!leaving.has(name)) networks.push({ address: maskAddress(address, bits), length: bits });
+      if (!isLeaving(device, uplinks)) networks.push({ address: maskAddress(address, bits), length: bits });
     }
   }
   return { own, networks };

@@ -17,7 +17,7 @@ import {
 } from "./machine-hooks.ts";
 import { checkMachineOptions, type MachineRulesOptions, machineRulesFor } from "./rules-machine.ts";
 import { checkInterfaceNames } from "./rule-parts.ts";
-import { enforcerOwner, Ruleset, type RulesetState } from "./ruleset.ts";
+import { enforcerOwner, type Reading, Ruleset, type RulesetState, textOf } from "./ruleset.ts";
 
 export interface MachineRulesetOptions extends MachineRulesOptions {
   /** Devices that leave the machine whatever their kind: those of its routes. */
@@ -32,6 +32,8 @@ export class MachineRuleset {
   #dropUnmarked: boolean;
   #hooks: string | null = null;
   #egress = false;
+  /** What {@link state} read: whoever applies does so because of it, and has the tools tell it where it is out of date. */
+  #reading: Reading | null = null;
 
   /** `dropUnmarked`: see {@link setDropUnmarked}. Throws SallyportError USAGE. */
   constructor(options: MachineRulesetOptions, dropUnmarked = true) {
@@ -65,12 +67,14 @@ export class MachineRuleset {
    * Makes the kernel's rules and chains ours, also again after somebody changed them: with a new secret, since whoever did may
    * have read the old one. Throws SallyportError RULESET, MISSING_TOOL, KernelError. */
   apply(): void {
-    const wasAbsent = this.state() === "absent";
+    const found = this.#reading ?? this.#rules.read();
+    this.#reading = null;
+    const wasAbsent = textOf(found) === "" && hooksFingerprint() === "";
     if (this.#hooks !== null) this.#secret = newSecret();
     try {
       this.#guarded = leavingDevices(this.#options.uplinks);
       if (wasAbsent) applyHooks(this.#hookOptions(), false);
-      this.#rules.apply();
+      this.#rules.apply(found);
       this.#applyHooks();
     } catch (error) {
       if (wasAbsent) this.remove();
@@ -99,7 +103,8 @@ export class MachineRuleset {
 
   /** See {@link RulesetState}. Without an earlier {@link apply} in this process, give its `fingerprint`. */
   state(expected: string | null = this.fingerprint): RulesetState {
-    return this.#compare(this.#rules.read(), hooksFingerprint(), expected);
+    this.#reading = this.#rules.read();
+    return this.#compare(textOf(this.#reading), hooksFingerprint(), expected);
   }
 
   #compare(rules: string, hooks: string, expected: string | null): RulesetState {

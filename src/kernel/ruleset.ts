@@ -54,6 +54,9 @@ interface SavedTable {
 
 type Saved = Map<Table, SavedTable>;
 
+/** By family. */
+export type Reading = ReadonlyMap<4 | 6, Saved>;
+
 /** The ruleset for one place. Cheap to make; holds no kernel resource. */
 export class Ruleset {
   readonly #owned: OwnedRules;
@@ -74,9 +77,11 @@ export class Ruleset {
     return this.#applied;
   }
 
-  /** Makes the kernel's rules ours, whatever of ours is there already. Throws SallyportError RULESET, MISSING_TOOL. */
-  apply(): void {
-    const found = new Map(families().map((family) => [family, readSaved(family, this.#owned)]));
+  /**
+   * Makes the kernel's rules ours, whatever of ours is there already; `found` is a reading made a moment ago. Throws SallyportError
+   * RULESET, MISSING_TOOL.
+   */
+  apply(found: Reading = this.read()): void {
     const wasAbsent = textOf(found) === "";
     try {
       for (const [family, saved] of found) applyFamily(family, this.#owned, saved);
@@ -88,9 +93,9 @@ export class Ruleset {
     }
   }
 
-  /** Everything of ours in the kernel now, as text; empty where there is nothing. */
-  read(): string {
-    return fingerprint(this.#owned);
+  /** Everything in the kernel now that concerns us. */
+  read(): Reading {
+    return readAll(this.#owned);
   }
 
   /** See {@link RulesetState}. Without an earlier {@link apply} in this process, give its `fingerprint`. */
@@ -108,7 +113,7 @@ export class Ruleset {
     return compared(await this.readAside(), this.#applied);
   }
 
-  /** As {@link read}, while the event loop goes on. */
+  /** What {@link textOf} makes of {@link read}, while the event loop goes on. */
   async readAside(): Promise<string> {
     const reading = families().map(async (family) => {
       const text = await runAside(tool(family, "save"), []);
@@ -222,10 +227,15 @@ function compared(found: string, expected: string | null): RulesetState {
 }
 
 function fingerprint(owned: Owner): string {
-  return textOf(new Map(families().map((family) => [family, readSaved(family, owned)])));
+  return textOf(readAll(owned));
 }
 
-function textOf(found: ReadonlyMap<4 | 6, Saved>): string {
+function readAll(owned: Owner): Reading {
+  return new Map(families().map((family) => [family, readSaved(family, owned)]));
+}
+
+/** What of a reading is ours, comparable; empty where there is nothing. */
+export function textOf(found: Reading): string {
   const lines: string[] = [];
   for (const [family, saved] of found) {
     for (const [table, each] of saved) if (each.lines.length > 0) lines.push(`*${table} ${family}`, ...each.lines);

@@ -3,34 +3,55 @@
  * goes on until the machine is gone: when the job is over its rules stay (threat R3), and so they do when
  * the next job's agent has this one end. Runs from root's own copy (`install.ts`).
  */
-import { closeSync, existsSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, readFileSync, writeSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { SpareThreads } from "../datapath/pool.ts";
 import { SallyportError } from "../errors.ts";
+import { checkHost } from "../kernel/features.ts";
 import { Job } from "./job.ts";
 import { type AgentAnswer, readOrder } from "./order.ts";
+import { readResult } from "./self-test.ts";
+import { Stopwatch } from "./stopwatch.ts";
 
-/** Where the first word goes: a pipe that whoever started us made. */
+/** Where we speak to whoever started us: a pipe. It speaks to our standard input. */
 const wordDescriptor = 3;
 
 /** Ends the process itself by `exit`: when the next agent says so, and where it could not start. */
 export async function agent(orderFile: string, exit: (code: number) => void): Promise<void> {
   // What a service manager sends at the end of the machine, or a hang-up: we end with the machine, and the rules with nobody.
   for (const signal of ["SIGHUP", "SIGINT", "SIGPIPE"] as const) process.on(signal, () => {});
-  const began = performance.now();
+  const watch = new Stopwatch();
+  watch.lap("node and bundle");
+  const heard = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+  const spare = new SpareThreads(1);
   let answer: AgentAnswer;
   try {
+    checkHost();
+    watch.lap("tools");
+    const { done } = await heard.next();
+    // Whoever began us has no order for us.
+    if (done === true) return exit(1);
+    watch.lap("wait for the order");
     const order = readOrder(readFileSync(orderFile, "utf8"));
-    const job = await Job.start(order);
+    const selfTest = async () => {
+      say({ selfTest: true });
+      return readResult((await heard.next()).value as string | undefined);
+    };
+    const job = await Job.start(order, { spare, selfTest, lap: (part) => watch.lap(part) });
     process.once("SIGTERM", () => void job.retire().finally(() => exit(0)));
-    answer = { ...job.started, ready: true, milliseconds: Math.round(performance.now() - began) };
+    answer = { ...job.started, ready: true, parts: { agent: watch.parts } };
   } catch (error) {
     const code = error instanceof SallyportError ? error.code : "INTERNAL";
     const message = error instanceof SallyportError ? error.message : String((error as Error).stack);
     answer = { ready: false, code, message };
   }
-  if (existsSync(`/proc/self/fd/${wordDescriptor}`)) {
-    writeSync(wordDescriptor, `${JSON.stringify(answer)}\n`);
-    closeSync(wordDescriptor);
-  }
+  say(answer);
+  closeSync(wordDescriptor);
+  process.stdin.destroy();
   // Whatever a failed start left open must not keep a process alive that enforces nothing.
   if (!answer.ready) exit(1);
+}
+
+function say(word: AgentAnswer | { selfTest: true }): void {
+  writeSync(wordDescriptor, `${JSON.stringify(word)}\n`);
 }

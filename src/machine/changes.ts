@@ -22,17 +22,20 @@ export class Changes {
   readonly #uplinks: readonly string[];
   #before: ReadonlyMap<string, string>;
   readonly #told = new Map<string, number>();
-  #network = new Map<string, string>();
+  #network: Map<string, string> | null = null;
   #networkAt = Number.NEGATIVE_INFINITY;
 
+  /** Of files what they are now counts; of the network what the first {@link since} finds, since it takes programs to ask. */
   constructor(uplinks: readonly string[]) {
     this.#uplinks = uplinks;
-    this.#before = this.#look();
+    this.#before = digests();
   }
 
   /** Since the last time. */
   since(): Change[] {
+    const isFirst = this.#network === null;
     const now = this.#look();
+    if (isFirst) this.#before = new Map([...now, ...this.#before]);
     const changes: Change[] = [];
     for (const [what, value] of now) {
       const before = this.#before.get(what);
@@ -49,10 +52,9 @@ export class Changes {
 
   /** What there is, with what tells it from what it was. */
   #look(): Map<string, string> {
-    const found = new Map<string, string>();
-    for (const file of files) found.set(file, digestOf(file));
+    const found = digests();
     const now = performance.now();
-    if (now - this.#networkAt >= networkMs) {
+    if (this.#network === null || now - this.#networkAt >= networkMs) {
       this.#networkAt = now;
       this.#network = this.#lookAtNetwork();
     }
@@ -82,6 +84,10 @@ function parents(): { name: string; kind: string; parent: string }[] {
       ? []
       : [{ name: ifname, kind: linkinfo?.info_kind ?? "device", parent: link }],
   );
+}
+
+function digests(): Map<string, string> {
+  return new Map(files.map((file) => [file, digestOf(file)]));
 }
 
 function digestOf(file: string): string {

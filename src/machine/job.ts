@@ -3,13 +3,13 @@ import { createHash } from "node:crypto";
 import { existsSync, renameSync, statSync, writeFileSync } from "node:fs";
 import type { Server } from "node:http";
 import { Attribution } from "../datapath/attribution.ts";
+import type { SpareThreads } from "../datapath/pool.ts";
 import { loadSigningKey } from "../audit/key.ts";
 import type { SigningKey } from "../audit/signature.ts";
 import { Enforcer } from "../enforcer/enforcer.ts";
 import { loadText } from "../enforcer/policy-source.ts";
 import { SallyportError } from "../errors.ts";
 import { findUplinks } from "../kernel/devices.ts";
-import { checkHost } from "../kernel/features.ts";
 import { statOf } from "../process/read.ts";
 import { ProcessTable } from "../process/table.ts";
 import { bindingsFromHosts, textOf } from "../run/resolv.ts";
@@ -26,9 +26,9 @@ import { cgroupOf } from "./predecessor.ts";
 import { makeReceipt, receiptEvent, receiptText } from "./receipt.ts";
 import { copyRecord } from "./record-copy.ts";
 import { machineResolvers } from "./resolvers.ts";
-import { giveBackSudo, takeRootAccess } from "./root-access.ts";
+import { askWhetherRoot, giveBackSudo, takeRootAccess } from "./root-access.ts";
 import { sarifOf } from "./sarif.ts";
-import { selfTestOutside } from "./self-test.ts";
+import type { SelfTestResult } from "../simulate/self-test.ts";
 import { machineChecks } from "./machine-checks.ts";
 import { type TamperCheck, TamperWatch } from "./tamper-watch.ts";
 import { noticedPrograms, Watchers } from "./watchers.ts";
@@ -41,7 +41,17 @@ const askerSearchMs = 20;
 const queueBase = 7_153;
 const dnsPort = 21_053;
 
-type Started = Omit<Extract<AgentAnswer, { ready: true }>, "ready" | "milliseconds">;
+type Started = Omit<Extract<AgentAnswer, { ready: true }>, "ready" | "parts">;
+
+/** What is there before there is an order. */
+export interface JobMeans {
+  /** For one queue. */
+  spare: SpareThreads;
+  /** Tries the ways out from where the job is. */
+  selfTest: () => Promise<SelfTestResult>;
+  /** Told when each part of the start is done. */
+  lap: (part: string) => void;
+}
 
 export class Job {
   readonly started: Started;
@@ -66,18 +76,20 @@ export class Job {
   #isOver = false;
 
   /** Enforces when it resolves. Throws what cannot be had; what was set up is taken back then. */
-  static async start(order: AgentOrder): Promise<Job> {
-    checkHost();
+  static async start(order: AgentOrder, { spare, selfTest, lap }: JobMeans): Promise<Job> {
     const processes = new ProcessTable({
       ...(order.worker === null ? {} : { worker: order.worker }),
       secrets: order.secrets,
     });
+    lap("processes");
+    const mayBecomeRoot = order.root === "kept" && order.user.uid !== 0 ? askWhetherRoot(order.user.uid) : false;
     const earlier: EarlierConnection[] = [];
     const loaded = loadText(order.policy.text, order.policy.file);
     const policy = withPermits(loaded, order.control_plane);
     const places = placesIn(order.state);
     const attribution = new Attribution(processes, { searchFor: askerSearchMs });
     const key = order.sign_key === undefined ? null : loadSigningKey(order.sign_key);
+    lap("policy");
     let job: Job | null = null;
     let early: string | null = null;
     const isMonitor = loaded.loaded.policy.default.mode === "monitor";
@@ -101,6 +113,8 @@ export class Job {
       queueBase,
       queues: 1,
       dnsPort,
+      spare,
+      lap,
       dnsDeny: "nxdomain",
       upstreams: machineResolvers(),
       policy,
@@ -119,11 +133,16 @@ export class Job {
     let files: OwnFiles | null = null;
     try {
       const measures = takeRootAccess(order.root, order.user);
+      lap("root's access");
       files = new OwnFiles(order.own, order.workspace);
-      job = new Job(order, enforcer, processes, files, { earlier, measures, key });
+      lap("own files");
+      job = new Job(order, enforcer, processes, files, {
+        ...{ earlier, measures, key, mayBecomeRoot: await mayBecomeRoot },
+      });
       if (early !== null) job.#lost(early);
       files.onMoved((path) => job!.#moved(path));
-      await job.#begin();
+      lap("limits");
+      await job.#begin(selfTest, lap);
       return job;
     } catch (error) {
       files?.release();
@@ -140,7 +159,12 @@ export class Job {
     enforcer: Enforcer,
     processes: ProcessTable,
     files: OwnFiles,
-    { earlier, measures, key }: { earlier: EarlierConnection[]; measures: string[]; key: SigningKey | null },
+    {
+      earlier,
+      measures,
+      key,
+      mayBecomeRoot,
+    }: { earlier: EarlierConnection[]; measures: string[]; key: SigningKey | null; mayBecomeRoot: boolean },
   ) {
     this.#order = order;
     this.#places = placesIn(order.state);
@@ -152,7 +176,7 @@ export class Job {
     const { workspace, file_monitoring } = order;
     const observed = { record: enforcer.record.bind(enforcer), workspace: file_monitoring ? workspace : null };
     this.#observer = new Observer(processes, observed);
-    const limits = [...limitsOf(order, enforcer, processes), ...this.#observer.limits];
+    const limits = [...limitsOf(order, enforcer, { processes, mayBecomeRoot }), ...this.#observer.limits];
     this.#facts = {
       job: order.job,
       mode: policy.default.mode,
@@ -185,11 +209,9 @@ export class Job {
     this.#processes.close();
   }
 
-  async #begin(): Promise<void> {
+  async #begin(selfTest: JobMeans["selfTest"], lap: JobMeans["lap"]): Promise<void> {
     if (this.#order.self_test && this.#facts.mode === "enforce") {
-      const { held, checks } = await selfTestOutside(this.#places, (pid) =>
-        this.#enforcer.machine!.cgroup.release(pid),
-      );
+      const { held, checks } = await selfTest();
       if (!held) {
         const leaks = checks.filter((check) => !check.held).map(({ name, why }) => `${name}: ${why}`);
         throw new SallyportError("ENFORCEMENT_LOST", `The self-test found a way out.\n${leaks.join("\n")}`, { checks });
@@ -198,10 +220,13 @@ export class Job {
       this.#first = this.#enforcer.spool.status().seq + 1;
       this.#before = (await this.#enforcer.status()).decisions;
       this.started.measures.push(`self-test: ${checks.length} ways out tried, all refused`);
+      lap("self-test");
     }
-    this.#look();
-    this.#looking = setInterval(() => this.#look(), lookMs);
     this.#answers = await answerAt(this.#places.socket, { status: () => this.#status(), finish: () => this.#finish() });
+    this.#looking = setInterval(() => this.#look(), lookMs);
+    // When the word is out: the rules were read a moment ago, and the job waits for it.
+    setImmediate(() => this.#look());
+    lap("answers");
   }
 
   /** What must stay as it is. */

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { SallyportError } from "../errors.ts";
 import type { EarlierConnection } from "./job-report.ts";
+import type { Part } from "./stopwatch.ts";
 
 const identity = z.strictObject({
   repository: z.string(),
@@ -65,7 +66,8 @@ export type AgentAnswer =
       earlier: EarlierConnection[];
       /** What was done besides, in words: root taken away, and the like. */
       measures: string[];
-      milliseconds: number;
+      /** Where the time went, of each process. */
+      parts: Record<string, Part[]>;
     }
   | { ready: false; code: string; message: string };
 

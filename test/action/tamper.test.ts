@@ -44,7 +44,7 @@ describe("tampering", () => {
   describe("without root", () => {
     const lines = (action: string): Record<string, string> => ({
       edit: `echo 'process.exit(0)' > ${action}/action/dist/post.mjs`,
-      append: `echo >> ${action}/action/dist/sallyport.mjs`,
+      append: `echo >> ${action}/action/dist/agent.mjs`,
       remove: `rm -f ${action}/action/dist/post.mjs`,
       replace: `cp /bin/true ${action}/action/dist/new && mv ${action}/action/dist/new ${action}/action/dist/post.mjs`,
       chmod: `chmod 777 ${action}/action/dist/post.mjs`,
@@ -61,7 +61,7 @@ describe("tampering", () => {
       order: 'cat "$(dirname $SOCKET)/order.json"',
       report: 'echo {} > "$(dirname $SOCKET)/results/report.json"',
       state: 'mv "$(dirname $SOCKET)" /tmp/state',
-      program: 'echo >> "$(dirname $SOCKET)/program/sallyport.mjs"',
+      program: 'echo >> "$(dirname $SOCKET)/program/agent.mjs"',
       socket: 'rm -f "$SOCKET" && test ! -e "$SOCKET"',
       "post to socket": 'curl -sf --max-time 3 --unix-socket "$SOCKET" -X POST http://agent/finish',
       "unknown question": 'curl -sf --max-time 3 --unix-socket "$SOCKET" http://agent/stop',

@@ -1,0 +1,20 @@
+/** What a phase of the action is given, and what one leaves for the next. */
+
+export interface PhaseContext {
+  env: NodeJS.ProcessEnv;
+  /** The installer's file, in the folder of the bundles. */
+  program: string;
+  say: (line: string) => void;
+}
+
+/** What `pre` leaves for `main` and `post`. */
+export interface Started {
+  enabled: boolean;
+  socket: string;
+  mode: "enforce" | "monitor";
+  policyPath: string;
+  proposal: string | null;
+  degraded: string[];
+  failOn: string[];
+  summary: "always" | "findings" | "never";
+}
