@@ -14,7 +14,8 @@ import type { DnsFirewall } from "../dns/firewall.ts";
 import type { Exporter } from "../export/exporter.ts";
 import { AddressBook, type Binding } from "../flow/book.ts";
 import { inNamespace } from "../kernel/namespace.ts";
-import type { RulesetState } from "../kernel/ruleset.ts";
+import { MachineRuleset } from "../kernel/machine-ruleset.ts";
+import type { Reading, RulesetState } from "../kernel/ruleset.ts";
 import { AroundMachine, guardDevices, guardFor } from "./around-machine.ts";
 import { Denials } from "./denials.ts";
 import { serveDns } from "./serve-dns.ts";
@@ -26,7 +27,7 @@ import { LiveFlows } from "./live-flows.ts";
 import { loadFile, loadText, type PolicyInForce } from "./policy-source.ts";
 import { type EnforcerOptions, placeOf, whereOf } from "./options.ts";
 import { RecordRetention } from "./retention.ts";
-import { applied, type PlacedRuleset, rulesetFor } from "./rules-for.ts";
+import { applied, appliedAside, type PlacedRuleset, rulesetFor } from "./rules-for.ts";
 import { type ConfigurationView, type FlowView, type Status, statusOf, viewFlows } from "./status.ts";
 import { Tally } from "./tally.ts";
 
@@ -201,6 +202,9 @@ export class Enforcer {
     });
     this.#listeners = await adopt(sockets);
     lap("DNS sockets");
+    // While the threads start. Only on a machine, whose namespace this thread never leaves.
+    const surveyed = this.ruleset instanceof MachineRuleset && options.namespace === null ? this.ruleset.survey() : null;
+    surveyed?.catch(() => {});
     this.dataPath = await DataPath.start({
       namespace: options.namespace,
       queueBase: options.queueBase,
@@ -235,9 +239,10 @@ export class Enforcer {
       },
     });
     lap("DNS");
-    this.found = this.within(() => this.ruleset.state());
+    const survey = await surveyed;
+    this.found = survey?.state ?? this.within(() => this.ruleset.state());
     lap("rules looked at");
-    if (this.machine !== null) this.#aroundMachine(this.machine);
+    if (this.machine !== null) await this.#aroundMachine(this.machine, survey?.found ?? null);
     else {
       this.within(() => this.#applyRuleset());
       this.host.forward();
@@ -257,13 +262,15 @@ export class Enforcer {
   }
 
   /** Nothing is forwarded that was not before; and nothing is in the middle when the rules come. */
-  #aroundMachine(machine: AroundMachine): void {
+  async #aroundMachine(machine: AroundMachine, found: Reading | null): Promise<void> {
     const { live, book, policy } = this;
     const record = (event: EventBody) => this.record(event);
     this.host.track();
     this.within(() => machine.settleEarlier({ live, book, engine: policy.loaded.engine, record }, Date.now()));
     this.options.lap?.("connections from before");
-    this.putBack();
+    if (found === null || !(this.ruleset instanceof MachineRuleset)) return this.putBack();
+    this.ruleset = await appliedAside(this.ruleset, found, () => this.#newRuleset(false));
+    this.host.track(); // As in putBack.
   }
 
   /** Without the kernel's bpf match bare ACKs and QUIC's data come to user space as well: slower, not laxer. */

@@ -1,7 +1,7 @@
 /** What the kernel's rules are made from, out of where an enforcer stands. */
 import { SallyportError } from "../errors.ts";
 import { MachineRuleset } from "../kernel/machine-ruleset.ts";
-import { Ruleset, type RulesetState } from "../kernel/ruleset.ts";
+import { type Reading, Ruleset, type RulesetState } from "../kernel/ruleset.ts";
 import type { EnforcerOptions } from "./options.ts";
 
 /** A ruleset, whichever it is. */
@@ -44,9 +44,27 @@ export function applied(ruleset: PlacedRuleset, lesser: () => PlacedRuleset): Pl
     ruleset.apply();
     return ruleset;
   } catch (error) {
-    if (!(error instanceof SallyportError && error.code === "RULESET")) throw error;
-    const other = lesser();
-    other.apply();
-    return other;
+    return appliedInstead(error, lesser);
   }
+}
+
+/** The same of a machine's while the event loop goes on; `found` is a reading made a moment ago. */
+export async function appliedAside(
+  ruleset: MachineRuleset,
+  found: Reading,
+  lesser: () => PlacedRuleset,
+): Promise<PlacedRuleset> {
+  try {
+    await ruleset.applyAside(found);
+    return ruleset;
+  } catch (error) {
+    return appliedInstead(error, lesser);
+  }
+}
+
+function appliedInstead(error: unknown, lesser: () => PlacedRuleset): PlacedRuleset {
+  if (!(error instanceof SallyportError && error.code === "RULESET")) throw error;
+  const other = lesser();
+  other.apply();
+  return other;
 }

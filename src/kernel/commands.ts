@@ -83,20 +83,26 @@ export function run(tool: string, args: readonly string[], options: RunOptions =
 }
 
 /**
- * The same while the event loop goes on: for tools that change nothing, asked by a thread that serves others. The tool runs in the
+ * The same while the event loop goes on, by a thread that serves others or has more than one tool to run. The tool runs in the
  * network namespace that this thread is in when it is called. Rejects with what {@link run} throws.
  */
-export function runAside(tool: string, args: readonly string[]): Promise<string> {
+export async function runAside(tool: string, args: readonly string[], input = ""): Promise<string> {
+  const finished = await attemptAside(tool, args, input);
+  if (finished.status !== 0) throw new CommandError(tool, args, finished);
+  return finished.stdout;
+}
+
+/** What {@link attempt} does, while the event loop goes on. Rejects with MISSING_TOOL. */
+export function attemptAside(tool: string, args: readonly string[], input = ""): Promise<Finished> {
   const how = { encoding: "utf8", timeout: TIMEOUT, killSignal: "SIGKILL", maxBuffer: MAX_OUTPUT } as const;
   return new Promise((resolve, reject) => {
-    execFile(tool, args, { ...how, env: ENVIRONMENT }, (error, stdout, stderr) => {
-      if (error === null) resolve(stdout);
-      else if (error.code === "ENOENT") reject(missing(tool));
-      else
-        reject(
-          new CommandError(tool, args, { status: typeof error.code === "number" ? error.code : null, stdout, stderr }),
-        );
+    const child = execFile(tool, args, { ...how, env: ENVIRONMENT }, (error, stdout, stderr) => {
+      if (error?.code === "ENOENT") reject(missing(tool));
+      else resolve({ status: error === null ? 0 : typeof error.code === "number" ? error.code : null, stdout, stderr });
     });
+    // It may end without reading its input; its exit code and messages say why.
+    child.stdin?.on("error", () => {});
+    child.stdin?.end(input);
   });
 }
 

@@ -9,7 +9,7 @@
  */
 import { existsSync } from "node:fs";
 import { SallyportError } from "../errors.ts";
-import { attempt, run, runAside } from "./commands.ts";
+import { attempt, attemptAside, run, runAside } from "./commands.ts";
 import { chainPrefix, type Table, type TableRules } from "./rule-parts.ts";
 import { checkOptions, rulesFor, type RulesetOptions } from "./rules.ts";
 import { deleteEmptyTables, type EmptyTable } from "./tables.ts";
@@ -84,10 +84,28 @@ export class Ruleset {
   apply(found: Reading = this.read()): void {
     const wasAbsent = textOf(found) === "";
     try {
-      for (const [family, saved] of found) applyFamily(family, this.#owned, saved);
+      for (const [family, saved] of found) restore(family, this.#owned, rendering(family, this.#owned), saved);
       this.#applied = fingerprint(this.#owned);
     } catch (error) {
       // Half a ruleset would cut off the inside for good with nobody to serve it.
+      if (wasAbsent) removeRuleset(this.#owned);
+      throw error;
+    }
+  }
+
+  /** The same while the event loop goes on, both families at once. */
+  async applyAside(found: Reading): Promise<void> {
+    const wasAbsent = textOf(found) === "";
+    try {
+      const applying = [...found].map(async ([family, saved]) => {
+        const render = rendering(family, this.#owned);
+        const refused = await feedAside(family, render(saved));
+        // Somebody may have changed them meanwhile: from the start, as ever.
+        if (refused !== null) restore(family, this.#owned, render);
+      });
+      for (const each of await Promise.allSettled(applying)) if (each.status === "rejected") throw each.reason;
+      this.#applied = textOf(await this.readAside());
+    } catch (error) {
       if (wasAbsent) removeRuleset(this.#owned);
       throw error;
     }
@@ -110,16 +128,16 @@ export class Ruleset {
   }
 
   async #look(): Promise<RulesetState> {
-    return compared(await this.readAside(), this.#applied);
+    return compared(textOf(await this.readAside()), this.#applied);
   }
 
-  /** What {@link textOf} makes of {@link read}, while the event loop goes on. */
-  async readAside(): Promise<string> {
+  /** As {@link read}, while the event loop goes on. */
+  async readAside(): Promise<Reading> {
     const reading = families().map(async (family) => {
       const text = await runAside(tool(family, "save"), []);
       return [family, parseSaved(text, this.#owned)] as const;
     });
-    return textOf(new Map(await Promise.all(reading)));
+    return new Map(await Promise.all(reading));
   }
 
   /** Takes out everything of ours. Does nothing where there is nothing. Throws SallyportError RULESET. */
@@ -138,6 +156,8 @@ export class Ruleset {
 function families(): (4 | 6)[] {
   return existsSync("/proc/sys/net/ipv6") ? [4, 6] : [4];
 }
+
+const restoreOptions = ["--noflush", "--wait", "5"];
 
 const tool = (family: 4 | 6, action: "save" | "restore") => `${family === 4 ? "iptables" : "ip6tables"}-${action}`;
 
@@ -167,10 +187,11 @@ export function removeRuleset(owned: Owner, keepMarker = false): void {
   deleteEmptyTables(unused);
 }
 
-function applyFamily(family: 4 | 6, owned: OwnedRules, found: Saved): void {
+/** What makes of a reading the lines that bring the rules to what they should be. */
+function rendering(family: 4 | 6, owned: OwnedRules): (saved: Saved) => string[] {
   const rules = owned.rules(family);
   const { marker } = owned;
-  const render = (saved: Saved) => {
+  return (saved) => {
     const text: string[] = [];
     for (const { table, chains, jumps } of rules) {
       const found = saved.get(table);
@@ -186,7 +207,6 @@ function applyFamily(family: 4 | 6, owned: OwnedRules, found: Saved): void {
     }
     return text;
   };
-  restore(family, owned, render, found);
 }
 
 /**
@@ -208,8 +228,14 @@ function restore(family: 4 | 6, owned: Owner, render: (saved: Saved) => string[]
 
 /** Gives the lines to iptables-restore, keeping what is there. Throws SallyportError RULESET naming the refused line. */
 export function feed(family: 4 | 6, lines: readonly string[]): void {
-  const finished = attempt(tool(family, "restore"), ["--noflush", "--wait", "5"], { input: `${lines.join("\n")}\n` });
+  const finished = attempt(tool(family, "restore"), restoreOptions, { input: `${lines.join("\n")}\n` });
   if (finished.status !== 0) throw refusal(family, lines, finished.stderr);
+}
+
+/** The same while the event loop goes on; what it refused, or null. */
+async function feedAside(family: 4 | 6, lines: readonly string[]): Promise<SallyportError | null> {
+  const finished = await attemptAside(tool(family, "restore"), restoreOptions, `${lines.join("\n")}\n`);
+  return finished.status === 0 ? null : refusal(family, lines, finished.stderr);
 }
 
 function refusal(family: 4 | 6, lines: readonly string[], stderr: string): SallyportError {

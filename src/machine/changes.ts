@@ -4,8 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { run } from "../kernel/commands.ts";
-import { routes } from "../kernel/interfaces.ts";
+import { defaultDevices, devices } from "../kernel/devices.ts";
 
 export interface Change {
   message: string;
@@ -13,7 +12,7 @@ export interface Change {
 }
 
 const files = ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"];
-/** `ip` is asked this often at most, ms: it is a program to start. */
+/** The kernel is asked this often at most, ms. */
 const networkMs = 4_000;
 /** A file that changes all the time is told so often. */
 const mostTold = 20;
@@ -22,20 +21,17 @@ export class Changes {
   readonly #uplinks: readonly string[];
   #before: ReadonlyMap<string, string>;
   readonly #told = new Map<string, number>();
-  #network: Map<string, string> | null = null;
+  #network = new Map<string, string>();
   #networkAt = Number.NEGATIVE_INFINITY;
 
-  /** Of files what they are now counts; of the network what the first {@link since} finds, since it takes programs to ask. */
   constructor(uplinks: readonly string[]) {
     this.#uplinks = uplinks;
-    this.#before = digests();
+    this.#before = this.#look();
   }
 
   /** Since the last time. */
   since(): Change[] {
-    const isFirst = this.#network === null;
     const now = this.#look();
-    if (isFirst) this.#before = new Map([...now, ...this.#before]);
     const changes: Change[] = [];
     for (const [what, value] of now) {
       const before = this.#before.get(what);
@@ -52,9 +48,10 @@ export class Changes {
 
   /** What there is, with what tells it from what it was. */
   #look(): Map<string, string> {
-    const found = digests();
+    const found = new Map<string, string>();
+    for (const file of files) found.set(file, digestOf(file));
     const now = performance.now();
-    if (this.#network === null || now - this.#networkAt >= networkMs) {
+    if (now - this.#networkAt >= networkMs) {
       this.#networkAt = now;
       this.#network = this.#lookAtNetwork();
     }
@@ -64,30 +61,11 @@ export class Changes {
 
   #lookAtNetwork(): Map<string, string> {
     const found = new Map<string, string>();
-    for (const { destination, device } of routes())
-      if (destination === "default" && device !== null) found.set(`route default by ${device}`, device);
-    for (const { name, kind, parent } of parents())
-      if (this.#uplinks.includes(parent)) found.set(`device ${name}`, `${kind} on ${parent}`);
+    for (const device of defaultDevices()) found.set(`route default by ${device}`, device);
+    for (const { name, kind, lower } of devices())
+      if (lower !== null && this.#uplinks.includes(lower)) found.set(`device ${name}`, `${kind ?? "device"} on ${lower}`);
     return found;
   }
-}
-
-/** Devices that send by another one (macvlan, ipvlan, VLANs). */
-function parents(): { name: string; kind: string; parent: string }[] {
-  const rows = JSON.parse(run("ip", ["-j", "-d", "link", "show"])) as {
-    ifname?: string;
-    link?: string;
-    linkinfo?: { info_kind?: string };
-  }[];
-  return rows.flatMap(({ ifname, link, linkinfo }) =>
-    ifname === undefined || link === undefined
-      ? []
-      : [{ name: ifname, kind: linkinfo?.info_kind ?? "device", parent: link }],
-  );
-}
-
-function digests(): Map<string, string> {
-  return new Map(files.map((file) => [file, digestOf(file)]));
 }
 
 function digestOf(file: string): string {
