@@ -62,5 +62,7 @@ console.log(`load average ${load.join(" ")}; ms, median of ${jobs}: wall time an
 for (const [name, { wall, cpu }] of figures) {
   const range = `(${Math.round(Math.min(...wall))} to ${Math.round(Math.max(...wall))})`;
   const work = cpu.length === 0 ? "" : String(Math.round(middle(cpu)!));
-  console.log(`${name.padEnd(40)} ${String(Math.round(middle(wall)!)).padStart(6)} ${range.padEnd(18)} ${work.padStart(6)}`);
+  console.log(
+    `${name.padEnd(40)} ${String(Math.round(middle(wall)!)).padStart(6)} ${range.padEnd(18)} ${work.padStart(6)}`,
+  );
 }

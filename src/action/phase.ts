@@ -7,6 +7,9 @@ export interface PhaseContext {
   say: (line: string) => void;
 }
 
+/** State that `pre` leaves as soon as it begins: without what it leaves in the end, it failed. */
+export const begun = "begun";
+
 /** What `pre` leaves for `main` and `post`. */
 export interface Started {
   enabled: boolean;

@@ -8,7 +8,7 @@ import { SallyportError } from "../errors.ts";
 import type { JobReport } from "../machine/job-report.ts";
 import { type AgentFinish, askAgent } from "./agent-client.ts";
 import { annotation, RunnerFiles, savedState } from "./commands.ts";
-import type { PhaseContext, Started } from "./phase.ts";
+import { begun, type PhaseContext, type Started } from "./phase.ts";
 import { summaryOf } from "./summary.ts";
 import { annotationsOf } from "./annotations.ts";
 import { verdictOf } from "./verdict.ts";
@@ -17,11 +17,9 @@ import { verdictOf } from "./verdict.ts";
 export async function post({ env, say }: PhaseContext): Promise<boolean> {
   const saved = savedState(env, "started");
   if (saved === "") {
-    say(
-      annotation("error", "Sallyport was never started in this job: nothing was watched or refused.", {
-        title: "Sallyport",
-      }),
-    );
+    const why =
+      savedState(env, begun) === "" ? "Sallyport was never started in this job" : "`pre` failed; its log says why";
+    say(annotation("error", `${why}: nothing was watched or refused.`, { title: "Sallyport" }));
     return false;
   }
   const started = JSON.parse(saved) as Started;

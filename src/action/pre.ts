@@ -13,7 +13,7 @@ import { readInputs, usualPolicy } from "./inputs.ts";
 import { policyFiles } from "./job-files.ts";
 import type { JobPolicy } from "./job-policy.ts";
 import { Launch } from "./launch.ts";
-import type { PhaseContext, Started } from "./phase.ts";
+import { begun, type PhaseContext, type Started } from "./phase.ts";
 
 /** Where agents have their folders. */
 const stateFolder = "/var/lib/sallyport";
@@ -23,6 +23,7 @@ export async function pre({ env, program, say }: PhaseContext): Promise<Started>
   const began = performance.now();
   const watch = new Stopwatch();
   watch.lap("node and bundle");
+  new RunnerFiles(env).state(begun, "true");
   const inputs = readInputs(env);
   const policyPath = inputs.policy ?? usualPolicy;
   const base = { mode: inputs.mode, policyPath, failOn: [...inputs.failOn], summary: inputs.summary };

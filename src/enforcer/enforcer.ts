@@ -203,7 +203,8 @@ export class Enforcer {
     this.#listeners = await adopt(sockets);
     lap("DNS sockets");
     // While the threads start. Only on a machine, whose namespace this thread never leaves.
-    const surveyed = this.ruleset instanceof MachineRuleset && options.namespace === null ? this.ruleset.survey() : null;
+    const surveyed =
+      this.ruleset instanceof MachineRuleset && options.namespace === null ? this.ruleset.survey() : null;
     surveyed?.catch(() => {});
     this.dataPath = await DataPath.start({
       namespace: options.namespace,

@@ -63,7 +63,8 @@ export class Changes {
     const found = new Map<string, string>();
     for (const device of defaultDevices()) found.set(`route default by ${device}`, device);
     for (const { name, kind, lower } of devices())
-      if (lower !== null && this.#uplinks.includes(lower)) found.set(`device ${name}`, `${kind ?? "device"} on ${lower}`);
+      if (lower !== null && this.#uplinks.includes(lower))
+        found.set(`device ${name}`, `${kind ?? "device"} on ${lower}`);
     return found;
   }
 }

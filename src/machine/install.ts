@@ -8,16 +8,7 @@
  * The copy matters: the action's folder belongs to the runner's user, and a data-path thread that is started again reads its
  * program again (threat R8).
  */
-import {
-  chmodSync,
-  chownSync,
-  constants,
-  copyFileSync,
-  lstatSync,
-  mkdirSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, chownSync, constants, copyFileSync, lstatSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";

@@ -16,8 +16,7 @@ export async function selfTestLine(record: string): Promise<string> {
 
 /** Such a line; undefined: none came. Throws ENFORCEMENT_LOST where the test itself could not be made. */
 export function readResult(line: string | undefined): SelfTestResult {
-  const fail = (why: string) =>
-    new SallyportError("ENFORCEMENT_LOST", `The self-test could not be made: ${why}.`);
+  const fail = (why: string) => new SallyportError("ENFORCEMENT_LOST", `The self-test could not be made: ${why}.`);
   if (line === undefined) throw fail("whoever started the agent is gone");
   const result = JSON.parse(line) as SelfTestResult | { error: string };
   if ("error" in result) throw fail(result.error);

@@ -124,7 +124,7 @@ export class Runner {
   }
 
   /** Runs a job to its end. The machine goes on, with whatever the job left. */
-  async run(steps: Step[], { env = {}, prepare = "", timeout }: JobOptions = {}): Promise<JobResult> {
+  async run(steps: Step[], { env = {}, prepare = "", timeout, cancel }: JobOptions = {}): Promise<JobResult> {
     const file = join(this.home, `job-${++jobs}.json`);
     writeFileSync(
       file,
@@ -135,6 +135,7 @@ export class Runner {
         node: this.#options.node ?? process.execPath,
         steps,
         ...(timeout === undefined ? {} : { timeout }),
+        ...(cancel === undefined ? {} : { cancel }),
         env: {
           GITHUB_REPOSITORY: "o/r",
           GITHUB_EVENT_NAME: "push",
@@ -310,6 +311,9 @@ function readText(path: string): string {
     return "";
   }
 }
+
+/** The Node that GitHub's runner runs actions on. */
+export const node24 = join(root, "node_modules/node24/node_modules/node/bin/node");
 
 let built: string | null = null;
 
