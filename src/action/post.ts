@@ -11,7 +11,7 @@ import { annotation, RunnerFiles, savedState } from "./commands.ts";
 import { begun, type PhaseContext, type Started } from "./phase.ts";
 import { summaryOf } from "./summary.ts";
 import { annotationsOf } from "./annotations.ts";
-import { verdictOf } from "./verdict.ts";
+import { verdictOf } from "../machine/verdict.ts";
 
 /** Resolves with false where the job must fail. */
 export async function post({ env, say }: PhaseContext): Promise<boolean> {

@@ -69,6 +69,8 @@ export async function pre({ env, program, say }: PhaseContext): Promise<Started>
       workspace: env["GITHUB_WORKSPACE"] ?? null,
       file_monitoring: inputs.fileMonitoring,
       self_test: inputs.selfTest,
+      step: env["GITHUB_ACTION"] ?? "",
+      fail_on: [...inputs.failOn],
       ...(context.workflowFile === null ? {} : { workflow_file: context.workflowFile }),
       ...(inputs.signKey === null ? {} : { sign_key: inputs.signKey }),
     };

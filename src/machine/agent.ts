@@ -35,7 +35,7 @@ export async function agent(orderFile: string, exit: (code: number) => void): Pr
     const order = readOrder(readFileSync(orderFile, "utf8"));
     const selfTest = async () => {
       say({ selfTest: true });
-      return readResult((await heard.next()).value as string | undefined);
+      return readResult((await heard.next()).value);
     };
     const job = await Job.start(order, { spare, selfTest, lap: (part) => watch.lap(part) });
     process.once("SIGTERM", () => void job.retire().finally(() => exit(0)));

@@ -1,16 +1,13 @@
 /** One job under an agent: what is started for it, looked at while it runs, and told whenever somebody asks. */
-import { createHash } from "node:crypto";
-import { existsSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, renameSync, writeFileSync } from "node:fs";
 import type { Server } from "node:http";
 import { Attribution } from "../datapath/attribution.ts";
-import type { SpareThreads } from "../datapath/pool.ts";
 import { loadSigningKey } from "../audit/key.ts";
 import type { SigningKey } from "../audit/signature.ts";
 import { Enforcer } from "../enforcer/enforcer.ts";
 import { loadText } from "../enforcer/policy-source.ts";
 import { SallyportError } from "../errors.ts";
 import { findUplinks } from "../kernel/devices.ts";
-import { statOf } from "../process/read.ts";
 import { ProcessTable } from "../process/table.ts";
 import { bindingsFromHosts, textOf } from "../run/resolv.ts";
 import { answerAt } from "./answers.ts";
@@ -18,23 +15,27 @@ import { type EarlierConnection, type JobFacts, makeReport } from "./job-report.
 import { limitsOf } from "./machine-limits.ts";
 import { describeEarlier } from "./earlier.ts";
 import { Observer } from "./observer.ts";
+import type { JobMeans } from "./job-means.ts";
 import type { AgentAnswer, AgentOrder } from "./order.ts";
 import { OwnFiles } from "./own-files.ts";
 import { withPermits } from "./permits.ts";
 import { type Places, placesIn } from "./places.ts";
 import { cgroupOf } from "./predecessor.ts";
-import { makeReceipt, receiptEvent, receiptText } from "./receipt.ts";
+import { makeReceipt, receiptEvent, receiptText, sha256 } from "./receipt.ts";
 import { copyRecord } from "./record-copy.ts";
+import { type Asked, PostGuard } from "./post-guard.ts";
 import { machineResolvers } from "./resolvers.ts";
 import { askWhetherRoot, giveBackSudo, takeRootAccess } from "./root-access.ts";
 import { sarifOf } from "./sarif.ts";
-import type { SelfTestResult } from "../simulate/self-test.ts";
 import { machineChecks } from "./machine-checks.ts";
-import { type TamperCheck, TamperWatch } from "./tamper-watch.ts";
+import { TamperWatch } from "./tamper-watch.ts";
+import { verdictOf } from "./verdict.ts";
 import { noticedPrograms, Watchers } from "./watchers.ts";
 
 /** How often all is looked at, ms. */
 const lookMs = 2_000;
+/** How soon it is heard at the latest how a process ended: the runner is still sending its logs then. */
+const hearMs = 100;
 /** How long descriptor tables may be searched for the asker of one DNS question, ms. */
 const askerSearchMs = 20;
 /** NFQUEUE number and DNS ports that nothing else on a runner is known to use. */
@@ -42,16 +43,6 @@ const queueBase = 7_153;
 const dnsPort = 21_053;
 
 type Started = Omit<Extract<AgentAnswer, { ready: true }>, "ready" | "parts">;
-
-/** What is there before there is an order. */
-export interface JobMeans {
-  /** For one queue. */
-  spare: SpareThreads;
-  /** Tries the ways out from where the job is. */
-  selfTest: () => Promise<SelfTestResult>;
-  /** Told when each part of the start is done. */
-  lap: (part: string) => void;
-}
 
 export class Job {
   readonly started: Started;
@@ -71,13 +62,18 @@ export class Job {
   /** What did not hold at some time, in words: it stays said when it is well again. */
   readonly #failed = new Set<string>();
   #looking: NodeJS.Timeout | null = null;
+  #hearing: NodeJS.Timeout | null = null;
+  #asked: Asked = { status: 0, reports: 0, reasons: [] };
   #answers: Server | null = null;
   #isLost = false;
   #isOver = false;
 
   /** Enforces when it resolves. Throws what cannot be had; what was set up is taken back then. */
   static async start(order: AgentOrder, { spare, selfTest, lap }: JobMeans): Promise<Job> {
+    let guard: PostGuard | null = null;
     const processes = new ProcessTable({
+      onExec: (record) => guard?.executed(record),
+      onEnd: (pid, status) => guard?.ended(pid, status),
       ...(order.worker === null ? {} : { worker: order.worker }),
       secrets: order.secrets,
     });
@@ -141,6 +137,7 @@ export class Job {
       });
       if (early !== null) job.#lost(early);
       files.onMoved((path) => job!.#moved(path));
+      guard = job.#guard();
       lap("limits");
       await job.#begin(selfTest, lap);
       return job;
@@ -184,9 +181,12 @@ export class Job {
       limits,
       earlier,
     };
-    this.#watch = new TamperWatch(this.#checks(), ({ check, message }) => {
-      enforcer.record({ kind: "tamper", message, data: { check } });
-    });
+    this.#watch = new TamperWatch(
+      machineChecks(order, enforcer, files, (message) => this.#lost(message)),
+      ({ check, message }) => {
+        enforcer.record({ kind: "tamper", message, data: { check } });
+      },
+    );
     this.#watchers = new Watchers({ order, enforcer, processes, lookNow: () => this.#look() });
     this.started = {
       state: order.state,
@@ -202,7 +202,7 @@ export class Job {
   /** Gives the machine to the next job's agent. The rules stay, without anybody who would let a new connection through. */
   async retire(): Promise<void> {
     if (!this.#isOver) this.#over();
-    if (this.#looking !== null) clearInterval(this.#looking);
+    for (const timer of [this.#looking, this.#hearing]) if (timer !== null) clearInterval(timer);
     this.#answers?.close();
     this.#answers?.closeAllConnections();
     await this.#enforcer.stop("closed");
@@ -222,30 +222,18 @@ export class Job {
       this.started.measures.push(`self-test: ${checks.length} ways out tried, all refused`);
       lap("self-test");
     }
-    this.#answers = await answerAt(this.#places.socket, { status: () => this.#status(), finish: () => this.#finish() });
+    this.#answers = await answerAt(this.#places.socket, {
+      status: () => {
+        this.#asked = { ...this.#asked, status: this.#asked.status + 1 };
+        return this.#status();
+      },
+      finish: () => this.#finish(),
+    });
     this.#looking = setInterval(() => this.#look(), lookMs);
+    this.#hearing = setInterval(() => this.#processes.drain(), hearMs);
     // When the word is out: the rules were read a moment ago, and the job waits for it.
     setImmediate(() => this.#look());
     lap("answers");
-  }
-
-  /** What must stay as it is. */
-  #checks(): TamperCheck[] {
-    const enforcer = this.#enforcer;
-    return [
-      ...machineChecks(this.#order, enforcer, (message) => this.#lost(message)),
-      { name: "cgroup", look: () => strangers(enforcer.machine?.cgroup.members() ?? []) },
-      { name: "own files", look: () => this.#files.changes(false) },
-      { name: "program", look: () => this.#programChanges() },
-    ];
-  }
-
-  #programChanges(): string[] {
-    const { program, record } = this.#places;
-    return [program, record].flatMap((folder) => {
-      const { uid, mode } = statSync(folder);
-      return uid === 0 && (mode & 0o022) === 0 ? [] : [`${folder} is no longer root's alone to write`];
-    });
   }
 
   #look(): void {
@@ -275,15 +263,29 @@ export class Job {
    * runner's worker is ended, which no job survives as a green one.
    */
   #moved(path: string): void {
-    const { worker } = this.#order;
     this.#look();
     // A runner clears its folders when the job is over; its number may be another process's by now.
     if (this.#isOver) return;
-    const message = `${path} was moved away, and the action with it: the runner's worker is ended`;
+    this.#endJob("own files", `${path} was moved away, and the action with it`);
+  }
+
+  /** What no job survives as a green one. */
+  #endJob(check: string, why: string): void {
+    const { worker } = this.#order;
+    const message = `${why}: the runner's worker is ended`;
     if (this.#failed.has(message)) return;
     this.#failed.add(message);
-    this.#enforcer.record({ kind: "tamper", message, data: { check: "own files", worker } });
+    this.#enforcer.record({ kind: "tamper", message, data: { check, worker } });
     if (worker !== null && existsSync(`/proc/${worker}`)) process.kill(worker, "SIGKILL");
+  }
+
+  /** Looks after our own phases. */
+  #guard(): PostGuard {
+    const { worker, step } = this.#order;
+    const onLie = (message: string) => {
+      if (!this.#isOver) this.#endJob("post", message);
+    };
+    return new PostGuard({ worker, step, asked: () => this.#asked, onLie });
   }
 
   #lost(message: string): void {
@@ -295,7 +297,7 @@ export class Job {
     const { allowed, denied, would_deny } = (await this.#enforcer.status()).decisions;
     const before = this.#before;
     const problems = [...this.#failed];
-    const good = this.#facts.mode === "enforce" ? "enforcing" : "monitoring";
+    const good = this.#facts.mode === "enforce" ? ("enforcing" as const) : ("monitoring" as const);
     return {
       state: this.#isLost ? ("lost" as const) : good,
       since: this.#enforcer.since.toISOString(),
@@ -328,6 +330,8 @@ export class Job {
     const { made, passed } = this.#watch.rounds;
     const receipt = receiptText(makeReceipt(report, text, { made, passed }), this.#key);
     const sarif = sarifOf(report, this.#order.workflow_file ?? null);
+    const { reasons } = verdictOf(report, await this.#status(), { failOn: this.#order.fail_on });
+    this.#asked = { ...this.#asked, reports: this.#asked.reports + 1, reasons };
     write(this.#places.report, text);
     write(this.#places.receipt, receipt);
     write(this.#places.sarif, `${JSON.stringify(sarif, null, 1)}\n`);
@@ -339,19 +343,8 @@ export class Job {
   }
 }
 
-/** Who else is in our cgroup, whose packets nobody looks at. Programs that we run at the moment are not strangers. */
-function strangers(members: readonly number[]): string[] {
-  return members
-    .filter((pid) => pid !== process.pid && statOf(pid)?.parent !== process.pid && existsSync(`/proc/${pid}`))
-    .map((pid) => `process ${pid} joined the agent's cgroup`);
-}
-
 /** Whole or not at all. */
 function write(path: string, text: string): void {
   writeFileSync(`${path}.new`, text, { mode: 0o644 });
   renameSync(`${path}.new`, path);
-}
-
-function sha256(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
 }

@@ -25,7 +25,7 @@ describe("a job that is cancelled", () => {
           id: "stubborn",
           // The step goes on through SIGINT and SIGTERM; what it leaves running tries on while it is cancelled.
           run: [
-            "trap 'curl -s --max-time 3 -o /dev/null https://other.example/' INT TERM",
+            "trap 'curl -s --max-time 3 -o /dev/null https://other.example/ || true' INT TERM",
             "setsid bash -c 'while sleep 0.1; do curl -sk --max-time 1 -o /dev/null https://203.0.113.66/; done' > /dev/null 2>&1 &",
             `touch ${when}`,
             "while true; do sleep 0.1 || true; done",

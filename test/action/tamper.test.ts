@@ -129,6 +129,17 @@ time.sleep(60)`;
     }
   });
 
+  test("a post with a step's code in it, which asks for the report and says that all is well, makes no job green", async () => {
+    // GITHUB_ENV is for every later phase, ours among them. The real runner refuses NODE_OPTIONS there, and not LD_PRELOAD.
+    const lines = [
+      `echo 'if (process.argv[1]?.endsWith("post.mjs")) process.on("exit", () => process.reallyExit(0));' > late.mjs`,
+      'echo "NODE_OPTIONS=--import=$PWD/late.mjs" >> "$GITHUB_ENV"',
+      `${web.replace("allowed", "other")} || true`,
+    ];
+    const steps = [runner.sallyport({ "fail-on": "denied" }), { id: "attack", run: lines.join("\n") }];
+    await assert.rejects(runner.run(steps, { lasting: true }), /the worker failed/);
+  });
+
   describe("with root", () => {
     test("whoever changes rules, report or mounts gets a red job that says so", async () => {
       const job = await runner.run([

@@ -70,7 +70,7 @@ async function execute(phase, step, argv, env) {
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk));
   const timer = setTimeout(() => child.kill("SIGKILL"), job.timeout ?? 60_000);
-  const cancelling = phase === "main" && job.cancel !== undefined ? cancelWhenAsked(child) : null;
+  const cancelling = phase === "main" && job.cancel !== undefined && !cancelled ? cancelWhenAsked(child) : null;
   // Not "close": what a step leaves running may hold its output for ever, and the runner does not wait for it.
   const status = await new Promise((done) => {
     child.on("error", (error) => {
@@ -168,6 +168,7 @@ function upload({ url, ca }) {
   });
 }
 
+if (job.lasting) await new Promise((done) => setTimeout(done, 20_000));
 const uploaded = await upload(job.upload);
 writeFileSync(
   `${process.argv[2]}.result`,

@@ -1,6 +1,5 @@
 /** Whether the job may be green, from the report and what the workflow asked for. */
-import type { JobReport } from "../machine/job-report.ts";
-import type { AgentStatus } from "./agent-client.ts";
+import type { JobReport } from "./job-report.ts";
 
 export interface JobVerdict {
   ok: boolean;
@@ -13,7 +12,7 @@ export interface JobVerdict {
  */
 export function verdictOf(
   { counts, degraded, mode }: JobReport,
-  { state, problems }: Pick<AgentStatus, "state" | "problems">,
+  { state, problems }: { state: "enforcing" | "monitoring" | "lost"; problems: readonly string[] },
   { failOn }: { failOn: readonly string[] },
 ): JobVerdict {
   const reasons: string[] = [];
