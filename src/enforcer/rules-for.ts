@@ -48,12 +48,29 @@ export function applied(ruleset: PlacedRuleset, lesser: () => PlacedRuleset): Pl
   }
 }
 
-/** The same of a machine's while the event loop goes on; `found` is a reading made a moment ago. */
-export async function appliedAside(
-  ruleset: MachineRuleset,
-  found: Reading,
-  lesser: () => PlacedRuleset,
-): Promise<PlacedRuleset> {
+/** How a machine's ruleset stands before it is applied. */
+export interface Survey {
+  ruleset: MachineRuleset;
+  state: RulesetState;
+  found: Reading;
+}
+
+/**
+ * Reads it while the event loop goes on. Null where that cannot be: between links, and in a namespace that this thread is in now
+ * and then. Who does not wait for it need not know that it failed.
+ */
+export function surveyAside(
+  ruleset: PlacedRuleset,
+  { namespace }: Pick<EnforcerOptions, "namespace">,
+): Promise<Survey | null> {
+  if (!(ruleset instanceof MachineRuleset) || namespace !== null) return Promise.resolve(null);
+  const survey = ruleset.survey().then((each) => ({ ruleset, ...each }));
+  survey.catch(() => {});
+  return survey;
+}
+
+/** {@link applied}, while the event loop goes on. */
+export async function appliedAside({ ruleset, found }: Survey, lesser: () => PlacedRuleset): Promise<PlacedRuleset> {
   try {
     await ruleset.applyAside(found);
     return ruleset;

@@ -62,7 +62,7 @@ export async function selfTest(options: SelfTestOptions): Promise<SelfTestResult
   const found = new Map<string, Event>();
   // Before anything is tried: where there is no record, nothing is tried.
   for await (const _ of readEvents(options.state, { since })) break;
-  const over = Promise.all(attempts.map(({ fire }) => fire()));
+  const over = Promise.all(attempts.map(async ({ fire }) => fire()));
   while (found.size < attempts.length && performance.now() < deadline) {
     await sleep(25);
     for await (const event of readEvents(options.state, { since })) {
