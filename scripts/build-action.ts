@@ -64,7 +64,7 @@ const bundles: Readonly<Record<string, string>> = {
   post: phaseDoor("post"),
   install: 'import { install } from "./src/machine/install.ts";\n\nawait install(process.argv[2]);',
   agent:
-    'import { agent } from "./src/machine/agent.ts";\n\nawait agent(process.argv[2], (code) => process.exit(code));',
+    'import { agent } from "./src/machine/agent.ts";\nimport { summarise } from "./src/action/summary.ts";\n\nawait agent(process.argv[2], summarise, (code) => process.exit(code));',
   // A thread is started by a file's name alone.
   "queue-worker": 'import "./src/datapath/queue-worker.ts";',
   "conntrack-worker": 'import "./src/datapath/conntrack-worker.ts";',

@@ -15,8 +15,6 @@ export interface Started {
   enabled: boolean;
   socket: string;
   mode: "enforce" | "monitor";
-  policyPath: string;
-  proposal: string | null;
   degraded: string[];
   failOn: string[];
   summary: "always" | "findings" | "never";

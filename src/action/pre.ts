@@ -26,13 +26,13 @@ export async function pre({ env, program, say }: PhaseContext): Promise<Started>
   new RunnerFiles(env).state(begun, "true");
   const inputs = readInputs(env);
   const policyPath = inputs.policy ?? usualPolicy;
-  const base = { mode: inputs.mode, policyPath, failOn: [...inputs.failOn], summary: inputs.summary };
+  const base = { mode: inputs.mode, failOn: [...inputs.failOn], summary: inputs.summary };
   for (const notice of inputs.notices) say(annotation("notice", notice, { title: "Sallyport" }));
   if (!inputs.enabled) {
     say(
       annotation("warning", "Switched off by `enabled: false`: nothing is watched or refused.", { title: "Sallyport" }),
     );
-    return finish(env, { ...base, enabled: false, socket: "", proposal: null, degraded: [] });
+    return finish(env, { ...base, enabled: false, socket: "", degraded: [] });
   }
   const context = readContext(env);
   const { uid, username } = userInfo();
@@ -70,7 +70,7 @@ export async function pre({ env, program, say }: PhaseContext): Promise<Started>
       file_monitoring: inputs.fileMonitoring,
       self_test: inputs.selfTest,
       step: env["GITHUB_ACTION"] ?? "",
-      fail_on: [...inputs.failOn],
+      summary: { policy_path: policyPath, proposal: chosen.proposal, fail_on: [...inputs.failOn] },
       ...(context.workflowFile === null ? {} : { workflow_file: context.workflowFile }),
       ...(inputs.signKey === null ? {} : { sign_key: inputs.signKey }),
     };
@@ -96,7 +96,7 @@ export async function pre({ env, program, say }: PhaseContext): Promise<Started>
   say(endGroup);
   for (const problem of answer.degraded) say(annotation("warning", problem, { title: "Sallyport is degraded" }));
   return finish(env, {
-    ...{ ...base, enabled: true, socket: answer.socket, proposal: chosen.proposal, degraded: answer.degraded },
+    ...{ ...base, enabled: true, socket: answer.socket, degraded: answer.degraded },
   });
 }
 

@@ -3,7 +3,7 @@
  * failure is an error in the log and a failed job.
  */
 import { fileURLToPath } from "node:url";
-import { annotation } from "../action/commands.ts";
+import { annotation, logLine } from "../action/commands.ts";
 import type { PhaseContext } from "../action/phase.ts";
 import { SallyportError, errorTable } from "../errors.ts";
 
@@ -14,7 +14,7 @@ export async function phase(run: (context: PhaseContext) => Promise<unknown>): P
   const context: PhaseContext = {
     env: process.env,
     program: fileURLToPath(new URL("./install.mjs", here)),
-    say: (line) => void process.stdout.write(`${line}\n`),
+    say: (line) => void process.stdout.write(`${logLine(line)}\n`),
   };
   try {
     if ((await run(context)) === false) process.exitCode = 1;

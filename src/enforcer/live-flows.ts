@@ -111,6 +111,7 @@ export class LiveFlows {
     const gone = [...this.ledger.values()].filter((live) => !alive.has(live) && now - live.since > 1_000);
     this.ended(
       gone.map((live) => ({ ...live, bytesUp: 0, bytesDown: 0, packetsUp: 0, packetsDown: 0 })),
+      false,
       now,
     );
   }

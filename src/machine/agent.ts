@@ -9,6 +9,7 @@ import { SpareThreads } from "../datapath/pool.ts";
 import { SallyportError } from "../errors.ts";
 import { checkHost } from "../kernel/features.ts";
 import { Job } from "./job.ts";
+import type { Summarise } from "./job-report.ts";
 import { type AgentAnswer, readOrder } from "./order.ts";
 import { readResult } from "./self-test.ts";
 import { Stopwatch } from "./stopwatch.ts";
@@ -17,7 +18,7 @@ import { Stopwatch } from "./stopwatch.ts";
 const wordDescriptor = 3;
 
 /** Ends the process itself by `exit`: when the next agent says so, and where it could not start. */
-export async function agent(orderFile: string, exit: (code: number) => void): Promise<void> {
+export async function agent(orderFile: string, summarise: Summarise, exit: (code: number) => void): Promise<void> {
   // What a service manager sends at the end of the machine, or a hang-up: we end with the machine, and the rules with nobody.
   for (const signal of ["SIGHUP", "SIGINT", "SIGPIPE"] as const) process.on(signal, () => {});
   const watch = new Stopwatch();
@@ -37,7 +38,7 @@ export async function agent(orderFile: string, exit: (code: number) => void): Pr
       say({ selfTest: true });
       return readResult((await heard.next()).value);
     };
-    const job = await Job.start(order, { spare, selfTest, lap: (part) => watch.lap(part) });
+    const job = await Job.start(order, { spare, selfTest, summarise, lap: (part) => watch.lap(part) });
     process.once("SIGTERM", () => void job.retire().finally(() => exit(0)));
     answer = { ...job.started, ready: true, parts: { agent: watch.parts } };
   } catch (error) {

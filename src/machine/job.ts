@@ -15,7 +15,7 @@ import { type EarlierConnection, type JobFacts, makeReport } from "./job-report.
 import { limitsOf } from "./machine-limits.ts";
 import { describeEarlier } from "./earlier.ts";
 import { Observer } from "./observer.ts";
-import type { JobMeans } from "./job-means.ts";
+import type { JobMeans, JobRest } from "./job-means.ts";
 import type { AgentAnswer, AgentOrder } from "./order.ts";
 import { OwnFiles } from "./own-files.ts";
 import { withPermits } from "./permits.ts";
@@ -47,6 +47,7 @@ type Started = Omit<Extract<AgentAnswer, { ready: true }>, "ready" | "parts">;
 export class Job {
   readonly started: Started;
   readonly #order: AgentOrder;
+  readonly #summarise: JobMeans["summarise"];
   readonly #places: Places;
   readonly #enforcer: Enforcer;
   readonly #facts: Pick<JobFacts, "job" | "mode" | "policy" | "limits" | "earlier">;
@@ -69,7 +70,7 @@ export class Job {
   #isOver = false;
 
   /** Enforces when it resolves. Throws what cannot be had; what was set up is taken back then. */
-  static async start(order: AgentOrder, { spare, selfTest, lap }: JobMeans): Promise<Job> {
+  static async start(order: AgentOrder, { spare, selfTest, summarise, lap }: JobMeans): Promise<Job> {
     let guard: PostGuard | null = null;
     const processes = new ProcessTable({
       onExec: (record) => guard?.executed(record),
@@ -133,7 +134,7 @@ export class Job {
       files = new OwnFiles(order.own, order.workspace);
       lap("own files");
       job = new Job(order, enforcer, processes, files, {
-        ...{ earlier, measures, key, mayBecomeRoot: await mayBecomeRoot },
+        ...{ earlier, measures, key, summarise, mayBecomeRoot: await mayBecomeRoot },
       });
       if (early !== null) job.#lost(early);
       files.onMoved((path) => job!.#moved(path));
@@ -151,19 +152,10 @@ export class Job {
     }
   }
 
-  private constructor(
-    order: AgentOrder,
-    enforcer: Enforcer,
-    processes: ProcessTable,
-    files: OwnFiles,
-    {
-      earlier,
-      measures,
-      key,
-      mayBecomeRoot,
-    }: { earlier: EarlierConnection[]; measures: string[]; key: SigningKey | null; mayBecomeRoot: boolean },
-  ) {
+  private constructor(order: AgentOrder, enforcer: Enforcer, processes: ProcessTable, files: OwnFiles, rest: JobRest) {
+    const { earlier, measures, key, summarise, mayBecomeRoot } = rest;
     this.#order = order;
+    this.#summarise = summarise;
     this.#places = placesIn(order.state);
     this.#enforcer = enforcer;
     this.#processes = processes;
@@ -309,6 +301,7 @@ export class Job {
       report: this.#places.report,
       receipt: this.#places.receipt,
       sarif: this.#places.sarif,
+      summary: this.#places.summary,
       record: this.#places.copy,
     };
   }
@@ -330,16 +323,20 @@ export class Job {
     const { made, passed } = this.#watch.rounds;
     const receipt = receiptText(makeReceipt(report, text, { made, passed }), this.#key);
     const sarif = sarifOf(report, this.#order.workflow_file ?? null);
-    const { reasons } = verdictOf(report, await this.#status(), { failOn: this.#order.fail_on });
+    const { reasons } = verdictOf(report, await this.#status(), { failOn: this.#order.summary.fail_on });
     this.#asked = { ...this.#asked, reports: this.#asked.reports + 1, reasons };
     write(this.#places.report, text);
     write(this.#places.receipt, receipt);
     write(this.#places.sarif, `${JSON.stringify(sarif, null, 1)}\n`);
+    const status = await this.#status();
+    const summary = `${this.#summarise(report, status, this.#order.summary)}\n`;
+    write(this.#places.summary, summary);
     // The receipt names the head it was made at; the record then tells of the receipt, so that neither fits another.
     this.#enforcer.record(receiptEvent(receipt));
     await this.#enforcer.spool.flush();
     copyRecord(this.#places.record, this.#places.copy);
-    return { ...(await this.#status()), digests: { report: sha256(text), receipt: sha256(receipt) } };
+    const digests = { report: sha256(text), receipt: sha256(receipt), summary: sha256(summary) };
+    return { ...(await this.#status()), digests };
   }
 }
 
