@@ -1,6 +1,6 @@
 /**
- * Makes `action/dist/`, what a tag of the action holds besides `action.yml`: one bundle of plain JavaScript, a door for each
- * phase, and the FFI's binary for each processor. Nothing is installed or downloaded on a runner.
+ * Makes `action/dist/`, what a tag of the action holds besides `action.yml`: a bundle of plain JavaScript for each process and
+ * thread, and the FFI's binary for each processor. Nothing is installed or downloaded on a runner.
  *
  *   npm run build:action            for the processor of this machine (what the tests use)
  *   npm run build:action -- --all   for x64 and arm64: what a release holds
@@ -9,7 +9,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,7 +20,6 @@ const out = resolve(
   root,
   process.argv.find((each) => each.startsWith("--out="))?.slice("--out=".length) ?? "action/dist",
 );
-const bundle = "sallyport.mjs";
 
 /** How threads are named; each gets a door of its own. */
 const urlReference = /new URL\(\s*"\.{1,2}\/(?:[^"]*\/)?([^"/]+)\.ts",\s*import\.meta\.url\s*,?\s*\)/g;
@@ -36,10 +35,17 @@ const oneFile: Plugin = {
     }));
     build.onLoad({ filter: /src\/.*\.ts$/ }, ({ path }) => ({
       loader: "ts",
-      contents: readFileSync(path, "utf8").replace(
-        urlReference,
-        (_, name: string) => `new URL("./${name}.mjs", import.meta.url)`,
-      ),
+      contents: readFileSync(path, "utf8")
+        .replace(urlReference, (_, name: string) => `new URL("./${name}.mjs", import.meta.url)`)
+        // As a namespace it is taken in whole, with its messages in fifty languages.
+        .replace('import { z } from "zod";', 'import * as z from "zod";'),
+    }));
+    // An import reads every export of these, some of which load much of Node that nobody here uses (a WebSocket, a WebCrypto): half
+    // of the time that the agent took to load.
+    build.onResolve({ filter: /^node:(crypto|http|https)$/ }, ({ path }) => ({ path, namespace: "asked" }));
+    build.onLoad({ filter: /^/, namespace: "asked" }, ({ path }) => ({
+      loader: "js",
+      contents: `module.exports = process.getBuiltinModule("${path}");`,
     }));
     build.onResolve({ filter: /^koffi$/ }, () => ({ path: join(root, "node_modules/koffi/src/koffi/indirect.js") }));
     build.onLoad({ filter: /koffi\/src\/koffi\/indirect\.js$/ }, ({ path }) => {
@@ -51,39 +57,52 @@ const oneFile: Plugin = {
   },
 };
 
-rmSync(out, { recursive: true, force: true });
-mkdirSync(out, { recursive: true });
-await build({
-  entryPoints: [join(root, "src/cli/action.ts")],
-  outfile: join(out, bundle),
-  bundle: true,
-  plugins: [oneFile],
-  platform: "node",
-  format: "esm",
-  target: "node24",
-  charset: "utf8",
-  legalComments: "eof",
-  // Packages that are CommonJS inside ask for Node's modules by `require`.
-  banner: {
-    js: 'import { createRequire as makeRequire } from "node:module";\nconst require = makeRequire(import.meta.url);',
-  },
-  logLevel: "warning",
-});
-for (const phase of ["pre", "main", "post"]) {
-  writeFileSync(join(out, `${phase}.mjs`), `import { phase } from "./${bundle}";\n\nawait phase("${phase}");\n`);
+/** A bundle for each process and thread, with what that one needs and no more: each is read and compiled anew at each start. */
+const bundles: Readonly<Record<string, string>> = {
+  pre: phaseDoor("pre"),
+  main: phaseDoor("main"),
+  post: phaseDoor("post"),
+  install: 'import { install } from "./src/machine/install.ts";\n\nawait install(process.argv[2]);',
+  agent:
+    'import { agent } from "./src/machine/agent.ts";\nimport { summarise } from "./src/action/summary.ts";\n\nawait agent(process.argv[2], summarise, (code) => process.exit(code));',
+  // A thread is started by a file's name alone.
+  "queue-worker": 'import "./src/datapath/queue-worker.ts";',
+  "conntrack-worker": 'import "./src/datapath/conntrack-worker.ts";',
+  "observer-worker": 'import "./src/machine/observer-worker.ts";',
+};
+
+function phaseDoor(name: string): string {
+  return `import { phase } from "./src/cli/action.ts";\nimport { ${name} } from "./src/action/${name}.ts";\n\nawait phase(${name});`;
 }
 
-// A thread is started by a file's name alone.
-for (const name of ["queue-worker", "conntrack-worker", "observer-worker"]) {
-  writeFileSync(join(out, `${name}.mjs`), `import { thread } from "./${bundle}";\n\nawait thread("${name}");\n`);
+rmSync(out, { recursive: true, force: true });
+mkdirSync(out, { recursive: true });
+for (const [name, contents] of Object.entries(bundles)) {
+  await build({
+    stdin: { contents, resolveDir: root, sourcefile: `${name}.ts`, loader: "ts" },
+    outfile: join(out, `${name}.mjs`),
+    bundle: true,
+    plugins: [oneFile],
+    platform: "node",
+    format: "esm",
+    target: "node24",
+    charset: "utf8",
+    legalComments: "eof",
+    // Packages that are CommonJS inside ask for Node's modules by `require`.
+    banner: {
+      js: 'import { createRequire as makeRequire } from "node:module";\nconst require = makeRequire(import.meta.url);',
+    },
+    logLevel: "warning",
+  });
 }
 
 const isWhole = process.argv.includes("--all");
 for (const arch of isWhole ? ["x64", "arm64"] : [process.arch]) {
   copyFileSync(binaryOf(arch), join(out, `koffi-linux-${arch}.node`));
 }
+const size = Object.keys(bundles).reduce((sum, name) => sum + statSync(join(out, `${name}.mjs`)).size, 0);
 console.error(
-  `${basename(out)}/: ${(readFileSync(join(out, bundle)).length / 1e6).toFixed(1)} MB and the FFI's binary${isWhole ? " for x64 and arm64" : ""}`,
+  `${basename(out)}/: ${(size / 1e6).toFixed(1)} MB and the FFI's binary${isWhole ? " for x64 and arm64" : ""}`,
 );
 
 function binaryOf(arch: string): string {

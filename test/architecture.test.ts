@@ -82,6 +82,8 @@ const devDependencies: Record<string, string> = {
   "fast-check": "property tests",
   marked: "another's reading of the Markdown we write",
   node: "the Node that everything here runs on, whatever the host has",
+  node24:
+    "the Node that GitHub's runner runs actions on, for a job of the harness: npm's package node of that version, apart",
   oxfmt: "formatter",
   oxlint: "linter",
   "oxlint-tsgolint": "lint rules that need types: floating promises",
@@ -92,6 +94,7 @@ const tools = new Map([
   ["@microsoft/jest-sarif", /resolve\("@microsoft\/jest-sarif\/lib\/schemas\//],
   ["@types/node", /"types": \["node"\]/],
   ["node", /\.bin\/node\b/],
+  ["node24", /\$modules\/node24\//],
   ["oxfmt", /\.bin\/oxfmt\b/],
   ["oxlint", /\.bin\/oxlint\b/],
   ["oxlint-tsgolint", /"typeAware": true/],
@@ -253,7 +256,10 @@ describe("the dependencies", () => {
   });
 
   test("are pinned to one version each", () => {
-    const loose = Object.entries({ ...manifest.dependencies, ...manifest.devDependencies }).filter(
+    const { node24, ...others } = { ...manifest.dependencies, ...manifest.devDependencies };
+    assert.equal(node24, "file:test/action/node24");
+    const apart = JSON.parse(readFileSync(join(root, "test/action/node24/package.json"), "utf8")) as typeof manifest;
+    const loose = Object.entries({ ...others, ...apart.dependencies }).filter(
       ([, version]) => !/^\d+\.\d+\.\d+(?:-(?:r|beta)\.\d+)?$/.test(version),
     );
     assert.deepEqual(loose, []);
@@ -266,10 +272,12 @@ describe("the dependencies", () => {
     for (const kind of ["dependencies", "devDependencies"] as const) {
       assert.deepEqual(lock.packages[""]?.[kind], manifest[kind]);
       for (const [name, version] of Object.entries(manifest[kind])) {
-        assert.equal(lock.packages[`node_modules/${name}`]?.version, version);
+        if (name === "node24") assert.equal(lock.packages["test/action/node24/node_modules/node"]?.version, "24.9.0");
+        else assert.equal(lock.packages[`node_modules/${name}`]?.version, version);
       }
     }
-    const unchecked = Object.entries(lock.packages).filter(([path, entry]) => path !== "" && !entry.integrity);
+    const isOurs = (path: string) => ["", "node_modules/node24", "test/action/node24"].includes(path);
+    const unchecked = Object.entries(lock.packages).filter(([path, entry]) => !isOurs(path) && !entry.integrity);
     assert.deepEqual(
       unchecked.map(([path]) => path),
       [],

@@ -2,11 +2,14 @@
  * One file of a repository at a ref, from GitHub's REST interface (docs.github.com, "Get repository content"). Asked before
  * anything is enforced and before any step has run, because the work tree is not there yet, and would not be trusted if it was.
  */
+import http from "node:http";
+import https from "node:https";
 import { setTimeout as wait } from "node:timers/promises";
 import { SallyportError } from "../errors.ts";
 import type { Ref } from "./event.ts";
 
-const timeoutMs = 10_000;
+/** For one request with its answer, ms: with the repeats a job knows within 18 s that it cannot be enforced. */
+const timeoutMs = 5_000;
 /** A policy is limited to less (`policy/size.ts`). */
 const mostBytes = 4 << 20;
 /** How often a request is made before its failure counts, and the pause before each repeat, ms. */
@@ -35,7 +38,8 @@ export async function fetchFile(
       outcome.status === 401 || outcome.status === 403
         ? " Give the job `permissions: contents: read`, or the action another token."
         : "";
-    throw new SallyportError("POLICY_UNREADABLE", `${what}: ${outcome.message}.${help}`);
+    const times = isLast && outcome.isPassing ? `, ${pauses.length + 1} times` : "";
+    throw new SallyportError("POLICY_UNREADABLE", `${what}: ${outcome.message}${times}.${help}`);
   }
 }
 
@@ -43,38 +47,42 @@ type Outcome = { text: string } | { status: number; message: string; isPassing: 
 
 async function request(url: string, token: string): Promise<Outcome> {
   try {
-    const response = await fetch(url, {
-      headers: {
-        accept: "application/vnd.github.raw+json",
-        "x-github-api-version": "2022-11-28",
-        "user-agent": "sallyport",
-        ...(token === "" ? {} : { authorization: `Bearer ${token}` }),
-      },
-      redirect: "error",
-      signal: AbortSignal.timeout(timeoutMs),
-    });
-    const { status } = response;
+    const response = await open(url, token, AbortSignal.timeout(timeoutMs));
+    const status = response.statusCode ?? 0;
     if (status !== 200) {
-      await response.body?.cancel();
+      response.destroy();
       return { status, message: `GitHub answered ${status}`, isPassing: status === 429 || status >= 500 };
     }
     const bytes = await readBounded(response);
     if (bytes === null) return { status: 0, message: `it is larger than ${mostBytes} bytes`, isPassing: false };
     return { text: bytes };
   } catch (error) {
-    const { cause, message } = error as Error;
-    const reason = cause instanceof Error ? cause.message : message;
+    const { cause, message, name } = error as Error;
+    const isLate = [name, (cause as Error | undefined)?.name].includes("TimeoutError");
+    const reason = isLate ? `no answer within ${timeoutMs / 1000} s` : message;
     return { status: 0, message: `GitHub could not be asked: ${reason}`, isPassing: true };
   }
 }
 
-async function readBounded(response: Response): Promise<string | null> {
-  const chunks: Uint8Array[] = [];
+/** No redirect is followed. Not by `fetch`: it loads for as long as the rest of the phase. */
+function open(url: string, token: string, signal: AbortSignal): Promise<http.IncomingMessage> {
+  const headers = {
+    accept: "application/vnd.github.raw+json",
+    "x-github-api-version": "2022-11-28",
+    "user-agent": "sallyport",
+    ...(token === "" ? {} : { authorization: `Bearer ${token}` }),
+  };
+  const { get } = url.startsWith("http:") ? http : https;
+  return new Promise((resolve, reject) => get(url, { headers, signal, agent: false }, resolve).on("error", reject));
+}
+
+async function readBounded(response: http.IncomingMessage): Promise<string | null> {
+  const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of response as AsyncIterable<Buffer>) {
     size += chunk.byteLength;
     if (size > mostBytes) return null;
-    chunks.push(chunk as Uint8Array);
+    chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString("utf8");
 }

@@ -13,6 +13,7 @@ import { parseAddress } from "../address/ip.ts";
 import { SallyportError } from "../errors.ts";
 import { readContext } from "./event.ts";
 import { readInputs } from "./inputs.ts";
+import { policyFiles } from "./job-files.ts";
 import { choosePolicy, type JobPolicy } from "./job-policy.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sallyport-policy-"));
@@ -57,7 +58,8 @@ function choose(inputs: Record<string, string>, event = "push", payload: unknown
     GITHUB_API_URL: api,
   });
   const env = Object.fromEntries(Object.entries(inputs).map(([name, value]) => [`INPUT_${name.toUpperCase()}`, value]));
-  return choosePolicy(readInputs(env), context, new Date());
+  const read = readInputs(env);
+  return choosePolicy(read, context, policyFiles(read, context), new Date());
 }
 
 function allows({ policy }: JobPolicy, name: string, port = 443): string {

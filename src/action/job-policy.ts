@@ -10,9 +10,9 @@ import { diffText } from "../policy/diff-text.ts";
 import { loadPolicy } from "../policy/load.ts";
 import { formatProblem } from "../policy/problem.ts";
 import { importPolicy } from "../translate/import.ts";
-import { fetchFile } from "./contents.ts";
 import type { JobContext, Ref } from "./event.ts";
 import { type Inputs, usualPolicy } from "./inputs.ts";
+import type { PolicyFiles } from "./job-files.ts";
 
 export interface JobPolicy {
   policy: PolicyInForce;
@@ -24,10 +24,14 @@ export interface JobPolicy {
 }
 
 /** Throws POLICY_UNREADABLE, POLICY_INVALID, ACTION_INPUT. */
-export async function choosePolicy(inputs: Inputs, context: JobContext, now: Date): Promise<JobPolicy> {
+export async function choosePolicy(
+  inputs: Inputs,
+  { trusted, proposed }: JobContext,
+  files: PolicyFiles,
+  now: Date,
+): Promise<JobPolicy> {
   const path = inputs.policy ?? usualPolicy;
-  const { trusted, proposed } = context;
-  const text = await fetchFile(context.api, trusted, path, inputs.token);
+  const text = await files.trusted;
   if (text === null && inputs.policy !== null) {
     const message = `${path} is not in ${trusted.repository} at ${trusted.ref}.`;
     const help =
@@ -38,7 +42,7 @@ export async function choosePolicy(inputs: Inputs, context: JobContext, now: Dat
   const endpoints = translateEndpoints(inputs, notices);
   const name = text === null ? "allowed-endpoints" : path;
   const policy = loadText(compose(text, endpoints, inputs, name, notices), name, now);
-  const proposal = proposed === null ? null : await difference(context, proposed, path, text, inputs.token, now);
+  const proposal = files.proposed === null ? null : await difference(files.proposed, path, text, now);
   return { policy, from: describe(text, trusted, path, endpoints !== null), proposal, notices };
 }
 
@@ -112,16 +116,14 @@ function compose(
 }
 
 async function difference(
-  { api }: JobContext,
-  proposed: Ref,
+  proposed: Promise<string | null>,
   path: string,
   base: string | null,
-  token: string,
   now: Date,
 ): Promise<string | null> {
   let head: string | null;
   try {
-    head = await fetchFile(api, proposed, path, token);
+    head = await proposed;
   } catch (error) {
     return `What this pull request makes of ${path} could not be read: ${(error as Error).message}`;
   }

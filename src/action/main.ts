@@ -5,12 +5,16 @@
 import { SallyportError } from "../errors.ts";
 import { annotation, RunnerFiles, savedState } from "./commands.ts";
 import { askAgent } from "./agent-client.ts";
-import { type PhaseContext, type Started, pre } from "./pre.ts";
+import { begun, type PhaseContext, type Started } from "./phase.ts";
+import { pre } from "./pre.ts";
 
 export async function main(context: PhaseContext): Promise<void> {
   const { env, say } = context;
   const saved = savedState(env, "started");
   const isLate = saved === "";
+  if (isLate && savedState(env, begun) !== "") {
+    throw new SallyportError("AGENT", "`pre` failed; its log says why: nothing is watched or refused in this job.");
+  }
   const started: Started = isLate ? await pre(context) : (JSON.parse(saved) as Started);
   const files = new RunnerFiles(env);
   if (!started.enabled) {

@@ -8,9 +8,9 @@ import { SallyportError } from "../errors.ts";
 import type { JobReport } from "../machine/job-report.ts";
 import { askAgent } from "./agent-client.ts";
 import { annotation, RunnerFiles, savedState } from "./commands.ts";
-import type { PhaseContext, Started } from "./pre.ts";
+import { begun, type PhaseContext, type Started } from "./phase.ts";
 import { annotationsOf } from "./annotations.ts";
-import { verdictOf } from "./verdict.ts";
+import { verdictOf } from "../machine/verdict.ts";
 
 /** GitHub shows ten errors of a step. */
 const mostReasons = 8;
@@ -19,11 +19,9 @@ const mostReasons = 8;
 export async function post({ env, say }: PhaseContext): Promise<boolean> {
   const saved = savedState(env, "started");
   if (saved === "") {
-    say(
-      annotation("error", "Sallyport was never started in this job: nothing was watched or refused.", {
-        title: "Sallyport",
-      }),
-    );
+    const why =
+      savedState(env, begun) === "" ? "Sallyport was never started in this job" : "`pre` failed; its log says why";
+    say(annotation("error", `${why}: nothing was watched or refused.`, { title: "Sallyport" }));
     return false;
   }
   const started = JSON.parse(saved) as Started;

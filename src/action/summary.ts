@@ -9,7 +9,7 @@ import type { JobRow } from "../machine/job-rows.ts";
 import { destinationOf, processOf, stepOf } from "./cells.ts";
 import { block, code, cut, fold, plain, table } from "./markdown.ts";
 import { picture } from "./picture.ts";
-import { verdictOf } from "./verdict.ts";
+import { verdictOf } from "../machine/verdict.ts";
 import { withoutAsked } from "../machine/refused.ts";
 import { adviceOn } from "./rules-for-denied.ts";
 

@@ -1,31 +1,23 @@
 /**
- * What the action's bundle begins with: the phase the runner asks for, the agent and its installer, or a thread of the agent.
- * One file is all of them, because an action is installed by being checked out.
+ * What each phase of the action begins with (`scripts/build-action.ts` makes a file of each): it runs a phase to its end, and a
+ * failure is an error in the log and a failed job.
  */
 import { fileURLToPath } from "node:url";
-import { isMainThread } from "node:worker_threads";
+import { annotation, logLine } from "../action/commands.ts";
+import type { PhaseContext } from "../action/phase.ts";
 import { SallyportError, errorTable } from "../errors.ts";
-import type { PhaseContext } from "../action/pre.ts";
 
 const here = new URL(import.meta.url);
 
-/** Runs a phase to its end. A failure is an error in the log and a failed job. */
-export async function phase(name: "pre" | "main" | "post"): Promise<void> {
-  const [{ pre }, { main }, { post }, { annotation, logLine }] = await Promise.all([
-    import("../action/pre.ts"),
-    import("../action/main.ts"),
-    import("../action/post.ts"),
-    import("../action/commands.ts"),
-  ]);
+/** `run` resolves with false where the job must fail without an error. */
+export async function phase(run: (context: PhaseContext) => Promise<unknown>): Promise<void> {
   const context: PhaseContext = {
     env: process.env,
-    program: fileURLToPath(new URL("./sallyport.mjs", here)),
+    program: fileURLToPath(new URL("./install.mjs", here)),
     say: (line) => void process.stdout.write(`${logLine(line)}\n`),
   };
   try {
-    const isFine =
-      name === "post" ? await post(context) : (await (name === "pre" ? pre(context) : main(context)), true);
-    if (!isFine) process.exitCode = 1;
+    if ((await run(context)) === false) process.exitCode = 1;
   } catch (error) {
     const isOurs = error instanceof SallyportError;
     const help = errorTable[isOurs ? error.code : "INTERNAL"].help;
@@ -33,21 +25,4 @@ export async function phase(name: "pre" | "main" | "post"): Promise<void> {
     context.say(annotation("error", `${message}\n${help}`, { title: "Sallyport" }));
     process.exitCode = 1;
   }
-}
-
-/** What a thread of the agent runs. */
-export async function thread(name: "queue-worker" | "conntrack-worker" | "observer-worker"): Promise<void> {
-  if (name === "queue-worker") await import("../datapath/queue-worker.ts");
-  else if (name === "conntrack-worker") await import("../datapath/conntrack-worker.ts");
-  else await import("../machine/observer-worker.ts");
-}
-
-const [, , what, file] = isMainThread ? process.argv : [];
-if (what === "agent-install") await (await import("../machine/install.ts")).install();
-else if (what === "agent") {
-  const [{ agent }, { summarise }] = await Promise.all([import("../machine/agent.ts"), import("../action/summary.ts")]);
-  await agent(file!, summarise, (code) => process.exit(code));
-} else if (what === "agent-self-test") {
-  const { selfTestHere } = await import("../machine/self-test.ts");
-  process.stdout.write(JSON.stringify(await selfTestHere(file!, process.stdin)));
 }

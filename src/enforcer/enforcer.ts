@@ -8,7 +8,6 @@
 import type { EventBody } from "../audit/event.ts";
 import { lockState, type StateLock } from "../audit/lock.ts";
 import { Spool } from "../audit/spool.ts";
-import type { EndedFlow } from "../datapath/messages.ts";
 import { DataPath } from "../datapath/pool.ts";
 import type { DnsFirewall } from "../dns/firewall.ts";
 import type { Exporter } from "../export/exporter.ts";
@@ -26,7 +25,7 @@ import { LiveFlows } from "./live-flows.ts";
 import { loadFile, loadText, type PolicyInForce } from "./policy-source.ts";
 import { type EnforcerOptions, placeOf, whereOf } from "./options.ts";
 import { RecordRetention } from "./retention.ts";
-import { applied, type PlacedRuleset, rulesetFor } from "./rules-for.ts";
+import { applied, appliedAside, type PlacedRuleset, rulesetFor, type Survey, surveyAside } from "./rules-for.ts";
 import { type ConfigurationView, type FlowView, type Status, statusOf, viewFlows } from "./status.ts";
 import { Tally } from "./tally.ts";
 
@@ -117,7 +116,7 @@ export class Enforcer {
     return this.#inTurn(() => this.#setPolicy(() => loadText(text, file), file));
   }
 
-  /** Reads a policy file and does the same; rejects with POLICY_UNREADABLE too. */
+  /** The same of a policy file; rejects with POLICY_UNREADABLE too. */
   async reloadPolicy(file: string): Promise<{ ended: number }> {
     return this.#inTurn(() => this.#setPolicy(() => loadFile(file), file));
   }
@@ -130,7 +129,7 @@ export class Enforcer {
 
   async status(): Promise<Status> {
     this.denials.tick(Date.now());
-    return await statusOf(this);
+    return statusOf(this);
   }
 
   flows(): FlowView[] {
@@ -175,15 +174,14 @@ export class Enforcer {
 
   async #start(): Promise<void> {
     const { options } = this;
-    const { stand } = options;
-    const now = Date.now();
+    const { stand, lap = () => {} } = options;
     this.#lock = lockState(options.state);
     if (stand.kind === "machine") this.machine = this.within(() => new AroundMachine(stand));
     this.ruleset = this.#newRuleset(true);
     this.spool = await Spool.open({ ...options.segments, directory: options.state, key: options.signingKey });
     const { state, retention, sinks = () => [] } = options;
     this.#retention = new RecordRetention(state, retention, this.spool, this.problems, sinks);
-    for (const binding of [...options.fixed, ...this.#keeper.bindings(now)]) this.book.bind(binding);
+    for (const binding of [...options.fixed, ...this.#keeper.bindings(Date.now())]) this.book.bind(binding);
     const sockets = this.within(() => {
       this.live = new LiveFlows({
         book: this.book,
@@ -198,6 +196,8 @@ export class Enforcer {
         : openSockets(stand.inside, options.dnsPort);
     });
     this.#listeners = await adopt(sockets);
+    lap("cgroup, record, sockets");
+    const surveyed = surveyAside(this.ruleset, options);
     this.dataPath = await DataPath.start({
       namespace: options.namespace,
       queueBase: options.queueBase,
@@ -210,7 +210,7 @@ export class Enforcer {
       onSettled: (settled) => this.live.settled(settled, Date.now()),
       ...(options.onNoticed === undefined ? {} : { onNoticed: options.onNoticed }),
       onNames: (names) => this.#detections.names(names, Date.now()),
-      onEnded: (ended, lost) => this.#ended(ended, lost),
+      onEnded: (ended, lost) => this.live.ended(ended, lost, Date.now()),
       onFailure: (message, fatal) => this.#failed(message, fatal),
     });
     this.denials = new Denials({
@@ -230,12 +230,14 @@ export class Enforcer {
         this.#detections.dns(event, Date.now());
       },
     });
-    this.found = this.within(() => this.ruleset.state());
-    if (this.machine !== null) this.#aroundMachine(this.machine);
+    const survey = await surveyed;
+    this.found = survey?.state ?? this.within(() => this.ruleset.state());
+    if (this.machine !== null) await this.#aroundMachine(this.machine, survey);
     else {
       this.within(() => this.#applyRuleset());
       this.host.forward();
     }
+    lap("rules");
     this.#adoptFlows();
     this.#housekeeping = setInterval(() => this.#housekeep(), housekeepingMs);
     this.record({
@@ -250,12 +252,15 @@ export class Enforcer {
   }
 
   /** Nothing is forwarded that was not before; and nothing is in the middle when the rules come. */
-  #aroundMachine(machine: AroundMachine): void {
+  async #aroundMachine(machine: AroundMachine, survey: Survey | null): Promise<void> {
     const { live, book, policy } = this;
-    const record = (event: EventBody) => this.record(event);
+    const earlier = { live, book, engine: policy.loaded.engine, record: this.record.bind(this) };
     this.host.track();
-    this.within(() => machine.settleEarlier({ live, book, engine: policy.loaded.engine, record }, Date.now()));
-    this.putBack();
+    this.within(() => machine.settleEarlier(earlier, Date.now()));
+    this.options.lap?.("connections from before");
+    if (survey === null) return this.putBack();
+    this.ruleset = await appliedAside(survey, () => this.#newRuleset(false));
+    this.host.track();
   }
 
   /** Without the kernel's bpf match bare ACKs and QUIC's data come to user space as well: slower, not laxer. */
@@ -293,11 +298,6 @@ export class Enforcer {
       data: { file, before, policy: next.loaded.engine.hash, ended },
     });
     return { ended };
-  }
-
-  #ended(ended: EndedFlow[], lost: boolean): void {
-    this.live.ended(ended, Date.now());
-    if (lost) this.live.resync(Date.now());
   }
 
   /** Connections from before this process (threat T8). */

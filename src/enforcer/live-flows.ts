@@ -84,17 +84,18 @@ export class LiveFlows {
     this.#end(flow);
   }
 
-  /** Records connections that the kernel has forgotten. */
-  ended(ended: readonly EndedFlow[], now: number): void {
+  /** Records connections that the kernel has forgotten; `lost`: it could not tell of all of them. */
+  ended(ended: readonly EndedFlow[], lost: boolean, now: number): void {
     for (const each of ended) {
       const live = this.ledger.end(each, now);
       if (live !== null) this.#recordEnd(live, each, now);
     }
+    if (lost) this.resync(now);
   }
 
   /** Records the end of every live connection with its counts so far, for an enforcer whose connections end with it. */
   endAll(now: number): void {
-    this.ended(this.conntrack.dump().map(countsOf), now);
+    this.ended(this.conntrack.dump().map(countsOf), false, now);
   }
 
   /**
@@ -110,6 +111,7 @@ export class LiveFlows {
     const gone = [...this.ledger.values()].filter((live) => !alive.has(live) && now - live.since > 1_000);
     this.ended(
       gone.map((live) => ({ ...live, bytesUp: 0, bytesDown: 0, packetsUp: 0, packetsDown: 0 })),
+      false,
       now,
     );
   }

@@ -65,6 +65,8 @@ export interface EnforcerOptions {
   askers?: FindOwner;
   /** Data-path threads begun earlier. */
   spare?: SpareThreads;
+  /** Told when each part of the start is done. */
+  lap?: (part: string) => void;
   /** Names that need no DNS (the host's /etc/hosts). */
   fixed: readonly Binding[];
   /** Every event as it is recorded, for whoever shows it. */

@@ -1,7 +1,7 @@
 /** What the kernel's rules are made from, out of where an enforcer stands. */
 import { SallyportError } from "../errors.ts";
 import { MachineRuleset } from "../kernel/machine-ruleset.ts";
-import { Ruleset, type RulesetState } from "../kernel/ruleset.ts";
+import { type Reading, Ruleset, type RulesetState } from "../kernel/ruleset.ts";
 import type { EnforcerOptions } from "./options.ts";
 
 /** A ruleset, whichever it is. */
@@ -44,9 +44,44 @@ export function applied(ruleset: PlacedRuleset, lesser: () => PlacedRuleset): Pl
     ruleset.apply();
     return ruleset;
   } catch (error) {
-    if (!(error instanceof SallyportError && error.code === "RULESET")) throw error;
-    const other = lesser();
-    other.apply();
-    return other;
+    return appliedInstead(error, lesser);
   }
+}
+
+/** How a machine's ruleset stands before it is applied. */
+export interface Survey {
+  ruleset: MachineRuleset;
+  state: RulesetState;
+  found: Reading;
+}
+
+/**
+ * Reads it while the event loop goes on. Null where that cannot be: between links, and in a namespace that this thread is in now
+ * and then. Who does not wait for it need not know that it failed.
+ */
+export function surveyAside(
+  ruleset: PlacedRuleset,
+  { namespace }: Pick<EnforcerOptions, "namespace">,
+): Promise<Survey | null> {
+  if (!(ruleset instanceof MachineRuleset) || namespace !== null) return Promise.resolve(null);
+  const survey = ruleset.survey().then((each) => ({ ruleset, ...each }));
+  survey.catch(() => {});
+  return survey;
+}
+
+/** {@link applied}, while the event loop goes on. */
+export async function appliedAside({ ruleset, found }: Survey, lesser: () => PlacedRuleset): Promise<PlacedRuleset> {
+  try {
+    await ruleset.applyAside(found);
+    return ruleset;
+  } catch (error) {
+    return appliedInstead(error, lesser);
+  }
+}
+
+function appliedInstead(error: unknown, lesser: () => PlacedRuleset): PlacedRuleset {
+  if (!(error instanceof SallyportError && error.code === "RULESET")) throw error;
+  const other = lesser();
+  other.apply();
+  return other;
 }

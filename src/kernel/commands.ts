@@ -4,6 +4,8 @@
  * places to enforce.
  */
 import { execFile, spawnSync } from "node:child_process";
+import { accessSync, constants, realpathSync } from "node:fs";
+import { join } from "node:path";
 import { SallyportError } from "../errors.ts";
 import { inNamespace } from "./enter.ts";
 
@@ -81,21 +83,41 @@ export function run(tool: string, args: readonly string[], options: RunOptions =
 }
 
 /**
- * The same while the event loop goes on: for tools that change nothing, asked by a thread that serves others. The tool runs in the
+ * The same while the event loop goes on, by a thread that serves others or has more than one tool to run. The tool runs in the
  * network namespace that this thread is in when it is called. Rejects with what {@link run} throws.
  */
-export function runAside(tool: string, args: readonly string[]): Promise<string> {
+export async function runAside(tool: string, args: readonly string[], input = ""): Promise<string> {
+  const finished = await attemptAside(tool, args, input);
+  if (finished.status !== 0) throw new CommandError(tool, args, finished);
+  return finished.stdout;
+}
+
+/** What {@link attempt} does, while the event loop goes on. Rejects with MISSING_TOOL. */
+export function attemptAside(tool: string, args: readonly string[], input = ""): Promise<Finished> {
   const how = { encoding: "utf8", timeout: TIMEOUT, killSignal: "SIGKILL", maxBuffer: MAX_OUTPUT } as const;
   return new Promise((resolve, reject) => {
-    execFile(tool, args, { ...how, env: ENVIRONMENT }, (error, stdout, stderr) => {
-      if (error === null) resolve(stdout);
-      else if (error.code === "ENOENT") reject(missing(tool));
-      else
-        reject(
-          new CommandError(tool, args, { status: typeof error.code === "number" ? error.code : null, stdout, stderr }),
-        );
+    const child = execFile(tool, args, { ...how, env: ENVIRONMENT }, (error, stdout, stderr) => {
+      if (error?.code === "ENOENT") reject(missing(tool));
+      else resolve({ status: error === null ? 0 : typeof error.code === "number" ? error.code : null, stdout, stderr });
     });
+    // It may end without reading its input; its exit code and messages say why.
+    child.stdin?.on("error", () => {});
+    child.stdin?.end(input);
   });
+}
+
+/** Where `tool` is, without links; null where there is none that could be run. */
+export function executable(tool: string): string | null {
+  for (const folder of SEARCH.split(":")) {
+    try {
+      const path = realpathSync(join(folder, tool));
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {
+      // Not here.
+    }
+  }
+  return null;
 }
 
 function missing(tool: string): SallyportError {

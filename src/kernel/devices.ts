@@ -1,12 +1,11 @@
 /**
- * Which network devices lead out of this machine, in the namespace of the calling thread: asked of `ip`, as `interfaces.ts` does. Called
+ * Which network devices lead out of this machine, in the namespace of the calling thread. Called
  * by the machine's ruleset and by whoever sets up enforcement around a machine.
  */
 import { type Cidr, maskAddress } from "../address/cidr.ts";
 import type { Address } from "../address/ip.ts";
-import { run } from "./commands.ts";
-import { interfaces, routes } from "./interfaces.ts";
 import { insideKinds, type Uplink } from "./machine-hooks.ts";
+import { readAddresses, readDefaultRoutes, readLinks } from "./route-netlink.ts";
 
 export interface Device {
   name: string;
@@ -16,31 +15,32 @@ export interface Device {
   loopback: boolean;
   /** The bridge or bond it is a port of. */
   master: string | null;
+  /** The device that it sends by (macvlan, ipvlan, VLANs); null where that is none of this namespace. */
+  lower: string | null;
   addressed: boolean;
+  addresses: { address: Address; bits: number }[];
 }
 
 export function devices(): Device[] {
-  const rows = JSON.parse(run("ip", ["-j", "-d", "address", "show"])) as {
-    ifname?: string;
-    link_type?: string;
-    master?: string;
-    linkinfo?: { info_kind?: string };
-    addr_info?: { scope?: string }[];
-  }[];
-  return rows.flatMap((row) =>
-    row.ifname === undefined
-      ? []
-      : [
-          {
-            name: row.ifname,
-            kind: row.linkinfo?.info_kind ?? null,
-            ethernet: row.link_type === "ether",
-            loopback: row.link_type === "loopback",
-            master: row.master ?? null,
-            addressed: (row.addr_info ?? []).some(({ scope }) => scope !== "link"),
-          },
-        ],
-  );
+  const links = readLinks();
+  const names = new Map(links.map(({ index, name }) => [index, name]));
+  const addresses = readAddresses();
+  return links.map(({ index, name, kind, ethernet, loopback, master, lower }) => {
+    const own = addresses.filter((each) => each.index === index);
+    return {
+      ...{ name, kind, ethernet, loopback },
+      master: master === null ? null : (names.get(master) ?? `device ${master}`),
+      lower: lower === null ? null : (names.get(lower) ?? null),
+      addressed: own.some(({ linkLocal }) => !linkLocal),
+      addresses: own.map(({ address, bits }) => ({ address, bits })),
+    };
+  });
+}
+
+/** Names of the devices of default routes, each once. */
+export function defaultDevices(): string[] {
+  const names = new Map(readLinks().map(({ index, name }) => [index, name]));
+  return [...new Set(readDefaultRoutes().flatMap((index) => names.get(index) ?? []))];
 }
 
 const isInside = ({ kind }: Device) => kind !== null && (insideKinds as readonly string[]).includes(kind);
@@ -50,8 +50,7 @@ const isInside = ({ kind }: Device) => kind !== null && (insideKinds as readonly
  * from here whether its other end is in this machine (a runner that is itself a container has such uplinks).
  */
 export function findUplinks(): string[] {
-  const found = new Set<string>();
-  for (const { destination, device } of routes()) if (destination === "default" && device !== null) found.add(device);
+  const found = new Set(defaultDevices());
   for (const device of devices()) {
     if (device.kind === "veth" && device.master === null && device.addressed) found.add(device.name);
   }
@@ -64,20 +63,23 @@ export function findUplinks(): string[] {
  */
 export function leavingDevices(uplinks: readonly string[]): Uplink[] {
   return devices()
-    .filter((device) => !device.loopback && (uplinks.includes(device.name) || !isInside(device)))
+    .filter((device) => isLeaving(device, uplinks))
     .map(({ name, ethernet }) => ({ name, ethernet }))
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
+function isLeaving(device: Device, uplinks: readonly string[]): boolean {
+  return !device.loopback && (uplinks.includes(device.name) || !isInside(device));
+}
+
 /** The addresses of this machine, and the networks behind devices that are inside it. */
 export function insideAddresses(uplinks: readonly string[]): { own: Address[]; networks: Cidr[] } {
-  const leaving = new Set(leavingDevices(uplinks).map(({ name }) => name));
   const own: Address[] = [];
   const networks: Cidr[] = [];
-  for (const { name, addresses } of interfaces()) {
-    for (const { address, bits } of addresses) {
+  for (const device of devices()) {
+    for (const { address, bits } of device.addresses) {
       own.push(address);
-      if (!leaving.has(name)) networks.push({ address: maskAddress(address, bits), length: bits });
+      if (!isLeaving(device, uplinks)) networks.push({ address: maskAddress(address, bits), length: bits });
     }
   }
   return { own, networks };

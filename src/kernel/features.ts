@@ -5,7 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { SallyportError } from "../errors.ts";
-import { attempt } from "./commands.ts";
+import { attempt, executable } from "./commands.ts";
 import { Conntrack } from "./conntrack.ts";
 import { addNamespace, deleteNamespace, inNamespace, namespacePrefix } from "./namespace.ts";
 import { QueueSocket } from "./nfqueue.ts";
@@ -15,17 +15,19 @@ import { Ruleset } from "./ruleset.ts";
 /** Bit numbers of capability.h. */
 const needed = { CAP_NET_ADMIN: 12, CAP_NET_RAW: 13, CAP_SYS_ADMIN: 21 } as const;
 
+/** What runs each, where its name says enough: other programs are asked what they are. */
 const tools = [
-  ["iptables-restore", ["--version"]],
-  ["ip6tables-restore", ["--version"]],
-  ["ip", ["-V"]],
+  ["iptables-restore", ["--version"], /\/xtables-nft-multi$/],
+  ["ip6tables-restore", ["--version"], /\/xtables-nft-multi$/],
+  ["ip", ["-V"], /\/ip$/],
 ] as const;
 
 /** Throws NOT_ROOT, MISSING_CAPABILITY, MISSING_TOOL or KERNEL_FEATURE. */
 export function checkHost(): void {
   if (process.getuid?.() !== 0) throw new SallyportError("NOT_ROOT", "Setting up enforcement needs root.");
   checkCapabilities(readFileSync("/proc/self/status", "utf8"));
-  for (const [tool, args] of tools) {
+  for (const [tool, args, program] of tools) {
+    if (program.test(executable(tool) ?? "")) continue;
     const finished = attempt(tool, args);
     if (finished.status !== 0)
       throw new SallyportError("MISSING_TOOL", `${tool} does not run: ${finished.stderr.trim()}`, { tool });

@@ -20,6 +20,7 @@ import { parseRawSockets } from "./raw-sockets.ts";
 import { parseReassemblyFailures } from "./reassembly.ts";
 import { parseSaved } from "./ruleset.ts";
 import { parseUdpDrops } from "./socket-drops.ts";
+import { readDefaultRoute, readLink, readLinkAddress } from "./route-netlink.ts";
 import { readSocket } from "./socket-table.ts";
 import { readFlow } from "./tuple.ts";
 
@@ -306,7 +307,7 @@ fuzzTarget<KernelMessage>({
   },
 });
 
-/** The same bytes as an answer of nf_tables and of the socket diagnostics. */
+/** The same bytes as an answer of nf_tables, of rtnetlink and of the socket diagnostics. */
 function checkTables(bytes: Buffer, start: number, end: number): void {
   const chain = readChain(bytes, start + NFGEN_HEADER, end);
   const rule = readRule(bytes, start + NFGEN_HEADER, end);
@@ -314,6 +315,12 @@ function checkTables(bytes: Buffer, start: number, end: number): void {
   // Hexadecimal is twice as long; a name is written once more.
   assert.ok(chain.hook.length + rule.text.length <= 8 * (end - start), "what is read is bounded by what is there");
   for (const count of rule.counts) assert.ok(Number.isFinite(count) && count >= 0);
+  const link = readLink(bytes, start + NLMSG_HEADER, end);
+  assert.ok(link === null || (link.name !== "" && !`${link.name}${link.kind}`.includes("\0")));
+  const address = readLinkAddress(bytes, start + NLMSG_HEADER, end);
+  assert.ok(address === null || address.address.length === 4 || address.address.length === 16);
+  const route = readDefaultRoute(bytes, start + NLMSG_HEADER, end);
+  assert.ok(route === null || route.length <= (end - start) / 8);
   const socket = readSocket(bytes, start + 16, end, 6);
   if (socket === null) return;
   assert.ok(socket.localPort <= 0xffff && socket.remotePort <= 0xffff && socket.id.length === 48);

@@ -34,6 +34,8 @@ const native = {
   fcntl: library.func("int fcntl(int, int, int)"),
   fanotifyInit: library.func("int fanotify_init(uint32_t, uint32_t)"),
   fanotifyMark: library.func("int fanotify_mark(int, uint32_t, uint64_t, int, str)"),
+  mount: library.func("int mount(str, str, str, unsigned long, void *)"),
+  umount: library.func("int umount2(str, int)"),
   nameToHandle: library.func("int name_to_handle_at(int, str, void *, void *, int)"),
   syscall: library.func("long syscall(long, long, void *, long)"),
 };
@@ -77,6 +79,14 @@ const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 export const CLONE_NEWNET = 0x40000000;
 
+export const MS_RDONLY = 1;
+export const MS_NOSUID = 2;
+export const MS_NODEV = 4;
+export const MS_NOEXEC = 8;
+export const MS_REMOUNT = 32;
+export const MS_BIND = 4096;
+const MNT_DETACH = 2;
+
 /** errno values that callers of the `-errno` functions compare with. */
 export const { EPERM, ENOENT, EINTR, EAGAIN, EBUSY, EEXIST, ENOBUFS } = constants.errno;
 
@@ -115,6 +125,14 @@ function checked(result: number, call: string): number {
 /** The result, or `-errno`, for calls whose failure is a normal event. */
 function orErrno(result: number): number {
   return result < 0 ? -koffi.errno() : result;
+}
+
+export function mount(source: string | null, target: string, flags: number): void {
+  checked(native.mount(source, target, null, flags, null), "mount");
+}
+
+export function unmount(target: string): void {
+  checked(native.umount(target, MNT_DETACH), "umount");
 }
 
 /** The address of a Buffer's first byte, to be written into a structure. The caller keeps the Buffer alive. */

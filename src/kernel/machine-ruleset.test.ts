@@ -5,10 +5,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { run } from "./commands.ts";
-import { findUplinks, leavingDevices } from "./devices.ts";
+import { formatAddress } from "../address/ip.ts";
+import { defaultDevices, devices, findUplinks, leavingDevices } from "./devices.ts";
 import { MachineRuleset, type MachineRulesetOptions } from "./machine-ruleset.ts";
 import { OwnCgroup } from "./own-cgroup.ts";
 import { Lab } from "./testing/lab.ts";
+
+interface IpRow {
+  ifname: string;
+  link_type: string;
+  link?: string;
+  master?: string;
+  linkinfo?: { info_kind?: string };
+  addr_info: { local: string; prefixlen: number; scope: string }[];
+}
 
 const base = { queueBase: 230, queueCount: 2, dnsPort: 5400, passBareAcks: true, passQuicData: true, askAnswers: true };
 
@@ -119,6 +129,42 @@ test("uplinks are the devices of default routes, and veths with an address that 
       at(() => leavingDevices(["br7"])).map(({ name }) => name),
       ["br7"],
     );
+  }));
+
+test("devices, addresses and default routes are those that ip tells of", () =>
+  withMachine((at) => {
+    const script = [
+      "link add br7 type bridge",
+      "link set in0 master br7",
+      "address add 10.99.0.1/24 dev br7",
+      "address add 2001:db8:7::1/64 dev br7",
+      "link add mac7 link out0 type macvlan",
+      "link add veth7 type veth peer name veth8",
+      "link set br7 up",
+      "link set out0 up",
+      "route add default nexthop via 10.99.0.8 dev br7 nexthop via 10.99.0.9 dev br7",
+      "route add 10.98.0.0/24 via 10.99.0.9",
+      "route add default via 10.99.0.9 table 77",
+    ];
+    at(() => run("ip", ["-batch", "-"], { input: script.map((line) => `${line}\n`).join("") }));
+    const rows = JSON.parse(at(() => run("ip", ["-j", "-d", "address", "show"]))) as IpRow[];
+    assert.deepEqual(
+      at(devices).map(({ addresses, ...device }) => ({
+        ...device,
+        addresses: addresses.map(({ address, bits }) => `${formatAddress(address)}/${bits}`),
+      })),
+      rows.map(({ ifname, link_type, link, master, linkinfo, addr_info }) => ({
+        name: ifname,
+        kind: linkinfo?.info_kind ?? null,
+        ethernet: link_type === "ether",
+        loopback: link_type === "loopback",
+        master: master ?? null,
+        lower: link ?? null,
+        addressed: addr_info.some(({ scope }) => scope !== "link"),
+        addresses: addr_info.map(({ local, prefixlen }) => `${local}/${prefixlen}`),
+      })),
+    );
+    assert.deepEqual(at(defaultDevices).toSorted(), ["br7"]);
   }));
 
 test("what makes no ruleset is refused before anything is touched", () => {

@@ -17,7 +17,7 @@ import {
 } from "./machine-hooks.ts";
 import { checkMachineOptions, type MachineRulesOptions, machineRulesFor } from "./rules-machine.ts";
 import { checkInterfaceNames } from "./rule-parts.ts";
-import { enforcerOwner, Ruleset, type RulesetState } from "./ruleset.ts";
+import { enforcerOwner, type Reading, Ruleset, type RulesetState, textOf } from "./ruleset.ts";
 
 export interface MachineRulesetOptions extends MachineRulesOptions {
   /** Devices that leave the machine whatever their kind: those of its routes. */
@@ -65,17 +65,37 @@ export class MachineRuleset {
    * Makes the kernel's rules and chains ours, also again after somebody changed them: with a new secret, since whoever did may
    * have read the old one. Throws SallyportError RULESET, MISSING_TOOL, KernelError. */
   apply(): void {
-    const wasAbsent = this.state() === "absent";
-    if (this.#hooks !== null) this.#secret = newSecret();
+    const found = this.#rules.read();
+    const wasAbsent = this.#begin(found);
     try {
-      this.#guarded = leavingDevices(this.#options.uplinks);
       if (wasAbsent) applyHooks(this.#hookOptions(), false);
-      this.#rules.apply();
+      this.#rules.apply(found);
       this.#applyHooks();
     } catch (error) {
       if (wasAbsent) this.remove();
       throw error;
     }
+  }
+
+  /** The same while the event loop goes on; `found` is a reading made a moment ago. */
+  async applyAside(found: Reading): Promise<void> {
+    const wasAbsent = this.#begin(found);
+    try {
+      if (wasAbsent) applyHooks(this.#hookOptions(), false);
+      await this.#rules.applyAside(found);
+      this.#applyHooks();
+    } catch (error) {
+      if (wasAbsent) this.remove();
+      throw error;
+    }
+  }
+
+  /** Whether nothing of ours is there. */
+  #begin(found: Reading): boolean {
+    const wasAbsent = textOf(found) === "" && hooksFingerprint() === "";
+    if (this.#hooks !== null) this.#secret = newSecret();
+    this.#guarded = leavingDevices(this.#options.uplinks);
+    return wasAbsent;
   }
 
   /**
@@ -99,7 +119,7 @@ export class MachineRuleset {
 
   /** See {@link RulesetState}. Without an earlier {@link apply} in this process, give its `fingerprint`. */
   state(expected: string | null = this.fingerprint): RulesetState {
-    return this.#compare(this.#rules.read(), hooksFingerprint(), expected);
+    return this.#compare(textOf(this.#rules.read()), hooksFingerprint(), expected);
   }
 
   #compare(rules: string, hooks: string, expected: string | null): RulesetState {
@@ -109,9 +129,15 @@ export class MachineRuleset {
 
   /** The same while the event loop goes on. */
   async look(): Promise<RulesetState> {
+    return (await this.survey()).state;
+  }
+
+  /** The same with the reading it is from, for {@link applyAside}. */
+  async survey(): Promise<{ state: RulesetState; found: Reading }> {
     // Before the first wait: in the namespace that the caller is in now.
     const hooks = hooksFingerprint();
-    return this.#compare(await this.#rules.readAside(), hooks, this.fingerprint);
+    const found = await this.#rules.readAside();
+    return { state: this.#compare(textOf(found), hooks, this.fingerprint), found };
   }
 
   /** Takes out everything of ours. Does nothing where there is nothing. */

@@ -20,7 +20,7 @@ const UNION: Readonly<Record<number, number>> = { [NONE]: 4, [FORK]: 16, [EXEC]:
 
 /**
  * One event. `pid` is what users call a process (the kernel's tgid), `tid` the thread. `time` is CLOCK_MONOTONIC in
- * nanoseconds (after 104 days of uptime rounded to 2 ns).
+ * nanoseconds (after 104 days of uptime rounded to 2 ns), `status` what wait(2) would give of it.
  */
 export type ProcEvent = Origin &
   (
@@ -28,7 +28,7 @@ export type ProcEvent = Origin &
     | { kind: "fork"; pid: number; tid: number; parent: number; parentTid: number }
     | { kind: "exec"; pid: number; tid: number }
     | { kind: "uid"; pid: number; tid: number; real: number; effective: number }
-    | { kind: "exit"; pid: number; tid: number }
+    | { kind: "exit"; pid: number; tid: number; status: number }
     | { kind: "other" }
   );
 
@@ -66,7 +66,7 @@ export function readProcEvent(bytes: Buffer, start: number, end: number): ProcEv
     case UID:
       return { kind: "uid", ...origin, tid: word(0), pid: word(1), real: word(2), effective: word(3) };
     case EXIT:
-      return { kind: "exit", ...origin, tid: word(0), pid: word(1) };
+      return { kind: "exit", ...origin, tid: word(0), pid: word(1), status: word(2) };
     default:
       return { kind: "other", ...origin };
   }

@@ -9,7 +9,7 @@
  */
 import { existsSync } from "node:fs";
 import { SallyportError } from "../errors.ts";
-import { attempt, run, runAside } from "./commands.ts";
+import { attempt, attemptAside, run, runAside } from "./commands.ts";
 import { chainPrefix, type Table, type TableRules } from "./rule-parts.ts";
 import { checkOptions, rulesFor, type RulesetOptions } from "./rules.ts";
 import { deleteEmptyTables, type EmptyTable } from "./tables.ts";
@@ -54,6 +54,9 @@ interface SavedTable {
 
 type Saved = Map<Table, SavedTable>;
 
+/** By family. */
+export type Reading = ReadonlyMap<4 | 6, Saved>;
+
 /** The ruleset for one place. Cheap to make; holds no kernel resource. */
 export class Ruleset {
   readonly #owned: OwnedRules;
@@ -74,12 +77,14 @@ export class Ruleset {
     return this.#applied;
   }
 
-  /** Makes the kernel's rules ours, whatever of ours is there already. Throws SallyportError RULESET, MISSING_TOOL. */
-  apply(): void {
-    const found = new Map(families().map((family) => [family, readSaved(family, this.#owned)]));
+  /**
+   * Makes the kernel's rules ours, whatever of ours is there already; `found` is a reading made a moment ago. Throws SallyportError
+   * RULESET, MISSING_TOOL.
+   */
+  apply(found: Reading = this.read()): void {
     const wasAbsent = textOf(found) === "";
     try {
-      for (const [family, saved] of found) applyFamily(family, this.#owned, saved);
+      for (const [family, saved] of found) restore(family, this.#owned, rendering(family, this.#owned), saved);
       this.#applied = fingerprint(this.#owned);
     } catch (error) {
       // Half a ruleset would cut off the inside for good with nobody to serve it.
@@ -88,9 +93,27 @@ export class Ruleset {
     }
   }
 
-  /** Everything of ours in the kernel now, as text; empty where there is nothing. */
-  read(): string {
-    return fingerprint(this.#owned);
+  /** The same while the event loop goes on, both families at once. */
+  async applyAside(found: Reading): Promise<void> {
+    const wasAbsent = textOf(found) === "";
+    try {
+      const applying = [...found].map(async ([family, saved]) => {
+        const render = rendering(family, this.#owned);
+        const refused = await feedAside(family, render(saved));
+        // Somebody may have changed them meanwhile: from the start, as ever.
+        if (refused !== null) restore(family, this.#owned, render);
+      });
+      for (const each of await Promise.allSettled(applying)) if (each.status === "rejected") throw each.reason;
+      this.#applied = textOf(await this.readAside());
+    } catch (error) {
+      if (wasAbsent) removeRuleset(this.#owned);
+      throw error;
+    }
+  }
+
+  /** Everything in the kernel now that concerns us. */
+  read(): Reading {
+    return readAll(this.#owned);
   }
 
   /** See {@link RulesetState}. Without an earlier {@link apply} in this process, give its `fingerprint`. */
@@ -105,16 +128,16 @@ export class Ruleset {
   }
 
   async #look(): Promise<RulesetState> {
-    return compared(await this.readAside(), this.#applied);
+    return compared(textOf(await this.readAside()), this.#applied);
   }
 
   /** As {@link read}, while the event loop goes on. */
-  async readAside(): Promise<string> {
+  async readAside(): Promise<Reading> {
     const reading = families().map(async (family) => {
       const text = await runAside(tool(family, "save"), []);
       return [family, parseSaved(text, this.#owned)] as const;
     });
-    return textOf(new Map(await Promise.all(reading)));
+    return new Map(await Promise.all(reading));
   }
 
   /** Takes out everything of ours. Does nothing where there is nothing. Throws SallyportError RULESET. */
@@ -133,6 +156,8 @@ export class Ruleset {
 function families(): (4 | 6)[] {
   return existsSync("/proc/sys/net/ipv6") ? [4, 6] : [4];
 }
+
+const restoreOptions = ["--noflush", "--wait", "5"];
 
 const tool = (family: 4 | 6, action: "save" | "restore") => `${family === 4 ? "iptables" : "ip6tables"}-${action}`;
 
@@ -162,10 +187,11 @@ export function removeRuleset(owned: Owner, keepMarker = false): void {
   deleteEmptyTables(unused);
 }
 
-function applyFamily(family: 4 | 6, owned: OwnedRules, found: Saved): void {
+/** What makes of a reading the lines that bring the rules to what they should be. */
+function rendering(family: 4 | 6, owned: OwnedRules): (saved: Saved) => string[] {
   const rules = owned.rules(family);
   const { marker } = owned;
-  const render = (saved: Saved) => {
+  return (saved) => {
     const text: string[] = [];
     for (const { table, chains, jumps } of rules) {
       const found = saved.get(table);
@@ -181,7 +207,6 @@ function applyFamily(family: 4 | 6, owned: OwnedRules, found: Saved): void {
     }
     return text;
   };
-  restore(family, owned, render, found);
 }
 
 /**
@@ -203,8 +228,14 @@ function restore(family: 4 | 6, owned: Owner, render: (saved: Saved) => string[]
 
 /** Gives the lines to iptables-restore, keeping what is there. Throws SallyportError RULESET naming the refused line. */
 export function feed(family: 4 | 6, lines: readonly string[]): void {
-  const finished = attempt(tool(family, "restore"), ["--noflush", "--wait", "5"], { input: `${lines.join("\n")}\n` });
+  const finished = attempt(tool(family, "restore"), restoreOptions, { input: `${lines.join("\n")}\n` });
   if (finished.status !== 0) throw refusal(family, lines, finished.stderr);
+}
+
+/** The same while the event loop goes on; what it refused, or null. */
+async function feedAside(family: 4 | 6, lines: readonly string[]): Promise<SallyportError | null> {
+  const finished = await attemptAside(tool(family, "restore"), restoreOptions, `${lines.join("\n")}\n`);
+  return finished.status === 0 ? null : refusal(family, lines, finished.stderr);
 }
 
 function refusal(family: 4 | 6, lines: readonly string[], stderr: string): SallyportError {
@@ -222,10 +253,15 @@ function compared(found: string, expected: string | null): RulesetState {
 }
 
 function fingerprint(owned: Owner): string {
-  return textOf(new Map(families().map((family) => [family, readSaved(family, owned)])));
+  return textOf(readAll(owned));
 }
 
-function textOf(found: ReadonlyMap<4 | 6, Saved>): string {
+function readAll(owned: Owner): Reading {
+  return new Map(families().map((family) => [family, readSaved(family, owned)]));
+}
+
+/** What of a reading is ours, comparable; empty where there is nothing. */
+export function textOf(found: Reading): string {
   const lines: string[] = [];
   for (const [family, saved] of found) {
     for (const [table, each] of saved) if (each.lines.length > 0) lines.push(`*${table} ${family}`, ...each.lines);

@@ -4,8 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { run } from "../kernel/commands.ts";
-import { routes } from "../kernel/interfaces.ts";
+import { defaultDevices, devices } from "../kernel/devices.ts";
 
 export interface Change {
   message: string;
@@ -13,7 +12,7 @@ export interface Change {
 }
 
 const files = ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"];
-/** `ip` is asked this often at most, ms: it is a program to start. */
+/** The kernel is asked this often at most, ms. */
 const networkMs = 4_000;
 /** A file that changes all the time is told so often. */
 const mostTold = 20;
@@ -62,26 +61,12 @@ export class Changes {
 
   #lookAtNetwork(): Map<string, string> {
     const found = new Map<string, string>();
-    for (const { destination, device } of routes())
-      if (destination === "default" && device !== null) found.set(`route default by ${device}`, device);
-    for (const { name, kind, parent } of parents())
-      if (this.#uplinks.includes(parent)) found.set(`device ${name}`, `${kind} on ${parent}`);
+    for (const device of defaultDevices()) found.set(`route default by ${device}`, device);
+    for (const { name, kind, lower } of devices())
+      if (lower !== null && this.#uplinks.includes(lower))
+        found.set(`device ${name}`, `${kind ?? "device"} on ${lower}`);
     return found;
   }
-}
-
-/** Devices that send by another one (macvlan, ipvlan, VLANs). */
-function parents(): { name: string; kind: string; parent: string }[] {
-  const rows = JSON.parse(run("ip", ["-j", "-d", "link", "show"])) as {
-    ifname?: string;
-    link?: string;
-    linkinfo?: { info_kind?: string };
-  }[];
-  return rows.flatMap(({ ifname, link, linkinfo }) =>
-    ifname === undefined || link === undefined
-      ? []
-      : [{ name: ifname, kind: linkinfo?.info_kind ?? "device", parent: link }],
-  );
 }
 
 function digestOf(file: string): string {

@@ -2,83 +2,81 @@
  * Root's first act: a copy of the program that only root can write, the order beside it, and the agent started from there, in a
  * session of its own and without any variable of the job's. Prints the agent's first word and ends.
  *
+ * The agent loads while nobody knows yet what it shall enforce. Without an order, because there was none to be had or whoever began
+ * this is gone, it ends, and nothing of it is left.
+ *
  * The copy matters: the action's folder belongs to the runner's user, and a data-path thread that is started again reads its
  * program again (threat R8).
  */
-import { spawn } from "node:child_process";
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  constants,
-  copyFileSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { dirname, join } from "node:path";
+import { chmodSync, chownSync, constants, copyFileSync, lstatSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, isAbsolute, join } from "node:path";
+import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { lockState } from "../audit/lock.ts";
 import { SallyportError } from "../errors.ts";
-import { removeCgroup } from "../kernel/own-cgroup.ts";
-import { type AgentAnswer, type AgentOrder, readOrder } from "./order.ts";
+import type { AgentAnswer, AgentOrder } from "./order.ts";
 import { type Places, placesIn } from "./places.ts";
-import { cgroupOf, retirePredecessor, takeMachine } from "./predecessor.ts";
+import { retirePredecessor, takeMachine } from "./predecessor.ts";
+import { selfTestLine } from "./self-test.ts";
+import { Starting } from "./starting.ts";
+import { Stopwatch } from "./stopwatch.ts";
 
-/** Called as root, with the order on standard input. */
-export async function install(): Promise<void> {
-  let answer: string;
+/** What of the bundle's folder the agent runs; the rest is for the runner's user. */
+const program = [
+  "agent.mjs",
+  "queue-worker.mjs",
+  "conntrack-worker.mjs",
+  "observer-worker.mjs",
+  `koffi-linux-${process.arch}.node`,
+];
+
+/** Called as root, with the order on standard input; `state` is the folder that the agent gets. */
+export async function install(state: string | undefined): Promise<void> {
+  const watch = new Stopwatch();
+  watch.lap("node and bundle");
+  let answer: AgentAnswer | null;
   try {
     if (process.getuid?.() !== 0) throw new SallyportError("NOT_ROOT", "The agent must be started by root.");
-    const text = readFileSync(0, "utf8");
-    answer = await startAgent(readOrder(text), text);
+    if (state === undefined || !isAbsolute(state)) throw new SallyportError("AGENT", "The agent was given no folder.");
+    answer = await startAgent(state, watch);
   } catch (error) {
     const code = error instanceof SallyportError ? error.code : "INTERNAL";
-    answer = JSON.stringify({ ready: false, code, message: (error as Error).message } satisfies AgentAnswer);
+    answer = { ready: false, code, message: (error as Error).message };
   }
-  process.stdout.write(`${answer}\n`);
+  if (answer !== null) process.stdout.write(`${JSON.stringify(answer)}\n`);
 }
 
-async function startAgent({ state, worker }: AgentOrder, text: string): Promise<string> {
+/** Null where no order came. */
+async function startAgent(state: string, watch: Stopwatch): Promise<AgentAnswer | null> {
   const folder = dirname(state);
   makeFolder(folder, 0o755);
-  const lock = lockState(folder);
-  try {
-    const before = await retirePredecessor(folder);
-    const answer = await runAgent(state, text);
-    if (answer.ready) {
-      if (before !== null) answer.measures.unshift(`took over from the agent of the job before (${before})`);
-      takeMachine(folder, state, answer.pid, worker);
-    }
-    return JSON.stringify(answer);
-  } finally {
-    lock.release();
-  }
-}
-
-/** The agent's first word. Where it is a complaint, or none, nothing of it is left. */
-async function runAgent(state: string, text: string): Promise<AgentAnswer> {
   const places = placesIn(state);
   try {
     mkdirSync(state, { mode: 0o755 });
   } catch (error) {
     throw new SallyportError("STATE_IN_USE", `${state}: ${(error as Error).message}.`, {}, error);
   }
+  let agent: Starting | null = null;
   let isReady = false;
   try {
-    const answer = await runFrom(places, text);
+    agent = begin(places);
+    watch.lap("agent begun");
+    const order = await text(process.stdin);
+    watch.lap("wait for the order");
+    if (order === "") return null;
+    const answer = await ordered(agent, places, order, watch);
     isReady = answer.ready;
     return answer;
   } finally {
-    if (!isReady) rmSync(state, { recursive: true, force: true });
+    if (!isReady) {
+      await agent?.end();
+      rmSync(state, { recursive: true, force: true });
+    }
   }
 }
 
-async function runFrom(places: Places, text: string): Promise<AgentAnswer> {
+/** Copies the program, and has it load. */
+function begin(places: Places): Starting {
   for (const [folder, mode] of [
     [places.program, 0o755],
     [places.record, 0o700],
@@ -87,49 +85,27 @@ async function runFrom(places: Places, text: string): Promise<AgentAnswer> {
     makeFolder(folder, mode);
   }
   const bundle = fileURLToPath(new URL(".", import.meta.url));
-  for (const name of readdirSync(bundle)) copy(join(bundle, name), join(places.program, name));
-  writeFileSync(places.order, text, { mode: 0o600, flag: "wx" });
-  const log = openSync(
-    places.log,
-    constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_APPEND,
-    0o600,
-  );
-  const agent = spawn(process.execPath, [join(places.program, "sallyport.mjs"), "agent", places.order], {
-    cwd: "/",
-    detached: true,
-    env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8" },
-    stdio: ["ignore", log, log, "pipe"],
-  });
-  closeSync(log);
-  const ended = new Promise((resolve) => agent.once("exit", resolve));
-  const word = await firstLine(agent.stdio[3] as NodeJS.ReadableStream, agent);
-  const answer = word === null ? null : (JSON.parse(word) as AgentAnswer);
-  if (answer?.ready !== true) {
-    agent.kill("SIGKILL");
-    await ended;
-    if (agent.pid !== undefined) removeCgroup(cgroupOf(agent.pid));
-  }
-  agent.unref();
-  if (answer !== null) return answer;
-  const said = readFileSync(places.log, "utf8").trim().slice(-4_000);
-  throw new SallyportError("AGENT", `The agent ended before it enforced. ${said === "" ? "It said nothing." : said}`);
+  for (const name of program) copy(join(bundle, name), join(places.program, name));
+  return new Starting(places);
 }
 
-/** Null where the agent ends without a word. */
-function firstLine(stream: NodeJS.ReadableStream, agent: ReturnType<typeof spawn>): Promise<string | null> {
-  return new Promise((resolve, reject) => {
-    let text = "";
-    stream.on("data", (chunk: Buffer) => {
-      text += chunk.toString("utf8");
-      const end = text.indexOf("\n");
-      if (end < 0) return;
-      (stream as import("node:stream").Readable).destroy();
-      resolve(text.slice(0, end));
-    });
-    stream.on("end", () => resolve(text.trim() === "" ? null : text.trim()));
-    stream.on("error", () => resolve(null));
-    agent.on("error", (error) => reject(new SallyportError("AGENT", `The agent could not be run: ${error.message}.`)));
-  });
+async function ordered(agent: Starting, places: Places, order: string, watch: Stopwatch): Promise<AgentAnswer> {
+  const { worker } = JSON.parse(order) as Partial<AgentOrder>;
+  const folder = dirname(places.state);
+  const lock = lockState(folder);
+  try {
+    const before = await retirePredecessor(folder);
+    writeFileSync(places.order, order, { mode: 0o600, flag: "wx" });
+    const answer = await agent.order(() => selfTestLine(places.record));
+    if (!answer.ready) return answer;
+    if (before !== null) answer.measures.unshift(`took over from the agent of the job before (${before})`);
+    takeMachine(folder, places.state, answer.pid, worker ?? null);
+    watch.lap("agent");
+    answer.parts["install"] = watch.parts;
+    return answer;
+  } finally {
+    lock.release();
+  }
 }
 
 /** Root's own folder: one that is somebody else's, or a link, is not used. */

@@ -1,60 +1,45 @@
 /** One job under an agent: what is started for it, looked at while it runs, and told whenever somebody asks. */
-import { createHash } from "node:crypto";
-import { existsSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, renameSync, writeFileSync } from "node:fs";
 import type { Server } from "node:http";
 import { Attribution } from "../datapath/attribution.ts";
 import { loadSigningKey } from "../audit/key.ts";
 import type { SigningKey } from "../audit/signature.ts";
-import { Enforcer } from "../enforcer/enforcer.ts";
+import type { Enforcer } from "../enforcer/enforcer.ts";
 import { loadText } from "../enforcer/policy-source.ts";
 import { SallyportError } from "../errors.ts";
-import { findUplinks } from "../kernel/devices.ts";
-import { checkHost } from "../kernel/features.ts";
-import { statOf } from "../process/read.ts";
 import { ProcessTable } from "../process/table.ts";
-import { bindingsFromHosts, textOf } from "../run/resolv.ts";
 import { answerAt } from "./answers.ts";
-import { type EarlierConnection, type JobFacts, makeReport, type Summarise } from "./job-report.ts";
+import { type EarlierConnection, type JobFacts, makeReport } from "./job-report.ts";
 import { limitsOf } from "./machine-limits.ts";
-import { describeEarlier } from "./earlier.ts";
+import { jobEnforcer } from "./job-enforcer.ts";
+import type { JobMeans, JobRest } from "./job-means.ts";
 import { observe, type ObserverThread } from "./observer-thread.ts";
 import type { AgentAnswer, AgentOrder } from "./order.ts";
 import { OwnFiles } from "./own-files.ts";
-import { withPermits } from "./permits.ts";
 import { type Places, placesIn } from "./places.ts";
-import { cgroupOf } from "./predecessor.ts";
-import { makeReceipt, receiptEvent, receiptText } from "./receipt.ts";
+import { makeReceipt, receiptEvent, receiptText, sha256 } from "./receipt.ts";
 import { copyRecord } from "./record-copy.ts";
-import { machineResolvers } from "./resolvers.ts";
-import { giveBackSudo, takeRootAccess } from "./root-access.ts";
+import { type Asked, PostGuard } from "./post-guard.ts";
+import { askWhetherRoot, giveBackSudo, takeRootAccess } from "./root-access.ts";
 import { sarifOf } from "./sarif.ts";
-import { selfTestOutside } from "./self-test.ts";
 import { machineChecks } from "./machine-checks.ts";
-import { type TamperCheck, TamperWatch } from "./tamper-watch.ts";
-import { noticedPrograms, Watchers } from "./watchers.ts";
+import { TamperWatch } from "./tamper-watch.ts";
+import { verdictOf } from "./verdict.ts";
+import { Watchers } from "./watchers.ts";
 
 /** How often all is looked at, ms. */
 const lookMs = 2_000;
+/** How soon it is heard at the latest how a process ended: the runner is still sending its logs then. */
+const hearMs = 100;
 /** How long descriptor tables may be searched for the asker of one DNS question, ms. */
 const askerSearchMs = 20;
-/** NFQUEUE number and DNS ports that nothing else on a runner is known to use. */
-const queueBase = 7_153;
-const dnsPort = 21_053;
 
-interface Rest {
-  earlier: EarlierConnection[];
-  measures: string[];
-  key: SigningKey | null;
-  summarise: Summarise;
-  observer: ObserverThread;
-}
-
-type Started = Omit<Extract<AgentAnswer, { ready: true }>, "ready" | "milliseconds">;
+type Started = Omit<Extract<AgentAnswer, { ready: true }>, "ready" | "parts">;
 
 export class Job {
   readonly started: Started;
   readonly #order: AgentOrder;
-  readonly #summarise: Summarise;
+  readonly #summarise: JobMeans["summarise"];
   readonly #places: Places;
   readonly #enforcer: Enforcer;
   readonly #facts: Pick<JobFacts, "job" | "mode" | "policy" | "limits" | "earlier">;
@@ -70,58 +55,40 @@ export class Job {
   /** What did not hold at some time, in words: it stays said when it is well again. */
   readonly #failed = new Set<string>();
   #looking: NodeJS.Timeout | null = null;
+  #hearing: NodeJS.Timeout | null = null;
+  #asked: Asked = { status: 0, reports: 0, reasons: [] };
   #answers: Server | null = null;
   #isLost = false;
   #isOver = false;
 
   /** Enforces when it resolves. Throws what cannot be had; what was set up is taken back then. */
-  static async start(order: AgentOrder, summarise: Summarise): Promise<Job> {
-    checkHost();
+  static async start(order: AgentOrder, { spare, selfTest, summarise, lap }: JobMeans): Promise<Job> {
+    let guard: PostGuard | null = null;
     const processes = new ProcessTable({
+      onExec: (record) => guard?.executed(record),
+      onEnd: (pid, status) => guard?.ended(pid, status),
       ...(order.worker === null ? {} : { worker: order.worker }),
       secrets: order.secrets,
     });
+    lap("processes");
+    const mayBecomeRoot = order.root === "kept" && order.user.uid !== 0 ? askWhetherRoot(order.user.uid) : false;
     const earlier: EarlierConnection[] = [];
-    const loaded = loadText(order.policy.text, order.policy.file);
-    const policy = withPermits(loaded, order.control_plane);
-    const places = placesIn(order.state);
+    const policy = loadText(order.policy.text, order.policy.file);
     const attribution = new Attribution(processes, { searchFor: askerSearchMs });
     const key = order.sign_key === undefined ? null : loadSigningKey(order.sign_key);
+    lap("policy");
     let job: Job | null = null;
     let early: string | null = null;
     const observing = observe(order, processes, {
       record: (event) => (job === null ? undefined : job.#enforcer.record(event)),
       onFailure: (message) => void (job === null ? (early ??= message) : job.#failed.add(message)),
     });
-    const isMonitor = loaded.loaded.policy.default.mode === "monitor";
     const enforcer = await observing.beside(
-      Enforcer.start({
-        namespace: null,
-        stand: {
-          kind: "machine",
-          uplinks: findUplinks(),
-          cgroup: cgroupOf(process.pid),
-          keep: (flow) => {
-            const connection = describeEarlier(flow, processes, isMonitor);
-            earlier.push(connection);
-            return connection.runner;
-          },
-        },
-        who: { worker: processes.worker, secrets: order.secrets, notes: processes.notes, notice: noticedPrograms },
+      jobEnforcer(order, {
+        ...{ policy, processes, attribution, earlier, key, spare, lap },
         onNoticed: (noticed) => {
           if (job !== null) job.#watchers.noticed(noticed);
         },
-        askers: attribution.find,
-        queueBase,
-        queues: 1,
-        dnsPort,
-        dnsDeny: "nxdomain",
-        upstreams: machineResolvers(),
-        policy,
-        state: places.record,
-        signingKey: key,
-        retention: { keepMs: null, keepBytes: null },
-        fixed: bindingsFromHosts(textOf("/etc/hosts")),
         onEvent: (event) => {
           if (job !== null) job.#observer.see(event);
         },
@@ -134,12 +101,19 @@ export class Job {
     let files: OwnFiles | null = null;
     try {
       const measures = takeRootAccess(order.root, order.user);
+      lap("root's access");
       files = new OwnFiles(order.own, order.workspace);
+      lap("own files");
       const observer = await observing.started;
-      job = new Job(order, enforcer, processes, files, { earlier, measures, key, summarise, observer });
+      lap("observer");
+      job = new Job(order, enforcer, processes, files, {
+        ...{ earlier, measures, key, summarise, observer, mayBecomeRoot: await mayBecomeRoot },
+      });
       if (early !== null) job.#lost(early);
       files.onMoved((path) => job!.#moved(path));
-      await job.#begin();
+      guard = job.#guard();
+      lap("limits");
+      await job.#begin(selfTest, lap);
       return job;
     } catch (error) {
       files?.release();
@@ -152,8 +126,8 @@ export class Job {
     }
   }
 
-  private constructor(order: AgentOrder, enforcer: Enforcer, processes: ProcessTable, files: OwnFiles, rest: Rest) {
-    const { earlier, measures, key, summarise, observer } = rest;
+  private constructor(order: AgentOrder, enforcer: Enforcer, processes: ProcessTable, files: OwnFiles, rest: JobRest) {
+    const { earlier, measures, key, summarise, observer, mayBecomeRoot } = rest;
     this.#order = order;
     this.#summarise = summarise;
     this.#places = placesIn(order.state);
@@ -163,7 +137,7 @@ export class Job {
     this.#key = key;
     const { engine, policy } = enforcer.policy.loaded;
     this.#observer = observer;
-    const limits = [...limitsOf(order, enforcer, processes), ...observer.limits];
+    const limits = [...limitsOf(order, enforcer, { processes, mayBecomeRoot }), ...observer.limits];
     this.#facts = {
       job: order.job,
       mode: policy.default.mode,
@@ -171,9 +145,12 @@ export class Job {
       limits,
       earlier,
     };
-    this.#watch = new TamperWatch(this.#checks(), ({ check, message }) => {
-      enforcer.record({ kind: "tamper", message, data: { check } });
-    });
+    this.#watch = new TamperWatch(
+      machineChecks(order, enforcer, files, (message) => this.#lost(message)),
+      ({ check, message }) => {
+        enforcer.record({ kind: "tamper", message, data: { check } });
+      },
+    );
     this.#watchers = new Watchers({ order, enforcer, processes, lookNow: () => this.#look() });
     this.started = {
       state: order.state,
@@ -189,7 +166,7 @@ export class Job {
   /** Gives the machine to the next job's agent. The rules stay, without anybody who would let a new connection through. */
   async retire(): Promise<void> {
     if (!this.#isOver) this.#over();
-    if (this.#looking !== null) clearInterval(this.#looking);
+    for (const timer of [this.#looking, this.#hearing]) if (timer !== null) clearInterval(timer);
     this.#answers?.close();
     this.#answers?.closeAllConnections();
     await this.#observer.stop();
@@ -197,11 +174,9 @@ export class Job {
     this.#processes.close();
   }
 
-  async #begin(): Promise<void> {
+  async #begin(selfTest: JobMeans["selfTest"], lap: JobMeans["lap"]): Promise<void> {
     if (this.#order.self_test && this.#facts.mode === "enforce") {
-      const { held, checks } = await selfTestOutside(this.#places, (pid) =>
-        this.#enforcer.machine!.cgroup.release(pid),
-      );
+      const { held, checks } = await selfTest();
       if (!held) {
         const leaks = checks.filter((check) => !check.held).map(({ name, why }) => `${name}: ${why}`);
         throw new SallyportError("ENFORCEMENT_LOST", `The self-test found a way out.\n${leaks.join("\n")}`, { checks });
@@ -210,29 +185,20 @@ export class Job {
       this.#first = this.#enforcer.spool.status().seq + 1;
       this.#before = (await this.#enforcer.status()).decisions;
       this.started.measures.push(`self-test: ${checks.length} ways out tried, all refused`);
+      lap("self-test");
     }
-    this.#look();
-    this.#looking = setInterval(() => this.#look(), lookMs);
-    this.#answers = await answerAt(this.#places.socket, { status: () => this.#status(), finish: () => this.#finish() });
-  }
-
-  /** What must stay as it is. */
-  #checks(): TamperCheck[] {
-    const enforcer = this.#enforcer;
-    return [
-      ...machineChecks(this.#order, enforcer, (message) => this.#lost(message)),
-      { name: "cgroup", look: () => strangers(enforcer.machine?.cgroup.members() ?? []) },
-      { name: "own files", look: () => this.#files.changes(false) },
-      { name: "program", look: () => this.#programChanges() },
-    ];
-  }
-
-  #programChanges(): string[] {
-    const { program, record } = this.#places;
-    return [program, record].flatMap((folder) => {
-      const { uid, mode } = statSync(folder);
-      return uid === 0 && (mode & 0o022) === 0 ? [] : [`${folder} is no longer root's alone to write`];
+    this.#answers = await answerAt(this.#places.socket, {
+      status: () => {
+        this.#asked = { ...this.#asked, status: this.#asked.status + 1 };
+        return this.#status();
+      },
+      finish: () => this.#finish(),
     });
+    this.#looking = setInterval(() => this.#look(), lookMs);
+    this.#hearing = setInterval(() => this.#processes.drain(), hearMs);
+    // When the word is out: the rules were read a moment ago, and the job waits for it.
+    setImmediate(() => this.#look());
+    lap("answers");
   }
 
   #look(): void {
@@ -262,15 +228,29 @@ export class Job {
    * runner's worker is ended, which no job survives as a green one.
    */
   #moved(path: string): void {
-    const { worker } = this.#order;
     this.#look();
     // A runner clears its folders when the job is over; its number may be another process's by now.
     if (this.#isOver) return;
-    const message = `${path} was moved away, and the action with it: the runner's worker is ended`;
+    this.#endJob("own files", `${path} was moved away, and the action with it`);
+  }
+
+  /** What no job survives as a green one. */
+  #endJob(check: string, why: string): void {
+    const { worker } = this.#order;
+    const message = `${why}: the runner's worker is ended`;
     if (this.#failed.has(message)) return;
     this.#failed.add(message);
-    this.#enforcer.record({ kind: "tamper", message, data: { check: "own files", worker } });
+    this.#enforcer.record({ kind: "tamper", message, data: { check, worker } });
     if (worker !== null && existsSync(`/proc/${worker}`)) process.kill(worker, "SIGKILL");
+  }
+
+  /** Looks after our own phases. */
+  #guard(): PostGuard {
+    const { worker, step } = this.#order;
+    const onLie = (message: string) => {
+      if (!this.#isOver) this.#endJob("post", message);
+    };
+    return new PostGuard({ worker, step, asked: () => this.#asked, onLie });
   }
 
   #lost(message: string): void {
@@ -316,6 +296,8 @@ export class Job {
     const { made, passed } = this.#watch.rounds;
     const receipt = receiptText(makeReceipt(report, text, { made, passed }), this.#key);
     const sarif = sarifOf(report, this.#order.workflow_file ?? null);
+    const { reasons } = verdictOf(report, await this.#status(), { failOn: this.#order.summary.fail_on });
+    this.#asked = { ...this.#asked, reports: this.#asked.reports + 1, reasons };
     write(this.#places.report, text);
     write(this.#places.receipt, receipt);
     write(this.#places.sarif, `${JSON.stringify(sarif, null, 1)}\n`);
@@ -331,19 +313,8 @@ export class Job {
   }
 }
 
-/** Who else is in our cgroup, whose packets nobody looks at. Programs that we run at the moment are not strangers. */
-function strangers(members: readonly number[]): string[] {
-  return members
-    .filter((pid) => pid !== process.pid && statOf(pid)?.parent !== process.pid && existsSync(`/proc/${pid}`))
-    .map((pid) => `process ${pid} joined the agent's cgroup`);
-}
-
 /** Whole or not at all. */
 function write(path: string, text: string): void {
   writeFileSync(`${path}.new`, text, { mode: 0o644 });
   renameSync(`${path}.new`, path);
-}
-
-function sha256(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
 }

@@ -5,12 +5,20 @@
  */
 import { existsSync, readFileSync, statSync } from "node:fs";
 import type { Enforcer } from "../enforcer/enforcer.ts";
+import { statOf } from "../process/read.ts";
 import type { AgentOrder } from "./order.ts";
+import type { OwnFiles } from "./own-files.ts";
+import { type Places, placesIn } from "./places.ts";
 import { rootSockets, sudoersFile, takeRootAccess } from "./root-access.ts";
 import type { TamperCheck } from "./tamper-watch.ts";
 
 /** `lost` hears what could not be put back. */
-export function machineChecks(order: AgentOrder, enforcer: Enforcer, lost: (message: string) => void): TamperCheck[] {
+export function machineChecks(
+  order: AgentOrder,
+  enforcer: Enforcer,
+  files: OwnFiles,
+  lost: (message: string) => void,
+): TamperCheck[] {
   const putBack = (what: string, restore: () => void): string => {
     try {
       restore();
@@ -40,7 +48,24 @@ export function machineChecks(order: AgentOrder, enforcer: Enforcer, lost: (mess
           : [],
     },
     { name: "root access", look: () => rootAccessChanges(order, putBack) },
+    { name: "cgroup", look: () => strangers(enforcer.machine?.cgroup.members() ?? []) },
+    { name: "own files", look: () => files.changes(false) },
+    { name: "program", look: () => programChanges(placesIn(order.state)) },
   ];
+}
+
+/** Who else is in our cgroup, whose packets nobody looks at. Programs that we run at the moment are not strangers. */
+function strangers(members: readonly number[]): string[] {
+  return members
+    .filter((pid) => pid !== process.pid && statOf(pid)?.parent !== process.pid && existsSync(`/proc/${pid}`))
+    .map((pid) => `process ${pid} joined the agent's cgroup`);
+}
+
+function programChanges({ program, record }: Places): string[] {
+  return [program, record].flatMap((folder) => {
+    const { uid, mode } = statSync(folder);
+    return uid === 0 && (mode & 0o022) === 0 ? [] : [`${folder} is no longer root's alone to write`];
+  });
 }
 
 /** What {@link takeRootAccess} did and is undone. */

@@ -6,17 +6,21 @@ import { MachineRuleset } from "../kernel/machine-ruleset.ts";
 import type { Enforcer } from "../enforcer/enforcer.ts";
 import type { ProcessTable } from "../process/table.ts";
 import type { AgentOrder } from "./order.ts";
-import { canBecomeRoot, openRootSockets } from "./root-access.ts";
+import { openRootSockets } from "./root-access.ts";
 
-/** Sentences, the gravest first. */
-export function limitsOf({ user, root, worker }: AgentOrder, enforcer: Enforcer, processes: ProcessTable): string[] {
+/** Sentences, the gravest first. `mayBecomeRoot`: by sudo, which was left to the user. */
+export function limitsOf(
+  { user, worker }: AgentOrder,
+  enforcer: Enforcer,
+  { processes, mayBecomeRoot }: { processes: ProcessTable; mayBecomeRoot: boolean },
+): string[] {
   const limits: string[] = [];
   if (user.uid === 0)
     limits.push(
       "the job runs as root, which can take any firewall on its own machine away: that is noticed, not prevented",
     );
   else {
-    if (root === "kept" && canBecomeRoot(user.uid)) {
+    if (mayBecomeRoot) {
       limits.push(
         `${user.name} may use sudo, and root can take any firewall on its own machine away: that is noticed, not prevented (disable-sudo)`,
       );

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { SallyportError } from "../errors.ts";
 import type { EarlierConnection } from "./job-report.ts";
+import type { Part } from "./stopwatch.ts";
 
 const identity = z.strictObject({
   repository: z.string(),
@@ -44,6 +45,8 @@ const schema = z.strictObject({
   workspace: z.string().startsWith("/").nullable(),
   file_monitoring: z.boolean(),
   self_test: z.boolean(),
+  /** What the runner calls our own step (`GITHUB_ACTION`). */
+  step: z.string(),
   /** What the summary says besides the report. */
   summary: z.strictObject({
     policy_path: z.string(),
@@ -71,7 +74,8 @@ export type AgentAnswer =
       earlier: EarlierConnection[];
       /** What was done besides, in words: root taken away, and the like. */
       measures: string[];
-      milliseconds: number;
+      /** Where the time went, of each process. */
+      parts: Record<string, Part[]>;
     }
   | { ready: false; code: string; message: string };
 

@@ -10,7 +10,8 @@
 import { createHash } from "node:crypto";
 import { type FSWatcher, lstatSync, readdirSync, readFileSync, statSync, watch } from "node:fs";
 import { dirname, join } from "node:path";
-import { CommandError, run } from "../kernel/commands.ts";
+import { KernelError } from "../kernel/libc.ts";
+import { makeReadOnly, mountOverItself, unmountLazily } from "../kernel/mounts.ts";
 
 interface Seen {
   /** Device, inode and, of a file, size and times: none of it can be set by anybody but root. */
@@ -77,7 +78,7 @@ export class OwnFiles {
     for (const watcher of this.#watchers.splice(0)) watcher.close();
     for (const path of this.#mounts.splice(0).toReversed()) {
       try {
-        run("umount", ["--lazy", path]);
+        unmountLazily(path);
       } catch {
         // Somebody else did already.
       }
@@ -88,12 +89,12 @@ export class OwnFiles {
   #mount(path: string, readOnly: boolean): void {
     if (this.#mounts.includes(path)) return;
     try {
-      run("mount", ["--bind", path, path]);
+      mountOverItself(path);
       this.#mounts.push(path);
-      if (readOnly) run("mount", ["-o", "remount,bind,ro", path]);
+      if (readOnly) makeReadOnly(path);
     } catch (error) {
-      if (!(error instanceof CommandError)) throw error;
-      this.unprotected.push(`${path} cannot be mounted over itself: ${error.stderr.trim()}`);
+      if (!(error instanceof KernelError)) throw error;
+      this.unprotected.push(`${path} cannot be mounted over itself: ${error.message}`);
     }
   }
 }

@@ -2,6 +2,8 @@
 import { join } from "node:path";
 
 export interface Places {
+  /** The folder above them all. */
+  state: string;
   /** The copy it runs from; everybody may read it. */
   program: string;
   order: string;
@@ -24,6 +26,7 @@ export interface Places {
 export function placesIn(state: string): Places {
   const results = join(state, "results");
   return {
+    state,
     program: join(state, "program"),
     order: join(state, "order.json"),
     log: join(state, "agent.log"),

@@ -81,6 +81,6 @@ export function receiptEvent(text: string): EventBody {
 
 export const receiptMessage = "receipt made";
 
-function sha256(text: string): string {
+export function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }

@@ -5,7 +5,7 @@
  * Group memberships of processes that run already cannot be taken away (credentials(7)): a socket is closed by its mode, not
  * by removing the user from its group.
  */
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { chmodSync, chownSync, existsSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { SallyportError } from "../errors.ts";
 
@@ -92,15 +92,16 @@ export function giveBackSudo(access: RootAccess): void {
 
 /** Asks sudo itself, as the user. It looks groups up by the user's name, so the child's own do not matter. */
 export function canBecomeRoot(uid: number): boolean {
-  const outcome = spawnSync("sudo", ["-n", "true"], {
-    uid,
-    gid: uid,
-    env: { PATH: "/usr/bin:/bin" },
-    stdio: "ignore",
-    timeout: 10_000,
-  });
-  return outcome.status === 0;
+  return spawnSync("sudo", sudoTest, { ...asUser(uid), stdio: "ignore" }).status === 0;
 }
+
+/** The same while the rest goes on. */
+export function askWhetherRoot(uid: number): Promise<boolean> {
+  return new Promise((resolve) => execFile("sudo", sudoTest, asUser(uid), (error) => resolve(error === null)));
+}
+
+const sudoTest = ["-n", "true"];
+const asUser = (uid: number) => ({ uid, gid: uid, env: { PATH: "/usr/bin:/bin" }, timeout: 10_000 });
 
 function closeSocket(path: string): boolean {
   if (!existsSync(path)) return false;

@@ -12,7 +12,6 @@ import { firewallCommand, firewallPrograms } from "../detect/firewall-commands.t
 import { CpuWatch } from "../detect/mining.ts";
 import { Repeats } from "../detect/repeats.ts";
 import type { Enforcer } from "../enforcer/enforcer.ts";
-import { findUplinks } from "../kernel/devices.ts";
 import { describeOwner } from "../process/facts.ts";
 import { statOf } from "../process/read.ts";
 import type { ProcessTable } from "../process/table.ts";
@@ -56,7 +55,8 @@ export class Watchers {
     const worker = order.worker === null ? null : programOf(order.worker);
     const sensitive = [...order.own, order.state, "/run/sallyport", ...(worker === null ? [] : [dirname(worker)])];
     this.#containers = new Containers(processes, surroundings(sensitive), record);
-    this.#changes = new Changes(findUplinks());
+    const { stand } = enforcer.options;
+    this.#changes = new Changes(stand.kind === "machine" ? stand.uplinks : []);
   }
 
   noticed(noticed: readonly Noticed[]): void {

@@ -24,6 +24,8 @@ export interface TableOptions {
   secrets?: Iterable<string>;
   /** Told of each process that has executed something, as it is then. */
   onExec?: (record: ProcessRecord) => void;
+  /** Told of each process whose first thread ends, with its wait status. */
+  onEnd?: (pid: number, status: number) => void;
   /** Room for events that have not been taken in, bytes. */
   eventBuffer?: number;
   /** Another table's {@link ProcessTable.notes}, which outlives this one; null: without. Its own by default. */
@@ -48,6 +50,7 @@ export class ProcessTable {
   readonly #tree: ProcessTree;
   readonly #mask: (args: readonly string[]) => string[];
   readonly #onExec: ((record: ProcessRecord) => void) | undefined;
+  readonly #onEnd: ((pid: number, status: number) => void) | undefined;
   /** Added to /proc's start times (CLOCK_BOOTTIME) it gives CLOCK_MONOTONIC. */
   #offset = 0;
   #comparedAt = 0;
@@ -61,6 +64,7 @@ export class ProcessTable {
     this.fd = this.#connector.fd;
     this.#mask = masker(options.secrets);
     this.#onExec = options.onExec;
+    this.#onEnd = options.onEnd;
     this.#tree = new ProcessTree({
       image: (pid, before) => this.#look(pid, before),
       now: monotonic,
@@ -169,6 +173,7 @@ export class ProcessTable {
       case "uid":
         return this.#tree.setUid(event.pid, event.tid, event.effective);
       case "exit":
+        if (event.tid === event.pid) this.#onEnd?.(event.pid, event.status);
         return this.#tree.exit(event.pid, event.time);
       case "listening":
       case "other":

@@ -124,7 +124,7 @@ export class Runner {
   }
 
   /** Runs a job to its end. The machine goes on, with whatever the job left. */
-  async run(steps: Step[], { env = {}, prepare = "", timeout }: JobOptions = {}): Promise<JobResult> {
+  async run(steps: Step[], { env = {}, prepare = "", timeout, cancel, lasting }: JobOptions = {}): Promise<JobResult> {
     const file = join(this.home, `job-${++jobs}.json`);
     writeFileSync(
       file,
@@ -135,6 +135,8 @@ export class Runner {
         node: this.#options.node ?? process.execPath,
         steps,
         ...(timeout === undefined ? {} : { timeout }),
+        ...(cancel === undefined ? {} : { cancel }),
+        ...(lasting === undefined ? {} : { lasting }),
         env: {
           GITHUB_REPOSITORY: "o/r",
           GITHUB_EVENT_NAME: "push",
@@ -288,7 +290,7 @@ export class Runner {
     const saved = ["iptables-save", "ip6tables-save"].map((tool) => this.root(tool)).join("");
     const rules = saved.split("\n").filter((line) => line.includes("SALLYPORT"));
     const agents = processesInside([this.host.host.namespace]).filter((pid) =>
-      /\0agent(-install)?\0/.test(readText(`/proc/${pid}/cmdline`)),
+      /\/(?:agent|install)\.mjs\0/.test(readText(`/proc/${pid}/cmdline`)),
     );
     const mount = findMount(readFileSync("/proc/self/mountinfo", "utf8"))!;
     const cgroups = agents.map((pid) => `sallyport-${pid}`).filter((name) => existsSync(join(mount, name)));
@@ -313,6 +315,9 @@ function readText(path: string): string {
     return "";
   }
 }
+
+/** The Node that GitHub's runner runs actions on. */
+export const node24 = join(root, "node_modules/node24/node_modules/node/bin/node");
 
 let built: string | null = null;
 

@@ -28,6 +28,7 @@ export interface PhaseResult {
 
 export interface JobResult {
   failed: boolean;
+  cancelled: boolean;
   results: PhaseResult[];
   summary: string;
   outputs: Record<string, Record<string, string>>;
@@ -41,6 +42,10 @@ export interface JobOptions {
   prepare?: string;
   /** How long a step may take, ms. */
   timeout?: number;
+  /** The worker takes some seconds to send its logs, as GitHub's does. */
+  lasting?: boolean;
+  /** Somebody cancels the job when this file is there; between the signals there is so long, ms. */
+  cancel?: { when: string; grace: number };
 }
 
 /** What the lab's REST interface answers. */

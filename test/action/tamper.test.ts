@@ -46,7 +46,7 @@ describe("tampering", () => {
   describe("without root", () => {
     const lines = (action: string): Record<string, string> => ({
       edit: `echo 'process.exit(0)' > ${action}/action/dist/post.mjs`,
-      append: `echo >> ${action}/action/dist/sallyport.mjs`,
+      append: `echo >> ${action}/action/dist/agent.mjs`,
       remove: `rm -f ${action}/action/dist/post.mjs`,
       replace: `cp /bin/true ${action}/action/dist/new && mv ${action}/action/dist/new ${action}/action/dist/post.mjs`,
       chmod: `chmod 777 ${action}/action/dist/post.mjs`,
@@ -63,7 +63,7 @@ describe("tampering", () => {
       order: 'cat "$(dirname $SOCKET)/order.json"',
       report: 'echo {} > "$(dirname $SOCKET)/results/report.json"',
       state: 'mv "$(dirname $SOCKET)" /tmp/state',
-      program: 'echo >> "$(dirname $SOCKET)/program/sallyport.mjs"',
+      program: 'echo >> "$(dirname $SOCKET)/program/agent.mjs"',
       socket: 'rm -f "$SOCKET" && test ! -e "$SOCKET"',
       "post to socket": 'curl -sf --max-time 3 --unix-socket "$SOCKET" -X POST http://agent/finish',
       "unknown question": 'curl -sf --max-time 3 --unix-socket "$SOCKET" http://agent/stop',
@@ -129,6 +129,17 @@ time.sleep(60)`;
         `umount -l ${work}-old/_actions/* ${work}-old/_actions 2> /dev/null; rm -rf ${work}; mv ${work}-old ${work}`,
       );
     }
+  });
+
+  test("a post with a step's code in it, which asks for the report and says that all is well, makes no job green", async () => {
+    // GITHUB_ENV is for every later phase, ours among them. The real runner refuses NODE_OPTIONS there, and not LD_PRELOAD.
+    const lines = [
+      `echo 'if (process.argv[1]?.endsWith("post.mjs")) process.on("exit", () => process.reallyExit(0));' > late.mjs`,
+      'echo "NODE_OPTIONS=--import=$PWD/late.mjs" >> "$GITHUB_ENV"',
+      `${web.replace("allowed", "other")} || true`,
+    ];
+    const steps = [runner.sallyport({ "fail-on": "denied" }), { id: "attack", run: lines.join("\n") }];
+    await assert.rejects(runner.run(steps, { lasting: true }), /the worker failed/);
   });
 
   describe("with root", () => {

@@ -18,6 +18,7 @@ const outputs = new Map();
 const jobEnv = {};
 let summary = "";
 let failed = false;
+let cancelled = false;
 let files = 0;
 
 const base = {
@@ -69,6 +70,7 @@ async function execute(phase, step, argv, env) {
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk));
   const timer = setTimeout(() => child.kill("SIGKILL"), job.timeout ?? 60_000);
+  const cancelling = phase === "main" && job.cancel !== undefined && !cancelled ? cancelWhenAsked(child) : null;
   // Not "close": what a step leaves running may hold its output for ever, and the runner does not wait for it.
   const status = await new Promise((done) => {
     child.on("error", (error) => {
@@ -78,6 +80,7 @@ async function execute(phase, step, argv, env) {
     child.on("exit", (code, signal) => done(code ?? `signal ${signal}`));
   });
   clearTimeout(timer);
+  clearInterval(cancelling);
   await new Promise((done) => setTimeout(done, 50));
   child.stdout.destroy();
   child.stderr.destroy();
@@ -88,12 +91,29 @@ async function execute(phase, step, argv, env) {
   outputs.set(step.id, { ...outputs.get(step.id), ...said });
   for (const [name, value] of fileCommands(read("GITHUB_ENV"))) jobEnv[name] = value;
   summary += read("GITHUB_STEP_SUMMARY");
-  if (status !== 0 && phase !== "pre" && step.continueOnError === true) {
+  if (status !== 0 && phase !== "pre" && step.continueOnError === true && !cancelled) {
     results.push({ phase, step: step.id, status, output, milliseconds: performance.now() - began, pid: child.pid });
     return;
   }
   if (status !== 0) failed = true;
   results.push({ phase, step: step.id, status, output, milliseconds: performance.now() - began, pid: child.pid });
+}
+
+/**
+ * What the runner does to the step that runs when somebody cancels the job: SIGINT, after a while SIGTERM, after another one SIGKILL to
+ * all it started (actions/runner, src/Runner.Sdk/ProcessInvoker.cs; 7.5 s and 2.5 s there).
+ */
+function cancelWhenAsked(child) {
+  const signals = ["SIGINT", "SIGTERM", "SIGKILL"];
+  let due = 0;
+  return setInterval(() => {
+    if (!cancelled && !existsSync(job.cancel.when)) return;
+    cancelled = true;
+    if (performance.now() < due || signals.length === 0) return;
+    const signal = signals.shift();
+    due = performance.now() + job.cancel.grace;
+    child.kill(signal);
+  }, 20);
 }
 
 function actionEnv(step) {
@@ -118,7 +138,7 @@ for (const step of actions) {
 }
 const begun = [];
 for (const step of job.steps) {
-  if (failed && step.always !== true) break;
+  if ((failed || cancelled) && step.always !== true) continue;
   begun.push(step);
   if (step.action !== undefined) await execute("main", step, [job.node, join(step.folder, step.main)], actionEnv(step));
   else {
@@ -148,8 +168,16 @@ function upload({ url, ca }) {
   });
 }
 
+if (job.lasting) await new Promise((done) => setTimeout(done, 20_000));
 const uploaded = await upload(job.upload);
 writeFileSync(
   `${process.argv[2]}.result`,
-  JSON.stringify({ failed, results, summary, uploaded, outputs: Object.fromEntries(outputs) }),
+  JSON.stringify({
+    failed: failed || cancelled,
+    cancelled,
+    results,
+    summary,
+    uploaded,
+    outputs: Object.fromEntries(outputs),
+  }),
 );

@@ -1,5 +1,5 @@
 /** Whether the job may be green, from the report and what the workflow asked for. */
-import type { JobReport } from "../machine/job-report.ts";
+import type { JobReport } from "./job-report.ts";
 
 export interface JobVerdict {
   ok: boolean;

@@ -1,0 +1,26 @@
+/** What an agent has before it has an order. */
+import type { SigningKey } from "../audit/signature.ts";
+import type { SpareThreads } from "../datapath/pool.ts";
+import type { SelfTestResult } from "../simulate/self-test.ts";
+import type { EarlierConnection, Summarise } from "./job-report.ts";
+import type { ObserverThread } from "./observer-thread.ts";
+
+export interface JobMeans {
+  /** For one queue. */
+  spare: SpareThreads;
+  /** Tries the ways out from where the job is. */
+  selfTest: () => Promise<SelfTestResult>;
+  /** Makes Markdown of a report for a person; what that says is no matter of the machine's. */
+  summarise: Summarise;
+  /** Told when each part of the start is done. */
+  lap: (part: string) => void;
+}
+
+/** What was found out before the job was made. */
+export interface JobRest extends Pick<JobMeans, "summarise"> {
+  earlier: EarlierConnection[];
+  measures: string[];
+  key: SigningKey | null;
+  observer: ObserverThread;
+  mayBecomeRoot: boolean;
+}

@@ -1,0 +1,58 @@
+/**
+ * The promise of a verdict that is the agent's own (threat R8): a phase of ours that ends well must have asked the agent, and `post`
+ * of a job that must be red cannot end well.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { StepTag } from "../process/record.ts";
+import { type Asked, PostGuard } from "./post-guard.ts";
+
+const worker = 10;
+const tag = (name: string | null) => ({ name }) as StepTag;
+const exit = (code: number) => code << 8;
+
+function phase(
+  {
+    args = ["node", "/a/dist/post.mjs"],
+    parent = worker,
+    step = "own",
+  }: { args?: string[]; parent?: number; step?: string },
+  meanwhile: Partial<Asked>,
+  status: number,
+  before: Partial<Asked> = {},
+): string[] {
+  let asked: Asked = { status: 1, reports: 0, reasons: [], ...before };
+  const lies: string[] = [];
+  const guard = new PostGuard({ worker, step: "own", asked: () => asked, onLie: (message) => lies.push(message) });
+  guard.executed({ pid: 77, parent, args, step: tag(step) });
+  asked = { ...asked, ...meanwhile };
+  guard.ended(78, exit(0));
+  guard.ended(77, status);
+  guard.ended(77, exit(0));
+  return lies;
+}
+
+test("post that asked for the report of a good job, and main that asked how it stands, may end well", () => {
+  assert.deepEqual(phase({}, { reports: 1 }, exit(0)), []);
+  assert.deepEqual(phase({ args: ["node", "/a/dist/main.mjs"] }, { status: 2 }, exit(0)), []);
+});
+
+test("ended well without a question is a lie, also by one that was gone before it could be looked at", () => {
+  for (const args of [["node", "/a/dist/post.mjs"], []]) {
+    assert.match(phase({ args }, { status: 2 }, exit(0)).join(), /post phase said that all is well without asking/);
+  }
+  assert.match(phase({ args: ["node", "/a/dist/main.mjs"] }, {}, exit(0)).join(), /main phase .* without asking/);
+  // A report that somebody had made earlier is none of this process's.
+  assert.equal(phase({}, {}, exit(0), { reports: 3 }).length, 1);
+});
+
+test("ended well in spite of the verdict is a lie, and whatever ends badly is none", () => {
+  const red = { reports: 1, reasons: ["2 connections were denied, and fail-on says denied."] };
+  assert.match(phase({}, red, exit(0)).join(), /it is not: 2 connections/);
+  for (const status of [exit(1), 9]) assert.deepEqual(phase({}, red, status), []);
+});
+
+test("what is not our step's, or not the worker's child, is nobody's phase", () => {
+  assert.deepEqual(phase({ step: "other" }, {}, exit(0)), []);
+  assert.deepEqual(phase({ parent: 11 }, {}, exit(0)), []);
+});

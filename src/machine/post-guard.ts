@@ -1,0 +1,69 @@
+/**
+ * Whether the job ends as it must, whatever becomes of our own phases. GitHub takes the exit code of `post` for our verdict, and it
+ * runs as the runner's user with variables that any step may have set: `LD_PRELOAD` in GITHUB_ENV runs a step's code in it (threat R8).
+ * The agent knows the verdict itself, and hears from the kernel how each process of our step ended: one that said fine of a job that
+ * is not, or without having asked the agent anything, has lied, and the runner's worker is ended, which no job survives as a green one.
+ */
+import type { ProcessRecord } from "../process/record.ts";
+
+export interface PostGuardOptions {
+  /** The runner's worker; null: there is nobody to end. */
+  worker: number | null;
+  /** What the runner calls our step. */
+  step: string;
+  /** What the agent was asked so far. */
+  asked: () => Asked;
+  /** Told what is wrong, in words. */
+  onLie: (message: string) => void;
+}
+
+export interface Asked {
+  /** How often how it stands, and how often for the report. */
+  status: number;
+  reports: number;
+  /** Why the job must be red by the last report; none: it may be green. */
+  reasons: readonly string[];
+}
+
+interface Phase {
+  before: Asked;
+  isMain: boolean;
+}
+
+const mostWatched = 64;
+
+export class PostGuard {
+  readonly #options: PostGuardOptions;
+  readonly #running = new Map<number, Phase>();
+
+  constructor(options: PostGuardOptions) {
+    this.#options = options;
+  }
+
+  /** A process has executed something. */
+  executed({ pid, parent, args, step }: Pick<ProcessRecord, "pid" | "parent" | "args" | "step">): void {
+    const { worker, step: own, asked } = this.#options;
+    if (worker === null || parent !== worker || this.#running.size >= mostWatched) return;
+    // By the name that the worker gave it: a step of another name that runs our files is no phase of ours.
+    if (step?.name !== own || own === "") return;
+    // One that is gone before its arguments can be read has not asked anything: the sterner rule is right for it.
+    this.#running.set(pid, { before: asked(), isMain: args.some((each) => each.endsWith("/main.mjs")) });
+  }
+
+  /** A process has ended, with this wait status (wait(2)). */
+  ended(pid: number, status: number): void {
+    const phase = this.#running.get(pid);
+    if (phase === undefined) return;
+    this.#running.delete(pid);
+    // Whatever ends otherwise is a red job already.
+    if (status !== 0) return;
+    const { asked, onLie } = this.#options;
+    const { before, isMain } = phase;
+    const now = asked();
+    const name = isMain ? "main" : "post";
+    if (isMain ? now.status === before.status : now.reports === before.reports)
+      onLie(`the action's ${name} phase said that all is well without asking the agent`);
+    else if (!isMain && now.reasons.length > 0)
+      onLie(`the action's ${name} phase said that all is well, and it is not: ${now.reasons.join(" ")}`);
+  }
+}
