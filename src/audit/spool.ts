@@ -129,9 +129,8 @@ export class Spool {
   #append(body: string, events: number, now: number): void {
     if (this.#gap !== null || this.#closing !== null) return this.#lose(events, now);
     const sealed = this.#seal(body, now);
-    const bytes = Buffer.byteLength(sealed.line) + 1;
-    if (this.#backlog.held + bytes > this.#options.bufferBytes) return this.#lose(events, now);
-    this.#take(sealed, bytes, events);
+    if (this.#backlog.held + sealed.line.length + 1 > this.#options.bufferBytes) return this.#lose(events, now);
+    this.#take(sealed, events);
     if (this.#backlog.gathered >= this.#options.flushBytes) this.#cut();
     else this.#flushTimer ??= setTimeout(() => this.#cut(), this.#options.flushMs);
   }
@@ -140,9 +139,9 @@ export class Spool {
     return sealNext(this.#link, body, formatTime(now), this.#nextId(Math.floor(now / 1000)));
   }
 
-  #take(sealed: { line: string; hash: string }, bytes: number, events: number): void {
+  #take(sealed: { line: string; hash: string }, events: number): void {
     this.#link = { seq: this.#link.seq + 1, hash: sealed.hash };
-    this.#backlog.add(sealed.line, bytes, this.#link, events);
+    this.#backlog.add(sealed.line, this.#link, events);
   }
 
   #lose(events: number, now: number): void {
@@ -150,8 +149,9 @@ export class Spool {
     if (this.#closing !== null) return;
     if (this.#gap === null) {
       // From here on everything is lost until the memory is empty again: one gap, with one beginning and one end.
-      this.#gap = { lost: 0, first: now, last: now };
-      this.#cut();
+      this.#gap = { lost: events, first: now, last: now };
+      // Where nothing waits to be written the gap is over, and told, before this returns.
+      return this.#cut();
     }
     this.#gap.lost += events;
     this.#gap.last = now;
@@ -165,8 +165,7 @@ export class Spool {
 
   /** Past the limits of `append`: these are few, and they must not be lost. */
   #record(body: EventBody): void {
-    const sealed = this.#seal(safeText(body), this.#clock.now());
-    this.#take(sealed, Buffer.byteLength(sealed.line) + 1, 0);
+    this.#take(this.#seal(safeText(body), this.#clock.now()), 0);
     this.#flushTimer ??= setTimeout(() => this.#cut(), this.#options.flushMs);
   }
 
