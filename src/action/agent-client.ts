@@ -15,13 +15,14 @@ export interface AgentStatus {
   report: string;
   receipt: string;
   sarif: string;
+  summary: string;
   /** A copy of the record, as `logs verify --state` reads it. */
   record: string;
 }
 
 /** What the agent knows at the end; asking again gives a later one. */
 export interface AgentFinish extends AgentStatus {
-  digests: { report: string; receipt: string };
+  digests: { report: string; receipt: string; summary: string };
 }
 
 interface Answers {

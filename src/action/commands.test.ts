@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import * as toolkit from "@actions/core";
 import fc from "fast-check";
-import { annotation, fileCommand, RunnerFiles, savedState } from "./commands.ts";
+import { annotation, fileCommand, logLine, RunnerFiles, savedState } from "./commands.ts";
 
 const theirs = { error: toolkit.error, warning: toolkit.warning, notice: toolkit.notice };
 
@@ -81,3 +81,13 @@ function capture(fn: () => void): string {
   }
   return text;
 }
+
+test("a line of the log is one line, no command of the old form, and reads in one direction", () => {
+  // What a process can be called, in a line of ours that tells of it.
+  assert.equal(
+    logLine("open before: by /tmp/x\n::stop-commands::t\r##[add-mask]e\u202e"),
+    "open before: by /tmp/x\\u{a}::stop-commands::t\\u{d}## [add-mask]e\\u{202e}",
+  );
+  const command = annotation("error", "a\nb: 100 %", { title: "x" });
+  assert.equal(logLine(command), command);
+});

@@ -55,9 +55,9 @@ export class RunnerFiles {
     this.#append("GITHUB_STATE", fileCommand(name, value));
   }
 
-  /** Markdown for the summary of the job. */
+  /** Markdown for the summary of the job, with a line break at its end. */
   summary(markdown: string): void {
-    this.#append("GITHUB_STEP_SUMMARY", `${markdown}\n`);
+    this.#append("GITHUB_STEP_SUMMARY", markdown);
   }
 
   /** A runner that has no such file is older than any we know, or no runner: nothing to tell it then. */
@@ -65,6 +65,15 @@ export class RunnerFiles {
     const file = this.#env[variable];
     if (file !== undefined && file !== "") appendFileSync(file, text);
   }
+}
+
+/**
+ * A line as it may stand in the log. The runner takes `##[…]` for a command wherever it stands in a line, unless the line begins with
+ * one of the form `::…::` (runner, ActionCommand.cs); and what breaks a line or turns its direction is shown by its number.
+ */
+export function logLine(text: string): string {
+  const line = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`);
+  return line.replaceAll("##[", "## [");
 }
 
 /** What an earlier phase saved; empty where it saved nothing. */

@@ -35,6 +35,7 @@ export async function main(context: PhaseContext): Promise<void> {
   files.output("report", status.report);
   files.output("receipt", status.receipt);
   files.output("sarif", status.sarif);
+  files.output("summary", status.summary);
   files.output("record", status.record);
   say(
     `Sallyport has ${started.mode === "enforce" ? "enforced" : "watched"} since ${status.since}: ${status.allowed} allowed, ${status.denied} denied.`,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { marked, type Token, type Tokens } from "marked";
-import { block, code, plain, table } from "./markdown.ts";
+import { block, code, plain, printable, table } from "./markdown.ts";
 
 const nasty = fc.string({
   unit: fc.oneof(
@@ -65,7 +65,41 @@ test("plain text is text alone: no markup, no link, no HTML", () => {
       const tokens = marked.lexer(`x ${plain(text)} y`, { gfm: true });
       const kinds = new Set<string>();
       void marked.walkTokens(tokens, (token: Token) => void kinds.add(token.type));
-      for (const kind of kinds) assert.ok(["paragraph", "text", "escape"].includes(kind), `${kind}: ${plain(text)}`);
+      // An @ stands in an element of its own, which is the only one.
+      const elements = text.includes("@") ? ["html"] : [];
+      for (const kind of kinds)
+        assert.ok(["paragraph", "text", "escape", ...elements].includes(kind), `${kind}: ${plain(text)}`);
+      assert.deepEqual(
+        [...(marked.parser(tokens).matchAll(/<[^>]*>/g) ?? [])].map(([tag]) => tag).filter((tag) => !isOurTag(tag)),
+        [],
+      );
+    }),
+  );
+});
+
+const isOurTag = (tag: string) => /^<\/?(?:p|span)>$/.test(tag);
+
+/** What a reader sees of a page of HTML. */
+const seen = (html: string) =>
+  html
+    .replaceAll(/<[^>]*>/g, "")
+    .replaceAll(/&#(\d+);/g, (_, number: string) => String.fromCodePoint(Number(number)))
+    .replaceAll("&lt;", "<")
+    .replaceAll("&gt;", ">")
+    .replaceAll("&quot;", '"')
+    .replaceAll("&amp;", "&")
+    .replaceAll(/\s+/g, " ")
+    .trim();
+
+test("plain text is seen as what it was, but for what nobody can see, which is spelled out", () => {
+  assert.equal(
+    seen(marked.parse(plain("a@b: https://c.example/#1 &lt; \u202e")) as string),
+    "a@b: https://c.example/#1 &lt; \\u{202e}",
+  );
+  fc.assert(
+    fc.property(nasty, (text) => {
+      const html = marked.parse(`x ${plain(text)} y`, { gfm: true }) as string;
+      assert.equal(seen(html), `x ${printable(text)} y`.replaceAll(/\s+/g, " "));
     }),
   );
 });

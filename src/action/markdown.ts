@@ -18,17 +18,29 @@ export function code(text: string): string {
 
 /** Text as text: no markup, no HTML, no mention of anybody, no link, one line. */
 export function plain(text: string): string {
-  return printable(text)
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;")
-    .replaceAll("@", "&#64;")
-    .replace(/:(?=\/\/)/g, "&#58;")
-    .replace(/[\\`*_{}[\]()#+!|~$.-]/g, "\\$&");
+  return printable(text).replace(/[&<>@\\`*_{}[\]()#+!|~$.-]|:(?=\/\/)/g, (c) => spelled[c] ?? `\\${c}`);
+}
+
+/**
+ * What a backslash does not keep from meaning something. GitHub looks for mentions and addresses in the finished page's texts, and
+ * an element of its own parts them.
+ */
+const spelled: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  "@": "<span>@</span>",
+  ":": "&#58;",
+};
+
+/** At most so many UTF-16 units, with a sign where more were. For what stands in a table's cell. */
+export function cut(text: string, most: number): string {
+  return text.length > most ? `${text.slice(0, most)}…` : text;
 }
 
 /** A block of text, fenced so that nothing in it ends the block. */
-export function block(text: string, language = ""): string {
+export function block(content: string, language = ""): string {
+  const text = content.split("\n").map(printable).join("\n");
   const runs = [...text.matchAll(/`+/g)].map(([run]) => run.length);
   const fence = "`".repeat(Math.max(3, 1 + Math.max(0, ...runs)));
   return `${fence}${language}\n${text}\n${fence}`;
@@ -47,6 +59,6 @@ export function fold(title: string, body: string): string {
 }
 
 /** Control characters and those that turn the direction of text are shown by their numbers. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`);
 }

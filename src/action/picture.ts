@@ -1,46 +1,68 @@
 /** Who connected where, as a diagram that GitHub draws (Mermaid): steps on the left, destinations on the right. */
 import type { JobRow } from "../machine/job-rows.ts";
-import { block } from "./markdown.ts";
+import { shownName, stepName } from "./cells.ts";
+import { block, cut } from "./markdown.ts";
 
-/** More edges than this are no picture any more; Mermaid refuses 500. */
-const mostEdges = 40;
+/** More edges than this are no picture any more; what is over it is one edge for each step and verdict, of which there are as many. */
+const mostEdges = 20;
+/** Pixels between two destinations: Mermaid's own 50 make a page of a job's worth. */
+const layout = '%%{init: {"flowchart": {"nodeSpacing": 12, "rankSpacing": 90}}}%%';
+
+interface Edge {
+  step: string;
+  place: string;
+  verdict: JobRow["verdict"];
+  count: number;
+  /** Destinations that it stands for; null: the one it names. */
+  others: Set<string> | null;
+}
 
 /** A fenced Mermaid flow chart. Refused destinations come first when there are too many. */
 export function picture(rows: readonly JobRow[]): string {
+  const edges = edgesOf(rows);
   const steps = new Map<string, string>();
   const places = new Map<string, string>();
-  const edges = new Map<string, { from: string; to: string; verdict: JobRow["verdict"]; count: number }>();
-  for (const row of rows) {
-    const step = stepOf(row);
-    const place = row.name ?? row.ip ?? "all others";
-    const key = `${step}\0${place}\0${row.verdict}`;
-    const known = edges.get(key);
-    if (known !== undefined) {
-      known.count += row.count;
-      continue;
-    }
-    if (edges.size >= mostEdges) continue;
-    const from = idOf(steps, step, "s");
-    const to = idOf(places, place, "d");
-    edges.set(key, { from, to, verdict: row.verdict, count: row.count });
-  }
-  const lines = ["flowchart LR"];
-  for (const [text, id] of steps) lines.push(`  ${id}(["${label(text)}"])`);
-  for (const [text, id] of places) lines.push(`  ${id}["${label(text)}"]`);
+  const texts = new Map<string, string>();
+  const arrows: string[] = [];
   const styles: string[] = [];
-  for (const [i, { from, to, verdict, count }] of [...edges.values()].entries()) {
+  for (const [i, { step, place, verdict, count, others }] of edges.entries()) {
+    const from = idOf(steps, step, "s");
+    // The others of two steps are not the same ones.
+    const key = others === null ? place : [step, verdict].join("\0");
+    const to = idOf(places, key, "d");
+    texts.set(to, others === null ? place : `${others.size} ${others.size === 1 ? "other" : "others"}`);
     const line = verdict === "allow" ? "-->" : verdict === "deny" ? "--x" : "-.->";
-    lines.push(`  ${from} ${line}|${count}| ${to}`);
+    arrows.push(`  ${from} ${line}|${count}| ${to}`);
     if (verdict !== "allow") styles.push(`  linkStyle ${i} stroke:${verdict === "deny" ? "#d1242f" : "#9a6700"}`);
   }
-  return block([...lines, ...styles].join("\n"), "mermaid");
+  const nodes = [
+    ...[...steps].map(([text, id]) => `  ${id}(["${label(text)}"])`),
+    ...[...texts].map(([id, text]) => `  ${id}["${label(text)}"]`),
+  ];
+  return block([layout, "flowchart LR", ...nodes, ...arrows, ...styles].join("\n"), "mermaid");
 }
 
-function stepOf({ process }: JobRow): string {
-  if (process === null) return "unknown";
-  if (process.runner) return "the runner";
-  if (process.step_number === null) return "outside of the steps";
-  return `${process.step_number}. ${process.action ?? process.step ?? ""}`;
+function edgesOf(rows: readonly JobRow[]): Edge[] {
+  const edges = new Map<string, Edge>();
+  const over = new Map<string, Edge>();
+  for (const row of rows) {
+    const { name, ip, verdict, count } = row;
+    const step = stepName(row.process);
+    const place = name === null ? (ip ?? "all others") : shownName(name);
+    const key = [step, place, verdict].join("\0");
+    const known = edges.get(key);
+    if (known !== undefined) known.count += count;
+    else if (edges.size < mostEdges) edges.set(key, { step, place, verdict, count, others: null });
+    else {
+      const key = [step, verdict].join("\0");
+      const rest = over.get(key);
+      if (rest !== undefined) {
+        rest.count += count;
+        rest.others!.add(place);
+      } else if (over.size < mostEdges) over.set(key, { step, place, verdict, count, others: new Set([place]) });
+    }
+  }
+  return [...edges.values(), ...over.values()];
 }
 
 function idOf(ids: Map<string, string>, text: string, prefix: string): string {
@@ -51,6 +73,5 @@ function idOf(ids: Map<string, string>, text: string, prefix: string): string {
 
 /** Within quotes Mermaid takes all but these, and its own entities begin with `#`; what is no plain character is left out. */
 function label(text: string): string {
-  const safe = text.replace(/[^\p{L}\p{N} ./:@_+-]/gu, "_");
-  return safe.length > 60 ? `${safe.slice(0, 60)}…` : safe;
+  return cut(text.replace(/[^\p{L}\p{N} ./:@_+()…-]/gu, "_"), 60);
 }

@@ -6,12 +6,14 @@ import { createHash } from "node:crypto";
 import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
 import { SallyportError } from "../errors.ts";
 import type { JobReport } from "../machine/job-report.ts";
-import { type AgentFinish, askAgent } from "./agent-client.ts";
+import { askAgent } from "./agent-client.ts";
 import { annotation, RunnerFiles, savedState } from "./commands.ts";
 import type { PhaseContext, Started } from "./pre.ts";
-import { summaryOf } from "./summary.ts";
 import { annotationsOf } from "./annotations.ts";
 import { verdictOf } from "./verdict.ts";
+
+/** GitHub shows ten errors of a step. */
+const mostReasons = 8;
 
 /** Resolves with false where the job must fail. */
 export async function post({ env, say }: PhaseContext): Promise<boolean> {
@@ -27,35 +29,34 @@ export async function post({ env, say }: PhaseContext): Promise<boolean> {
   const started = JSON.parse(saved) as Started;
   if (!started.enabled) return true;
   const finished = await askAgent(started.socket, "finish");
-  const report = readReport(finished);
+  const report = JSON.parse(readResult(finished.report, finished.digests.report)) as JobReport;
   for (const line of annotationsOf(report)) say(line);
   const verdict = verdictOf(report, finished, started);
   const isQuiet = report.counts.denied + report.counts.would_deny + report.counts.detections === 0 && verdict.ok;
   if (started.summary === "always" || (started.summary === "findings" && !isQuiet)) {
-    new RunnerFiles(env).summary(
-      summaryOf(report, {
-        ...{ proposal: started.proposal, policyPath: started.policyPath, failures: verdict.reasons },
-      }),
-    );
+    new RunnerFiles(env).summary(readResult(finished.summary, finished.digests.summary));
   }
   say(`report ${finished.report} (sha256 ${finished.digests.report})`);
-  say(`findings ${finished.sarif}, record ${finished.record}`);
+  say(`findings ${finished.sarif}, summary ${finished.summary}, record ${finished.record}`);
   say(`receipt ${finished.receipt} (sha256 ${finished.digests.receipt})`);
-  for (const reason of verdict.reasons) say(annotation("error", reason, { title: "Sallyport" }));
+  for (const reason of verdict.reasons.slice(0, mostReasons)) say(annotation("error", reason, { title: "Sallyport" }));
+  if (verdict.reasons.length > mostReasons) {
+    say(annotation("error", `and ${verdict.reasons.length - mostReasons} reasons more`, { title: "Sallyport" }));
+  }
   return verdict.ok;
 }
 
 /** The job may have put another file there, or a link; what the agent wrote is root's and has the digest it told. */
-function readReport({ report, digests }: AgentFinish): JobReport {
-  const fd = openSync(report, constants.O_RDONLY | constants.O_NOFOLLOW);
+function readResult(path: string, wanted: string): string {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
     const { uid, mode } = fstatSync(fd);
     const text = readFileSync(fd);
     const digest = createHash("sha256").update(text).digest("hex");
-    if (uid !== 0 || (mode & 0o022) !== 0 || digest !== digests.report) {
-      throw new SallyportError("ENFORCEMENT_LOST", `${report} is not what the agent wrote.`);
+    if (uid !== 0 || (mode & 0o022) !== 0 || digest !== wanted) {
+      throw new SallyportError("ENFORCEMENT_LOST", `${path} is not what the agent wrote.`);
     }
-    return JSON.parse(text.toString("utf8")) as JobReport;
+    return text.toString("utf8");
   } finally {
     closeSync(fd);
   }

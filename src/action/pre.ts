@@ -24,8 +24,6 @@ export interface Started {
   enabled: boolean;
   socket: string;
   mode: "enforce" | "monitor";
-  policyPath: string;
-  proposal: string | null;
   degraded: string[];
   failOn: string[];
   summary: "always" | "findings" | "never";
@@ -36,13 +34,13 @@ export async function pre({ env, program, say }: PhaseContext): Promise<Started>
   const began = performance.now();
   const inputs = readInputs(env);
   const policyPath = inputs.policy ?? usualPolicy;
-  const base = { mode: inputs.mode, policyPath, failOn: [...inputs.failOn], summary: inputs.summary };
+  const base = { mode: inputs.mode, failOn: [...inputs.failOn], summary: inputs.summary };
   for (const notice of inputs.notices) say(annotation("notice", notice, { title: "Sallyport" }));
   if (!inputs.enabled) {
     say(
       annotation("warning", "Switched off by `enabled: false`: nothing is watched or refused.", { title: "Sallyport" }),
     );
-    return finish(env, { ...base, enabled: false, socket: "", proposal: null, degraded: [] });
+    return finish(env, { ...base, enabled: false, socket: "", degraded: [] });
   }
   const context = readContext(env);
   const { policy, from, proposal, notices } = await choosePolicy(inputs, context, new Date());
@@ -74,6 +72,7 @@ export async function pre({ env, program, say }: PhaseContext): Promise<Started>
     workspace: env["GITHUB_WORKSPACE"] ?? null,
     file_monitoring: inputs.fileMonitoring,
     self_test: inputs.selfTest,
+    summary: { policy_path: policyPath, proposal, fail_on: [...inputs.failOn] },
     ...(context.workflowFile === null ? {} : { workflow_file: context.workflowFile }),
     ...(inputs.signKey === null ? {} : { sign_key: inputs.signKey }),
   };
@@ -97,7 +96,7 @@ export async function pre({ env, program, say }: PhaseContext): Promise<Started>
       ),
     );
   }
-  return finish(env, { ...base, enabled: true, socket: answer.socket, proposal, degraded: answer.degraded });
+  return finish(env, { ...base, enabled: true, socket: answer.socket, degraded: answer.degraded });
 }
 
 function finish(env: NodeJS.ProcessEnv, started: Started): Started {

@@ -3,6 +3,7 @@
  * like a way out, or cannot be allowed by its name, is not proposed; it is named with the reason, for a person to decide.
  */
 import { specialClass } from "../address/special.ts";
+import { shownName } from "./cells.ts";
 import { parseAddress } from "../address/ip.ts";
 import { type Doubt, doubtText } from "../baseline/doubt.ts";
 import { refusesEch } from "../policy/ech.ts";
@@ -36,11 +37,19 @@ export function adviceOn(rows: readonly JobRow[], run: string): Advice {
     if (why === null) {
       wanted.push(destinationOf(row));
       steps.add(row.process?.step ?? "no known step");
-    } else held.set(host, held.get(host) ?? why);
+    } else {
+      const shown = shownName(host);
+      held.set(shown, held.get(shown) ?? why);
+    }
   }
-  const reason = `    reason: ${yamlText(`seen in ${run}, by ${listed(steps)}`)}`;
+  const reason = `    reason: ${yamlText(`for ${listed(steps)}`)}`;
   const policy =
-    wanted.length === 0 ? null : suggestPolicy(wanted).replaceAll(/^ {2}- name: .*$/gm, (line) => `${line}\n${reason}`);
+    wanted.length === 0
+      ? null
+      : suggestPolicy(wanted).replaceAll(/^ {2}- name: "?seen while monitoring(.*?)"?$/gm, (_, kind: string) => {
+          // Rules of two runs stand beside each other in one file, and no two have one name.
+          return `  - name: ${yamlText(`seen in ${run}${kind}`)}\n${reason}`;
+        });
   const rules = policy === null ? null : (/^rules:\n([\s\S]*?)\n\ndefault:/m.exec(policy)?.[1] ?? null);
   return { policy, rules, held: [...held].map(([host, why]) => ({ host, why })) };
 }
@@ -57,6 +66,7 @@ function doubtOf(row: JobRow): string | null {
   const address = ip === null ? null : parseAddress(ip);
   if (address !== null && specialClass(address) !== null) return said("private_address");
   if (name === null) return said("no_name");
+  if (shownName(name) !== name) return "a label of it looks like data; the report has it whole";
   if (ech && refusesEch(null, "name", protocol === "quic" ? "quic" : "tls", name)) return said("ech");
   return entryFor(sinks, name) === null ? null : said("known_sink");
 }

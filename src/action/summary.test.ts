@@ -109,7 +109,7 @@ describe("another's parser", () => {
       const loaded = loadPolicy(policy, "p.yaml", new Date());
       assert.ok(!isPolicyProblems(loaded), policy);
       assert.match(policy, /new\.example/);
-      assert.match(policy, /reason: "seen in run 77 of o\/r, by build, test"/);
+      assert.match(policy, /- name: seen in run 77 of o\/r\n {4}reason: "for build, test"\n/);
       assert.doesNotMatch(policy, /webhook\.site|front\.example|203\.0\.113\.9/);
     }
     assert.match(text, /`webhook\.site`: known as a place where anybody can leave data/);
@@ -135,6 +135,88 @@ test("5 000 destinations, with names as long as names can be, are within GitHub'
     assert.ok(headings(text).length >= 3, "and it is not the headline alone");
     assert.match(text, /and \d+ more, in the report/);
   }
+});
+
+describe("what whoever ran in the job is called", () => {
+  const evil =
+    "</td></table></details><img src=x onerror=a()><script>b()</script> [c](https://evil.example) `x` | y ::error::z\n\n# H\r\n@o #1 \u202egnp <!-- ";
+  const who = process({
+    step: evil,
+    action: `o/${evil}`,
+    exe: evil,
+    args: [evil],
+    container: { id: "01", image: evil },
+  });
+  const finding = { time: "2026-01-01T12:01:00.000000Z", type: evil, message: evil, process: who, data: {} };
+  const report = jobReport({
+    connections: [
+      jobRow({ verdict: "deny", name: evil, process: who, rule: evil, reason: evil, protocol: evil }),
+      jobRow({ name: evil, process: who, rule: evil }),
+    ],
+    ...{ detections: [finding], tampering: [finding], degraded: [evil], limits: [evil] },
+    earlier: [{ ip: evil, port: 1, protocol: evil, exe: evil, runner: false, kept: false }],
+    policy: { hash: "ab".repeat(32), file: evil, from: evil },
+  });
+
+  test("becomes no markup, no link and no heading, wherever it stands", () => {
+    for (const mode of ["enforce", "monitor"] as const) {
+      const text = summaryOf(
+        { ...report, mode },
+        { proposal: `${evil}\n\`\`\`\n# out`, policyPath: evil, failures: [evil] },
+      );
+      const html = marked.parse(text, { gfm: true }) as string;
+      const tags = new Set([...html.matchAll(/<\/?([a-z0-9]+)([^>]*)>/gi)].map(([, tag, rest]) => `${tag}${rest}`));
+      const ours =
+        /^(?:h[23]|p|strong|ul|li|sub|code|table|thead|tbody|tr|t[hd]|details|summary|pre|span|code class="language-(?:yaml|mermaid)")$/;
+      assert.deepEqual(
+        [...tags].filter((tag) => !ours.test(tag)),
+        [],
+      );
+      assert.equal(html.match(/<details>/g)?.length, html.match(/<\/details>/g)?.length);
+      assert.deepEqual(
+        headings(text).filter((each) => /^H\b|out/.test(each)),
+        [],
+      );
+      assert.doesNotMatch(text, /\u202e/);
+    }
+  });
+
+  test("ends no annotation and begins no other", () => {
+    for (const line of annotationsOf(report)) {
+      assert.match(line, /^::(?:error|warning|notice) title=Sallyport%3A \w+::/);
+      assert.doesNotMatch(line, /[\r\n]/);
+    }
+  });
+});
+
+test("a secret that was to leave in a name is published by nobody who tells of it", () => {
+  const label = "mzxw6ytboi4dgnjvgu3dkmrugqztcobr";
+  const connections = [jobRow({ verdict: "deny", name: `${label}.evil.example` })];
+  const texts = [summaryOf(jobReport({ connections }), extras), ...annotationsOf(jobReport({ connections }))];
+  for (const text of texts) {
+    assert.doesNotMatch(text, new RegExp(label));
+    assert.match(text, /mzxw…\(32\)\.evil\.example/);
+  }
+});
+
+test("what a pull request wrote does not push the rest out of the summary", () => {
+  const text = summaryOf(ten, { ...extras, proposal: "x\n".repeat(1_000_000) });
+  assert.ok(Buffer.byteLength(text) < 200_000);
+  assert.deepEqual(headings(text).slice(1), ["Refused", "Noticed", "Steps", "Who connected where"]);
+  assert.match(text, /and 1950000 bytes more/);
+});
+
+test("a name that was asked for and then connected to is one destination", () => {
+  const rows = [
+    jobRow({ verdict: "would_deny", name: "a.example", protocol: "dns", port: null, count: 2 }),
+    jobRow({ verdict: "would_deny", name: "a.example" }),
+    jobRow({ verdict: "would_deny", name: "a.example", protocol: "dns", port: null, process: test2 }),
+  ];
+  const text = summaryOf({ ...jobReport({ connections: rows }), mode: "monitor" }, extras);
+  assert.deepEqual(
+    tables(text)[0]!.rows.map(([destination, step]) => `${destination!.text} ${step!.text}`),
+    ["`a.example:443` tls 2\\. build", "`a.example` dns 3\\. test"],
+  );
 });
 
 test("what looks like a way out is not proposed: sealed hellos at a shared front, private addresses", () => {

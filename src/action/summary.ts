@@ -3,17 +3,26 @@
  * rest folded away. Nothing of it comes from a service.
  */
 import { bytes } from "../run/report.ts";
-import type { EventProcess } from "../audit/event.ts";
 import { type Reason, reasonTexts } from "../policy/reason.ts";
-import type { JobReport, Finding } from "../machine/job-report.ts";
+import type { Finding, JobReport, Summarise } from "../machine/job-report.ts";
 import type { JobRow } from "../machine/job-rows.ts";
-import { block, code, fold, plain, table } from "./markdown.ts";
+import { destinationOf, processOf, stepOf } from "./cells.ts";
+import { block, code, cut, fold, plain, table } from "./markdown.ts";
 import { picture } from "./picture.ts";
+import { verdictOf } from "./verdict.ts";
+import { withoutAsked } from "../machine/refused.ts";
 import { adviceOn } from "./rules-for-denied.ts";
 
 /** GitHub refuses a step's summary over 1 MiB (docs.github.com, "Step isolation and limits"). */
 const mostBytes = 900_000;
 const mostRows = 200;
+/** What somebody reads before scrolling; the rest of a table is folded away. */
+const shownRows = 20;
+/** Characters of a message in a table, and lines of text in a block that is not folded away. */
+const longestMessage = 300;
+const longestBlock = 60;
+/** Bytes of what a pull request would change, which whoever sent it wrote. */
+const longestProposal = 50_000;
 
 /** What the summary says besides the report. */
 export interface SummaryExtras {
@@ -24,22 +33,30 @@ export interface SummaryExtras {
   failures: readonly string[];
 }
 
+/** What the agent writes down as the job's summary: see {@link summaryOf}, with the verdict that `post` will give. */
+export const summarise: Summarise = (report, status, { policy_path, proposal, fail_on }) =>
+  summaryOf(report, {
+    ...{ proposal, policyPath: policy_path },
+    failures: verdictOf(report, status, { failOn: fail_on }).reasons,
+  });
+
 /** Markdown for GITHUB_STEP_SUMMARY. Shortened to what GitHub takes; what was left out is said. */
 export function summaryOf(report: JobReport, extras: SummaryExtras): string {
   for (const most of [mostRows, 50, 10, 3]) {
     const text = write(report, extras, most);
     if (Buffer.byteLength(text) <= mostBytes) return text;
   }
-  return headline(report, extras);
+  return cut(headline(report, { ...extras, failures: extras.failures.slice(0, 3) }), mostBytes / 4);
 }
 
 function write(report: JobReport, extras: SummaryExtras, most: number): string {
   const { proposal, policyPath } = extras;
-  const { connections, detections, tampering } = report;
+  const { detections, tampering } = report;
+  const connections = withoutAsked(report.connections);
   const refused = connections.filter(({ verdict }) => verdict !== "allow");
   const parts = [
     headline(report, extras),
-    list("Not as promised", report.degraded),
+    list("Not as promised", told(report.degraded, extras.failures), most),
     findings("Tampering", tampering, most),
     refusedTable(report, refused, most),
     report.mode === "enforce" ? suggestion(report, refused, policyPath, most * 10) : "",
@@ -48,10 +65,13 @@ function write(report: JobReport, extras: SummaryExtras, most: number): string {
     connections.length === 0 ? "" : `### Who connected where\n\n${picture(connections)}`,
     connections.length === 0
       ? "No connection was made."
-      : fold(`All ${connections.length} destinations`, all(connections, most)),
+      : fold(
+          connections.length === 1 ? "The one destination" : `All ${connections.length} destinations`,
+          all(connections, most),
+        ),
     earlierTable(report, most),
-    proposal === null ? "" : fold("What this pull request would change in the policy", block(proposal)),
-    list("Cannot be promised on this machine", report.limits),
+    proposal === null ? "" : fold("What this pull request would change in the policy", block(bounded(proposal))),
+    list("Cannot be promised on this machine", report.limits, most),
     report.mode === "enforce" ? "" : suggestion(report, refused, policyPath, most * 10),
   ];
   return parts.filter((part) => part !== "").join("\n\n");
@@ -67,13 +87,13 @@ function headline(report: JobReport, { failures }: SummaryExtras): string {
       ? `**${counts.denied} denied**, ${counts.allowed} allowed`
       : `**${counts.would_deny} would be denied**, ${counts.allowed} allowed`;
   const more = [
-    counts.detections > 0 ? `${counts.detections} things noticed` : "",
-    counts.tampering > 0 ? `tampered with ${counts.tampering} times` : "",
+    counts.detections > 0 ? `${counts.detections} ${counts.detections === 1 ? "thing" : "things"} noticed` : "",
+    counts.tampering > 0 ? `tampered with ${counts.tampering === 1 ? "once" : `${counts.tampering} times`}` : "",
   ].filter((each) => each !== "");
   return [
     `## ${mark} Sallyport: ${isWhole ? word : `${word}, but not as promised`}`,
     [numbers, ...more].join(", ") + ".",
-    ...(failures.length === 0 ? [] : [`The job fails:\n\n${failures.map((each) => `- ${plain(each)}`).join("\n")}`]),
+    ...(failures.length === 0 ? [] : [`The job fails:\n\n${bullets(failures, shownRows)}`]),
     `<sub>${time(started)} to ${time(until)} · policy <code>${policy.hash.slice(0, 12)}</code> (${plain(policy.from)}) · ` +
       `${record.events} records, chain head <code>${record.head.slice(0, 12)}</code> · Sallyport ${plain(version)}</sub>`,
   ].join("\n\n");
@@ -85,19 +105,20 @@ function refusedTable({ mode }: JobReport, rows: readonly JobRow[], most: number
   const cells = rows
     .slice(0, most)
     .map((row) => [destinationOf(row), stepOf(row.process), processOf(row.process), why(row), String(row.count)]);
-  const text = table(["destination", "step", "process", "why", "times"], cells);
+  const text = longTable(["destination", "step", "process", "why", "times"], cells, rows.length);
   const reasons = [...new Set(rows.map(({ reason }) => reason))].filter(
     (each) => each !== "default" && each !== "rule",
   );
-  const told = reasons
+  const explained = reasons
     .filter((each) => Object.hasOwn(reasonTexts, each))
     .map((each) => `- ${code(each)}: ${plain(reasonTexts[each as Reason])}`);
-  return [`${title}\n\n${text}${more(rows.length, most)}`, told.join("\n")].filter((part) => part !== "").join("\n\n");
+  return [`${title}\n\n${text}`, explained.join("\n")].filter((part) => part !== "").join("\n\n");
 }
 
 function why({ rule, reason }: JobRow): string {
-  if (rule === null) return reason === "default" ? "no rule allows it" : code(reason);
-  return reason === "rule" ? `the rule ${code(rule)}` : `the rule ${code(rule)}: ${code(reason)}`;
+  if (rule === null) return reason === "default" ? "no rule" : code(reason);
+  const shown = `the rule ${code(cut(rule, 60))}`;
+  return reason === "rule" ? shown : `${shown}: ${code(reason)}`;
 }
 
 /** What to write where, so that what was wanted is allowed. Last in a watched job, because it is what one goes on with. */
@@ -119,15 +140,18 @@ function suggestion(
       isNew
         ? `Read each line; what stays, commit as ${code(policyPath)} on the base branch.`
         : `Read each line; what stays, add below \`rules:\` of ${code(policyPath)} on the base branch.`,
-      block(isNew ? whole : rules, "yaml"),
+      long("Its text", (isNew ? whole : rules).trimEnd()),
     );
   }
   if (held.length > 0) {
-    const lines = held.slice(0, 20).map(({ host, why: doubt }) => `- ${code(host)}: ${plain(doubt)}`);
+    const lines = held.slice(0, 20).map(({ host, why: doubt }) => `- ${code(cut(host, 253))}: ${plain(doubt)}`);
     parts.push("Not proposed; a person must decide:", lines.join("\n") + more(held.length, 20));
   }
   if (parts.length === 0) return "";
   if (refused.length > most) parts.push(`Made of the first ${most} of ${refused.length}.`);
+  if (refused.length > longestBlock) {
+    parts.push("So many destinations are no list that a person can review: see first who asked for them, and why.");
+  }
   return mode === "enforce" ? fold(title, parts.join("\n\n")) : `### ${title}\n\n${parts.join("\n\n")}`;
 }
 
@@ -164,7 +188,7 @@ function all(rows: readonly JobRow[], most: number): string {
       processOf(row.process),
       destinationOf(row),
       verdicts[row.verdict],
-      row.rule === null ? plain(row.reason) : plain(row.rule),
+      plain(cut(row.rule ?? row.reason, 60)),
       String(row.count),
       bytes(row.bytes_up),
       bytes(row.bytes_down),
@@ -181,63 +205,70 @@ function earlierTable({ earlier }: JobReport, most: number): string {
     .map(({ ip, port, protocol, exe, runner, kept }) => [
       code(`${ip}:${port}`),
       plain(protocol),
-      exe === null ? "unknown" : code(exe),
+      exe === null ? "unknown" : code(cut(exe, 120)),
       runner ? "the runner" : "not the runner",
       kept ? "kept" : "ended",
     ]);
   const text = table(["to", "protocol", "process", "whose", ""], cells);
-  return fold(`${earlier.length} connections were open before enforcement began`, text + more(earlier.length, most));
+  const were = earlier.length === 1 ? "1 connection was" : `${earlier.length} connections were`;
+  return fold(`${were} open before enforcement began`, text + more(earlier.length, most));
 }
 
-function findings(title: string, list: readonly Finding[], most: number): string {
-  if (list.length === 0) return "";
-  const cells = list
-    .slice(0, most)
-    .map(({ time: at, type, message, process }) => [
-      time(at),
-      code(type),
-      plain(message),
-      stepOf(process),
-      processOf(process),
-    ]);
-  return `### ${title}\n\n${table(["time", "what", "", "step", "process"], cells)}${more(list.length, most)}`;
+function findings(title: string, rows: readonly Finding[], most: number): string {
+  if (rows.length === 0) return "";
+  const cells = rows.slice(0, most).map(({ time: at, type, message, process }) => [
+    time(at),
+    code(cut(type, longestMessage)),
+    // A word without an end would push the rest of its row out of sight.
+    plain(
+      cut(
+        message.replaceAll(/\S{61,}/g, (word) => cut(word, 60)),
+        longestMessage,
+      ),
+    ),
+    stepOf(process),
+    processOf(process),
+  ]);
+  return `### ${title}\n\n${longTable(["time", "what", "in words", "step", "process"], cells, rows.length)}`;
 }
 
-function list(title: string, lines: readonly string[]): string {
-  return lines.length === 0 ? "" : `### ${title}\n\n${lines.map((line) => `- ${plain(line)}`).join("\n")}`;
+/** What nobody has said yet. */
+function told(degraded: readonly string[], failures: readonly string[]): string[] {
+  return degraded.filter((each) => !failures.some((failure) => failure.includes(each)));
+}
+
+function list(title: string, lines: readonly string[], most: number): string {
+  return lines.length === 0 ? "" : `### ${title}\n\n${bullets(lines, Math.min(most, shownRows))}`;
+}
+
+function bullets(lines: readonly string[], most: number): string {
+  const shown = lines.slice(0, most).map((line) => `- ${plain(cut(line, 4 * longestMessage))}`);
+  return shown.join("\n") + more(lines.length, most);
+}
+
+/** The first rows, and the others folded away. `all`: how many there are, of which `rows` may be a part. */
+function longTable(head: readonly string[], rows: readonly (readonly string[])[], all: number): string {
+  const first = rows.length <= shownRows + 5 ? rows.length : shownRows;
+  const rest = rows.slice(first);
+  const parts = [table(head, rows.slice(0, first))];
+  if (rest.length > 0) parts.push(fold(`${rest.length} more`, table(head, rest)));
+  return parts.join("\n\n") + more(all, rows.length);
+}
+
+/** YAML, folded away where it is long. */
+function long(title: string, text: string): string {
+  const lines = text.split("\n").length;
+  return lines > longestBlock ? fold(`${title}, ${lines} lines`, block(text, "yaml")) : block(text, "yaml");
+}
+
+function bounded(text: string): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= longestProposal) return text;
+  return `${bytes.subarray(0, longestProposal).toString("utf8")}\n… and ${bytes.length - longestProposal} bytes more`;
 }
 
 function more(count: number, most: number): string {
   return count > most ? `\n\nand ${count - most} more, in the report` : "";
-}
-
-function stepOf(process: EventProcess | null | undefined): string {
-  if (process === null || process === undefined) return "unknown";
-  if (process.runner) return "the runner";
-  if (process.step_number === null) return "outside of the steps";
-  const action = process.action === null ? "" : ` (${plain(process.action)})`;
-  return `${process.step_number}. ${plain(process.step ?? "")}${action}`;
-}
-
-function processOf(process: EventProcess | null | undefined): string {
-  if (process === null || process === undefined) return "";
-  const line = process.args.length > 0 ? process.args.map(word).join(" ") : (process.exe ?? "unknown");
-  const short = line.length > 120 ? `${line.slice(0, 120)}…` : line;
-  const where =
-    process.container === null ? "" : ` in ${code(process.container.image ?? process.container.id.slice(0, 12))}`;
-  return `${code(short)}${where}`;
-}
-
-/** As a shell would need it, so that one can see where an argument ends. */
-function word(text: string): string {
-  return /^[\w@%+=:,./*?-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-}
-
-function destinationOf({ name, ip, port, protocol }: JobRow): string {
-  if (name === null && ip === null) return "all others";
-  const host = name ?? ip!;
-  const shown = code(port === null ? host : host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
-  return `${shown} ${plain(protocol)}`;
 }
 
 function time(text: string): string {

@@ -1,6 +1,5 @@
 /** Whether the job may be green, from the report and what the workflow asked for. */
 import type { JobReport } from "../machine/job-report.ts";
-import type { AgentStatus } from "./agent-client.ts";
 
 export interface JobVerdict {
   ok: boolean;
@@ -13,7 +12,7 @@ export interface JobVerdict {
  */
 export function verdictOf(
   { counts, degraded, mode }: JobReport,
-  { state, problems }: Pick<AgentStatus, "state" | "problems">,
+  { state, problems }: { state: "enforcing" | "monitoring" | "lost"; problems: readonly string[] },
   { failOn }: { failOn: readonly string[] },
 ): JobVerdict {
   const reasons: string[] = [];
@@ -23,12 +22,18 @@ export function verdictOf(
     reasons.push(`The job was not ${promise} to its end: ${problems.join("; ") || "the agent does not vouch for it"}.`);
   else for (const each of degraded) reasons.push(`Not as promised: ${each}.`);
   if (counts.tampering > 0)
-    reasons.push(`The firewall was tampered with (${counts.tampering} times); the summary says how.`);
+    reasons.push(`The firewall was tampered with (${times(counts.tampering)}); the summary says how.`);
   if (failOn.includes("denied") && counts.denied > 0) {
-    reasons.push(`${counts.denied} connections were denied, and fail-on says denied.`);
+    const were = counts.denied === 1 ? "1 connection was" : `${counts.denied} connections were`;
+    reasons.push(`${were} denied, and fail-on says denied.`);
   }
   if (failOn.includes("detection") && counts.detections > 0) {
-    reasons.push(`${counts.detections} things were noticed, and fail-on says detection.`);
+    const were = counts.detections === 1 ? "1 thing was" : `${counts.detections} things were`;
+    reasons.push(`${were} noticed, and fail-on says detection.`);
   }
   return { ok: reasons.length === 0, reasons };
+}
+
+function times(count: number): string {
+  return count === 1 ? "once" : `${count} times`;
 }

@@ -11,17 +11,17 @@ const here = new URL(import.meta.url);
 
 /** Runs a phase to its end. A failure is an error in the log and a failed job. */
 export async function phase(name: "pre" | "main" | "post"): Promise<void> {
-  const context: PhaseContext = {
-    env: process.env,
-    program: fileURLToPath(new URL("./sallyport.mjs", here)),
-    say: (line) => void process.stdout.write(`${line}\n`),
-  };
-  const [{ pre }, { main }, { post }, { annotation }] = await Promise.all([
+  const [{ pre }, { main }, { post }, { annotation, logLine }] = await Promise.all([
     import("../action/pre.ts"),
     import("../action/main.ts"),
     import("../action/post.ts"),
     import("../action/commands.ts"),
   ]);
+  const context: PhaseContext = {
+    env: process.env,
+    program: fileURLToPath(new URL("./sallyport.mjs", here)),
+    say: (line) => void process.stdout.write(`${logLine(line)}\n`),
+  };
   try {
     const isFine =
       name === "post" ? await post(context) : (await (name === "pre" ? pre(context) : main(context)), true);
@@ -43,8 +43,10 @@ export async function thread(name: "queue-worker" | "conntrack-worker"): Promise
 
 const [, , what, file] = isMainThread ? process.argv : [];
 if (what === "agent-install") await (await import("../machine/install.ts")).install();
-else if (what === "agent") await (await import("../machine/agent.ts")).agent(file!, (code) => process.exit(code));
-else if (what === "agent-self-test") {
+else if (what === "agent") {
+  const [{ agent }, { summarise }] = await Promise.all([import("../machine/agent.ts"), import("../action/summary.ts")]);
+  await agent(file!, summarise, (code) => process.exit(code));
+} else if (what === "agent-self-test") {
   const { selfTestHere } = await import("../machine/self-test.ts");
   process.stdout.write(JSON.stringify(await selfTestHere(file!, process.stdin)));
 }

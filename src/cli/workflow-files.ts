@@ -5,11 +5,14 @@ import { dirname, join, relative, resolve, sep } from "node:path";
 import { writeAtomically } from "../baseline/write.ts";
 import { SallyportError } from "../errors.ts";
 import { finding } from "../workflow/finding.ts";
+import { folderOf, readLocalAction } from "../workflow/local-action.ts";
+import type { LocalAction, Scope } from "../workflow/options.ts";
 import type { AddReport, WorkflowFile } from "../workflow/repository.ts";
 
 const folder = ".github/workflows";
 /** Bytes. Far beyond what a workflow may have; what is larger is not read at all. */
 const largest = 16 * 1024 * 1024;
+const mostActions = 1_000;
 
 /** Paths of a repository's workflows, as the repository names them. Throws WORKFLOW_UNREADABLE where there are none. */
 export function workflowPaths(repository: string): string[] {
@@ -54,6 +57,28 @@ export function readWorkflows(repository: string, paths: readonly string[]): Wor
       );
     }
   });
+}
+
+/** The repository's own actions that workflows use, and those that these use. What is not there, or no file, is left out. */
+export function localActions(
+  repository: string,
+  files: readonly WorkflowFile[],
+  scope: Pick<Scope, "repository">,
+): Map<string, LocalAction> {
+  const found = new Map<string, LocalAction>();
+  const named = (text: string) =>
+    [...text.matchAll(/uses["']?\s*:\s*["']?(\.\/[^\s"'#@,}]+)/g)].map((match) => match[1]!);
+  const wanted = files.flatMap((file) => ("code" in file ? [] : named(file.text)));
+  for (let action = wanted.pop(); action !== undefined && found.size < mostActions; action = wanted.pop()) {
+    const at = folderOf(action);
+    if (at === "" || at.split("/").includes("..") || found.has(at) || /\.ya?ml$/.test(at)) continue;
+    const paths = ["action.yml", "action.yaml"].map((name) => `${at}/${name}`);
+    const [file] = readWorkflows(repository, paths).filter((each) => "text" in each);
+    const known = file === undefined ? { firewalls: [], uses: [] } : readLocalAction(file.path, file.text, scope);
+    found.set(at, known);
+    wanted.push(...known.uses);
+  }
+  return found;
 }
 
 /**

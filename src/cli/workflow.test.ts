@@ -56,6 +56,31 @@ describe("sallyport workflow add", () => {
     assert.match(add(written, ...uses, "--write").stdout, /Nothing is to be changed\./);
   });
 
+  test("a firewall in a composite action of the repository's own is told of each job that uses it, also by way of another", (t) => {
+    const composite = (...steps: string[]) =>
+      `runs:\n  using: composite\n  steps:\n${steps.map((each) => `    - uses: ${each}\n`).join("")}`;
+    const folder = repository(t, { "a.yml": workflow.replace("- run: make", "- uses: ./.github/actions/outer/") });
+    const actions = {
+      outer: composite("actions/setup-node@v5", "./.github/actions/inner"),
+      inner: composite("./.github/actions/outer", "step-security/harden-runner@v2"),
+    };
+    for (const [name, text] of Object.entries(actions)) {
+      mkdirSync(join(folder, ".github/actions", name), { recursive: true });
+      writeFileSync(join(folder, ".github/actions", name, name === "outer" ? "action.yml" : "action.yaml"), text);
+    }
+    const { code, stdout } = add(folder, ...uses, "--write");
+    assert.equal(code, 1);
+    assert.match(
+      stdout,
+      /a\.yml:6:9: error: job build: the action \.\/\.github\/actions\/outer\/ that it uses has a firewall in it: harden-runner \(other_firewall\)/,
+    );
+    assert.match(add(folder, "--check").stdout, /harden-runner \(other_firewall\)[\s\S]*: 1 finding\n/);
+    writeFileSync(join(folder, ".github/actions/inner/action.yaml"), composite("sallyport/sallyport@v1"));
+    assert.match(add(folder, "--check").stdout, /has a firewall in it: Sallyport \(other_firewall\)/);
+    writeFileSync(join(folder, ".github/actions/inner/action.yaml"), "runs: { using: node24 }");
+    assert.equal(add(folder, "--check").code, 0);
+  });
+
   test("all or none: one file that cannot be read, or a policy that is there, and nothing is written", (t) => {
     for (const [name, odd] of Object.entries({
       "bad.yml": "a: [",

@@ -5,7 +5,7 @@ import type { Scope, StepWanted } from "../workflow/options.ts";
 import { addText, addToAll, checkAll, checkText } from "../workflow/repository.ts";
 import { collect, integer } from "./options.ts";
 import { say } from "./policy-file.ts";
-import { lineAges, pathWithin, readWorkflows, workflowPaths, writeAll } from "./workflow-files.ts";
+import { lineAges, localActions, pathWithin, readWorkflows, workflowPaths, writeAll } from "./workflow-files.ts";
 
 interface Flags {
   repository: string;
@@ -99,14 +99,17 @@ function besides(repository: string): string[] {
 function check(paths: readonly string[], scope: Scope, flags: Flags): void {
   const { auditDays: days, repository } = flags;
   const audit = days === undefined ? null : { days, changed: lineAges(repository), now: new Date() };
-  const report = checkAll(readWorkflows(repository, paths), scope, audit);
+  const files = readWorkflows(repository, paths);
+  const actions = localActions(repository, files, scope);
+  const report = checkAll(files, { ...scope, actions }, audit);
   say(flags.json === true ? JSON.stringify(report) : checkText(report));
   process.exitCode = report.passes ? 0 : 1;
 }
 
 function add(paths: readonly string[], wanted: StepWanted, scope: Scope, flags: Flags): void {
   const before = readWorkflows(flags.repository, paths);
-  const report = addToAll(before, wanted, scope);
+  const actions = localActions(flags.repository, before, scope);
+  const report = addToAll(before, wanted, { ...scope, actions });
   const unread = report.findings.filter(({ code }) => code === "unreadable");
   const written = flags.write === true && unread.length === 0 ? writeAll(flags.repository, before, report) : [];
   report.written = written.length > 0;

@@ -62,6 +62,13 @@ export type JobFacts = Omit<
   "schema" | "version" | "until" | "counts" | "connections" | "detections" | "tampering"
 >;
 
+/** Markdown of a report for a person; what that says is no matter of the machine's. */
+export type Summarise = (
+  report: JobReport,
+  status: { state: "enforcing" | "monitoring" | "lost"; problems: readonly string[] },
+  wanted: { policy_path: string; proposal: string | null; fail_on: readonly string[] },
+) => string;
+
 const mostFindings = 500;
 
 /** Reads the record of the job, from `first` on, and makes the report. `live` are the connections that have no end yet. */

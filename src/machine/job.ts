@@ -14,7 +14,7 @@ import { statOf } from "../process/read.ts";
 import { ProcessTable } from "../process/table.ts";
 import { bindingsFromHosts, textOf } from "../run/resolv.ts";
 import { answerAt } from "./answers.ts";
-import { type EarlierConnection, type JobFacts, makeReport } from "./job-report.ts";
+import { type EarlierConnection, type JobFacts, makeReport, type Summarise } from "./job-report.ts";
 import { limitsOf } from "./machine-limits.ts";
 import { describeEarlier } from "./earlier.ts";
 import { Observer } from "./observer.ts";
@@ -46,6 +46,7 @@ type Started = Omit<Extract<AgentAnswer, { ready: true }>, "ready" | "millisecon
 export class Job {
   readonly started: Started;
   readonly #order: AgentOrder;
+  readonly #summarise: Summarise;
   readonly #places: Places;
   readonly #enforcer: Enforcer;
   readonly #facts: Pick<JobFacts, "job" | "mode" | "policy" | "limits" | "earlier">;
@@ -66,7 +67,7 @@ export class Job {
   #isOver = false;
 
   /** Enforces when it resolves. Throws what cannot be had; what was set up is taken back then. */
-  static async start(order: AgentOrder): Promise<Job> {
+  static async start(order: AgentOrder, summarise: Summarise): Promise<Job> {
     checkHost();
     const processes = new ProcessTable({
       ...(order.worker === null ? {} : { worker: order.worker }),
@@ -120,7 +121,7 @@ export class Job {
     try {
       const measures = takeRootAccess(order.root, order.user);
       files = new OwnFiles(order.own, order.workspace);
-      job = new Job(order, enforcer, processes, files, { earlier, measures, key });
+      job = new Job(order, enforcer, processes, files, { earlier, measures, key, summarise });
       if (early !== null) job.#lost(early);
       files.onMoved((path) => job!.#moved(path));
       await job.#begin();
@@ -140,9 +141,11 @@ export class Job {
     enforcer: Enforcer,
     processes: ProcessTable,
     files: OwnFiles,
-    { earlier, measures, key }: { earlier: EarlierConnection[]; measures: string[]; key: SigningKey | null },
+    rest: { earlier: EarlierConnection[]; measures: string[]; key: SigningKey | null; summarise: Summarise },
   ) {
+    const { earlier, measures, key, summarise } = rest;
     this.#order = order;
+    this.#summarise = summarise;
     this.#places = placesIn(order.state);
     this.#enforcer = enforcer;
     this.#processes = processes;
@@ -270,7 +273,7 @@ export class Job {
     const { allowed, denied, would_deny } = (await this.#enforcer.status()).decisions;
     const before = this.#before;
     const problems = [...this.#failed];
-    const good = this.#facts.mode === "enforce" ? "enforcing" : "monitoring";
+    const good = this.#facts.mode === "enforce" ? ("enforcing" as const) : ("monitoring" as const);
     return {
       state: this.#isLost ? ("lost" as const) : good,
       since: this.#enforcer.since.toISOString(),
@@ -282,6 +285,7 @@ export class Job {
       report: this.#places.report,
       receipt: this.#places.receipt,
       sarif: this.#places.sarif,
+      summary: this.#places.summary,
       record: this.#places.copy,
     };
   }
@@ -306,11 +310,15 @@ export class Job {
     write(this.#places.report, text);
     write(this.#places.receipt, receipt);
     write(this.#places.sarif, `${JSON.stringify(sarif, null, 1)}\n`);
+    const status = await this.#status();
+    const summary = `${this.#summarise(report, status, this.#order.summary)}\n`;
+    write(this.#places.summary, summary);
     // The receipt names the head it was made at; the record then tells of the receipt, so that neither fits another.
     this.#enforcer.record(receiptEvent(receipt));
     await this.#enforcer.recorder.flush();
     copyRecord(this.#places.record, this.#places.copy);
-    return { ...(await this.#status()), digests: { report: sha256(text), receipt: sha256(receipt) } };
+    const digests = { report: sha256(text), receipt: sha256(receipt), summary: sha256(summary) };
+    return { ...(await this.#status()), digests };
   }
 }
 

@@ -44,6 +44,12 @@ const schema = z.strictObject({
   workspace: z.string().startsWith("/").nullable(),
   file_monitoring: z.boolean(),
   self_test: z.boolean(),
+  /** What the summary says besides the report. */
+  summary: z.strictObject({
+    policy_path: z.string(),
+    proposal: z.string().nullable(),
+    fail_on: z.array(z.enum(["denied", "detection"])),
+  }),
   /** Path of the workflow's file in the repository, where it is known. */
   workflow_file: z.string().optional(),
   /** A private key of root's that signs record and receipt. */

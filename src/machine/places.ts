@@ -13,6 +13,8 @@ export interface Places {
   report: string;
   receipt: string;
   sarif: string;
+  /** The report for a person, Markdown. */
+  summary: string;
   /** A copy of the record that everybody may read. */
   copy: string;
   /** Anybody may ask. */
@@ -30,6 +32,7 @@ export function placesIn(state: string): Places {
     report: join(results, "report.json"),
     receipt: join(results, "receipt.json"),
     sarif: join(results, "report.sarif"),
+    summary: join(results, "summary.md"),
     copy: join(results, "record"),
     socket: join(state, "agent.sock"),
   };

@@ -34,6 +34,19 @@ export function refusedOf(rows: readonly JobRow[]): Refused[] {
   return [...found.values()];
 }
 
+/** The questions for names that a connection of the same verdict followed say nothing that it does not say better. */
+export function withoutAsked(rows: readonly JobRow[]): JobRow[] {
+  const who = ({ name, verdict, process }: JobRow) => [name, verdict, process?.step_number].join("\0");
+  const connected = new Set(rows.filter(({ protocol }) => protocol !== "dns").map(who));
+  return rows.filter((row) => row.protocol !== "dns" || !connected.has(who(row)));
+}
+
+/** What decided, in a few words. */
+export function whyOf({ rule, reason }: Pick<Refused, "rule" | "reason">): string {
+  if (rule !== null) return `rule “${rule}”${reason === "rule" ? "" : `, ${reason}`}`;
+  return reason === "default" ? "no rule allows it" : reason;
+}
+
 /** `host:port`, as it is written. */
 export function placeOf({ host, port }: Pick<Refused, "host" | "port">): string {
   if (host === null) return "other destinations";

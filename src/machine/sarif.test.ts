@@ -1,8 +1,10 @@
 /** The SARIF report is SARIF (by the published schema), has one result for each destination, and names step and workflow. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
 import { test } from "node:test";
+import { gzipSync } from "node:zlib";
 import { z } from "zod";
 import { jobReport, jobRow, process } from "./testing/job.ts";
 import { sarifOf } from "./sarif.ts";
@@ -72,7 +74,7 @@ test("one result for a destination, whoever wanted it, with each step and the wo
   );
   const evil = results[1]!;
   assert.equal(evil.occurrenceCount, 7);
-  assert.match(evil.message.text, /^evil\.example:443 \(tls\) by \/bin\/b was denied, 7 times: the default, default$/);
+  assert.match(evil.message.text, /^evil\.example:443 \(tls\) by \/bin\/b was denied, 7 times: no rule allows it$/);
   assert.deepEqual(
     evil.locations[0]!.logicalLocations.map(({ fullyQualifiedName }) => fullyQualifiedName),
     ["build/test", "build/build"],
@@ -83,6 +85,38 @@ test("one result for a destination, whoever wanted it, with each step and the wo
   });
   assert.match(results[2]!.message.text, /^\[2001:db8::1\]:443 /);
   assert.equal(new Set(results.map((each) => JSON.stringify(each.partialFingerprints))).size, 4);
+});
+
+test("what a process is called becomes no link, no placeholder and no hidden text", () => {
+  const exe = "/tmp/[fix](https://evil.example) {0}\u202e\n";
+  const connections = [
+    jobRow({ verdict: "deny", name: "a.example", process: process({ exe, step: "s".repeat(500) }) }),
+  ];
+  const [result] = valid(sarifOf(jobReport({ connections }), null)).runs[0].results;
+  assert.match(
+    result!.message.text,
+    /by \/tmp\/\[fix\] \(https:\/\/evil\.example\) \{\{0\}\}\\u\{202e\}\\u\{a\} was denied/,
+  );
+  assert.ok(result!.locations[0]!.logicalLocations[0]!.fullyQualifiedName.length < 100);
+});
+
+test("the largest file is below the 10 MB of gzip that GitHub takes", () => {
+  const random = (bytes: number) => randomBytes(bytes).toString("base64url");
+  const finding = () => ({
+    ...{ time: "2026-01-01T00:00:00.000000Z", type: random(12), message: random(3_000), data: {} },
+    process: process({ step: random(300) }),
+  });
+  const connections = Array.from({ length: 5_000 }, () =>
+    jobRow({ verdict: "deny", name: random(180), process: process({ exe: `/${random(3_000)}`, step: random(300) }) }),
+  );
+  const detections = Array.from({ length: 500 }, finding);
+  const report = jobReport({ connections, detections, degraded: Array.from({ length: 1_000 }, () => random(3_000)) });
+  const { runs } = sarifOf(report, ".github/workflows/ci.yml") as Sarif;
+  const size = gzipSync(`${JSON.stringify({ runs }, null, 1)}\n`).length;
+  assert.ok(size > 1_000_000 && size < 10_000_000, `${size} bytes`);
+  assert.equal(runs.length, 1);
+  assert.ok(runs[0].tool.driver.rules.length <= 25_000);
+  for (const { locations } of runs[0].results) assert.ok(locations.length <= 100);
 });
 
 test("more than anybody shows is counted, and the file stays valid", () => {

@@ -7,11 +7,17 @@ import { createHash } from "node:crypto";
 import type { EventProcess } from "../audit/event.ts";
 import { type Reason, reasonTexts } from "../policy/reason.ts";
 import type { Finding, JobReport } from "./job-report.ts";
-import { placeOf, type Refused, refusedOf } from "./refused.ts";
+import { placeOf, type Refused, refusedOf, whyOf, withoutAsked } from "./refused.ts";
 
-/** GitHub shows 5 000 results of an upload at most (docs.github.com, "SARIF support for code scanning"). */
+/**
+ * GitHub shows 5 000 results of an upload at most and refuses 10 MB of gzip (docs.github.com, "SARIF support for code scanning"): so
+ * many results with messages and names of this length stay below it even where nothing in them can be compressed.
+ */
 const mostResults = 5_000;
 const mostLocations = 10;
+const longestText = 500;
+const longestName = 60;
+const mostNotes = 100;
 
 interface Result {
   ruleId: string;
@@ -26,7 +32,7 @@ interface Result {
 export function sarifOf(report: JobReport, workflow: string | null): object {
   const results = [
     ...report.tampering.map((each) => findingResult(each, "tampering", report, workflow)),
-    ...refusedOf(report.connections).map((each) => refusedResult(each, report, workflow)),
+    ...refusedOf(withoutAsked(report.connections)).map((each) => refusedResult(each, report, workflow)),
     ...report.detections.map((each) => findingResult(each, each.type, report, workflow)),
   ];
   const kept = results.slice(0, mostResults);
@@ -46,7 +52,10 @@ export function sarifOf(report: JobReport, workflow: string | null): object {
             ...(report.degraded.length === 0
               ? {}
               : {
-                  toolExecutionNotifications: report.degraded.map((text) => ({ level: "error", message: { text } })),
+                  toolExecutionNotifications: report.degraded.slice(0, mostNotes).map((text) => ({
+                    level: "error",
+                    message: { text: plainText(text) },
+                  })),
                 }),
           },
         ],
@@ -71,14 +80,15 @@ function ruleOf(id: string): object {
 function refusedResult(each: Refused, { job }: JobReport, workflow: string | null): Result {
   const { verdict, reason, rule, protocol, count, rows } = each;
   const [first] = rows;
-  const by = first?.process?.exe === undefined || first.process.exe === null ? "" : ` by ${first.process.exe}`;
+  const by =
+    first?.process?.exe === undefined || first.process.exe === null ? "" : ` by ${bounded(first.process.exe, 200)}`;
   const done = verdict === "deny" ? "was denied" : "would be denied";
   const times = count === 1 ? "" : `, ${count} times`;
-  const text = `${placeOf(each)} (${protocol})${by} ${done}${times}: ${rule === null ? "the default" : `rule “${rule}”`}, ${reason}`;
+  const text = `${placeOf(each)} (${protocol})${by} ${done}${times}: ${whyOf({ rule, reason })}`;
   return {
     ruleId: reason,
     level: verdict === "deny" ? "error" : "warning",
-    message: { text },
+    message: { text: plainText(text) },
     locations: locationsOf(
       rows.map(({ process }) => process),
       job.job,
@@ -93,7 +103,7 @@ function findingResult(each: Finding, ruleId: string, { job }: JobReport, workfl
   return {
     ruleId,
     level: ruleId === "tampering" ? "error" : "warning",
-    message: { text: each.message },
+    message: { text: plainText(each.message) },
     locations: locationsOf([each.process ?? null], job.job, workflow),
     partialFingerprints: { "sallyportFinding/v1": digest([job.job, ruleId, each.message]) },
   };
@@ -103,7 +113,11 @@ function locationsOf(processes: readonly (EventProcess | null)[], job: string, w
   const steps = new Map<string, object>();
   for (const process of processes) {
     const name =
-      process === null ? "unknown" : process.runner ? "the runner" : (process.step ?? "outside of the steps");
+      process === null
+        ? "unknown"
+        : process.runner
+          ? "the runner"
+          : bounded(process.step ?? "outside of the steps", longestName);
     const qualified = `${job}/${name}`;
     if (steps.size >= mostLocations && !steps.has(qualified)) break;
     steps.set(qualified, { name, fullyQualifiedName: qualified, kind: "step" });
@@ -115,6 +129,21 @@ function locationsOf(processes: readonly (EventProcess | null)[], job: string, w
     region: { startLine: 1 },
   };
   return [{ physicalLocation, logicalLocations }];
+}
+
+/**
+ * Text of a message that says what it says: no link (section 3.11.6: `[text](target)`) and no placeholder (3.11.5: `{0}`), and nothing
+ * that cannot be seen.
+ */
+function plainText(text: string): string {
+  const seen = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`);
+  return bounded(seen, longestText)
+    .replaceAll("](", "] (")
+    .replaceAll(/\{(\d+)\}/g, "{{$1}}");
+}
+
+function bounded(text: string, most: number): string {
+  return text.length > most ? `${text.slice(0, most)}…` : text;
 }
 
 function digest(parts: readonly unknown[]): string {

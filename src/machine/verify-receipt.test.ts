@@ -113,7 +113,7 @@ test("what the agent itself admits is a reason each", async () => {
   const whole = false;
   const cases: [string, Partial<Receipt>, RegExp][] = [
     ["gaps", { gaps: 2, whole }, /^Something did not hold at some time: 2 gaps, 0 are let pass\.$/],
-    ["admits", { tampering: 1, whole }, /^The firewall was tampered with \(1 times\)\.$/],
+    ["admits", { tampering: 1, whole }, /^The firewall was tampered with \(once\)\.$/],
     ["checks", { checks: { made: 9, passed: 7 }, whole }, /^2 of 9 checks for tampering did not pass\.$/],
     ["unlooked", { checks: { made: 0, passed: 0 } }, /^No check for tampering was made\.$/],
     ["monitor", { mode: "monitor" }, /^The job was watched and not enforced \(monitor mode\)\.$/],

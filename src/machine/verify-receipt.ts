@@ -61,7 +61,8 @@ function said(receipt: Receipt, { maxGaps, policies }: ReceiptDemands): string[]
   const reasons: string[] = [];
   if (mode === "monitor") reasons.push("The job was watched and not enforced (monitor mode).");
   if (gaps > maxGaps) reasons.push(`Something did not hold at some time: ${gaps} gaps, ${maxGaps} are let pass.`);
-  if (tampering > 0) reasons.push(`The firewall was tampered with (${tampering} times).`);
+  if (tampering > 0)
+    reasons.push(`The firewall was tampered with (${tampering === 1 ? "once" : `${tampering} times`}).`);
   if (checks.made === 0) reasons.push("No check for tampering was made.");
   if (checks.passed > checks.made) reasons.push("More checks for tampering passed than were made.");
   // A check that found something is a gap as well, and those can be let pass.

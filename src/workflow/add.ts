@@ -9,6 +9,7 @@ import { finding } from "./finding.ts";
 import type { Finding } from "./finding.ts";
 import { firewallOf, jobsOf } from "./jobs.ts";
 import type { Job } from "./jobs.ts";
+import { hiddenFirewalls } from "./local-action.ts";
 import { dashOf, layoutObstacle, obstacleOf } from "./obstacle.ts";
 import { isExcepted, isOurs } from "./options.ts";
 import type { Scope, StepWanted } from "./options.ts";
@@ -87,6 +88,7 @@ class Work {
     // Lists shared by alias are edited once, where they are written.
     if (this.#seen.has(list)) return;
     this.#seen.add(list);
+    this.findings.push(...hiddenFirewalls(source, job, scope));
     const rivals = steps.flatMap((step, i) => (firewallOf(step) === null ? [] : [i]));
     const index = ours < 0 ? (rivals[0] ?? -1) : ours;
     if (index === ours) this.#others(job, rivals);

@@ -4,6 +4,7 @@ import { finding } from "./finding.ts";
 import type { Finding, FindingCode } from "./finding.ts";
 import { firewallOf, jobsOf } from "./jobs.ts";
 import type { Job, Step } from "./jobs.ts";
+import { hiddenFirewalls } from "./local-action.ts";
 import { obstacleOf } from "./obstacle.ts";
 import { isExcepted, isOurs } from "./options.ts";
 import type { Scope } from "./options.ts";
@@ -39,11 +40,14 @@ function checkJob(source: Source, job: Job, scope: Scope, audit: AuditLimit | nu
   if (obstacle !== null && (index < 0 || obstacle.code === "container" || obstacle.code === "never_runs"))
     found.push(obstacle);
   if (job.call !== null || job.list === null) return found;
+  found.push(...hiddenFirewalls(source, job, scope));
   const rivals = job.steps.filter((step) => firewallOf(step) !== null);
   if (index < 0) {
     const instead = rivals.length === 0 ? "" : "; it has another firewall";
     const key = source.entry(job.map, "steps")?.key ?? job.key;
-    return found.length > 0 ? found : [say(key, "missing", `it has no Sallyport step${instead}`, `${write}.`)];
+    return obstacle !== null
+      ? found
+      : [...found, say(key, "missing", `it has no Sallyport step${instead}`, `${write}.`)];
   }
   const step = job.steps[index]!;
   if (index > 0) {

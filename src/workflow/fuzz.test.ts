@@ -10,6 +10,7 @@ import { foreignPolicies } from "../translate/foreign.arbitrary.ts";
 import { importPolicy } from "../translate/import.ts";
 import { addStep } from "./add.ts";
 import { checkWorkflow } from "./check.ts";
+import { readLocalAction } from "./local-action.ts";
 import { scope, wanted } from "./testing/wanted.ts";
 
 const options = { sources: new Map([["one", ["10.0.0.0/8"]]]), anySource: false, job: null, web: false };
@@ -38,6 +39,7 @@ function addHolds(text: string): void {
   assert.equal(second.text, first.text);
   assert.equal(first.diff === "", first.text === text);
   assert.equal(first.done.length === 0, first.text === text);
+  readLocalAction("action.yml", text, scope);
   const findings = [...first.findings, ...checkWorkflow("fuzz.yml", text, scope, null)];
   for (const { line, column, fix } of findings) assert.ok(line >= 1 && column >= 1 && fix !== "");
 }

@@ -78,7 +78,8 @@ function isNothing(node: Node | null): boolean {
   return node === null || (isScalar(node) && node.value === null);
 }
 
-function stepOf(source: Source, node: Node): Step {
+/** One item of a list of steps, of a job or of a composite action. */
+export function stepOf(source: Source, node: Node): Step {
   const resolved = source.resolve(node);
   const map = isMap(resolved) ? resolved : null;
   const uses = source.value(map, "uses");

@@ -14,6 +14,14 @@ export interface StepWanted {
   readonly policy: string | null;
 }
 
+/** What a composite action of the repository's own has in it. */
+export interface LocalAction {
+  /** Firewalls that are steps of it, by what people call them. */
+  readonly firewalls: readonly string[];
+  /** Other local actions that it uses, as it writes them. */
+  readonly uses: readonly string[];
+}
+
 export interface Scope {
   /** `owner/repository` in lower case: whose step is ours. */
   readonly repository: string;
@@ -23,6 +31,8 @@ export interface Scope {
   readonly except: ReadonlySet<string>;
   /** Paths of all workflows at hand, as `.github/workflows/x.yml`. */
   readonly paths: ReadonlySet<string>;
+  /** The repository's own actions at hand, by their folders. */
+  readonly actions?: ReadonlyMap<string, LocalAction>;
 }
 
 export function isExcepted({ except }: Scope, { path }: Source, { id }: Job): boolean {

@@ -38,12 +38,8 @@ export function replaceStep(
     return "it is written in braces or as an alias";
   if (source.entry(map, "<<") !== null) return "it has a merge key";
   const given = source.entry(map, "with");
-  const inputs = given?.node ?? null;
-  if (
-    inputs !== null &&
-    (isAlias(inputs) || (isMap(inputs) && (inputs.flow === true || source.entry(inputs, "<<") !== null)))
-  )
-    return "its with: is written in braces, as an alias or with a merge key";
+  const inputs = given?.value ?? null;
+  if (source.entry(inputs, "<<") !== null) return "its with: has a merge key";
   const [valueStart, valueEnd] = uses.range;
   const lineEnd = source.lineEnd(valueEnd);
   const rest = source.text.slice(valueEnd, lineEnd);
@@ -51,6 +47,9 @@ export function replaceStep(
     return "its uses: is not on a line of its own";
   const own = translate(source, job, step, product, wanted);
   if (typeof own === "string") return own;
+  const isOdd = isAlias(given?.node) || (isMap(inputs) && inputs.flow === true);
+  if (isOdd && own.add.length + own.drop.length > 0)
+    return "its with: is written in braces or as an alias, and inputs in it must change";
   const edits: Edit[] = [
     { from: valueStart, to: valueEnd + rest.trimEnd().length, text: usesText(wanted) },
     ...own.drop.map((node) => dropEntry(source, inputs as YAMLMap, node)),
@@ -96,8 +95,10 @@ function translate(
 ): Translated | string {
   const inputs = source.value(map, "with");
   const names = isMap(inputs) ? inputs.items.flatMap(({ key }) => (isScalar(key) ? [String(key.value)] : [])) : [];
-  const has = (name: string) => names.some((each) => each.toLowerCase() === name);
-  const text = (name: string) => source.textOf(source.value(inputs, name))?.trim() ?? "";
+  // GitHub takes an input's name in any case.
+  const written = (name: string) => names.find((each) => each.toLowerCase() === name.toLowerCase());
+  const has = (name: string) => written(name) !== undefined;
+  const text = (name: string) => source.textOf(source.value(inputs, written(name) ?? name))?.trim() ?? "";
   const add: [string, string][] = [];
   const usual = product === "bullfrog" ? "audit" : "block";
   const said = product === "cargowall" ? text("mode").replace("enforce", "block") : text("egress-policy");
@@ -112,9 +113,10 @@ function translate(
       return !(inputNames as readonly string[]).includes(lower) && !Object.hasOwn(foreignInputs, lower);
     });
     const lost = drop
-      .filter((name) => name !== "egress-policy" && !(name === "use-policy-store" && text(name) === "false"))
+      .filter((name) => !/^egress-policy$/i.test(name))
+      .filter((name) => !(/^use-policy-store$/i.test(name) && text(name) === "false"))
       .map((name) =>
-        name === "policy" || name === "use-policy-store"
+        /^(?:policy|use-policy-store)$/i.test(name)
           ? `${name}: the list is kept by StepSecurity and not in this file: write it into the policy`
           : `${name}: the action has no such input`,
       );
@@ -123,7 +125,7 @@ function translate(
   }
   const noSudo = product === "bullfrog" ? text("enable-sudo") === "false" : text("sudo-lockdown") === "true";
   if (noSudo) add.push(["disable-sudo", "true"]);
-  const drop = names.filter((name) => !(isSaid && name === "egress-policy"));
+  const drop = names.filter((name) => !(isSaid && name.toLowerCase() === "egress-policy"));
   const imported = importPolicy(source.text, source.path, product, {
     sources: new Map(),
     anySource: false,

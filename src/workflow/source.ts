@@ -86,6 +86,15 @@ export class Source {
 
 /** Reads a workflow; a finding where it cannot be. Never throws, whatever the text. */
 export function readSource(path: string, text: string): Source | Finding {
+  const source = readYaml(path, text);
+  if ("code" in source || isMap(source.value(source.root, "jobs"))) return source;
+  const spot = { line: 1, column: 1 };
+  const fix = "Write jobs:, and a job below it.";
+  return finding(path, null, spot, "unreadable", "it has no map of jobs", fix);
+}
+
+/** Reads a map, whatever is in it; a finding where it cannot be. Never throws, whatever the text. */
+export function readYaml(path: string, text: string): Source | Finding {
   const refuse = (spot: Spot, message: string, fix: string) => finding(path, null, spot, "unreadable", message, fix);
   const start = { line: 1, column: 1 };
   const tooDeep = () => refuse(start, "it is nested too deeply", `Nest at most ${maxDepth} levels.`);
@@ -130,10 +139,7 @@ export function readSource(path: string, text: string): Source | Finding {
   const targets = new Map<Node, Node>();
   const trouble = walk(root, targets);
   if (trouble !== null) return refuse(spotAt(trouble.offset), trouble.message, trouble.fix);
-  const source = new Source(path, text, root, lines, targets);
-  if (!isMap(source.value(root, "jobs")))
-    return refuse(start, "it has no map of jobs", "Write jobs:, and a job below it.");
-  return source;
+  return new Source(path, text, root, lines, targets);
 }
 
 /** Finds what each alias stands for, and what keeps the tree from being used. */

@@ -164,7 +164,7 @@ export class Runner {
     this.#listener ??= this.#listen();
     const listener = prepare === "" ? this.#listener : this.#listen(prepare);
     listener.write(`${file}\n`);
-    const exit = await until(() => existsSync(`${file}.exit`), 120_000);
+    const exit = await until(() => existsSync(`${file}.exit`), 240_000);
     const said = () => `${listener.stdout}${listener.stderr}`;
     if (exit === undefined) throw new Error(`the worker did not end: ${said()}`);
     if (!existsSync(`${file}.result`)) throw new Error(`the worker failed: ${said()}`);
@@ -172,10 +172,11 @@ export class Runner {
   }
 
   /** What the action's outputs lead to. */
-  report({ outputs }: JobResult): { report: JobReport; receipt: Receipt } {
-    const { report, receipt } = outputs["__sallyport_sallyport"]!;
+  report({ outputs, results }: JobResult): { report: JobReport; receipt: Receipt } {
+    const { report, receipt } = outputs["__sallyport_sallyport"] ?? {};
+    if (report === undefined) throw new Error(`The job has no report: ${JSON.stringify(results, null, 1)}`);
     const read = (path: string) => JSON.parse(readFileSync(this.place(path), "utf8")) as unknown;
-    return { report: read(report!) as JobReport, receipt: read(receipt!) as Receipt };
+    return { report: read(report) as JobReport, receipt: read(receipt!) as Receipt };
   }
 
   /** Where a file or folder of the agent's, as an output names it, is for the test. */

@@ -75,4 +75,11 @@ describe("a job under block", () => {
     const { runs } = JSON.parse(readFileSync(runner.place(sarif!), "utf8")) as { runs: [{ results: unknown[] }] };
     assert.ok(runs[0].results.length >= 2);
   });
+
+  test("the summary is a file beside them, and what the runner was given", () => {
+    const { summary } = job.outputs["__sallyport_sallyport"]!;
+    assert.equal(readFileSync(runner.place(summary!), "utf8"), job.summary);
+    assert.match(job.summary, /^## ⚠️ Sallyport: egress enforced\n/);
+    assert.match(job.summary, /\| `other\.example` dns \| 3\\?\. attack \| `curl [^|]*` \| no rule \|/);
+  });
 });

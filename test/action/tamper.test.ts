@@ -4,8 +4,10 @@
  */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { existsSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
 import { requireTools } from "../lab/tools.ts";
+import { until } from "../support/until.ts";
 import { type JobResult, Runner, type Step } from "./harness.ts";
 
 const policy = "version: 1\nrules:\n  - { name: web, to: allowed.example }\n";
@@ -182,6 +184,31 @@ time.sleep(60)`;
       unsudo();
       const both = await runner.run([runner.sallyport({ "disable-sudo-and-containers": "true" }), step("try")]);
       assert.deepEqual(outcome(both, "try"), { daemon: "no", sudo: "no" }, JSON.stringify(both.results));
+      unsudo();
+      // What somebody with root gives back while the job runs is taken again, and said.
+      const { home } = runner;
+      const given = runner.run([
+        runner.sallyport({ "disable-sudo-and-containers": "true" }),
+        {
+          id: "wait",
+          run: `touch ${home}/ready\nfor i in $(seq 300); do test -e ${home}/given && break; sleep 0.1; done`,
+        },
+        {
+          id: "until",
+          run: `for i in $(seq 100); do sudo -n true || ${socket} || exit 0; sleep 0.2; done > /dev/null 2>&1`,
+        },
+        step("try"),
+      ]);
+      assert.ok(await until(() => existsSync(`${home}/ready`), 60_000));
+      runner.root(`rm /etc/sudoers.d/zzz-sallyport; chmod 666 ${path}; touch ${home}/given`);
+      const again = await given;
+      assert.deepEqual(outcome(again, "try"), { daemon: "no", sudo: "no" }, JSON.stringify(again.results));
+      const told = runner.report(again).report.tampering.map(({ message }) => message);
+      assert.deepEqual(told.toSorted(), [
+        "/etc/sudoers.d/zzz-sallyport was changed: was put back",
+        `${path} was opened: was put back`,
+      ]);
+      assert.ok(again.failed);
     } finally {
       unsudo();
       runner.root(`kill -9 ${pid}`);
