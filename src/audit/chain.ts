@@ -44,12 +44,7 @@ export function sealText(
 }
 
 /** The line after `link`; of a body that is too long for one, an event that says so. */
-export function sealNext(
-  { seq, hash }: Link,
-  body: string,
-  time: string,
-  id: string,
-): { line: string; hash: string } {
+export function sealNext({ seq, hash }: Link, body: string, time: string, id: string): { line: string; hash: string } {
   const sealed = sealText(body, seq + 1, hash, time, id);
   // A UTF-16 unit is at most three bytes of UTF-8: only a suspicious line is measured.
   if (sealed.line.length * 3 <= MAX_LINE_BYTES || Buffer.byteLength(sealed.line) <= MAX_LINE_BYTES) return sealed;
