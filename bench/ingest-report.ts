@@ -24,6 +24,8 @@ export interface Figures {
   /** Cores that the gateway's process used, and of them its main thread. */
   processor: number;
   mainThread: number;
+  /** Cores by thread name. */
+  threads: ReadonlyMap<string, number>;
 }
 
 type Results = Readonly<Record<Kind, readonly Figures[]>>;
@@ -50,6 +52,7 @@ export function print(results: Results, concurrencies: readonly number[], rate: 
   row("events due and not offered", results, ({ heldBack }) => heldBack);
   row("processor, % of a core", results, ({ processor }) => processor * 100);
   row("  of it the main thread", results, ({ mainThread }) => mainThread * 100);
+  printThreads(results);
   const most = (value: (status: Status) => number) => (figures: Figures) =>
     Math.max(...figures.looks.map(({ status }) => value(status)));
   row(
@@ -69,6 +72,19 @@ export function print(results: Results, concurrencies: readonly number[], rate: 
     const green = red.length === 0 ? "green each time" : `RED ${red.length} times: ${[...problems].join("; ")}`;
     console.log(`status, ${kind}: asked ${looks.length} times, ${green}`);
   }
+}
+
+/** What an added event costs each thread more than the gateway alone: the arithmetic of the cores. */
+function printThreads({ alone, flooded }: Results): void {
+  const of = (list: readonly Figures[], value: (figures: Figures) => number) => median(list.map(value));
+  const events = of(flooded, ({ appended }) => appended) - of(alone, ({ appended }) => appended);
+  const names = new Set(flooded.flatMap(({ threads }) => [...threads.keys()]));
+  const costs = [...names].map((name): [string, number] => {
+    const used = (list: readonly Figures[]) => of(list, ({ threads }) => threads.get(name) ?? 0);
+    return [name, ((used(flooded) - used(alone)) / events) * 1e6];
+  });
+  const shown = costs.filter(([, cost]) => cost >= 0.05).toSorted(([, a], [, b]) => b - a);
+  console.log(`processor, µs an added event: ${shown.map(([name, cost]) => `${name} ${cost.toFixed(2)}`).join(", ")}`);
 }
 
 function row(title: string, { alone, flooded, burned }: Results, value: (figures: Figures) => number): void {

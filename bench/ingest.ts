@@ -156,6 +156,9 @@ async function measure(pid: number, kind: Kind, burn: number): Promise<Figures> 
     heldBack: ended === null || begun === null ? 0 : ended.heldBack - begun.heldBack,
     processor: (after.all - processor.all) / elapsed,
     mainThread: (after.main - processor.main) / elapsed,
+    threads: new Map(
+      [...after.threads].map(([each, used]) => [each, (used - (processor.threads.get(each) ?? 0)) / elapsed]),
+    ),
   };
 }
 

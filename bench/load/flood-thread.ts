@@ -7,21 +7,24 @@
 import { readFileSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { type Address, parseAddress } from "../../src/address/ip.ts";
+import type { EventBody } from "../../src/audit/event.ts";
+import { behindBy, mostBehind, type Progress } from "../../src/audit/progress.ts";
 import { connectionEvent, judgedName, liveFlow } from "../../src/datapath/event.ts";
+import { EndedBatch } from "../../src/datapath/ended-batch.ts";
 import {
-  type EndedFlow,
   type FromConntrack,
   type FromWorker,
+  type LiveFlow,
   mostUntaken,
-  type Settled,
   type ShownName,
 } from "../../src/datapath/messages.ts";
+import { batchSize, Outbox } from "../../src/datapath/outbox.ts";
 import type { FlowReport } from "../../src/flow/effects.ts";
 import { isPolicyProblems, loadPolicy } from "../../src/policy/load.ts";
 import { HANDLED, HELD_BACK, OFFERED, RATE, type FloodCounts } from "./flood-counts.ts";
 
 /** As `queue-worker.ts` and `conntrack-worker.ts` gather. */
-const settledInMessage = 256;
+const settledInMessage = batchSize;
 const gatherMs = 20;
 const liveMs = 40;
 const refusedShare = 1 / 11;
@@ -32,13 +35,14 @@ const mostWaiting = 2 * mostUntaken;
 /** What both kinds of message bring: one event for each that is settled, one for each end. */
 const eventsInMessage = settledInMessage * (2 - refusedShare);
 
-const { counts, policy: file } = workerData as { counts: FloodCounts; policy: string };
+const { counts, policy: file, recorded } = workerData as { counts: FloodCounts; policy: string; recorded: Progress };
 const loaded = loadPolicy(readFileSync(file, "utf8"), file, new Date());
 if (isPolicyProblems(loaded)) throw new Error(JSON.stringify(loaded));
 const { engine } = loaded;
 
 interface Template {
-  settled: Settled;
+  event: EventBody;
+  live: LiveFlow | null;
   name: ShownName;
 }
 
@@ -67,39 +71,40 @@ function template(i: number, refused: boolean): Template {
     hello: { version: "1.3", alpn: ["h2", "http/1.1"], ech: false, ja4, bytes: 1684, segments: 2 },
   };
   return {
-    settled: { event: connectionEvent(report, engine), live: refused ? null : liveFlow(report, true, 0) },
+    event: connectionEvent(report, engine),
+    live: refused ? null : liveFlow(report, true, 0),
     name: judgedName(report),
   };
 }
 
 // An odd number of them, so that a port that comes round again meets another runner.
 const templates = Array.from({ length: 4_999 }, (_, i) => template(i, i % 11 === 0));
+const outbox = new Outbox();
 /** Ends that are due at a time. */
-let ending: { at: number; ended: EndedFlow[] }[] = [];
+let ending: { at: number; ended: EndedBatch }[] = [];
 let made = 0;
 let posted = 0;
 
 function settle(now: number): void {
-  const settled: Settled[] = [];
-  const judged: ShownName[] = [];
-  const ended: EndedFlow[] = [];
+  const ended = new EndedBatch();
   const since = Date.now();
   for (let i = 0; i < settledInMessage; i++) {
-    const { settled: each, name } = templates[made % templates.length]!;
+    const { event, live, name } = templates[made % templates.length]!;
     const port = 1_024 + (made++ % 64_000);
-    each.event.source!.port = port;
-    if (each.live !== null) {
-      each.live.sourcePort = port;
-      each.live.since = since;
-      ended.push(end(each.live.source, port, each.live.destination));
+    event.source!.port = port;
+    if (live !== null) {
+      live.sourcePort = port;
+      live.since = since;
+      ended.add(end(live.source, port, live.destination));
     }
-    settled.push(each);
-    judged.push(name);
+    outbox.show(name, since);
+    outbox.settle(event, live, engine);
   }
-  // Copied as it is posted; the templates may change after that.
-  parentPort!.postMessage({ kind: "settled", settled, names: judged, ...unused } satisfies FromWorker);
-  posted++;
-  Atomics.add(counts, OFFERED, settled.length);
+  while (outbox.size > 0) {
+    parentPort!.postMessage({ kind: "settled", told: outbox.take(), ...unused } satisfies FromWorker);
+    posted++;
+  }
+  Atomics.add(counts, OFFERED, settledInMessage);
   ending.push({ at: now + liveMs, ended });
 }
 
@@ -111,19 +116,25 @@ const unused = {
   verdictTimes: { counts: Array.from({ length: 16 }, () => 0), sum: 0 },
 };
 
-function end(source: Address, sourcePort: number, destination: Address): EndedFlow {
+function end(source: Address, sourcePort: number, destination: Address): Parameters<EndedBatch["add"]>[0] {
   const [bytesUp, bytesDown] = [800 + (made % 5_000), 4_000 + (made % 500_000)];
-  const counted = { bytesUp, bytesDown, packetsUp: 12, packetsDown: 40 };
-  return { source, sourcePort, destination, destinationPort: 443, protocol: 6, ...counted };
+  const tuple = { source, sourcePort, destination, destinationPort: 443, protocol: 6 };
+  const counters = { original: { bytes: bytesUp, packets: 12 }, reply: { bytes: bytesDown, packets: 40 } };
+  return { original: tuple, protocol: 6, counters };
 }
 
 function tellEnded(now: number): void {
   const due = ending.filter(({ at }) => at <= now);
-  if (due.length === 0) return;
   ending = ending.filter(({ at }) => at > now);
-  const ended = due.flatMap((each) => each.ended);
-  parentPort!.postMessage({ kind: "ended", ended, lost: false } satisfies FromConntrack);
-  Atomics.add(counts, OFFERED, ended.length);
+  for (const { ended } of due) {
+    Atomics.add(counts, OFFERED, ended.size);
+    parentPort!.postMessage({ kind: "ended", ended: ended.take(), lost: false } satisfies FromConntrack);
+  }
+}
+
+/** As `queue-worker.ts` asks. */
+function isHeard(): boolean {
+  return posted - Atomics.load(counts, HANDLED) < mostWaiting && behindBy(recorded) < mostBehind;
 }
 
 let owed = 0;
@@ -138,7 +149,7 @@ for (;;) {
   const now = performance.now();
   owed += (rate * (now - last)) / 1000;
   last = now;
-  while (owed >= eventsInMessage && posted - Atomics.load(counts, HANDLED) < mostWaiting) {
+  while (owed >= eventsInMessage && isHeard()) {
     owed -= eventsInMessage;
     settle(now);
   }

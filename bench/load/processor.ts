@@ -1,5 +1,5 @@
-/** Processor time of a process and of its first thread, from /proc (proc(5)). */
-import { readFileSync } from "node:fs";
+/** Processor time of a process and of its threads, from /proc (proc(5)). */
+import { readdirSync, readFileSync } from "node:fs";
 
 /** Of Linux' clock ticks, which are 100 a second on every platform that Node runs on. */
 const tickSeconds = 0.01;
@@ -8,10 +8,18 @@ const tickSeconds = 0.01;
 export interface Processor {
   all: number;
   main: number;
+  /** By name: threads of one name together. */
+  threads: ReadonlyMap<string, number>;
 }
 
 export function processorOf(pid: number): Processor {
-  return { all: seconds(`/proc/${pid}/stat`), main: seconds(`/proc/${pid}/task/${pid}/stat`) };
+  const threads = new Map<string, number>();
+  for (const task of readdirSync(`/proc/${pid}/task`)) {
+    const folder = `/proc/${pid}/task/${task}`;
+    const name = readFileSync(`${folder}/comm`, "utf8").trim();
+    threads.set(name, (threads.get(name) ?? 0) + seconds(`${folder}/stat`));
+  }
+  return { all: seconds(`/proc/${pid}/stat`), main: seconds(`/proc/${pid}/task/${pid}/stat`), threads };
 }
 
 function seconds(path: string): number {

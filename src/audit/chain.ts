@@ -10,41 +10,13 @@
  * (an exporter, a job summary) for that to show.
  */
 import { createHash, hash as digest } from "node:crypto";
+import { bodyText, unrecordable } from "./body.ts";
 import type { EventBody } from "./event.ts";
 
 /** `prev` of the first record. */
 export const GENESIS = "0".repeat(64);
 /** No line is longer, newline not counted; the writer refuses to make one and the readers refuse to hold one. */
 export const MAX_LINE_BYTES = 1024 * 1024;
-
-const bodyMembers = [
-  "kind",
-  "verdict",
-  "enforced",
-  "reason",
-  "stage",
-  "rule",
-  "monitored",
-  "source",
-  "process",
-  "destination",
-  "tls",
-  "dns",
-  "bytes",
-  "packets",
-  "duration_ms",
-  "detection",
-  "count",
-  "first",
-  "last",
-  "message",
-  "data",
-] as const satisfies readonly (keyof EventBody)[];
-
-/** Fails to compile when the schema has a member that the line would silently leave out. */
-type Unlisted = Exclude<keyof EventBody, (typeof bodyMembers)[number]>;
-const everyMemberIsListed: Unlisted extends never ? true : Unlisted = true;
-void everyMemberIsListed;
 
 /** Where a chain stands: the last record's number and hash. */
 export interface Link {
@@ -56,9 +28,31 @@ export interface Link {
 export const genesis: Link = { seq: 0, hash: GENESIS };
 
 /**
- * Makes a record's line (no newline) and its hash. `time` is RFC 3339 with six decimals, `id` a ULID.
- * Throws what JSON.stringify throws on a body that is not JSON (a bigint, a cycle).
+ * Makes a record's line (no newline) and its hash, of a body as `bodyText` writes it. `time` is RFC 3339 with six decimals, `id` a
+ * ULID.
  */
+export function sealText(
+  body: string,
+  seq: number,
+  prev: string,
+  time: string,
+  id: string,
+): { line: string; hash: string } {
+  const open = `{"schema":"sallyport.event/1","time":"${time}","id":"${id}","seq":${seq},"prev":"${prev}",${body}`;
+  const hash = digest("sha256", `${prev}${open}}`, "hex");
+  return { line: `${open},"hash":"${hash}"}`, hash };
+}
+
+/** The line after `link`; of a body that is too long for one, an event that says so. */
+export function sealNext({ seq, hash }: Link, body: string, time: string, id: string): { line: string; hash: string } {
+  const sealed = sealText(body, seq + 1, hash, time, id);
+  // A UTF-16 unit is at most three bytes of UTF-8: only a suspicious line is measured.
+  if (sealed.line.length * 3 <= MAX_LINE_BYTES || Buffer.byteLength(sealed.line) <= MAX_LINE_BYTES) return sealed;
+  const kind = /^"kind":"(\w+)"/.exec(body)?.[1] ?? "";
+  return sealText(unrecordable(kind, `it is over ${MAX_LINE_BYTES} bytes`), seq + 1, hash, time, id);
+}
+
+/** {@link sealText} of an event. Throws what `bodyText` throws. */
 export function sealLine(
   body: EventBody,
   seq: number,
@@ -66,13 +60,7 @@ export function sealLine(
   time: string,
   id: string,
 ): { line: string; hash: string } {
-  let open = `{"schema":"sallyport.event/1","time":"${time}","id":"${id}","seq":${seq},"prev":"${prev}"`;
-  for (const member of bodyMembers) {
-    const value = body[member];
-    if (value !== undefined) open += `,"${member}":${JSON.stringify(value)}`;
-  }
-  const hash = digest("sha256", `${prev}${open}}`, "hex");
-  return { line: `${open},"hash":"${hash}"}`, hash };
+  return sealText(bodyText(body), seq, prev, time, id);
 }
 
 /**

@@ -187,11 +187,14 @@ export function retentionEvent({ doomed, retention }: RetentionPlan): EventBody 
   };
 }
 
+/** Who writes the record, as far as retention needs it: a spool, or the end of one in another thread. */
+export type RecordWriter = Pick<Spool, "status" | "confirm" | "forget">;
+
 /**
  * Records a plan and carries it out. Resolves false, with nothing deleted, where the record could not be written. Rejects with the
  * file system's error; the next time goes on where this one stopped.
  */
-export async function applyRetention(directory: string, spool: Spool, plan: RetentionPlan): Promise<boolean> {
+export async function applyRetention(directory: string, spool: RecordWriter, plan: RetentionPlan): Promise<boolean> {
   const [oldest] = await sweepSeals(directory);
   // A query may have made copies of what was deleted while it ran.
   if (oldest !== undefined) await forgetCopies(directory, oldest.first);

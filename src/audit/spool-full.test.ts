@@ -108,7 +108,8 @@ test("a disk that stays full: close returns, says what was lost, and what was wr
   const { port, closed, events, after } = await fillDisk("no");
   assert.equal(closed.degraded, true);
   assert.equal(after.broken, null);
-  assert.equal(events.length + closed.lost, port);
+  // On a busy machine memory may have been full before the disk was: then the record has that gap's own event besides.
+  assert.equal(events.filter(({ kind }) => kind === "connection").length + closed.lost, port);
 });
 
 test("a read-only disk is refused at open", async () => {

@@ -10,14 +10,15 @@
  * Called by the enforcer. One spool for one state directory (`lock.ts`).
  */
 import { Backlog } from "./backlog.ts";
-import { genesis, MAX_LINE_BYTES, sealLine } from "./chain.ts";
+import { type Bodies, safeText } from "./body.ts";
+import { genesis, sealNext } from "./chain.ts";
 import type { Link } from "./chain.ts";
 import { formatTime } from "./clock.ts";
 import type { Clock } from "./clock.ts";
 import type { EventBody } from "./event.ts";
 import { claimRecord } from "./lock.ts";
 import type { StateLock } from "./lock.ts";
-import { incident, recover } from "./recover.ts";
+import { recover } from "./recover.ts";
 import { describe, MAX_SEQ } from "./segment.ts";
 import { withDefaults } from "./spool-options.ts";
 import type { SpoolOptions } from "./spool-options.ts";
@@ -70,10 +71,10 @@ export class Spool {
 
   /**
    * Opens the record and continues its chain; a torn or broken end is recorded, never refused. Takes the directory's
-   * lock unless this process already holds it. STATE_UNWRITABLE, STATE_IN_USE.
+   * lock unless this process already holds it; or stands on the `claim` that it is given, and releases it. STATE_UNWRITABLE,
+   * STATE_IN_USE.
    */
-  static async open(options: SpoolOptions): Promise<Spool> {
-    const claim = claimRecord(options.directory);
+  static async open(options: SpoolOptions, claim: StateLock = claimRecord(options.directory)): Promise<Spool> {
     try {
       const spool = new Spool(withDefaults(options), claim);
       await spool.#begin();
@@ -106,48 +107,53 @@ export class Spool {
 
   /** Records an event: time, number and hash are given now. Never throws; what cannot be recorded is counted. */
   append(body: EventBody): void {
+    this.#append(safeText(body), body.count ?? 1, this.#clock.now());
+  }
+
+  /** The same of many, in their order. */
+  appendAll({ text, lines, counts }: Bodies): void {
+    if (lines === 0) return;
     const now = this.#clock.now();
-    if (this.#gap !== null || this.#closing !== null) return this.#lose(body, now);
+    let next = 0;
+    for (const [line, body] of text.split("\n").entries()) {
+      const events = counts[next]?.[0] === line ? counts[next++]![1] : 1;
+      this.#append(body, events, now);
+    }
+  }
+
+  /** Events that were made and never got here: they are counted as those are that find no room. */
+  missed(events: number): void {
+    this.#lose(events, this.#clock.now());
+  }
+
+  #append(body: string, events: number, now: number): void {
+    if (this.#gap !== null || this.#closing !== null) return this.#lose(events, now);
     const sealed = this.#seal(body, now);
-    const bytes = Buffer.byteLength(sealed.line) + 1;
-    if (this.#backlog.held + bytes > this.#options.bufferBytes) return this.#lose(body, now);
-    this.#take(sealed, bytes, body.count ?? 1);
+    if (this.#backlog.held + sealed.line.length + 1 > this.#options.bufferBytes) return this.#lose(events, now);
+    this.#take(sealed, events);
     if (this.#backlog.gathered >= this.#options.flushBytes) this.#cut();
     else this.#flushTimer ??= setTimeout(() => this.#cut(), this.#options.flushMs);
   }
 
-  #seal(body: EventBody, now: number): { line: string; hash: string } {
-    const { seq, hash } = this.#link;
-    const time = formatTime(now);
-    const id = this.#nextId(Math.floor(now / 1000));
-    let problem: string;
-    try {
-      const sealed = sealLine(body, seq + 1, hash, time, id);
-      // A UTF-16 unit is at most three bytes of UTF-8: only a suspicious line is measured.
-      if (sealed.line.length * 3 <= MAX_LINE_BYTES || Buffer.byteLength(sealed.line) <= MAX_LINE_BYTES) return sealed;
-      problem = `it is over ${MAX_LINE_BYTES} bytes`;
-    } catch (error) {
-      problem = String(error).slice(0, 200);
-    }
-    const substitute = incident(`An event could not be recorded as it was: ${problem}.`, { kind: body.kind });
-    return sealLine(substitute, seq + 1, hash, time, id);
+  #seal(body: string, now: number): { line: string; hash: string } {
+    return sealNext(this.#link, body, formatTime(now), this.#nextId(Math.floor(now / 1000)));
   }
 
-  #take(sealed: { line: string; hash: string }, bytes: number, events: number): void {
+  #take(sealed: { line: string; hash: string }, events: number): void {
     this.#link = { seq: this.#link.seq + 1, hash: sealed.hash };
-    this.#backlog.add(sealed.line, bytes, this.#link, events);
+    this.#backlog.add(sealed.line, this.#link, events);
   }
 
-  #lose(body: EventBody, now: number): void {
-    const lost = body.count ?? 1;
-    this.#lost += lost;
+  #lose(events: number, now: number): void {
+    this.#lost += events;
     if (this.#closing !== null) return;
     if (this.#gap === null) {
       // From here on everything is lost until the memory is empty again: one gap, with one beginning and one end.
-      this.#gap = { lost: 0, first: now, last: now };
-      this.#cut();
+      this.#gap = { lost: events, first: now, last: now };
+      // Where nothing waits to be written the gap is over, and told, before this returns.
+      return this.#cut();
     }
-    this.#gap.lost += lost;
+    this.#gap.lost += events;
     this.#gap.last = now;
   }
 
@@ -159,8 +165,7 @@ export class Spool {
 
   /** Past the limits of `append`: these are few, and they must not be lost. */
   #record(body: EventBody): void {
-    const sealed = this.#seal(body, this.#clock.now());
-    this.#take(sealed, Buffer.byteLength(sealed.line) + 1, 0);
+    this.#take(this.#seal(safeText(body), this.#clock.now()), 0);
     this.#flushTimer ??= setTimeout(() => this.#cut(), this.#options.flushMs);
   }
 

@@ -7,7 +7,8 @@ import { ConntrackEvents, type Flow } from "../kernel/conntrack.ts";
 import { DENY, isAllowed, PENDING, stateOf } from "../kernel/mark.ts";
 import { inNamespace } from "../kernel/namespace.ts";
 import { Waiter } from "../kernel/wait.ts";
-import type { ConntrackWorkerData, EndedFlow, FromConntrack, ToWorker } from "./messages.ts";
+import { EndedBatch } from "./ended-batch.ts";
+import type { ConntrackWorkerData, FromConntrack, ToWorker } from "./messages.ts";
 
 /** How long ends are gathered, ms. */
 const gatherMs = 20;
@@ -25,29 +26,18 @@ function run(port: MessagePort, data: ConntrackWorkerData): void {
     Atomics.wait(pause, 0, 0, gatherMs);
     const message = receiveMessageOnPort(port);
     if ((message?.message as ToWorker | undefined)?.kind === "stop") break;
-    const ended: EndedFlow[] = [];
+    const ended = new EndedBatch();
     const lost = !events.receive((_, flow) => collect(flow, ended));
-    if (ended.length > 0 || lost) post({ kind: "ended", ended, lost });
+    if (ended.size > 0 || lost) post({ kind: "ended", ended: ended.take(), lost });
   }
   events.close();
   waiter.close();
 }
 
 /** Only connections that carry our mark: the rest of the host's are nobody's business here. */
-function collect(flow: Flow, ended: EndedFlow[]): void {
+function collect(flow: Flow, ended: EndedBatch): void {
   const state = stateOf(flow.mark);
-  if (!isAllowed(flow.mark) && state !== PENDING && state !== DENY) return;
-  ended.push({
-    source: flow.original.source,
-    sourcePort: flow.original.sourcePort,
-    destination: flow.original.destination,
-    destinationPort: flow.original.destinationPort,
-    protocol: flow.original.protocol,
-    bytesUp: flow.counters.original.bytes,
-    bytesDown: flow.counters.reply.bytes,
-    packetsUp: flow.counters.original.packets,
-    packetsDown: flow.counters.reply.packets,
-  });
+  if (isAllowed(flow.mark) || state === PENDING || state === DENY) ended.add(flow);
 }
 
 parentPort!.once("message", (data: ConntrackWorkerData | null) => {

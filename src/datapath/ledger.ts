@@ -4,47 +4,94 @@
  */
 import type { Address } from "../address/ip.ts";
 import type { Engine } from "../policy/decision.ts";
-import type { EndedFlow, LiveFlow } from "./messages.ts";
+import type { EndedCounts, LiveFlow } from "./messages.ts";
 
 /** How long the end of a flow waits for its beginning, which comes from another thread, ms. */
 const reorderMs = 2_000;
 
+/** A live flow; as its thread wrote it until somebody asks. */
+export class Live {
+  readonly #whole: LiveFlow | string;
+  #flow: LiveFlow | null = null;
+  /** When it was let through, ms since the epoch. */
+  readonly since: number;
+  /** Its end as far as that was known at its beginning (`flow-end.ts`), in the words of the policy of that hash. */
+  readonly end: { readonly text: string; readonly policy: string } | null;
+
+  constructor(whole: LiveFlow | string, since: number, end: Live["end"] = null) {
+    this.#whole = whole;
+    this.since = since;
+    this.end = end;
+  }
+
+  /** The same object each time. */
+  get flow(): LiveFlow {
+    return (this.#flow ??= this.copy);
+  }
+
+  /** To look at and forget: it may be another object each time. */
+  get copy(): LiveFlow {
+    return this.#flow ?? (typeof this.#whole === "string" ? (JSON.parse(this.#whole) as LiveFlow) : this.#whole);
+  }
+
+  /** The flow, where somebody has asked before or it came whole. */
+  get known(): LiveFlow | null {
+    return typeof this.#whole === "string" ? this.#flow : this.flow;
+  }
+}
+
 export class Ledger {
   /** Grows with every change. */
   revision = 0;
-  readonly #live = new Map<string, LiveFlow>();
+  readonly #live = new Map<string, Live>();
   /** Ends that came before their beginnings. */
-  readonly #early = new Map<string, { ended: EndedFlow; at: number }>();
+  readonly #early = new Map<string, { ended: EndedCounts; at: number }>();
 
   get size(): number {
     return this.#live.size;
   }
 
-  values(): IterableIterator<LiveFlow> {
-    return this.#live.values();
+  *values(): Generator<LiveFlow> {
+    for (const live of this.#live.values()) yield live.flow;
+  }
+
+  /** The same to look at and forget, which does not make them whole for good. */
+  *copies(): Generator<LiveFlow> {
+    for (const live of this.#live.values()) yield live.copy;
+  }
+
+  entries(): IterableIterator<[key: string, Live]> {
+    return this.#live.entries();
+  }
+
+  at(key: string): Live | undefined {
+    return this.#live.get(key);
   }
 
   get(flow: FlowTuple): LiveFlow | undefined {
-    return this.#live.get(keyOf(flow));
+    return this.#live.get(flowKey(flow))?.flow;
   }
 
   /** Adds a flow; returns its end when the kernel already told it. */
-  begin(flow: LiveFlow, now: number): EndedFlow | null {
-    const key = keyOf(flow);
+  begin(flow: LiveFlow, now: number): EndedCounts | null {
+    return this.beginLive(flowKey(flow), new Live(flow, flow.since), now);
+  }
+
+  /** The same of one that may be text; `key` is its {@link flowKey}. */
+  beginLive(key: string, live: Live, now: number): EndedCounts | null {
     const early = this.#early.get(key);
     if (early !== undefined) {
       this.#early.delete(key);
       if (now - early.at <= reorderMs) return early.ended;
     }
-    const known = this.#live.get(key);
-    this.#live.set(key, known === undefined ? flow : joined(known, flow));
+    const known = key.charCodeAt(0) === 17 ? this.#live.get(key) : undefined;
+    this.#live.set(key, known === undefined ? live : joined(known, live));
     this.revision++;
     return null;
   }
 
   /** Takes the flow out; null when it is not known (yet). */
-  end(ended: EndedFlow, now: number): LiveFlow | null {
-    const key = keyOf(ended);
+  end(key: string, ended: EndedCounts, now: number): Live | null {
     const live = this.#live.get(key);
     if (live !== undefined) {
       this.#live.delete(key);
@@ -64,11 +111,12 @@ export class Ledger {
 const mostAlso = 16;
 
 /** A second beginning on the ports of a flow that lives: another QUIC connection, or news of the same flow. */
-function joined(known: LiveFlow, flow: LiveFlow): LiveFlow {
-  if (known.application !== "quic" || flow.application !== "quic" || flow.name === null) return flow;
+function joined(before: Live, live: Live): Live {
+  const [known, flow] = [before.flow, live.flow];
+  if (known.application !== "quic" || flow.application !== "quic" || flow.name === null) return live;
   const names = new Set([...(known.also ?? []), flow.name]);
   if (known.name !== null) names.delete(known.name);
-  return { ...known, also: [...names].slice(-mostAlso) };
+  return new Live({ ...known, also: [...names].slice(-mostAlso) }, known.since);
 }
 
 /** The names that resolvers of ours handed an address out for. */
@@ -130,7 +178,7 @@ export function mustBeRead(engine: Engine, flow: LiveFlow, names: TrustedNames):
   return decision.answer === "not_yet" && decision.hold;
 }
 
-interface FlowTuple {
+export interface FlowTuple {
   source: Address;
   sourcePort: number;
   destination: Address;
@@ -138,8 +186,8 @@ interface FlowTuple {
   protocol: number;
 }
 
-/** ICMP has no ports, but conntrack keeps its id and type in their place. */
-function keyOf(flow: FlowTuple): string {
+/** What tells flows apart. ICMP has no ports, but conntrack keeps its id and type in their place. */
+export function flowKey(flow: FlowTuple): string {
   const hasPorts = flow.protocol === 6 || flow.protocol === 17;
   const ports = hasPorts ? String.fromCharCode(flow.sourcePort, flow.destinationPort) : "";
   return String.fromCharCode(flow.protocol) + flow.source + flow.destination + ports;

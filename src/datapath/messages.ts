@@ -1,6 +1,9 @@
 /** What crosses between the main thread and the data path's threads. Plain data only. */
 import type { Address } from "../address/ip.ts";
+import type { Bodies } from "../audit/body.ts";
 import type { EventBody, EventProcess } from "../audit/event.ts";
+import type { Progress } from "../audit/progress.ts";
+import type { TallySums } from "../audit/tally.ts";
 import type { JudgedName } from "../detect/names.ts";
 import type { Binding } from "../flow/book.ts";
 import type { OverdrawnEntry } from "../flow/overdrawn.ts";
@@ -25,13 +28,16 @@ export interface QueueWorkerData {
   who: AttributionOptions | null;
   /** How many `settled` messages the main thread has taken and been through: see {@link mostUntaken}. */
   taken: Int32Array<SharedArrayBuffer>;
+  /** How far the record is behind: nothing is told while it is too far. */
+  recorded: Progress;
 }
 
 /**
  * Most `settled` messages of one thread that the main thread has not been through. Node hands a thread a thousand waiting messages
- * in one turn of its event loop, and meanwhile no file is written and no question answered: the rest waits where it was made.
+ * in one turn of its event loop, and meanwhile no question is answered: the rest waits where it was made. Each takes some tenths of a
+ * millisecond; with fewer of them on the way a busy machine's scheduler, not our work, would say how many events a second there are.
  */
-export const mostUntaken = 2;
+export const mostUntaken = 8;
 
 /**
  * A loaded policy, as plain data: the file is read and checked once, each thread only compiles. All compile for the same
@@ -58,12 +64,35 @@ export type FromWorker =
   | { kind: "failure"; message: string }
   | {
       kind: "settled";
-      settled: Settled[];
-      names: ShownName[];
+      told: Told;
       statistics: WorkerStatistics;
       /** In the buckets of {@link verdictBounds}. */
       verdictTimes: HistogramCounts;
     };
+
+/**
+ * What a thread settled, for the main thread: as text, which nobody there needs to read, and what is to be known of it besides. A copy
+ * of each event as an object would cost more than judging it did.
+ */
+export interface Told {
+  /** For the record. */
+  bodies: Bodies;
+  /** The events counted. */
+  tally: TallySums;
+  /** Of the events those that may be a sign of something, whole. */
+  signs: EventBody[];
+  flows: PackedFlows;
+  names: ShownName[];
+}
+
+/** Flows that go on, three strings each: `flowKey`, the {@link LiveFlow} as JSON, and the beginning of its end (`flow-end.ts`). */
+export interface PackedFlows {
+  parts: string[];
+  /** Of each, when it was let through, ms since the epoch. */
+  since: number[];
+  /** Hash of the policy that the ends name. */
+  policy: string;
+}
 
 /** Buckets of the time a packet spends with us, seconds. */
 export const verdictBounds: readonly number[] = [
@@ -73,12 +102,6 @@ export const verdictBounds: readonly number[] = [
 /** A name that a connection showed, and whose it was. */
 export interface ShownName extends JudgedName {
   process: EventProcess | null;
-}
-
-/** An event for the record, and the flow behind it where it goes on. */
-export interface Settled {
-  event: EventBody;
-  live: LiveFlow | null;
 }
 
 /** A flow that was let through: what is needed to show it, to judge it again and to end it. */
@@ -131,17 +154,18 @@ export interface ConntrackWorkerData {
   namespace: string | null;
 }
 
-/** A connection the kernel has forgotten, with its counters. */
-export interface EndedFlow {
-  source: Address;
-  sourcePort: number;
-  destination: Address;
-  destinationPort: number;
-  protocol: number;
+/** What the kernel counted of a connection until it forgot it. */
+export interface EndedCounts {
   bytesUp: number;
   bytesDown: number;
   packetsUp: number;
   packetsDown: number;
 }
 
-export type FromConntrack = { kind: "ready"; wake: number } | { kind: "ended"; ended: EndedFlow[]; lost: boolean };
+/** Connections that ended: of each its `flowKey`, and four numbers in the order of {@link EndedCounts}. */
+export interface EndedFlows {
+  keys: string[];
+  counts: Float64Array<ArrayBuffer>;
+}
+
+export type FromConntrack = { kind: "ready"; wake: number } | { kind: "ended"; ended: EndedFlows; lost: boolean };

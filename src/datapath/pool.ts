@@ -4,6 +4,7 @@
  * and the bindings in force.
  */
 import { Worker } from "node:worker_threads";
+import type { Progress } from "../audit/progress.ts";
 import { SallyportError } from "../errors.ts";
 import type { Binding } from "../flow/book.ts";
 import type { OverdrawnEntry } from "../flow/overdrawn.ts";
@@ -12,13 +13,12 @@ import { type HistogramCounts, sumOf } from "../metrics/histogram.ts";
 import type { AttributionOptions, Noticed } from "./attribution.ts";
 import {
   type ConntrackWorkerData,
-  type EndedFlow,
+  type EndedFlows,
   type FromConntrack,
   type FromWorker,
   type PolicyAt,
   type QueueWorkerData,
-  type Settled,
-  type ShownName,
+  type Told,
   type ToWorker,
   verdictBounds,
   type WorkerStatistics,
@@ -36,13 +36,13 @@ export interface DataPathOptions {
   who?: AttributionOptions | null;
   /** The bindings in force, for a thread that starts. */
   bindings: () => Binding[];
-  onSettled: (settled: Settled[]) => void;
-  /** Names that connections showed, each with what became of it: all of them, where events of a flood are aggregated. */
-  onNames: (names: ShownName[]) => void;
+  /** How far the record is behind, which is given what `onTold` brings. */
+  recorded: Progress;
+  onTold: (told: Told) => void;
   /** Programs that `who` wants to hear of. */
   onNoticed?: (noticed: Noticed[]) => void;
   /** Connections that ended; `lost` when the kernel had to drop some of these notices. */
-  onEnded: (ended: EndedFlow[], lost: boolean) => void;
+  onEnded: (ended: EndedFlows, lost: boolean) => void;
   /** Threads begun earlier; the data path sees to them from then on. */
   spare?: SpareThreads;
   /** Something of ours failed: a thread died (and starts again, unless it dies over and over: then `fatal`), or a packet made it fail. */
@@ -76,7 +76,7 @@ export class SpareThreads {
   /** For so many queues. */
   constructor(queues: number) {
     for (const file of [conntrackFile, ...Array.from({ length: queues }, () => queueFile)]) {
-      const each = { file, worker: new Worker(file), failure: null as Error | null };
+      const each = { file, worker: threadOf(file), failure: null as Error | null };
       each.worker.once("error", (error: Error) => (each.failure = error));
       this.#spare.push(each);
     }
@@ -85,7 +85,7 @@ export class SpareThreads {
   /** One of these, or a new one where none is left. Throws what ended it meanwhile. */
   take(file: URL): Worker {
     const i = this.#spare.findIndex((each) => each.file === file);
-    if (i < 0) return new Worker(file);
+    if (i < 0) return threadOf(file);
     const { worker, failure } = this.#spare.splice(i, 1)[0]!;
     if (failure !== null) throw failure;
     return worker;
@@ -225,6 +225,7 @@ export class DataPath {
       who: who === null ? null : i === 0 ? who : { ...who, notice: [] },
       overdrawn: this.#overdrawn,
       taken: newCount(),
+      recorded: this.#options.recorded,
     };
     const worker = this.#newWorker(queueFile, data);
     const { taken } = data;
@@ -263,7 +264,7 @@ export class DataPath {
   }
 
   #newWorker(file: URL, data: QueueWorkerData | ConntrackWorkerData): Worker {
-    const worker = this.#options.spare?.take(file) ?? new Worker(file);
+    const worker = this.#options.spare?.take(file) ?? threadOf(file);
     worker.postMessage(data);
     return worker;
   }
@@ -272,8 +273,7 @@ export class DataPath {
     if (message.kind === "settled") {
       thread.statistics = message.statistics;
       thread.verdictTimes = message.verdictTimes;
-      this.#options.onSettled(message.settled);
-      this.#options.onNames(message.names);
+      this.#options.onTold(message.told);
       // In the next turn of the event loop: files and sockets have theirs in between.
       setImmediate(() => {
         Atomics.add(thread.taken, 0, 1);
@@ -304,6 +304,11 @@ export class DataPath {
     if (fatal) return;
     this.#startQueue(i).catch((error: unknown) => this.#options.onFailure(String(error), true));
   }
+}
+
+/** Named after its file, as `top -H` shows it. */
+function threadOf(file: URL): Worker {
+  return new Worker(file, { name: file.pathname.replace(/^.*\/|\.[jt]s$/g, "") });
 }
 
 function newCount(): Int32Array<SharedArrayBuffer> {

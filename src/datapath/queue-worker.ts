@@ -7,6 +7,7 @@
  */
 import { type MessagePort, parentPort, receiveMessageOnPort } from "node:worker_threads";
 import { Aggregator } from "../audit/aggregate.ts";
+import type { EventBody } from "../audit/event.ts";
 import { AddressBook } from "../flow/book.ts";
 import type { Effects, FlowMark, FlowReport, Reset } from "../flow/effects.ts";
 import { FlowEngine, type KernelFacts } from "../flow/engine.ts";
@@ -34,26 +35,27 @@ import { compile } from "../policy/compile.ts";
 import { buildReset } from "../wire/ip/build.ts";
 import { Packet, parsePacket } from "../wire/ip/packet.ts";
 import type { Attribution } from "./attribution.ts";
+import { behindBy, mostBehind, type Progress } from "../audit/progress.ts";
 import { connectionEvent, judgedName, liveFlow } from "./event.ts";
 import {
   type FromWorker,
+  type LiveFlow,
   mostUntaken,
   type QueueWorkerData,
-  type Settled,
   type ShownName,
   type ToWorker,
   verdictBounds,
   type WorkerStatistics,
 } from "./messages.ts";
+import { batchSize, Outbox } from "./outbox.ts";
 
 /** Longest wait, ms: the deadlines of undecided flows are looked at this often. */
 const tickMs = 250;
 const sweepMs = 30_000;
-/** What was settled is told to the main thread this often, ms, or when so many have gathered: each message wakes it. */
+/** What was settled is told to the main thread this often, ms, or when a batch has gathered: each message wakes it. */
 const tellMs = 10;
-const tellCount = 256;
 /**
- * What is settled and cannot be told yet, because the main thread is behind. Beyond it no packet is judged until some of it is
+ * What is settled and cannot be told yet, because the main thread or the record is behind. Beyond it no packet is judged until some of it is
  * told: packets wait in the kernel's queue, which drops what it has no room for. Nothing is judged that would not be recorded.
  */
 const mostUntold = 16_384;
@@ -99,19 +101,20 @@ class QueueWorker implements Effects {
   /** Bits of waiting packets' marks that are not ours, where there are any. */
   readonly #foreign = new Map<number, number>();
   #engine: Engine;
-  #settled: Settled[] = [];
-  #names: ShownName[] = [];
+  readonly #outbox = new Outbox();
   #now = Date.now();
   /** When to tell what was settled. */
   #tellAt = Number.POSITIVE_INFINITY;
   #toldPackets = 0;
   #stop: number | null = null;
   readonly #taken: Int32Array<SharedArrayBuffer>;
+  readonly #recorded: Progress;
   #told = 0;
 
   constructor(port: MessagePort, data: QueueWorkerData, attribute: () => Attribution | null) {
     this.#port = port;
     this.#taken = data.taken;
+    this.#recorded = data.recorded;
     this.#engine = compile(data.policy.policy, data.policy.at);
     this.#book = new AddressBook({ oneSource: data.oneSource });
     for (const binding of data.bindings) this.#book.bind(binding);
@@ -136,10 +139,10 @@ class QueueWorker implements Effects {
     let nextTick = 0;
     let nextSweep = this.#now + sweepMs;
     while (this.#stop === null) {
-      const behind = this.#untold >= mostUntold;
+      const behind = this.#outbox.size >= mostUntold;
       // With packets waiting there is nothing to wait for in the kernel.
       if (behind) Atomics.wait(this.#taken, 0, Atomics.load(this.#taken, 0), tellMs);
-      else this.#waiter.wait(this.#untold === 0 ? tickMs : tellMs);
+      else this.#waiter.wait(this.#outbox.size === 0 ? tickMs : tellMs);
       this.#now = Date.now();
       this.#messages();
       this.#who?.drain();
@@ -154,13 +157,13 @@ class QueueWorker implements Effects {
         this.#aggregated(this.#aggregator.tick(this.#now));
         this.#queue.flush();
         // Packets that settled nothing (SYNs that wait for their hello) show in the statistics all the same.
-        if (this.#untold === 0 && this.#statistics.packets !== this.#toldPackets) this.#tell();
+        if (this.#outbox.size === 0 && this.#statistics.packets !== this.#toldPackets) this.#tell();
       }
       if (this.#now >= nextSweep) {
         nextSweep = this.#now + sweepMs;
         this.#book.sweep(this.#now);
       }
-      if (this.#now >= this.#tellAt || this.#untold >= tellCount) this.#tellSome();
+      if (this.#now >= this.#tellAt || this.#outbox.size >= batchSize) this.#tellSome();
     }
     this.#queue.close();
     this.#raw.close();
@@ -198,10 +201,7 @@ class QueueWorker implements Effects {
     }
     if (report.decision.verdict === "allow") this.#statistics.allowed++;
     else this.#statistics.wouldDeny++;
-    this.#settle({
-      event,
-      live: report.live ? liveFlow(report, this.#engine.enforcedFor(report.source), this.#now) : null,
-    });
+    this.#settle(event, report.live ? liveFlow(report, this.#engine.enforcedFor(report.source), this.#now) : null);
   }
 
   #verdict(id: number, state: number): void {
@@ -289,42 +289,38 @@ class QueueWorker implements Effects {
     if (noticed.length > 0) this.#post({ kind: "noticed", noticed });
   }
 
-  #aggregated(events: Settled["event"][]): void {
-    for (const event of events) this.#settle({ event, live: null });
+  #aggregated(events: EventBody[]): void {
+    for (const event of events) this.#settle(event, null);
   }
 
-  #settle(settled: Settled): void {
-    if (this.#untold === 0) this.#tellAt = this.#now + tellMs;
-    this.#settled.push(settled);
+  #settle(event: EventBody, live: LiveFlow | null): void {
+    if (this.#outbox.size === 0) this.#tellAt = this.#now + tellMs;
+    this.#outbox.settle(event, live, this.#engine);
   }
 
   #named(judged: ShownName): void {
-    if (this.#untold === 0) this.#tellAt = this.#now + tellMs;
-    this.#names.push(judged);
-  }
-
-  get #untold(): number {
-    return this.#settled.length + this.#names.length;
+    const isFirst = this.#outbox.size === 0;
+    this.#outbox.show(judged, this.#now);
+    if (isFirst && this.#outbox.size > 0) this.#tellAt = this.#now + tellMs;
   }
 
   get #isHeard(): boolean {
-    return ((this.#told - Atomics.load(this.#taken, 0)) | 0) < mostUntaken;
+    return ((this.#told - Atomics.load(this.#taken, 0)) | 0) < mostUntaken && behindBy(this.#recorded) < mostBehind;
   }
 
-  /** As much as the main thread has time for. */
+  /** As much as the main thread and the record have time for. */
   #tellSome(): void {
-    while (this.#untold > 0 && this.#isHeard) this.#tell();
+    while (this.#outbox.size > 0 && this.#isHeard) this.#tell();
   }
 
   #tellAll(): void {
-    while (this.#untold > 0) this.#tell();
+    while (this.#outbox.size > 0) this.#tell();
   }
 
   /** Tells the oldest of what is settled, or the statistics alone. */
   #tell(): void {
-    const settled = this.#settled.splice(0, tellCount);
-    const names = this.#names.splice(0, tellCount);
-    if (this.#untold === 0) this.#tellAt = Number.POSITIVE_INFINITY;
+    const told = this.#outbox.take();
+    if (this.#outbox.size === 0) this.#tellAt = Number.POSITIVE_INFINITY;
     this.#told = (this.#told + 1) | 0;
     this.#toldPackets = this.#statistics.packets;
     const { flows, bytes } = this.#flows.load;
@@ -332,7 +328,7 @@ class QueueWorker implements Effects {
     this.#statistics.pendingBytes = bytes;
     this.#statistics.lateVerdicts = this.#queue.lateVerdicts;
     const verdictTimes = this.#verdictTimes.counts();
-    this.#post({ kind: "settled", settled, names, statistics: { ...this.#statistics }, verdictTimes });
+    this.#post({ kind: "settled", told, statistics: { ...this.#statistics }, verdictTimes });
   }
 
   #post(message: FromWorker): void {

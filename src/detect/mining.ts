@@ -45,8 +45,14 @@ const pools: ReadonlySet<string> = new Set([
   "miningpoolhub.com",
 ]);
 
+/** Each of them is registered directly below a top-level domain, so the last two labels of a name say when it is none. */
+export function mayBePool(name: string): boolean {
+  return pools.has(name.slice(name.lastIndexOf(".", name.lastIndexOf(".") - 1) + 1));
+}
+
 /** The pool that a name (canonical) belongs to; null where none is known. */
 export function poolOf(name: string): string | null {
+  if (!mayBePool(name)) return null;
   const domain = registrableDomain(name);
   return domain !== null && pools.has(domain) ? domain : null;
 }

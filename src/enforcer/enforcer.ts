@@ -7,7 +7,7 @@
  */
 import type { EventBody } from "../audit/event.ts";
 import { lockState, type StateLock } from "../audit/lock.ts";
-import { Spool } from "../audit/spool.ts";
+import type { Recorder } from "../audit/recorder.ts";
 import { DataPath } from "../datapath/pool.ts";
 import type { DnsFirewall } from "../dns/firewall.ts";
 import type { Exporter } from "../export/exporter.ts";
@@ -17,8 +17,9 @@ import type { RulesetState } from "../kernel/ruleset.ts";
 import { AroundMachine, guardDevices, guardFor } from "./around-machine.ts";
 import { Denials } from "./denials.ts";
 import { serveDns } from "./serve-dns.ts";
-import { Detections } from "./detections.ts";
+import { startedEvent } from "./events.ts";
 import { HostSettings } from "./host.ts";
+import { Journal } from "./journal.ts";
 import { Keeper } from "./keeper.ts";
 import { adopt, type Listeners, openMachineSockets, openSockets } from "./listeners.ts";
 import { LiveFlows } from "./live-flows.ts";
@@ -27,7 +28,6 @@ import { type EnforcerOptions, placeOf, whereOf } from "./options.ts";
 import { RecordRetention } from "./retention.ts";
 import { applied, appliedAside, type PlacedRuleset, rulesetFor, type Survey, surveyAside } from "./rules-for.ts";
 import { type ConfigurationView, type FlowView, type Status, statusOf, viewFlows } from "./status.ts";
-import { Tally } from "./tally.ts";
 
 const housekeepingMs = 1_000;
 const notKept = "what a restart needs cannot be written to the state directory";
@@ -45,11 +45,9 @@ export class Enforcer {
   rejected: { at: string; message: string } | null = null;
   dataPath!: DataPath;
   dns!: DnsFirewall;
-  spool!: Spool;
+  journal!: Journal;
   denials!: Denials;
   #retention!: RecordRetention;
-  /** What was recorded, for the metrics. */
-  readonly tally = new Tally();
   /** Set by whoever starts one. */
   exporter: Exporter | null = null;
   /** The configuration besides the policy, where there is one; set by whoever starts one. */
@@ -59,11 +57,6 @@ export class Enforcer {
   #listeners: Listeners | null = null;
   readonly host: HostSettings;
   readonly #keeper: Keeper;
-  readonly #detections = new Detections({
-    group: (source) => this.policy.loaded.engine.group(source),
-    onMachine: () => this.machine !== null,
-    record: (event) => this.record(event),
-  });
   #housekeeping: NodeJS.Timeout | null = null;
   #change: Promise<unknown> = Promise.resolve();
   #stopped = false;
@@ -101,11 +94,12 @@ export class Enforcer {
     return this.options.namespace === null ? fn() : inNamespace(this.options.namespace, fn);
   }
 
+  get recorder(): Recorder {
+    return this.journal.recorder;
+  }
+
   record(event: EventBody): void {
-    this.spool.append(event);
-    this.tally.count(event);
-    this.options.onEvent?.(event);
-    this.#detections.single(event, Date.now());
+    this.journal.record(event);
   }
 
   /**
@@ -157,7 +151,7 @@ export class Enforcer {
     this.denials.tick(Number.POSITIVE_INFINITY);
     this.denials.close();
     await this.dataPath.stop();
-    this.#detections.tick(Number.POSITIVE_INFINITY);
+    this.journal.detections.tick(Number.POSITIVE_INFINITY);
     if (leave === "gone") {
       // After the threads have told the last they settled.
       this.live.endAll(Date.now());
@@ -165,7 +159,7 @@ export class Enforcer {
     }
     await this.#keeper.keep(this.book, this.live.ledger, Date.now(), true).catch(() => {});
     this.live?.close();
-    await this.spool.close();
+    await this.recorder.close();
     // A pass that waited for the disk has its answer now.
     await this.#retention.stop();
     if (leave === "clean") this.machine?.close();
@@ -178,9 +172,14 @@ export class Enforcer {
     this.#lock = lockState(options.state);
     if (stand.kind === "machine") this.machine = this.within(() => new AroundMachine(stand));
     this.ruleset = this.#newRuleset(true);
-    this.spool = await Spool.open({ ...options.segments, directory: options.state, key: options.signingKey });
+    this.journal = await Journal.open({
+      recorder: { ...options.segments, directory: options.state, key: options.signingKey },
+      onEvent: options.onEvent,
+      group: (source) => this.policy.loaded.engine.group(source),
+      onMachine: () => this.machine !== null,
+    });
     const { state, retention, sinks = () => [] } = options;
-    this.#retention = new RecordRetention(state, retention, this.spool, this.problems, sinks);
+    this.#retention = new RecordRetention(state, retention, this.recorder, this.problems, sinks);
     for (const binding of [...options.fixed, ...this.#keeper.bindings(Date.now())]) this.book.bind(binding);
     const sockets = this.within(() => {
       this.live = new LiveFlows({
@@ -189,6 +188,7 @@ export class Enforcer {
         policy: () => this.policy.loaded.policy,
         overdrawn: (entries) => void this.dataPath.setOverdrawn(entries),
         record: (event) => this.record(event),
+        recordEnd: (text, ended) => this.journal.ended(text, ended),
         sockets: this.machine?.sockets ?? null,
       });
       return stand.kind === "machine"
@@ -207,9 +207,12 @@ export class Enforcer {
       policy: { policy: this.policy.loaded.policy, at: this.policy.at },
       bindings: () => [...this.book.entries(Date.now())],
       ...(options.spare === undefined ? {} : { spare: options.spare }),
-      onSettled: (settled) => this.live.settled(settled, Date.now()),
+      recorded: this.recorder.progress,
+      onTold: (told) => {
+        this.journal.told(told);
+        this.live.begun(told.flows, Date.now());
+      },
       ...(options.onNoticed === undefined ? {} : { onNoticed: options.onNoticed }),
-      onNames: (names) => this.#detections.names(names, Date.now()),
       onEnded: (ended, lost) => this.live.ended(ended, lost, Date.now()),
       onFailure: (message, fatal) => this.#failed(message, fatal),
     });
@@ -227,7 +230,7 @@ export class Enforcer {
       bind: (bindings) => this.bind(bindings),
       record: (event) => {
         this.denials.name(event, Date.now());
-        this.#detections.dns(event, Date.now());
+        this.journal.detections.dns(event, Date.now());
       },
     });
     const survey = await surveyed;
@@ -240,11 +243,7 @@ export class Enforcer {
     lap("rules");
     this.#adoptFlows();
     this.#housekeeping = setInterval(() => this.#housekeep(), housekeepingMs);
-    this.record({
-      kind: "lifecycle",
-      message: "started",
-      data: { pid: process.pid, policy: this.policy.loaded.engine.hash, ...whereOf(options) },
-    });
+    this.record(startedEvent(this.policy.loaded.engine, whereOf(options)));
   }
 
   #newRuleset(unread: boolean): PlacedRuleset {
@@ -318,7 +317,7 @@ export class Enforcer {
   #housekeep(): void {
     const now = Date.now();
     this.book.sweep(now);
-    this.#detections.tick(now);
+    this.journal.detections.tick(now);
     this.denials.tick(now);
     this.#retention.tick(now);
     if (this.machine !== null) this.within(() => guardDevices(this.ruleset, this.problems));
@@ -342,7 +341,7 @@ export class Enforcer {
       await this.dataPath?.stop();
       this.live?.close();
       this.denials?.close();
-      await this.spool?.close();
+      await this.journal?.recorder.close();
       if (this.found === null || this.found === "absent") this.machine?.close();
       this.#lock?.release();
     }

@@ -1,7 +1,7 @@
-/** Events that the enforcer makes itself: a connection's end, and a connection ended by a new policy. */
-import { formatAddress } from "../address/ip.ts";
+/** Events that the enforcer makes itself: a connection ended by a new policy, by a used-up budget, or from before. */
 import type { EventBody } from "../audit/event.ts";
-import type { EndedFlow, LiveFlow } from "../datapath/messages.ts";
+import { endpoints } from "../datapath/flow-end.ts";
+import type { LiveFlow } from "../datapath/messages.ts";
 import { limits } from "../flow/limits.ts";
 import type { Engine, Mode, Tier } from "../policy/decision.ts";
 
@@ -18,23 +18,9 @@ export interface UploadUse {
   bytes: { up: number; down: number };
 }
 
-/** The kernel's count of a finished connection, under the rule that let it through. */
-export function flowEndEvent(flow: LiveFlow, ended: EndedFlow, now: number, engine: Engine): EventBody {
-  return {
-    kind: "flow_end",
-    verdict: flow.verdict,
-    enforced: flow.verdict === "allow",
-    rule: {
-      name: flow.rule,
-      tier: flow.tier,
-      mode: flow.verdict === "allow" ? "enforce" : "monitor",
-      policy: engine.hash,
-    },
-    ...endpoints(flow, engine),
-    bytes: { up: ended.bytesUp, down: ended.bytesDown },
-    packets: { up: ended.packetsUp, down: ended.packetsDown },
-    duration_ms: Math.max(0, now - flow.since),
-  };
+/** Enforcement begins; `where` says around what. */
+export function startedEvent(engine: Engine, where: Record<string, unknown>): EventBody {
+  return { kind: "lifecycle", message: "started", data: { pid: process.pid, policy: engine.hash, ...where } };
 }
 
 /** A live connection that the policy now in force refuses. */
@@ -96,26 +82,4 @@ function overUse({ rule, tier, mode, enforced }: UploadUse, engine: Engine) {
     reason: "upload_limit" as const,
     rule: { name: rule, tier, mode, policy: engine.hash },
   };
-}
-
-function endpoints(flow: LiveFlow, engine: Engine): Pick<EventBody, "source" | "process" | "destination"> {
-  const shown = flow.name !== null;
-  return {
-    source: { ip: formatAddress(flow.source), port: flow.sourcePort, group: engine.group(flow.source) },
-    ...(flow.who === null ? {} : { process: flow.who }),
-    destination: {
-      name: flow.name ?? flow.names[0] ?? null,
-      name_from: shown ? (flow.application === "http" ? "host" : "sni") : flow.names.length > 0 ? "dns" : "none",
-      ip: formatAddress(flow.destination),
-      port: flow.destinationPort,
-      protocol: protocolOf(flow),
-    },
-  };
-}
-
-/** The protocol as people name it: what the bytes showed, or the transport. */
-export function protocolOf(
-  flow: Pick<LiveFlow, "application" | "transport">,
-): NonNullable<EventBody["destination"]>["protocol"] {
-  return flow.application !== null && flow.application !== "other" ? flow.application : flow.transport;
 }

@@ -58,7 +58,7 @@ export class Keeper {
     if (all || (this.#revision !== ledger.revision && now >= this.#flowsDue)) {
       this.#revision = ledger.revision;
       this.#flowsDue = now + ledger.size / rowsPerMs;
-      writes.push(this.#flows.write([...ledger.values()].map(flowRow)));
+      writes.push(this.#flows.write([...ledger.copies()].map(flowRow)));
     }
     await Promise.all(writes);
   }

@@ -4,8 +4,10 @@
  */
 import type { Address } from "../address/ip.ts";
 import type { EventBody } from "../audit/event.ts";
-import { Ledger, mustBeRead, stillPasses } from "../datapath/ledger.ts";
-import type { EndedFlow, LiveFlow, Settled } from "../datapath/messages.ts";
+import { countsAt, EndedBatch } from "../datapath/ended-batch.ts";
+import { flowEndBegun, flowEndText } from "../datapath/flow-end.ts";
+import { flowKey, Ledger, Live, mustBeRead, stillPasses } from "../datapath/ledger.ts";
+import type { EndedCounts, EndedFlows, LiveFlow, PackedFlows } from "../datapath/messages.ts";
 import type { AddressBook } from "../flow/book.ts";
 import { Conntrack, type Flow } from "../kernel/conntrack.ts";
 import { ALLOW, ALLOWED_MASK, isAllowed, PENDING, QUIC, STATE_MASK, stateOf } from "../kernel/mark.ts";
@@ -16,7 +18,7 @@ import type { Engine } from "../policy/decision.ts";
 import type { Policy } from "../policy/model.ts";
 import { describeFlow } from "./adopt-flows.ts";
 import { endFlow } from "./end-flows.ts";
-import { flowEndEvent, policyChangedEvent } from "./events.ts";
+import { policyChangedEvent } from "./events.ts";
 import { uploadCounters } from "./upload-counters.ts";
 import { UploadLimits } from "./upload-limits.ts";
 
@@ -27,12 +29,16 @@ export interface LiveFlowsOptions {
   /** Has the data path refuse what these have no budget left for. */
   overdrawn: (entries: readonly OverdrawnEntry[]) => void;
   record: (event: EventBody) => void;
+  /** Records the end of a connection, of which the event's text is written. */
+  recordEnd: (text: string, ended: EndedCounts) => void;
   /** The sockets of the machine it stands around; null between links. */
   sockets?: SocketTable | null;
 }
 
 /** Counting the live connections takes a twentieth of the time at most. */
 const patienceFactor = 20;
+/** More connections than this are not asked for one by one, to be counted: their beginnings or ends are on the way to us. */
+const mostAsked = 1_000;
 
 export class LiveFlows {
   readonly ledger = new Ledger();
@@ -61,13 +67,13 @@ export class LiveFlows {
     });
   }
 
-  /** Records what the data path settled. */
-  settled(settled: readonly Settled[], now: number): void {
-    for (const { event, live } of settled) {
-      this.#options.record(event);
-      if (live === null) continue;
-      const ended = this.ledger.begin(live, now);
-      this.#uploads.begun(live);
+  /** Takes in what the data path let through; what it records of it is recorded already. */
+  begun({ parts, since, policy }: PackedFlows, now: number): void {
+    for (const [i, began] of since.entries()) {
+      const [key, whole, end] = [parts[3 * i]!, parts[3 * i + 1]!, parts[3 * i + 2]!];
+      const live = new Live(whole, began, { text: end, policy });
+      const ended = this.ledger.beginLive(key, live, now);
+      if (this.#uploads.hasLimits) this.#uploads.begun(live.flow);
       if (ended !== null) this.#recordEnd(live, ended, now);
     }
   }
@@ -85,17 +91,21 @@ export class LiveFlows {
   }
 
   /** Records connections that the kernel has forgotten; `lost`: it could not tell of all of them. */
-  ended(ended: readonly EndedFlow[], lost: boolean, now: number): void {
-    for (const each of ended) {
-      const live = this.ledger.end(each, now);
-      if (live !== null) this.#recordEnd(live, each, now);
-    }
+  ended(ended: EndedFlows, lost: boolean, now: number): void {
+    for (const [i, key] of ended.keys.entries()) this.#endedOne(key, countsAt(ended, i), now);
     if (lost) this.resync(now);
+  }
+
+  #endedOne(key: string, counts: EndedCounts, now: number): void {
+    const live = this.ledger.end(key, counts, now);
+    if (live !== null) this.#recordEnd(live, counts, now);
   }
 
   /** Records the end of every live connection with its counts so far, for an enforcer whose connections end with it. */
   endAll(now: number): void {
-    this.ended(this.conntrack.dump().map(countsOf), false, now);
+    const batch = new EndedBatch();
+    for (const flow of this.conntrack.dump()) batch.add(flow);
+    this.ended(batch.take(), false, now);
   }
 
   /**
@@ -109,11 +119,8 @@ export class LiveFlows {
       if (live !== undefined) alive.add(live);
     }
     const gone = [...this.ledger.values()].filter((live) => !alive.has(live) && now - live.since > 1_000);
-    this.ended(
-      gone.map((live) => ({ ...live, bytesUp: 0, bytesDown: 0, packetsUp: 0, packetsDown: 0 })),
-      false,
-      now,
-    );
+    const unknown = { bytesUp: 0, bytesDown: 0, packetsUp: 0, packetsDown: 0 };
+    for (const live of gone) this.#endedOne(flowKey(live), unknown, now);
   }
 
   /** Connections that both sides have closed and the kernel still remembers. Ask before a policy changes. */
@@ -175,22 +182,33 @@ export class LiveFlows {
     return { kept: found - ended, ended };
   }
 
-  /**
-   * The live connections as the kernel counts them now. Only those with a verdict are listed: a flood of undecided ones fills
-   * the kernel's table, and reading all of it would keep this thread from everything else. The others are asked for one by one.
-   */
+  /** The live connections as the kernel counts them now. */
   *views(): Generator<{ live: LiveFlow; flow: Flow }> {
-    const seen = new Set<LiveFlow>();
+    for (const { live, flow } of this.#living(Number.POSITIVE_INFINITY))
+      if (flow !== null) yield { live: live.flow, flow };
+  }
+
+  /**
+   * Only those with a verdict are listed: a flood of undecided ones fills the kernel's table, and reading all of it would keep this
+   * thread from everything else. The others are asked for one by one; beyond `most` of them nobody asks, and `flow` is null.
+   */
+  *#living(most: number): Generator<{ live: Live; flow: Flow | null }> {
+    const seen = new Set<string>();
     for (const flow of this.conntrack.dump({ mark: ALLOW, mask: STATE_MASK })) {
-      const live = this.ledger.get({ ...flow.original, protocol: flow.protocol });
+      const key = flowKey({ ...flow.original, protocol: flow.protocol });
+      const live = this.ledger.at(key);
       if (live === undefined) continue;
-      seen.add(live);
+      seen.add(key);
       if (isAlive(flow)) yield { live, flow };
     }
-    for (const live of this.ledger.values()) {
-      if (seen.has(live) || (live.transport !== "tcp" && live.transport !== "udp")) continue;
-      const flow = this.conntrack.lookup(live, "original");
-      if (flow !== null && isForwarded(flow) && isAlive(flow)) yield { live, flow };
+    const few = this.ledger.size - seen.size <= most;
+    for (const [key, live] of this.ledger.entries()) {
+      if (seen.has(key)) continue;
+      if (!few) yield { live, flow: null };
+      else if (live.copy.transport === "tcp" || live.copy.transport === "udp") {
+        const flow = this.conntrack.lookup(live.copy, "original");
+        if (flow !== null && isForwarded(flow) && isAlive(flow)) yield { live, flow };
+      }
     }
   }
 
@@ -199,7 +217,7 @@ export class LiveFlows {
     const { at, took } = this.#counted;
     if (now - at < took * patienceFactor) return this.#counted.count;
     const start = performance.now();
-    const count = [...this.views()].length;
+    const count = [...this.#living(mostAsked)].length;
     this.#counted = { at: now, took: performance.now() - start, count };
     return count;
   }
@@ -215,9 +233,12 @@ export class LiveFlows {
     endFlow(flow, this.conntrack, this.#raw, this.#options.sockets ?? null);
   }
 
-  #recordEnd(live: LiveFlow, ended: EndedFlow, now: number): void {
-    this.#uploads.ended(live, ended);
-    this.#options.record(flowEndEvent(live, ended, now, this.#options.engine()));
+  #recordEnd(live: Live, ended: EndedCounts, now: number): void {
+    if (live.known !== null) this.#uploads.ended(live.known, ended);
+    const engine = this.#options.engine();
+    // What was written at its beginning is true as long as the policy is the same: groups and the policy's hash are in it.
+    const begun = live.end?.policy === engine.hash ? live.end.text : flowEndBegun(live.copy, engine);
+    this.#options.recordEnd(flowEndText(begun, ended, now - live.since), ended);
   }
 }
 
@@ -229,14 +250,4 @@ function isForwarded(flow: Flow): boolean {
 /** The kernel remembers closed connections for a while; late packets of theirs are not a connection any more. */
 function isAlive(flow: Flow): boolean {
   return flow.tcpState !== "TIME_WAIT" && flow.tcpState !== "CLOSE";
-}
-
-function countsOf(flow: Flow): EndedFlow {
-  return {
-    ...flow.original,
-    bytesUp: flow.counters.original.bytes,
-    bytesDown: flow.counters.reply.bytes,
-    packetsUp: flow.counters.original.packets,
-    packetsDown: flow.counters.reply.packets,
-  };
 }

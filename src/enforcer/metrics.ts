@@ -54,7 +54,8 @@ function itself(page: Exposition, enforcer: Enforcer, status: Status): void {
 }
 
 function decisions(page: Exposition, enforcer: Enforcer, status: Status): void {
-  const { tally, dataPath, options } = enforcer;
+  const { dataPath, options } = enforcer;
+  const { tally } = enforcer.journal;
   const { data_path: path, flows } = status;
   const waiting = enforcer
     .within(queueStatistics)

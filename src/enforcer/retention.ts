@@ -4,8 +4,7 @@
  * are kept, and that a sink's patience was over.
  */
 import { applyRetention, planRetention, unreadOf } from "../audit/retention.ts";
-import type { RetentionLimits, RetentionPlan } from "../audit/retention.ts";
-import type { Spool } from "../audit/spool.ts";
+import type { RecordWriter, RetentionLimits, RetentionPlan } from "../audit/retention.ts";
 import { readersOf } from "../export/cursor.ts";
 
 const everyMs = 60_000;
@@ -15,7 +14,7 @@ const waitingMs = 10_000;
 export class RecordRetention {
   readonly #state: string;
   readonly #limits: RetentionLimits;
-  readonly #spool: Spool;
+  readonly #spool: RecordWriter;
   readonly #problems: Set<string>;
   readonly #sinks: () => readonly string[];
   #pass: Promise<void> | null = null;
@@ -29,7 +28,7 @@ export class RecordRetention {
   constructor(
     state: string,
     limits: RetentionLimits,
-    spool: Spool,
+    spool: RecordWriter,
     problems: Set<string>,
     sinks: () => readonly string[],
   ) {

@@ -7,7 +7,7 @@ import type { SinkStatus } from "../export/record.ts";
 import type { RulesetState } from "../kernel/ruleset.ts";
 import { version } from "../version.ts";
 import type { Enforcer } from "./enforcer.ts";
-import { protocolOf } from "./events.ts";
+import { protocolOf } from "../datapath/flow-end.ts";
 import type { LiveFlows } from "./live-flows.ts";
 import { whereOf } from "./options.ts";
 import type { UnjudgedCounts } from "./unjudged.ts";
@@ -86,7 +86,7 @@ export async function statusOf(enforcer: Enforcer): Promise<Status> {
   const ruleset = await looking;
   const { options, policy, dataPath } = enforcer;
   const work = dataPath.statistics();
-  const record = enforcer.spool.status();
+  const record = await enforcer.recorder.look();
   const problems = [...enforcer.problems];
   if (ruleset !== "present") problems.push(`the ruleset is ${ruleset}`);
   if (dataPath.running < options.queues) problems.push("a data-path thread is down; its share of packets is dropped");

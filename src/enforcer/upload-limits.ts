@@ -5,7 +5,7 @@
  * detection. What leaves between two looks leaves: the bound is the limit and what the line carries in that time.
  */
 import type { EventBody } from "../audit/event.ts";
-import type { EndedFlow, LiveFlow } from "../datapath/messages.ts";
+import type { EndedCounts, LiveFlow } from "../datapath/messages.ts";
 import type { OverdrawnEntry } from "../flow/overdrawn.ts";
 import { budgetHolder, sentBytes, UploadAccounts, type Budget, type UploadCounters } from "../flow/uploads.ts";
 import type { Engine, Mode, Tier } from "../policy/decision.ts";
@@ -69,6 +69,11 @@ export class UploadLimits {
     this.#readPolicy();
   }
 
+  /** Some rule has one: without any there is nobody to watch. */
+  get hasLimits(): boolean {
+    return this.#limits.size > 0;
+  }
+
   /** A connection was let through. */
   begun(flow: LiveFlow): void {
     this.#watch(flow, [...(flow.rule === null ? [] : [flow.rule]), ...flow.monitored], 0);
@@ -80,11 +85,11 @@ export class UploadLimits {
   }
 
   /** The kernel has forgotten a connection. */
-  ended(flow: LiveFlow, counters: EndedFlow): void {
+  ended(flow: LiveFlow, counters: EndedCounts): void {
     const watched = this.#watched.get(flow);
     if (watched === undefined) return;
     this.#watched.delete(flow);
-    this.#count(flow, watched, counters);
+    this.#count(flow, watched, { ...counters, protocol: flow.protocol });
     this.#settle();
   }
 

@@ -11,6 +11,7 @@ import { existsSync } from "node:fs";
 import { SallyportError } from "../errors.ts";
 import { attempt, attemptAside, run, runAside } from "./commands.ts";
 import { chainPrefix, type Table, type TableRules } from "./rule-parts.ts";
+import { rulesGeneration } from "./rules-generation.ts";
 import { checkOptions, rulesFor, type RulesetOptions } from "./rules.ts";
 import { deleteEmptyTables, type EmptyTable } from "./tables.ts";
 
@@ -62,6 +63,8 @@ export class Ruleset {
   readonly #owned: OwnedRules;
   #applied: string | null = null;
   #looking: Promise<RulesetState> | null = null;
+  /** What the tools said last, and of which generation that was. */
+  #seen: { generation: number | null; reading: Reading } | null = null;
 
   /** The enforcer's ruleset, or other rules owned by their prefix. Throws SallyportError USAGE. */
   constructor(options: RulesetOptions | OwnedRules) {
@@ -131,8 +134,17 @@ export class Ruleset {
     return compared(textOf(await this.readAside()), this.#applied);
   }
 
-  /** As {@link read}, while the event loop goes on. */
+  /** As {@link read}, while the event loop goes on; without a tool where no rule has changed since the last time. */
   async readAside(): Promise<Reading> {
+    // Before it is read: what changes meanwhile makes the next look read again.
+    const generation = rulesGeneration();
+    if (generation === null || this.#seen?.generation !== generation) {
+      this.#seen = { generation, reading: await this.#readAside() };
+    }
+    return this.#seen.reading;
+  }
+
+  async #readAside(): Promise<Reading> {
     const reading = families().map(async (family) => {
       const text = await runAside(tool(family, "save"), []);
       return [family, parseSaved(text, this.#owned)] as const;

@@ -27,6 +27,7 @@ const program = [
   "queue-worker.mjs",
   "conntrack-worker.mjs",
   "observer-worker.mjs",
+  "recorder-thread.mjs",
   `koffi-linux-${process.arch}.node`,
 ];
 

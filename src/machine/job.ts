@@ -181,8 +181,8 @@ export class Job {
         const leaks = checks.filter((check) => !check.held).map(({ name, why }) => `${name}: ${why}`);
         throw new SallyportError("ENFORCEMENT_LOST", `The self-test found a way out.\n${leaks.join("\n")}`, { checks });
       }
-      await this.#enforcer.spool.flush();
-      this.#first = this.#enforcer.spool.status().seq + 1;
+      await this.#enforcer.recorder.flush();
+      this.#first = this.#enforcer.recorder.status().seq + 1;
       this.#before = (await this.#enforcer.status()).decisions;
       this.started.measures.push(`self-test: ${checks.length} ways out tried, all refused`);
       lap("self-test");
@@ -283,8 +283,8 @@ export class Job {
     this.#look();
     for (const each of this.#files.changes(true)) this.#failed.add(each);
     await this.#observer.finish();
-    await this.#enforcer.spool.flush();
-    const { seq, head, lost, degraded } = this.#enforcer.spool.status();
+    await this.#enforcer.recorder.flush();
+    const { seq, head, lost, degraded } = this.#enforcer.recorder.status();
     const report = await makeReport(this.#enforcer.options.state, this.#first, this.#enforcer.flows(), {
       ...this.#facts,
       limits: [...new Set([...this.#facts.limits, ...this.#observer.gaps])],
@@ -306,7 +306,7 @@ export class Job {
     write(this.#places.summary, summary);
     // The receipt names the head it was made at; the record then tells of the receipt, so that neither fits another.
     this.#enforcer.record(receiptEvent(receipt));
-    await this.#enforcer.spool.flush();
+    await this.#enforcer.recorder.flush();
     copyRecord(this.#places.record, this.#places.copy);
     const digests = { report: sha256(text), receipt: sha256(receipt), summary: sha256(summary) };
     return { ...(await this.#status()), digests };

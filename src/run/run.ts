@@ -103,7 +103,6 @@ interface Stand extends Claim {
 async function enforced(options: RunOptions, stand: Stand): Promise<RunResult> {
   const { place, state } = stand;
   const destinations = new Destinations();
-  let seen = 0;
   let lost: string | null = null;
   const enforcer = await setUp(() =>
     Enforcer.start({
@@ -122,7 +121,6 @@ async function enforced(options: RunOptions, stand: Stand): Promise<RunResult> {
       spare: stand.spare,
       fixed: bindingsFromHosts(textOf("/etc/hosts")),
       onEvent: (event) => {
-        seen++;
         const begun = destinations.add(event);
         if (begun !== null) options.onDestination?.(begun);
       },
@@ -132,7 +130,7 @@ async function enforced(options: RunOptions, stand: Stand): Promise<RunResult> {
       },
     }),
   );
-  const first = enforcer.spool.status().seq - seen + 1;
+  const first = enforcer.recorder.first;
   const started = new Date();
   const incident = (message: string, data: object) =>
     enforcer.record({ kind: "lifecycle", message, data: { ...data } });
@@ -149,7 +147,7 @@ async function enforced(options: RunOptions, stand: Stand): Promise<RunResult> {
       undelivered = (await sinks?.finish((message) => options.onWait?.(message))) ?? [];
     }
   }
-  const { degraded, fault, lost: events } = enforcer.spool.status();
+  const { degraded, fault, lost: events } = enforcer.recorder.status();
   if (degraded || events > 0) lost ??= `the record is incomplete: ${fault ?? `${events} events were lost`}`;
   if (stand.kept?.isInPlace() === false) lost ??= `the record was moved away from ${options.state} during the run`;
   const report: RunSummary = {
