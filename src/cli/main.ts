@@ -31,8 +31,7 @@ const program = new Command("sallyport")
   .addHelpText(
     "after",
     `
-Try: sudo sallyport run -- npm ci                   watch; ends with a policy
-     sudo sallyport run --allow pypi.org -- pip download requests     enforce
+Try: sudo sallyport run -- npm ci      watches, and ends with a policy to review
 Exit codes: 0 fine, 1 our failure, 2 usage or invalid policy, 3 denied under
 --fail-on deny, 4 enforcement could not be set up and nothing was run`,
   );
