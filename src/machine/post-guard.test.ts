@@ -20,10 +20,12 @@ function phase(
   meanwhile: Partial<Asked>,
   status: number,
   before: Partial<Asked> = {},
+  isFirst = false,
 ): string[] {
   let asked: Asked = { status: 1, reports: 0, reasons: [], ...before };
   const lies: string[] = [];
   const guard = new PostGuard({ worker, step: "own", asked: () => asked, onLie: (message) => lies.push(message) });
+  if (!isFirst) guard.executed({ pid: 76, parent: worker, args: ["node", "/a/dist/main.mjs"], step: tag("own") });
   guard.executed({ pid: 77, parent, args, step: tag(step) });
   asked = { ...asked, ...meanwhile };
   guard.ended(78, exit(0));
@@ -44,6 +46,11 @@ test("ended well without a question is a lie, also by one that was gone before i
   assert.match(phase({ args: ["node", "/a/dist/main.mjs"] }, {}, exit(0)).join(), /main phase .* without asking/);
   // A report that somebody had made earlier is none of this process's.
   assert.equal(phase({}, {}, exit(0), { reports: 3 }).length, 1);
+});
+
+test("main on a machine so busy that it is gone before it is looked at is known by its place", () => {
+  assert.deepEqual(phase({ args: [] }, { status: 2 }, exit(0), {}, true), []);
+  assert.match(phase({ args: [] }, {}, exit(0), {}, true).join(), /main phase .* without asking/);
 });
 
 test("ended well in spite of the verdict is a lie, and whatever ends badly is none", () => {

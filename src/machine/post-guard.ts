@@ -35,6 +35,7 @@ const mostWatched = 64;
 export class PostGuard {
   readonly #options: PostGuardOptions;
   readonly #running = new Map<number, Phase>();
+  #isFirst = true;
 
   constructor(options: PostGuardOptions) {
     this.#options = options;
@@ -46,8 +47,10 @@ export class PostGuard {
     if (worker === null || parent !== worker || this.#running.size >= mostWatched) return;
     // By the name that the worker gave it: a step of another name that runs our files is no phase of ours.
     if (step?.name !== own || own === "") return;
-    // One that is gone before its arguments can be read has not asked anything: the sterner rule is right for it.
-    this.#running.set(pid, { before: asked(), isMain: args.some((each) => each.endsWith("/main.mjs")) });
+    // One whose arguments were gone before they could be read: `main` comes first, and for all others the sterner rule is right.
+    const isMain = args.length === 0 ? this.#isFirst : args.some((each) => each.endsWith("/main.mjs"));
+    this.#isFirst = false;
+    this.#running.set(pid, { before: asked(), isMain });
   }
 
   /** A process has ended, with this wait status (wait(2)). */
