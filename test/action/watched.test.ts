@@ -251,10 +251,9 @@ describe("a job that turns against its machine", () => {
   test("many denied names are told with who asked", () => {
     const [one] = ofType(report, "denied_names");
     assert.equal(one?.data.domain, "tunnel.example");
-    assert.equal(one?.process?.step, "tunnels");
-    assert.deepEqual(
-      ((one?.data.askers ?? []) as { step: string }[]).map(({ step }) => step),
-      ["tunnels"],
-    );
+    // Whoever asks is looked for in a fifth of the time at most: the one question that was too many may be nobody's.
+    assert.ok(one?.process === undefined || one.process.step === "tunnels", JSON.stringify(one?.process));
+    const steps = ((one?.data.askers ?? []) as { step: string | null }[]).map(({ step }) => step);
+    assert.deepEqual([...new Set(steps.filter((step) => step !== null))], ["tunnels"], JSON.stringify(one?.data));
   });
 });
