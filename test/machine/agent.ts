@@ -47,7 +47,7 @@ say({ ready: true });
 for await (const line of createInterface({ input: process.stdin })) {
   const command = JSON.parse(line) as { do: string; policy?: string; leave?: "closed" | "clean" };
   if (command.do === "policy") say({ swapped: await enforcer.setPolicy(command.policy!, "policy.yaml") });
-  else if (command.do === "status") say({ status: enforcer.status() });
+  else if (command.do === "status") say({ status: await enforcer.status() });
   else if (command.do === "flows") say({ flows: enforcer.flows() });
   else if (command.do === "stop") {
     await enforcer.stop(command.leave ?? "clean");

@@ -212,7 +212,10 @@ describe("what is not decided", () => {
         const from = agent.events.length;
         assert.equal(await reach(), "hello\n");
         assert.deepEqual(
-          agent.events.slice(from).filter(({ kind }) => kind === "connection"),
+          // Of an earlier attempt nobody answered, and the kernel forgets it when it likes.
+          agent.events
+            .slice(from)
+            .filter(({ kind, destination }) => kind === "connection" && destination?.name !== "half.example"),
           [],
         );
       });
