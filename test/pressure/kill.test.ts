@@ -70,6 +70,21 @@ function load(marker: string): LabProcess {
   return lab.runner(1).spawn("sh", ["-c", `${loops.join("\n")}\nwait`]);
 }
 
+/** Resolves when it and all that hold its output are gone; rejects with what is left of it, where somebody does for long. */
+async function gone(gateway: LabProcess, when: string): Promise<void> {
+  const late = Symbol("late");
+  const timer = new AbortController();
+  const waited = sleep(60_000, late, { signal: timer.signal }).catch(() => late);
+  if ((await Promise.race([gateway.exited, waited])) === late) {
+    const left = await shell(
+      lab.gateway,
+      `ps -o pid,ppid,stat,wchan:32,args -p $(ip netns pids ${lab.id}-gateway | paste -sd,)`,
+    );
+    assert.fail(`${when}: not gone after a minute\n${left}`);
+  }
+  timer.abort();
+}
+
 test(`kill -9 at ${rounds} random moments: closed, recovered, and the chain holds`, async (t) => {
   const seed = Number(process.env["SALLYPORT_SEED"] ?? Date.now() % 1_000_000_007);
   t.diagnostic(`SALLYPORT_SEED=${seed}`);
@@ -110,7 +125,7 @@ test(`kill -9 at ${rounds} random moments: closed, recovered, and the chain hold
     // With what it is running (iptables-restore), or alone.
     if (random() < 0.5) gateway.signal("SIGKILL");
     else process.kill(gateway.pid, "SIGKILL");
-    await gateway.exited;
+    await gone(gateway, `round ${round}, killed while ${phase}`);
     await sleep(200);
     assert.deepEqual(await lab.sink.find(marker), [], `round ${round}, killed while ${phase}`);
     if (phase !== "starting" || records > 0) {
