@@ -4,7 +4,10 @@ import { version } from "../../version.ts";
 import { severityOf, summaryOf } from "./severity.ts";
 
 const severities = { info: 21, low: 47, medium: 73, high: 99 } as const;
-const transports: Readonly<Record<string, string>> = { tls: "tcp", http: "tcp", ssh: "tcp", quic: "udp" };
+/** A map: a record may hold any word, `constructor` too. */
+const transports: ReadonlyMap<string, string> = new Map(
+  Object.entries({ tls: "tcp", http: "tcp", ssh: "tcp", quic: "udp" }),
+);
 
 /** One event as an ECS document. */
 export function ecsOf(event: Event): object {
@@ -64,7 +67,7 @@ export function ecsOf(event: Event): object {
             direction: "outbound",
             type: destination.ip === undefined ? undefined : destination.ip.includes(":") ? "ipv6" : "ipv4",
             protocol,
-            transport: protocol === "dns" ? undefined : (transports[protocol ?? ""] ?? protocol),
+            transport: protocol === "dns" ? undefined : (transports.get(protocol ?? "") ?? protocol),
             bytes: bytes === undefined ? undefined : bytes.up + bytes.down,
           }),
         }),

@@ -25,18 +25,23 @@ const outcomes = {
 } as const;
 
 /** RFC 6895, by the text in our events. */
-const rcodes: Readonly<Record<string, [number, string]>> = {
-  NOERROR: [0, "NoError"],
-  FORMERR: [1, "FormError"],
-  SERVFAIL: [2, "ServError"],
-  NXDOMAIN: [3, "NXDomain"],
-  NOTIMP: [4, "NotImp"],
-  REFUSED: [5, "Refused"],
-};
+/** Maps: a record may hold any word, `constructor` too. */
+const rcodes: ReadonlyMap<string, [number, string]> = new Map(
+  Object.entries<[number, string]>({
+    NOERROR: [0, "NoError"],
+    FORMERR: [1, "FormError"],
+    SERVFAIL: [2, "ServError"],
+    NXDOMAIN: [3, "NXDomain"],
+    NOTIMP: [4, "NotImp"],
+    REFUSED: [5, "Refused"],
+  }),
+);
 
 /** IANA protocol numbers of transports. */
-const protocolNumbers: Readonly<Record<string, number>> = { tcp: 6, udp: 17, icmp: 1 };
-const transports: Readonly<Record<string, string>> = { tls: "tcp", http: "tcp", ssh: "tcp", quic: "udp" };
+const protocolNumbers: ReadonlyMap<string, number> = new Map(Object.entries({ tcp: 6, udp: 17, icmp: 1 }));
+const transports: ReadonlyMap<string, string> = new Map(
+  Object.entries({ tls: "tcp", http: "tcp", ssh: "tcp", quic: "udp" }),
+);
 
 /** One event as an OCSF event. */
 export function ocsfOf(event: Event): object {
@@ -95,7 +100,7 @@ function networkActivity(event: Event): object {
 
 function dnsActivity(event: Event): object {
   const { dns, destination } = event;
-  const [rcodeId, rcode] = rcodes[dns?.rcode ?? ""] ?? [99, dns?.rcode ?? "none"];
+  const [rcodeId, rcode] = rcodes.get(dns?.rcode ?? "") ?? [99, dns?.rcode ?? "none"];
   return defined({
     ...network(event, { class_uid: 4003, class_name: "DNS Activity" }, [6, "Traffic"]),
     query:
@@ -114,7 +119,7 @@ function network(
 ): Record<string, unknown> {
   const { source, destination, rule, verdict } = event;
   const protocol = destination?.protocol ?? "other";
-  const transport = protocol === "dns" ? undefined : (transports[protocol] ?? protocol);
+  const transport = protocol === "dns" ? undefined : (transports.get(protocol) ?? protocol);
   const ip = destination?.ip ?? source?.ip;
   return {
     ...base(event, { ...kind, category_uid: 4, category_name: "Network Activity" }, activity),
@@ -146,7 +151,7 @@ function network(
       direction_id: 2,
       direction: "Outbound",
       protocol_name: transport,
-      protocol_num: protocolNumbers[transport ?? ""],
+      protocol_num: protocolNumbers.get(transport ?? ""),
       protocol_ver_id: ip === undefined ? 0 : ip.includes(":") ? 6 : 4,
     }),
     unmapped: defined({
