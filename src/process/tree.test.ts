@@ -188,6 +188,20 @@ describe("time", () => {
     assert.equal(tree.at(200, 2.5 * SECOND), null);
   });
 
+  test("who had a number when it was given again within a moment is found by its time", () => {
+    const { tree, fork, step } = planted();
+    step(200, "build", 1 * SECOND);
+    tree.exit(200, 2 * SECOND);
+    fork(200, 99, 2 * SECOND + 2e6);
+    assert.equal(tree.at(200, 2 * SECOND - 1e6)?.step?.name, "build", "its last millisecond is its own");
+    assert.equal(
+      tree.at(200, 2 * SECOND + 1e6)?.step,
+      null,
+      "between the two, the clocks' difference is the new one's",
+    );
+    assert.equal(tree.at(200, 2 * SECOND + 3e6)?.step, null);
+  });
+
   test("who called and then executed another program was the first one", () => {
     const { tree, step, exec } = planted();
     step(200, "build", 1 * SECOND);

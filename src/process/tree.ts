@@ -208,8 +208,11 @@ export class ProcessTree {
 
   #holder(pid: number, time: number): Entry | null {
     const living = this.#living.get(pid);
-    if (living !== undefined && living.startedAt <= time + TICKS) return living;
+    if (living !== undefined && living.startedAt <= time) return living;
     const ended = this.#ended.get(pid)?.findLast((each) => each.startedAt <= time + TICKS);
+    // Who was there then, before whoever came in a moment after it.
+    if (ended !== undefined && ended.startedAt <= time && ended.endedAt! >= time) return ended;
+    if (living !== undefined && living.startedAt <= time + TICKS) return living;
     return ended !== undefined && ended.endedAt! >= time - TICKS ? ended : null;
   }
 
