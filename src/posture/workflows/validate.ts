@@ -2,16 +2,17 @@
  * What GitHub's own parser (@actions/workflow-parser) says is wrong with a workflow: a file that GitHub refuses runs nothing, and
  * what we read in it says nothing. Syntax that is newer than the parser is let through.
  */
+import { FeatureFlags } from "@actions/expressions/features";
 import { TemplateContext, TemplateValidationErrors } from "@actions/workflow-parser/templates/template-context";
 import { JSONObjectReader } from "@actions/workflow-parser/templates/json-object-reader";
 import { readTemplate } from "@actions/workflow-parser/templates/template-reader";
 import { TemplateSchema } from "@actions/workflow-parser/templates/schema/index";
 import { NoOperationTraceWriter } from "@actions/workflow-parser/templates/trace-writer";
 import { WORKFLOW_ROOT } from "@actions/workflow-parser/workflows/workflow-constants";
-import { YamlObjectReader } from "@actions/workflow-parser/workflows/yaml-object-reader";
 import { isAlias, isMap, isPair, isSeq } from "yaml";
 import type { Source } from "../../workflow/source.ts";
 import type { Spot } from "../../workflow/finding.ts";
+import { TreeReader } from "./tree-reader.ts";
 
 export interface Refusal extends Spot {
   readonly message: string;
@@ -25,6 +26,8 @@ const newer =
   /'(?:background|wait|wait-all|cancel|parallel|snapshot|cache-mode|artifact-metadata|models|code-quality|drives|copilot-requests)'/;
 /** The parser writes every alias out: more nodes than this, and it is not asked. */
 const mostNodes = 100_000;
+/** What the parser has behind a flag is in use: `background`, `wait`, `wait-all`, `cancel`. */
+const flags = new FeatureFlags({ all: true });
 
 /** `schema`: the text of the parser's `workflow-v1.0.min.json`, which plain Node cannot import. */
 export function validatorOf(schema: string): Validator {
@@ -34,11 +37,10 @@ export function validatorOf(schema: string): Validator {
       return [{ line: 1, column: 1, message: `its aliases come to more than ${mostNodes} values` }];
     const errors = new TemplateValidationErrors(50, 500);
     const context = new TemplateContext(errors, loaded, new NoOperationTraceWriter());
+    context.state["featureFlags"] = flags;
     const file = context.getFileId(source.path);
     try {
-      const reader = new YamlObjectReader(file, source.text);
-      if (reader.errors.length > 0) return [];
-      readTemplate(context, WORKFLOW_ROOT, reader, file);
+      readTemplate(context, WORKFLOW_ROOT, new TreeReader(source, file), file);
     } catch (error) {
       // Its own limits on depth and size are errors that it throws; what it is to us is the same.
       const message = error instanceof Error ? error.message : String(error);
