@@ -67,7 +67,7 @@ interface Runner {
 const sorted = (labels: string, group = "") => `${labels.split(",").toSorted().join()}${group && `@${group}`}`;
 
 /** `count` workflows; every fifth is one that others call. */
-export function workflowCorpus(seed: number, count: number): Corpus {
+export function workflowCorpus(seed: number, count: number, mostSteps = 6): Corpus {
   const random = randomFrom(seed);
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
   const upTo = (most: number) => 1 + Math.floor(random() * most);
@@ -106,7 +106,7 @@ export function workflowCorpus(seed: number, count: number): Corpus {
       ? [`- uses: sallyport/sallyport@${sha} # v1.0.0`, "  with:", "    egress-policy: block"]
       : [];
     return first.concat(
-      Array.from({ length: upTo(9) }, (_, i): string[] =>
+      Array.from({ length: upTo(mostSteps) }, (_, i): string[] =>
         random() < 0.4
           ? [`- uses: ${pick(actions)}@${pick([sha, "v4"])}`, "  with:", `    key: \${{ runner.os }}-${i}`]
           : random() < 0.1

@@ -53,7 +53,7 @@ export function readWorkflowTexts(files: readonly { readonly path: string; reado
   const unreadable: Unreadable[] = [];
   const sources: Source[] = [];
   for (const { path, text } of files) {
-    const source = readSource(path, text.replace(/^\uFEFF/, ""));
+    const source = readSource(path, text.replace(/^\uFEFF/, ""), false);
     if ("code" in source)
       unreadable.push({ path, why: source.message, fix: source.fix, line: source.line, column: source.column });
     else sources.push(source);
