@@ -34,6 +34,10 @@ export class Source {
     this.#targets = targets;
   }
 
+  get hasAliases(): boolean {
+    return this.#targets.size > 0;
+  }
+
   /** What a node stands for: itself, or an alias' anchor. An alias of an alias does not exist in YAML. */
   resolve(node: unknown): Node | null {
     return isAlias(node) ? (this.#targets.get(node) ?? null) : ((node as Node | null) ?? null);
@@ -84,7 +88,7 @@ export class Source {
   }
 }
 
-/** Reads a workflow; a finding where it cannot be. Never throws, whatever the text. */
+/** Reads a workflow; a finding where it cannot be. Never throws, whatever the text. `forEdit`: with what `dashOf` needs. */
 export function readSource(path: string, text: string, forEdit = true): Source | Finding {
   const source = readYaml(path, text, forEdit);
   if ("code" in source || isMap(source.value(source.root, "jobs"))) return source;

@@ -111,7 +111,9 @@ export function workflowCorpus(seed: number, count: number, mostSteps = 6): Corp
           ? [`- uses: ${pick(actions)}@${pick([sha, "v4"])}`, "  with:", `    key: \${{ runner.os }}-${i}`]
           : random() < 0.1
             ? [`- uses: ./.github/actions/tool-${upTo(3)}`]
-            : [`- name: Step ${i}`, `  if: github.ref != 'refs/heads/none'`, "  run: |", `    ${pick(commands)}`],
+            : [`- name: Step ${i}`]
+                .concat(random() < 0.25 ? [`  if: github.ref != 'refs/heads/none'`] : [])
+                .concat("  run: |", `    ${pick(commands)}`, `    ${pick(commands)}`),
       ).flat(),
     );
   };

@@ -48,13 +48,19 @@ type Event = { readonly kind: "literal" | "key" | "map" | "list"; readonly node:
 export class TreeReader implements ObjectReader {
   readonly #source: Source;
   readonly #file: number;
+  readonly #lists: ReadonlySet<Node>;
+  readonly #passesOver: (item: Node | null) => boolean;
   readonly #events: Event[] = [];
   #at = 0;
 
-  /** Throws RangeError where aliases nest deeper than the stack. */
-  constructor(source: Source, file: number) {
+  /**
+   * `passesOver`: items of these lists are left out where it says so. Throws RangeError where aliases nest deeper than the stack.
+   */
+  constructor(source: Source, file: number, lists: ReadonlySet<Node>, passesOver: (item: Node | null) => boolean) {
     this.#source = source;
     this.#file = file;
+    this.#lists = lists;
+    this.#passesOver = passesOver;
     this.#write(source.root);
   }
 
@@ -112,7 +118,10 @@ export class TreeReader implements ObjectReader {
       this.#events.push("map-end");
     } else if (isSeq(node)) {
       this.#events.push({ kind: "list", node });
-      for (const item of node.items) this.#write(item);
+      const mayPass = this.#lists.has(node);
+      for (const item of node.items) {
+        if (!mayPass || !this.#passesOver(this.#source.resolve(item))) this.#write(item);
+      }
       this.#events.push("list-end");
     } else this.#events.push({ kind: "literal", node });
   }
