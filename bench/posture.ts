@@ -25,6 +25,8 @@ function factsNow(): RepositoryFacts {
     visibility: null,
     workflows: [...made!.files].map(([path, text]) => ({ path, text })),
     unread: [],
+    called: [],
+    notCalled: [],
     files: new Map(),
     paths: [],
     infrastructure: [],

@@ -88,8 +88,9 @@ export function workflowCorpus(seed: number, count: number, mostSteps = 6): Corp
         runners: [a, c],
       }),
       () => ({
-        lines: ["strategy:", "  matrix:", `    os: [${a}]`, "    include:", `      - os: ${b.split(",")[0]}`]
-          .concat("runs-on: ${{ matrix.os }}"),
+        lines: ["strategy:", "  matrix:", `    os: [${a}]`, "    include:", `      - os: ${b.split(",")[0]}`].concat(
+          "runs-on: ${{ matrix.os }}",
+        ),
         runners: [a, b.split(",")[0]!],
       }),
       () => ({
@@ -146,7 +147,13 @@ export function workflowCorpus(seed: number, count: number, mostSteps = 6): Corp
       if (name === "schedule") return ["  schedule:", "    - cron: '7 3 * * 1'"];
       if (name === "workflow_run") return ["  workflow_run:", `    workflows: [${after.join(", ")}]`];
       if (name !== "workflow_call") return [name === "push" ? "  push: { branches: [main] }" : `  ${name}:`];
-      return [`  workflow_call:`, "    inputs:", "      runner:", "        type: string", `        default: ${fallback}`];
+      return [
+        `  workflow_call:`,
+        "    inputs:",
+        "      runner:",
+        "        type: string",
+        `        default: ${fallback}`,
+      ];
     });
     const text = [
       `# Workflow ${at} of seed ${seed}`,
@@ -178,7 +185,7 @@ function withInputs(drafts: readonly ModelWorkflow[]): ModelWorkflow[] {
   const values = new Map(
     drafts.map(({ path, jobs }) => [path, new Set(jobs.find(({ byInput }) => byInput)?.runners ?? [])] as const),
   );
-  for (let before = -1, now = 0; before !== now; ) {
+  for (let before = -1, now = 0; before !== now;) {
     before = now;
     for (const { path, jobs } of drafts) {
       for (const { calls } of jobs) {

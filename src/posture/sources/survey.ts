@@ -5,6 +5,7 @@ import type { Finding } from "../finding.ts";
 import type { SourceSeen } from "../report/report.ts";
 import type { Validator } from "../workflows/validate.ts";
 import { readGithubRepository, readLargerRunners, readOwner, readRepositories } from "./github.ts";
+import { nothingBefore } from "./github-calls.ts";
 import type { GithubClient } from "./github-client.ts";
 
 export interface SurveyWanted {
@@ -27,8 +28,9 @@ export async function surveyGithub(
 ): Promise<Survey> {
   const findings: Finding[] = [];
   const sources: SourceSeen[] = [];
+  const calls = nothingBefore();
   const repository = async (name: string, larger: ReadonlySet<string> | null) => {
-    const read = await readGithubRepository(client, name, { ...wanted, own: wanted.frame.own });
+    const read = await readGithubRepository(client, name, { ...wanted, own: wanted.frame.own, calls });
     sources.push(...read.sources);
     findings.push(...checkGithubRepository(read, { ...wanted.frame, largerRunners: larger }, wanted.validate));
   };

@@ -13,7 +13,8 @@ const beside: Readonly<Record<"run" | "uses", ReadonlySet<string>>> = {
   uses: new Set(["name", "id", "uses", "with", "env"]),
 };
 /** Expressions that are one name of a context which every step has. */
-const names = /\$\{\{ ?(?:github|runner|matrix|env|steps|needs|inputs|vars|secrets|job|strategy)(?:\.[A-Za-z_][\w-]*)+ ?\}\}/g;
+const names =
+  /\$\{\{ ?(?:github|runner|matrix|env|steps|needs|inputs|vars|secrets|job|strategy)(?:\.[A-Za-z_][\w-]*)+ ?\}\}/g;
 
 /** `node`: an item of a job's `steps`. */
 export function isPlainStep(source: Source, node: Node | null): boolean {
@@ -25,7 +26,8 @@ export function isPlainStep(source: Source, node: Node | null): boolean {
     hasKind ||= key.value === kind;
     const isMapOfTexts = key.value === "with" || key.value === "env";
     if (isMapOfTexts ? !areTexts(value) : !isText(value)) return false;
-    if ((key.value === "uses" || key.value === "shell" || key.value === "id") && textIn(value).includes("${{")) return false;
+    if ((key.value === "uses" || key.value === "shell" || key.value === "id") && textIn(value).includes("${{"))
+      return false;
   }
   return hasKind;
 }
