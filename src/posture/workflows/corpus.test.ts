@@ -3,15 +3,14 @@
  * written down while the texts were made; and what GitHub's parser refuses, with plain steps passed over and without.
  */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { randomFrom, workflowCorpus } from "../../../test/support/workflow-corpus.ts";
 import type { ModelWorkflow } from "../../../test/support/workflow-corpus.ts";
+import { githubValidator } from "../sources/parser-schema.ts";
 import { controlsOf } from "./control.ts";
 import { reachOf } from "./reach.ts";
 import { readWorkflowTexts } from "./read.ts";
 import type { RunsOn } from "./runs-on.ts";
-import { validatorOf } from "./validate.ts";
 
 const seeds = [1, 2, 3, 4];
 const textsOf = (files: ReadonlyMap<string, string>) => [...files].map(([path, text]) => ({ path, text }));
@@ -93,11 +92,7 @@ const odd = [
 ];
 
 describe("what GitHub's parser refuses", () => {
-  const schema = readFileSync(
-    new URL("workflow-v1.0.min.json", import.meta.resolve("@actions/workflow-parser")),
-    "utf8",
-  );
-  const [short, wholly] = [validatorOf(schema), validatorOf(schema, true)];
+  const [short, wholly] = [githubValidator(), githubValidator(true)];
 
   test("is the same with plain steps passed over, in whole corpora with lines put in and taken out", () => {
     const random = randomFrom(9);
