@@ -56,7 +56,7 @@ async function posture(words: string[], env: Record<string, string> = {}): Promi
   try {
     process.exitCode = 0;
     await program.parseAsync(["posture", ...words], { from: "user" });
-    return { code: Number(process.exitCode), stdout: out.log, stderr: out.error };
+    return { code: process.exitCode, stdout: out.log, stderr: out.error };
   } catch (error) {
     const code = error instanceof CommanderError ? 2 : fail(error);
     return { code, stdout: out.log, stderr: out.error };
