@@ -7,15 +7,9 @@ import type { EventBody, EventProcess } from "../audit/event.ts";
 import type { Noticed } from "../datapath/attribution.ts";
 import { type ContainerDanger, dangersOfCommand, type Surroundings } from "../detect/containers.ts";
 import { describeOwner } from "../process/facts.ts";
+import { isRuntime } from "../process/engines.ts";
 import type { ProcessTable } from "../process/table.ts";
-import {
-  dangersOfBundleAt,
-  dangersOfContainer,
-  engines,
-  runtimeCall,
-  runtimes,
-  workingFolder,
-} from "./container-facts.ts";
+import { dangersOfBundleAt, dangersOfContainer, engines, runtimeCall, workingFolder } from "./container-facts.ts";
 
 /** How long a command waits for its container to show, and is taken for what made one, ms. */
 const commandMs = 5_000;
@@ -46,9 +40,8 @@ export class Containers {
   }
 
   noticed({ process, at }: Noticed): void {
-    // A runtime may execute a copy of itself, which has no name but the one it is called by.
+    if (isRuntime(process)) return this.#runtime(process, at);
     const names = [process.exe ?? "", process.args[0] ?? ""].map(nameOf);
-    if (names.some((name) => runtimes.includes(name))) return this.#runtime(process, at);
     if (!names.some((name) => engines.includes(name)) || (process.step === null && process.container === null)) return;
     const command = { process, dangers: dangersOfCommand(process.args, this.#around), at };
     this.#commands = [...this.#commands, command].slice(-16);
