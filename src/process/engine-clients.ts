@@ -30,18 +30,32 @@ export class EngineClients {
     if (clients === null) return null;
     const found = new Set<StepTag | null>();
     const until = performance.now() + SEARCH_MS;
-    for (const record of byLikelihood(this.#processes())) {
+    const [likely = [], engines = [], others = []] = ranked(this.#processes());
+    for (const { pid, step, asked } of likely) {
       if (clients.size === 0) break;
-      if (performance.now() > until) return [...found.add(null)];
-      if (!takeHeld(record.pid, clients) || rankOf(record) === 1) continue;
-      if (record.step === null && record.asked !== null) for (const each of record.asked.by) found.add(each);
-      else found.add(record.step);
+      if (takeHeld(pid, clients)) for (const each of asked?.by ?? [step]) found.add(each);
     }
+    for (const { pid } of engines) if (clients.size > 0) takeHeld(pid, clients);
+    // A client asks several questions, each on a connection that is closed soon.
+    this.#keepConnected(clients);
+    for (const { pid } of others) {
+      if (clients.size === 0 || performance.now() > until) break;
+      if (takeHeld(pid, clients)) found.add(null);
+    }
+    this.#keepConnected(clients);
+    if (clients.size > 0) found.add(null);
     return [...found];
   }
 
   close(): void {
     this.#diag?.close();
+  }
+
+  /** Takes out those that are not connected any more. */
+  #keepConnected(clients: Set<number>): void {
+    if (clients.size === 0) return;
+    const connected = this.#clients();
+    for (const each of clients) if (connected?.has(each) === false) clients.delete(each);
   }
 
   /** Inodes of the clients' ends. */
@@ -60,8 +74,10 @@ export class EngineClients {
 }
 
 /** The steps' own, whom they were asked by, the engines', all others. */
-function byLikelihood(records: readonly ProcessRecord[]): ProcessRecord[] {
-  return records.toSorted((a, b) => rankOf(a) - rankOf(b));
+function ranked(records: readonly ProcessRecord[]): ProcessRecord[][] {
+  const ranks: ProcessRecord[][] = [[], [], []];
+  for (const record of records) ranks[rankOf(record)]!.push(record);
+  return ranks;
 }
 
 function rankOf({ step, asked, exe, container }: ProcessRecord): 0 | 1 | 2 {
