@@ -111,6 +111,12 @@ describe("containers of a Docker daemon", () => {
     assert.deepEqual(who("itself").slice(0, 3), ["d", 5, "descent"]);
   });
 
+  test("are as good as root where they share the machine's network, and not for the root that their engine made for them", () => {
+    const found = runner.report(job).report.detections.filter(({ type }) => type === "container_root");
+    const dangers = found.map(({ data }) => String(data.dangers));
+    assert.deepEqual([...new Set(dangers)], ["namespace network"]);
+  });
+
   test("get nothing that is a step's alone, and nothing past a rule that denies one", () => {
     assert.deepEqual([of("own").verdict, of("own").rule], ["allow", "for a"]);
     assert.deepEqual([of("asked").verdict, of("asked").rule, of("asked").step], ["deny", null, "a"]);
