@@ -110,10 +110,12 @@ export class Containers {
 
   /** The step's command that an engine's daemon most likely answered; undefined where the runtime is the step's own. */
   #client(process: EventProcess | null, now: number): Command | undefined {
-    if (process !== null && process.step !== null) {
+    if (process?.step_by === "descent") {
       return this.#waiting.find((each) => process.ancestors.some(({ pid }) => pid === each.process.pid));
     }
-    return this.#commands.findLast(({ at }) => now - at < clientMs);
+    const step = process?.step ?? null;
+    const isLikely = (each: Command) => now - each.at < clientMs && (step === null || each.process.step === step);
+    return this.#commands.findLast(isLikely);
   }
 
   #remember(id: string, looks: number): void {

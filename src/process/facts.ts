@@ -34,7 +34,9 @@ export function describeOwner(owner: Owner | null, table: ProcessTable): EventPr
   const record = owner?.record ?? null;
   if (record === null) return null;
   const { pid, exe, args, uid, ancestors, asked, container } = record;
-  const step = record.step ?? inferredStep(asked);
+  // Engines' own helpers belong to nobody.
+  const forWhom = container === null ? null : asked;
+  const step = record.step ?? inferredStep(forWhom);
   return {
     pid,
     exe,
@@ -46,7 +48,9 @@ export function describeOwner(owner: Owner | null, table: ProcessTable): EventPr
     step_number: step?.number ?? null,
     action: step?.action ?? null,
     step_by: record.step !== null ? "descent" : step === null ? null : "engine_client",
-    ...(asked !== null && asked.by.length > 1 ? { step_candidates: asked.by.map((each) => each?.name ?? null) } : {}),
+    ...(forWhom !== null && forWhom.by.length > 1
+      ? { step_candidates: forWhom.by.map((each) => each?.name ?? null) }
+      : {}),
     container: container === null ? null : { id: container, image: imageOf(container) },
     runner: table.isRunner(record),
     certain: owner!.certain,
