@@ -55,8 +55,11 @@ function machine() {
     exec(fork(pid, pid + 1), "/usr/bin/docker");
     tree.exit(pid, (clock += 10));
   }
-  const start = (container: string, ...asked: number[] | [null]): number => {
+  const ask = (...asked: number[] | [null]): void => {
     clients = asked[0] === null ? null : (asked as number[]);
+  };
+  const start = (container: string, ...asked: number[] | [null]): number => {
+    ask(...asked);
     const runtime = exec(fork(SHIM), `/usr/sbin/runc create ${container}`);
     return exec(fork(runtime), "/bin/sh", container);
   };
@@ -65,7 +68,7 @@ function machine() {
     return exec(fork(exec(fork(SHIM), `/usr/sbin/runc exec ${container}`)), "/bin/ls", container);
   };
   const of = (pid: number): string[] => tree.get(pid)!.asked?.by.map((each) => each?.name ?? "none") ?? [];
-  return { tree, fork, exec, start, join, of, looks: () => looks };
+  return { tree, fork, exec, ask, start, join, of, looks: () => looks };
 }
 
 const A = 201;
@@ -100,18 +103,20 @@ describe("whose a container is", () => {
     assert.deepEqual([of(start("alone")), of(start("late", null))], [[], []]);
   });
 
-  test("who comes as the runtime goes on counts as well", () => {
-    const { fork, exec, start, of, tree } = machine();
-    const first = start("one", A);
-    assert.deepEqual(of(first), ["a"]);
-    const runtime = exec(fork(SHIM), "/usr/sbin/runc create two");
-    assert.deepEqual(of(runtime), ["a"]);
-    start("three", B);
-    const again = exec(fork(runtime), "/proc/self/exe init");
-    assert.deepEqual(of(again), ["a"], "no runtime by its name");
-    exec(again, "runc init");
-    assert.deepEqual(of(exec(again, "/bin/sh", "two")), ["a", "b"]);
-    assert.equal(tree.get(again)?.asked?.joins, false);
+  test("what was not seen in time at the runtime's start is seen as it executes itself; what was seen stays", () => {
+    const { fork, exec, ask, of, looks } = machine();
+    ask(null);
+    const runtime = exec(fork(SHIM), "/usr/sbin/runc create one");
+    assert.deepEqual(of(runtime), []);
+    ask(A);
+    const init = exec(fork(runtime), "runc init");
+    ask(B);
+    exec(init, "runc init");
+    assert.deepEqual(of(exec(init, "/bin/sh", "one")), ["a"]);
+    const before = looks();
+    exec(fork(SHIM), "/usr/sbin/runc kill one");
+    exec(fork(SHIM), "/usr/sbin/runc --version");
+    assert.equal(looks(), before, "only what starts something has been asked for");
   });
 
   test("what is executed in it is the client's of that, and the container stays whose it was", () => {

@@ -10,6 +10,8 @@ import type { Asked, ProcessRecord, StepTag } from "./record.ts";
 /** Steps of the engines' clients; null among them: a client of no step. Null: it is too late to say. */
 export type Ask = () => readonly (StepTag | null)[] | null;
 
+/** What a runtime is told to do when something is to be started, and what it executes itself as. */
+const starting: ReadonlySet<string> = new Set(["create", "run", "restore", "exec", "init"]);
 /** Containers remembered. */
 const MOST = 4096;
 
@@ -22,9 +24,10 @@ export class Askers {
     const { container, asked, placed, args } = record;
     if (container !== null) return container === before ? asked : this.#entered(container, asked);
     // What a container executes is not asked for by the daemon's clients, whatever it is called.
-    if (!placed || !isRuntime(record)) return asked;
-    const by = ask();
-    return by === null ? asked : { by: union(asked?.by ?? [], by), joins: asked?.joins ?? args.includes("exec") };
+    if (!placed || !isRuntime(record) || !args.some((each) => starting.has(each))) return asked;
+    // It was seen in time. What the runtime executes next is another chance where it was not.
+    if (asked !== null && asked.by.length > 0) return asked;
+    return { by: union(ask() ?? [], []), joins: asked?.joins ?? args.includes("exec") };
   }
 
   #entered(container: string, asked: Asked | null): Asked | null {

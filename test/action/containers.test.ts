@@ -42,11 +42,9 @@ describe("containers of a Docker daemon", () => {
       {
         id: "a",
         run: [
-          run(host, get("first")),
-          run("--rm", get("bridged")),
+          run("--rm", get("first")),
           `${get("own", "only.example")}`,
-          run(host, get("asked", "only.example")),
-          run(host, get("denied", "v4only.example")),
+          run(host, [get("on-the-host"), get("asked", "only.example"), get("denied", "v4only.example")].join("; ")),
           run("-d --name kept --network host", "sleep 600"),
           `setsid sh -c "${wait("b-runs").replaceAll("$", "\\$")}; ${run(host, get("late"))} > ${flag("late")} 2>&1; touch ${flag("late-is-over")}" > /dev/null 2>&1 &`,
         ].join("\n"),
@@ -65,8 +63,7 @@ describe("containers of a Docker daemon", () => {
         run: [
           // It is connected from its first answer on.
           `setsid ${docker} events > ${flag("events")} 2>&1 < /dev/null &`,
-          `for i in $(seq 400); do test -s ${flag("events")} && break; ${run(host, "true")}; done`,
-          run(host, get("beside")),
+          `for i in $(seq 400); do ${run(host, get("beside"))}; test -s ${flag("events")} && break; done`,
         ].join("\n"),
       },
       { id: "d", run: [run(host, get("either")), get("itself")].join("\n") },
@@ -93,7 +90,7 @@ describe("containers of a Docker daemon", () => {
 
   test("are of the step whose client had asked, in whichever network they are", () => {
     assert.deepEqual(who("first"), ["a", 2, "engine_client", undefined, image]);
-    assert.deepEqual(who("bridged"), ["a", 2, "engine_client", undefined, image]);
+    assert.deepEqual(who("on-the-host"), ["a", 2, "engine_client", undefined, image]);
     assert.deepEqual(who("second"), ["b", 3, "engine_client", undefined, image]);
   });
 

@@ -14,6 +14,12 @@ const folder = "/run/sallyport/docker";
 /** The daemon's own; what a job's containers are in has the name of the engine. */
 const parent = "/docker";
 
+const slow = [
+  `#!${folder}/bin/runc`,
+  'case " $* " in *" create "* | *" exec "*) sleep 1.5 ;; esac',
+  'exec /usr/sbin/runc "$@"',
+].join("\n");
+
 /** For every step: who asks the daemon. */
 export const environment = { DOCKER_HOST: `unix://${socket}` };
 
@@ -32,6 +38,7 @@ export class Engine {
   static async start(runner: Runner): Promise<Engine> {
     const engine = new Engine(runner);
     const options = [
+      `--add-runtime slow=${folder}/bin/slow --default-runtime slow`,
       "--storage-driver=vfs --exec-opt native.cgroupdriver=cgroupfs --group=0",
       `--exec-root=${folder}/run --pidfile=${folder}/pid -H unix://${socket}`,
     ].join(" ");
@@ -40,7 +47,11 @@ export class Engine {
       "mkdir -p /var/lib/docker /run/containerd",
       "mount -t tmpfs tmpfs /var/lib/docker",
       "mount -t tmpfs tmpfs /run/containerd",
-      `mkdir -p ${folder}/empty`,
+      `mkdir -p ${folder}/empty ${folder}/bin`,
+      // Named as a runtime is, and slow, as a machine may be that is looked at.
+      `cp /bin/dash ${folder}/bin/runc`,
+      `echo '${slow}' > ${folder}/bin/slow`,
+      `chmod 755 ${folder}/bin/slow`,
       `cd ${folder}/empty && mkdir -p bin usr lib lib64 etc tmp`,
       `setsid dockerd ${options} > ${folder}/log 2>&1 < /dev/null &`,
     ];
