@@ -88,7 +88,8 @@ fuzzTarget<Outcome>({
       for (const text of hello.alpn) assert.match(text, /^[\x21-\x7e]+$/);
       // A fingerprint that is remembered is the one that would be worked out.
       for (const each of [hello, changed(hello, pick), { ...hello }]) {
-        for (const transport of ["tcp", "quic"] as const) assert.equal(ja4(each, transport), computeJa4(each, transport));
+        for (const transport of ["tcp", "quic"] as const)
+          assert.equal(ja4(each, transport), computeJa4(each, transport));
       }
     }
     const early = parseTls(bytes.subarray(0, pick(bytes.length + 1)));
