@@ -1,6 +1,6 @@
 /**
  * What real jobs feel: `npm ci` of a medium project and `git clone` over HTTPS from the lab's own registry and git server, by plain
- * forwarding (`none`), through the gateway, and in `sallyport run`. Timed inside of the job; what `run` needs before and after is a
+ * forwarding, through the gateway, and in `sallyport run`. Timed inside of the job; what `run` needs before and after is a
  * figure of its own.
  */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
@@ -9,7 +9,8 @@ import { Lab } from "../../test/lab/lab.ts";
 import type { Machine } from "../../test/lab/machine.ts";
 import { masquerade } from "../peers/peer.ts";
 import { launcher, startGateway } from "../peers/sallyport.ts";
-import { type Bench, type Case, interleave } from "../stand/bench.ts";
+import type { Bench, Case } from "../stand/bench.ts";
+import { interleave } from "../stand/clock.ts";
 import { resolver, run } from "../stand/stand.ts";
 
 const packages = 120;
@@ -38,45 +39,54 @@ interface Way {
 export const jobsCase: Case = {
   name: "jobs",
   title: "npm ci and git clone: with nothing between, through the gateway, in sallyport run",
+  wants: { quick: 9, whole: 100 },
+  parts: () => Object.keys(jobs).length,
+  atStands: false,
   async run(bench) {
     bench.progress("jobs: making a registry and a repository");
-    const plain = await Lab.create({ sink: false, forwarding: true });
-    const guarded = await Lab.create({ sink: false });
+    const [plain, guarded] = await Promise.all([
+      Lab.create({ sink: false, forwarding: true }),
+      Lab.create({ sink: false }),
+    ]);
     try {
       await masquerade({ lab: plain });
       await startGateway({ lab: guarded }, policy, resolver);
-      for (const lab of [plain, guarded]) await fill(lab);
+      await Promise.all([plain, guarded].map(fill));
       const file = join(plain.runner(1).home, "policy.yaml");
       writeFileSync(file, policy);
       const wrapper = [launcher, "run", "--quiet", "--policy", file, "--"];
       await measure(bench, [
-        { name: "none", lab: plain, wrapper: [] },
+        { name: "forwarding", lab: plain, wrapper: [] },
         { name: "gateway", lab: guarded, wrapper: [] },
         { name: "run", lab: plain, wrapper },
       ]);
     } finally {
-      await plain.close();
-      await guarded.close();
+      await Promise.allSettled([plain.close(), guarded.close()]);
     }
   },
 };
 
 async function measure(bench: Bench, ways: readonly Way[]): Promise<void> {
-  const around = new Map<string, readonly number[] | string>();
+  const around = new Map<string, number[]>();
+  const cannot = new Map<string, string>();
   for (const job of Object.keys(jobs) as Job[]) {
     const figures = await interleave<Way, "inside" | "around">(
+      bench.clock,
+      `jobs.${job}`,
       ways,
-      bench.quick ? 1 : 5,
+      // As long as they take.
+      { rounds: bench.quick ? 1 : 7, seconds: 0 },
       ({ name }) => name,
       (way, round) => {
         bench.progress(`${jobs[job].slice(0, 9)}: ${way.name}, round ${round + 1}`);
         return once(way, job);
       },
+      (way, why) => cannot.set(way.name, why),
     );
-    bench.record(`jobs.${job}`, "s", figures.inside);
-    for (const [name, values] of figures.around) around.set(name, values);
+    bench.recordAll("jobs", { [job]: "s" }, ways, cannot, { [job]: figures.inside });
+    for (const [name, values] of figures.around ?? []) around.set(name, [...(around.get(name) ?? []), ...values]);
   }
-  bench.record("jobs.around", "s", around);
+  bench.recordAll("jobs", { around: "s" }, ways, cannot, { around });
 }
 
 /** Runs the job in an empty folder; seconds of the job, and of what was around it. */

@@ -6,20 +6,31 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { descriptors } from "../peers/peer.ts";
 import { peers } from "../peers/peers.ts";
 import type { Samples } from "../report/result.ts";
-import type { Bench, Case, Contender } from "../stand/bench.ts";
+import { type Bench, type Case, type Contender, noTime } from "../stand/bench.ts";
+
+const counts = (quick: boolean) => (quick ? [10_000] : [10_000, 100_000]);
 
 export const memory: Case = {
   name: "memory",
   title: "memory per live connection at 10 000 and 100 000",
+  wants: { quick: 8, whole: 150 },
+  parts: (quick) => counts(quick).length,
+  atStands: true,
   async run(bench) {
     const { able, cannot } = await bench.contenders(peers, "hold");
     const last: Samples = new Map();
-    for (const count of bench.quick ? [10_000] : [10_000, 100_000]) {
+    for (const count of counts(bench.quick)) {
+      const until = bench.clock.part();
       const samples = { per_connection: new Map() as Samples, all: new Map() as Samples };
-      for (const { name } of bench.chosen(peers)) {
+      const names = bench.chosen(peers).map(({ name }) => name);
+      for (const [index, name] of names.entries()) {
         const contender = able.find(({ peer }) => peer.name === name);
         const held =
-          contender === undefined ? (cannot.get(name) ?? "not started") : await hold(bench, contender, count);
+          contender === undefined
+            ? (cannot.get(name) ?? "not started")
+            : await hold(bench, contender, count, (until - bench.clock.now()) / (names.length - index)).catch(
+                (error: Error) => `it failed: ${error.message}`,
+              );
         samples.per_connection.set(name, typeof held === "string" ? held : [held.each]);
         samples.all.set(name, typeof held === "string" ? held : [held.all]);
         // The smaller count's stays where the larger one cannot be had.
@@ -32,25 +43,29 @@ export const memory: Case = {
   },
 };
 
+/** Bytes for each of so many connections, and megabytes of all, within about so many seconds; or why there is no such figure. */
 async function hold(
   bench: Bench,
   { peer, stand }: Contender,
   count: number,
+  seconds: number,
 ): Promise<{ each: number; all: number } | string> {
   if (stand.processes().length === 0) return "it has no process; the kernel's entries are not measured";
+  if (seconds < 0.5) return noTime;
   bench.progress(`memory at ${count} connections: ${peer.name}`);
   // Neither the code's nor the heap's growth in its first minute is the connections'.
-  await stand.load({ concurrency: 32, seconds: bench.quick ? 0.3 : 2 }, bench.hellos.classical);
+  await stand.load({ concurrency: 32, seconds: seconds / 10 }, bench.hellos.classical);
   const before = stand.memory();
-  const { load, release } = await stand.hold(count, bench.hellos.classical);
+  const { load, release } = await stand.hold(count, seconds * 0.7, bench.hellos.classical);
   try {
-    if (load.done < count * 0.99)
+    if (load.failed + load.wrong > count * 0.01)
       return `${load.done} of ${count} were answered; a process may have ${descriptors()} descriptors here`;
+    if (load.done < count * 0.99) return `only ${load.done} of ${count} could be opened in ${load.seconds.toFixed(1)} s`;
     // Events are written and garbage is collected behind the connections.
     await sleep(bench.quick ? 300 : 2000);
     const all = stand.memory();
     if (all < before) return "its memory became smaller meanwhile: what so many take is less than what comes and goes";
-    return { each: (all - before) / count, all: all / 1e6 };
+    return { each: (all - before) / load.done, all: all / 1e6 };
   } finally {
     await release();
   }

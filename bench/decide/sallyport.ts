@@ -11,6 +11,7 @@ const destination = parseAddress("203.0.113.100")!;
 export const sallyport: Decider = {
   name: "sallyport",
   most: 1_000_000,
+  mostQuick: 10_000,
   batch: 50,
   async load(rules) {
     const lines = Array.from({ length: rules }, (_, i) => `  - { name: r${i}, to: ${hostOf(i)} }`);
