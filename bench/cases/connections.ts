@@ -32,7 +32,7 @@ function groups(quick: boolean): [number, "classical" | "postQuantum"][] {
 export const connections: Case = {
   name: "connections",
   title: "new TLS connections",
-  wants: { quick: 10, whole: 240 },
+  wants: { quick: 10, whole: 200 },
   parts: (quick) => groups(quick).length,
   atStands: true,
   async run(bench) {
@@ -47,7 +47,7 @@ async function measure(bench: Bench, concurrency: number, hello: Hello): Promise
     bench.clock,
     name,
     able,
-    bench.quick ? { rounds: 1, seconds: 0.3 } : { rounds: 3, seconds: 1.2 },
+    bench.quick ? { rounds: 1, seconds: 0.3 } : { rounds: 3, seconds: 1 },
     ({ peer }) => peer.name,
     async ({ peer, stand }, round, seconds) => {
       bench.progress(`${concurrency} at a time, ${hello.label} hello: ${peer.name}, round ${round + 1}`);

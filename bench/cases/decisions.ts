@@ -24,7 +24,7 @@ const counts = (quick: boolean) => (quick ? [10, 1_000, 10_000] : [10, 1_000, 10
 export const decisions: Case = {
   name: "decisions",
   title: "time of a decision by the number of rules, beside Cedar and OPA",
-  wants: { quick: 5, whole: 60 },
+  wants: { quick: 5, whole: 50 },
   parts: (quick) => counts(quick).length,
   atStands: false,
   async run(bench) {

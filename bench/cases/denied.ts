@@ -12,7 +12,7 @@ const counts = [1, 32];
 export const denied: Case = {
   name: "denied",
   title: "refused connections a second, and time to the refusal",
-  wants: { quick: 5, whole: 50 },
+  wants: { quick: 5, whole: 45 },
   parts: () => counts.length,
   atStands: true,
   async run(bench) {
@@ -23,7 +23,7 @@ export const denied: Case = {
         bench.clock,
         name,
         able,
-        bench.quick ? { rounds: 1, seconds: 0.3 } : { rounds: 3, seconds: 1.2 },
+        bench.quick ? { rounds: 1, seconds: 0.3 } : { rounds: 3, seconds: 1 },
         ({ peer }) => peer.name,
         async ({ peer, stand }, round, seconds) => {
           bench.progress(`refusals, ${concurrency} at a time: ${peer.name}, round ${round + 1}`);

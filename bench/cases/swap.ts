@@ -30,7 +30,7 @@ type Figures = Record<keyof typeof units, number[]>;
 export const swap: Case = {
   name: "swap",
   title: "policy swap at 10 000 rules under load, and the end of a withdrawn rule's flows",
-  wants: { quick: 6, whole: 45 },
+  wants: { quick: 6, whole: 40 },
   parts: () => 2,
   atStands: true,
   async run(bench) {

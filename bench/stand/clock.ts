@@ -47,10 +47,12 @@ export class Clock {
     this.#parts = parts;
   }
 
-  /** When the next part of the case has to be over: each of those that are left gets as much. */
-  part(): number {
+  /** When the next so many parts of the case, which are measured as one, have to be over: each that is left gets as much. */
+  part(count = 1): number {
     const now = this.#now();
-    return now + Math.max(0, this.#until - now) / Math.max(1, this.#parts--);
+    const share = Math.min(1, count / Math.max(1, this.#parts));
+    this.#parts -= count;
+    return now + Math.max(0, this.#until - now) * share;
   }
 
   /** Notes that something was measured less than it would have liked. */
