@@ -5,6 +5,7 @@
  */
 import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { cases } from "./cases/cases.ts";
 import { help, parseArguments } from "./arguments.ts";
 import { peers } from "./peers/peers.ts";
@@ -68,17 +69,37 @@ const tell = (from: number) => {
   done();
   for (const [group, rows] of groupsOf(bench.rows.slice(from))) print(`\n${group}\n${columns(cells(rows))}`);
 };
+/** Resolves with true when that is done; with false, and a word about it, when the run's time is over before. */
+async function withinTime(what: string, work: () => Promise<void>): Promise<boolean> {
+  if (clock.left() <= 0) {
+    clock.shorten(`${what}: not begun, because the run's time was over`);
+    return false;
+  }
+  const over = new AbortController();
+  const working = work();
+  working.catch(() => {});
+  try {
+    const end = sleep(Math.max(0, clock.left()) * 1000, false, { signal: over.signal });
+    end.catch(() => {});
+    if (await Promise.race([working.then(() => true), end])) return true;
+    clock.shorten(`${what}: given up, because the run's time was over`);
+    return false;
+  } finally {
+    over.abort();
+  }
+}
+
 try {
   if (chosen.some(({ atStands }) => atStands)) {
     say("starting the contenders");
-    await bench.open(peers);
+    await withinTime("starting the contenders", () => bench.open(peers));
   }
   for (const [index, each] of chosen.entries()) {
     const before = bench.rows.length;
     clock.begin(wants(each), chosen.slice(index + 1).map(wants), each.parts(quick));
     const began = clock.now();
     try {
-      await each.run(bench);
+      await withinTime(each.name, () => each.run(bench));
     } catch (error) {
       failures.push(`${each.name}: ${(error as Error).message}`);
     }

@@ -1,7 +1,7 @@
 /** DNS through a filtering forwarder: questions that a cache answers, that go upstream, and that are denied. */
 import { hasTool } from "../../test/lab/tools.ts";
 import { type DnsPeer, dnsPeers } from "../peers/dns/servers.ts";
-import type { Bench, Case } from "../stand/bench.ts";
+import { type Bench, type Case, notQuick } from "../stand/bench.ts";
 import { interleave } from "../stand/clock.ts";
 import { type Answers, ask, kinds, prove, type QuestionKind, wireNames, writeQuestions } from "../stand/questions.ts";
 import { Stand } from "../stand/stand.ts";
@@ -26,6 +26,7 @@ export const dns: Case = {
       if (!hasTool(tool)) throw new Error(`${tool} is missing: sudo sh scripts/setup --for-bench`);
     const standing = await open(bench, cannot);
     try {
+      bench.clock.again();
       const questions = writeQuestions(bench.folder);
       for (const kind of kinds) await measure(bench, kind, questions[kind], standing, cannot);
     } finally {
@@ -39,11 +40,15 @@ async function open(bench: Bench, cannot: Map<string, string>): Promise<Standing
   bench.progress("starting the contenders of DNS");
   const opened = await Promise.all(
     bench.chosen(dnsPeers).map(async (peer): Promise<Standing[]> => {
+      if (bench.quick && peer.slow) {
+        cannot.set(peer.name, notQuick);
+        return [];
+      }
       if (peer.needs !== null && !hasTool(peer.needs.tool)) {
         cannot.set(peer.name, `not installed (apt-get install ${peer.needs.packages.join(" ")})`);
         return [];
       }
-      const stand = await Stand.open([], peer.forwards);
+      const stand = bench.own(await Stand.open([], peer.forwards));
       try {
         await wireNames(stand);
         await peer.start(stand);

@@ -37,8 +37,11 @@ export const swap: Case = {
     const { able, cannot } = await bench.contenders(peers, "swap");
     const figures: Partial<Record<keyof typeof units, Map<string, number[]>>> = {};
     for (const { peer, stand } of able) {
-      for (const [figure, values] of Object.entries(await measure(bench, stand)))
-        (figures[figure as keyof typeof units] ??= new Map()).set(peer.name, values);
+      const measured = await measure(bench, stand).catch((error: Error) => error.message);
+      if (typeof measured === "string") cannot.set(peer.name, `it failed: ${measured}`);
+      else
+        for (const [figure, values] of Object.entries(measured))
+          (figures[figure as keyof typeof units] ??= new Map()).set(peer.name, values);
     }
     bench.recordAll("swap", units, peers, cannot, figures);
   },

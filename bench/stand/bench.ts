@@ -10,7 +10,8 @@ import { Stand } from "./stand.ts";
 
 /** Why there is no figure where the clock ran out. */
 export const noTime = "no time was left for it in this run";
-const notQuick = "it is left out of quick runs, for the time that it takes";
+/** Why there is none of a contender in a quick run. */
+export const notQuick = "it is left out of quick runs, for the time that it takes";
 const atOnce = 3;
 /** The share of a run's time after which no further contender is started. */
 const mostForOpening = 0.4;
@@ -48,6 +49,7 @@ export class Bench {
   readonly folder: string;
   readonly clock: Clock;
   readonly rows: Row[] = [];
+  readonly #owned = new Set<{ close(): Promise<void> }>();
   readonly #stands = new Map<string, Stand | string>();
   readonly #only: readonly string[] | null;
   readonly #say: (text: string) => void;
@@ -77,6 +79,12 @@ export class Bench {
   chosen<P extends { name: string }>(all: readonly P[]): P[] {
     const always = ["forwarding", "sallyport", "gateway", "run"];
     return all.filter(({ name }) => this.#only === null || always.includes(name) || this.#only.includes(name));
+  }
+
+  /** Has something closed with the run, however that ends. */
+  own<C extends { close(): Promise<void> }>(what: C): C {
+    this.#owned.add(what);
+    return what;
   }
 
   /** Says what is being done now. */
@@ -144,7 +152,7 @@ export class Bench {
     if (!isInstalled(peer)) return `not installed (apt-get install ${peer.needs!.packages.join(" ")})`;
     this.progress(`starting ${peer.name}`);
     const { classical, postQuantum, bulk, denied } = this.hellos;
-    const stand = await Stand.open([classical, postQuantum], peer.forwards, bulk);
+    const stand = this.own(await Stand.open([classical, postQuantum], peer.forwards, bulk));
     try {
       await peer.start(stand, [classical.port, postQuantum.port, bulk.port]);
       const tried = await stand.load({ concurrency: 1, seconds: 0.05, warmSeconds: 0 }, classical);
@@ -160,9 +168,7 @@ export class Bench {
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled(
-      [...this.#stands.values()].map((stand) => (typeof stand === "string" ? undefined : stand.close())),
-    );
+    await Promise.allSettled([...this.#owned].map((each) => each.close()));
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

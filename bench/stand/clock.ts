@@ -18,6 +18,7 @@ export class Clock {
   readonly shortened: string[] = [];
   #until: number;
   #parts = 1;
+  #again: () => void = () => {};
 
   /** @param limit seconds; @param now seconds of a clock that only goes forward */
   constructor(limit: number, now: () => number = () => performance.now() / 1000) {
@@ -42,9 +43,15 @@ export class Clock {
 
   /** Begins a case that would like so many seconds and has so many parts, before others that would like those. */
   begin(wanted: number, later: readonly number[], parts: number): void {
+    this.#again = () => this.begin(wanted, later, parts);
     const all = wanted + later.reduce((sum, each) => sum + each, 0);
     this.#until = this.#now() + wanted * Math.min(1, Math.max(0, this.left()) / all);
     this.#parts = parts;
+  }
+
+  /** Begins the case anew, after what it took to get ready: only measuring counts. */
+  again(): void {
+    this.#again();
   }
 
   /** When the next so many parts of the case, which are measured as one, have to be over: each that is left gets as much. */
