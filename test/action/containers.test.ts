@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import type { Event } from "../../src/audit/event.ts";
 import { readEvents } from "../../src/audit/read.ts";
 import { requireTools } from "../lab/tools.ts";
-import { docker, Engine, environment, image, run } from "./engine.ts";
+import { docker, Engine, environment, image, podmanRun, run } from "./engine.ts";
 import { type JobResult, Runner } from "./harness.ts";
 
 const policy = `version: 1
@@ -31,7 +31,7 @@ describe("containers of a Docker daemon", () => {
   const events: Event[] = [];
 
   before(async () => {
-    requireTools(["curl", "sudo", "dockerd"]);
+    requireTools(["curl", "sudo", "dockerd", "podman"]);
     runner = await Runner.create({ policy, env: environment });
     await runner.run([{ id: "boots", run: "true" }]);
     engine = await Engine.start(runner);
@@ -43,7 +43,7 @@ describe("containers of a Docker daemon", () => {
         id: "a",
         run: [
           run("--rm", get("first")),
-          `${get("own", "only.example")}`,
+          get("own", "only.example"),
           run(host, [get("on-the-host"), get("asked", "only.example"), get("denied", "v4only.example")].join("; ")),
           run("-d --name kept --network host", "sleep 600"),
           `setsid sh -c "${wait("b-runs").replaceAll("$", "\\$")}; ${run(host, get("late"))} > ${flag("late")} 2>&1; touch ${flag("late-is-over")}" > /dev/null 2>&1 &`,
@@ -58,6 +58,7 @@ describe("containers of a Docker daemon", () => {
           `${docker} exec kept /bin/sh -c '${get("joined")}'`,
         ].join("\n"),
       },
+      { id: "p", run: podmanRun(get("without-a-daemon")) },
       {
         id: "c",
         run: [
@@ -98,18 +99,25 @@ describe("containers of a Docker daemon", () => {
     assert.deepEqual(who("late"), ["a", 2, "engine_client", undefined, image]);
   });
 
+  test("are the step's own where no daemon started them", () => {
+    assert.deepEqual(who("without-a-daemon").slice(0, 4), ["p", 4, "descent", undefined]);
+    assert.match(of("without-a-daemon").container?.id ?? "", /^[0-9a-f]{64}$/);
+  });
+
   test("execute for the step that asks for that, whoever started them", () => {
     assert.deepEqual(who("joined"), ["b", 3, "engine_client", undefined, image]);
   });
 
   test("are of no step where several were connected, and those are named", () => {
-    assert.deepEqual(who("beside"), ["c", 4, "engine_client", undefined, image]);
+    assert.deepEqual(who("beside"), ["c", 5, "engine_client", undefined, image]);
     assert.deepEqual(who("either"), [null, null, null, ["d", "c"], image]);
-    assert.deepEqual(who("itself").slice(0, 3), ["d", 5, "descent"]);
+    assert.deepEqual(who("itself").slice(0, 3), ["d", 6, "descent"]);
   });
 
   test("are as good as root where they share the machine's network, and not for the root that their engine made for them", () => {
-    const found = runner.report(job).report.detections.filter(({ type }) => type === "container_root");
+    const found = runner
+      .report(job)
+      .report.detections.filter(({ type, process }) => type === "container_root" && process?.step !== "p");
     const dangers = found.map(({ data }) => String(data.dangers));
     assert.deepEqual([...new Set(dangers)], ["namespace network"]);
   });

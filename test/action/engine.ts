@@ -11,8 +11,10 @@ export const docker = "/usr/bin/docker";
 export const image = "sallyport.example/empty:1";
 const socket = "/run/sallyport/docker.sock";
 const folder = "/run/sallyport/docker";
-/** The daemon's own; what a job's containers are in has the name of the engine. */
-const parent = "/docker";
+/** Control groups that engines put their containers' into. */
+const parents = ["docker", "libpod_parent/conmon", "libpod_parent"];
+/** What engines keep besides: not the host's own. */
+const kept = ["/var/lib/docker", "/var/lib/containers", "/run/containerd", "/run/containers", "/run/libpod"];
 
 const slow = [
   `#!${folder}/bin/runc`,
@@ -23,9 +25,18 @@ const slow = [
 /** For every step: who asks the daemon. */
 export const environment = { DOCKER_HOST: `unix://${socket}` };
 
+const programs = "-v /usr:/usr:ro -v /bin:/bin:ro -v /lib:/lib:ro -v /lib64:/lib64:ro";
+
 /** `docker run` of a shell's line in a new container. */
 export const run = (options: string, script: string): string =>
-  `${docker} run ${options} -v /usr:/usr:ro -v /bin:/bin:ro -v /lib:/lib:ro -v /lib64:/lib64:ro ${image} /bin/sh -c '${script}'`;
+  `${docker} run ${options} ${programs} ${image} /bin/sh -c '${script}'`;
+
+/** The same by podman, which has no daemon, with limits that a machine allows which is a container itself. */
+export const podmanRun = (script: string): string =>
+  [
+    "sudo podman --cgroup-manager=cgroupfs --events-backend=none --storage-driver=vfs --runtime runc run --rm --network host",
+    `--ulimit nofile=1024:1024 --ulimit nproc=1024:1024 ${programs} --rootfs ${folder}/empty /bin/sh -c '${script}'`,
+  ].join(" ");
 
 export class Engine {
   readonly #runner: Runner;
@@ -44,15 +55,13 @@ export class Engine {
     ].join(" ");
     const lines = [
       "set -e",
-      "mkdir -p /var/lib/docker /run/containerd",
-      "mount -t tmpfs tmpfs /var/lib/docker",
-      "mount -t tmpfs tmpfs /run/containerd",
+      ...kept.map((path) => `mkdir -p ${path} && mount -t tmpfs tmpfs ${path}`),
       `mkdir -p ${folder}/empty ${folder}/bin`,
       // Named as a runtime is, and slow, as a machine may be that is looked at.
       `cp /bin/dash ${folder}/bin/runc`,
       `echo '${slow}' > ${folder}/bin/slow`,
       `chmod 755 ${folder}/bin/slow`,
-      `cd ${folder}/empty && mkdir -p bin usr lib lib64 etc tmp`,
+      `cd ${folder}/empty && mkdir -p bin usr lib lib64 etc tmp proc sys dev`,
       `setsid dockerd ${options} > ${folder}/log 2>&1 < /dev/null &`,
     ];
     runner.root(lines.join("\n"));
@@ -75,13 +84,14 @@ export class Engine {
   /** Ends it and its containers, and takes its control groups away. */
   async stop(): Promise<void> {
     this.#said(`${docker} ps -aq | xargs -r ${docker} rm -f > /dev/null 2>&1 || true`);
-    const ended = () => this.#said(`kill $(cat ${folder}/pid) 2> /dev/null && echo runs || true`) === null;
+    const ended = () => this.#said(`kill $(cat ${folder}/pid 2> /dev/null) 2> /dev/null && echo runs || true`) === null;
     await until(ended, 20_000);
-    for (const hierarchy of ["", ...readdirSync("/sys/fs/cgroup")]) {
+    const hierarchies = ["", ...readdirSync("/sys/fs/cgroup")];
+    for (const folder of hierarchies.flatMap((each) => parents.map((parent) => join("/sys/fs/cgroup", each, parent)))) {
       try {
-        rmdirSync(join("/sys/fs/cgroup", hierarchy, parent));
+        rmdirSync(folder);
       } catch {
-        // Never made there, or somebody else's daemon uses it too.
+        // Never made there, or somebody else's containers are in it.
       }
     }
   }

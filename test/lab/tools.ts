@@ -14,6 +14,7 @@ const packages = {
   tshark: "tshark",
   crun: "crun",
   dockerd: "docker.io",
+  podman: "podman",
   curl: "curl",
   openssl: "openssl",
   dig: "bind9-dnsutils",
