@@ -104,9 +104,10 @@ function isChosen(principal: Principal, roles: readonly string[]): boolean {
   // A plan's roles have a Terraform address and are few; an account's roles have ARNs and are many.
   if (!principal.name.startsWith("arn:") || principal.onMachines) return true;
   const trusted = (principal.trust?.statements ?? []).flatMap(({ principals }) => [...(principals?.byType ?? [])]);
+  // A provider that is none of GitHub's may be another CI's, or only look like GitHub's.
   return trusted.some(
     ([type, names]) =>
-      (type === "Federated" && names.some((name) => isGitHub(name) || name.includes(":oidc-provider/oidc.eks."))) ||
+      (type === "Federated" && names.some((name) => isGitHub(name) || name.includes(":oidc-provider/"))) ||
       (type === "Service" && names.some((name) => /^(?:ec2|ecs-tasks|pods\.eks|codebuild)\.amazonaws\.com/.test(name))),
   );
 }

@@ -14,6 +14,7 @@ import { addStep } from "../workflow/add.ts";
 import { checkWorkflow } from "../workflow/check.ts";
 import { readLocalAction } from "../workflow/local-action.ts";
 import { parseAccepted } from "./accepted.ts";
+import { checkEvidence } from "./checks/assurance.ts";
 import { reportOf } from "./report/report.ts";
 import { textValues } from "./workflows/expression.ts";
 import { cloudHolds } from "./testing/cloud.ts";
@@ -60,6 +61,7 @@ function postureHolds(text: string): void {
     ".github/sallyport.yaml",
     ".github/workflows/actions.lock",
     "CODEOWNERS",
+    "sallyport.config.yaml",
   ];
   const facts = repository(
     { "fuzz.yml": text },
@@ -76,7 +78,7 @@ function postureHolds(text: string): void {
   } catch (error) {
     assert.equal((error as { code?: string }).code, "ACCEPTED_INVALID");
   }
-  const findings = check(facts);
+  const findings = [...check(facts), ...checkEvidence([{ path: "fuzz.json", text }], { now })];
   assert.ok(textValues(`\${{ ${text} }}`, () => null).length > 0);
   // Two more than the text has: the manifest's own, and the end behind it.
   const lines = text.split("\n").length + 2;

@@ -15,10 +15,14 @@ import { auditNetwork } from "../../network/audit.ts";
 import type { SubnetAudit } from "../../network/audit.ts";
 import { readDescribed } from "../../network/described.ts";
 import type { RuleId } from "../catalogue.ts";
+import type { IamCheck } from "../../iam/finding.ts";
+import type { NetworkCheck } from "../../network/finding.ts";
 import { compareFindings, finding, oneLine } from "../finding.ts";
 import type { Finding } from "../finding.ts";
 import { ruleOfIam } from "./iam-checks.ts";
 import { ruleOfNetwork } from "./network-checks.ts";
+
+type CloudEvidence = Evidence<IamCheck | NetworkCheck>;
 
 /** A file as somebody gave it: its name for findings, and its text. */
 export interface CloudFile {
@@ -88,7 +92,7 @@ export function checkCloud(input: CloudInput): CloudResult {
     const cidr = parseCidr(text);
     return isCidrDefect(cidr) ? [] : [cidr];
   });
-  const evidence: { rule: RuleId; each: Evidence }[] = [];
+  const evidence: { rule: RuleId; each: CloudEvidence }[] = [];
   const roles = auditIam(
     iam.filter(({ value }) => !isPlan(value)),
     plans,
@@ -135,7 +139,7 @@ export function checkCloud(input: CloudInput): CloudResult {
 }
 
 function findingsOf(
-  evidence: readonly { rule: RuleId; each: Evidence }[],
+  evidence: readonly { rule: RuleId; each: CloudEvidence }[],
   texts: ReadonlyMap<string, string>,
 ): Finding[] {
   const pointers = Map.groupBy(evidence, ({ each }) => each.place.file);

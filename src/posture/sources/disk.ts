@@ -5,6 +5,7 @@ import { usualPolicy } from "../../action/inputs.ts";
 import { SallyportError } from "../../errors.ts";
 import { codeownersPaths } from "../codeowners.ts";
 import type { RepositoryFacts, TextFile, UnreadFile } from "../facts.ts";
+import { configPath } from "../checks/assurance.ts";
 import { likelyPolicies } from "../checks/repository.ts";
 import { nativePath } from "../checks/native.ts";
 import { speaksOfRunners } from "../manifests.ts";
@@ -37,7 +38,7 @@ export function readRepository(folder: string, name: string | null): DiskRead {
   });
   const named = likelyPolicies(workflows).filter((path) => !isOutside(path));
   const files = new Map<string, string>();
-  const wanted = [...codeownersPaths, nativePath, usualPolicy, `${workflowFolder}/actions.lock`, ...named];
+  const wanted = [...codeownersPaths, nativePath, usualPolicy, configPath, `${workflowFolder}/actions.lock`, ...named];
   for (const path of new Set(wanted)) {
     const file = existsSync(join(folder, path)) ? readText(folder, path, largest) : null;
     if (file !== null && "text" in file) files.set(path, file.text);
