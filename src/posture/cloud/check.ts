@@ -41,6 +41,8 @@ export interface CloudInput {
   readonly subnets: readonly string[];
   /** Names or ARNs of roles to judge; empty: those that CI can get. */
   readonly roles: readonly string[];
+  /** Service and resource control policies over the runners' account. */
+  readonly controls: readonly CloudFile[];
   /** Accounts that roles may trust. */
   readonly accounts: readonly string[];
   /** Ids or addresses of firewalls: an interface, an instance, a transit gateway behind which one stands. */
@@ -58,6 +60,9 @@ export interface CloudResult {
   readonly subnets: readonly SubnetAudit[];
   /** Roles and users that were left out because CI cannot get them. */
   readonly leftOut: number;
+  /** How many were judged, and by how many resources' policies. */
+  readonly roles: number;
+  readonly resources: number;
 }
 
 /** Judges all files together. */
@@ -96,7 +101,7 @@ export function checkCloud(input: CloudInput): CloudResult {
   const roles = auditIam(
     iam.filter(({ value }) => !isPlan(value)),
     plans,
-    input,
+    { ...input, controls: read(input.controls) },
   );
   for (const each of roles.evidence) evidence.push({ rule: ruleOfIam[each.check], each });
   let subnets: readonly SubnetAudit[] = [];
@@ -135,7 +140,13 @@ export function checkCloud(input: CloudInput): CloudResult {
       },
     });
   }
-  return { findings: findingsOf(evidence, texts), subnets, leftOut: roles.leftOut };
+  return {
+    findings: findingsOf(evidence, texts),
+    subnets,
+    leftOut: roles.leftOut,
+    roles: roles.judged.length,
+    resources: roles.resources,
+  };
 }
 
 function findingsOf(

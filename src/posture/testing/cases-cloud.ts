@@ -24,6 +24,10 @@ const trust = (Principal: unknown, Condition?: unknown, role: Record<string, unk
   };
   return iam(details({ AssumeRolePolicyDocument: { Statement: [statement] }, ...role }));
 };
+const bucket = (Principal: unknown, Action: string) => {
+  const Statement = [{ Effect: "Allow", Principal, Action, Resource: ["arn:aws:s3:::app", "arn:aws:s3:::app/*"] }];
+  return () => judge({ iam: [details(), { Policy: JSON.stringify({ Statement }) }] }).findings;
+};
 const aud = { [`${hub}:aud`]: "sts.amazonaws.com" };
 const good = "repo:octo@1/app@2:ref:refs/heads/main";
 const github = (sub: string, operator = "StringLike") =>
@@ -111,6 +115,12 @@ export const cloudCases: readonly RuleCase[] = [
     "assume-role",
     ["a role of another account", policy(allow("sts:AssumeRole", "arn:aws:iam::999988887777:role/x"))],
     ["a role of its own", policy(allow("sts:AssumeRole", `arn:aws:iam::${account}:role/x`))],
+  ),
+  ruleCase(
+    "RG-17",
+    "resource-policy",
+    ["a bucket whose policy gives everybody s3:*", bucket("*", "s3:*")],
+    ["one that gives another role s3:GetObject", bucket({ AWS: `arn:aws:iam::${account}:role/app` }, "s3:GetObject")],
   ),
   ruleCase("RG-17", "breadth", ["s3:PutObject on any bucket", policy(allow("s3:PutObject"))], narrow),
   ruleCase(
