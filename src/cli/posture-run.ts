@@ -92,6 +92,8 @@ export async function posture(flags: PostureFlags): Promise<void> {
   const report = reportOf({ version, now, target, sources, findings, accepted, notes });
   const format = flags.json === true ? "json" : flags.format;
   say(formats[format](report, flags.all === true));
+  // Said where a person looks, also where a machine reads the report.
+  if (format !== "text") for (const note of notes) console.error(`sallyport: ${note}`);
   if (!sources.some(({ seen }) => seen)) {
     const why = sources[0]?.text ?? "";
     throw new SallyportError("POSTURE_UNSEEN", `nothing of ${target} could be looked at: ${why}.`);

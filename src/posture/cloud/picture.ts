@@ -83,7 +83,7 @@ function rowLines(row: Row, y: number, middle: number): string[] {
     `<path d="M220 ${middle} C 270 ${middle}, 250 ${at}, 300 ${at} L 772 ${at}" fill="none" stroke="${colour}" stroke-width="2"${dashed}/>`,
     `<path d="M772 ${at - 5} L782 ${at} L772 ${at + 5} Z" fill="${colour}"/>`,
     text(306, at - 8, shown(row.what, 58), "#101828", 'font-weight="600"'),
-    text(306, at + 18, shown(permits === "" ? row.by : `${row.by}; ${permits}`, 76), "#475467", 'font-size="12"'),
+    text(306, at + 18, shown(permits === "" ? row.by : `${row.by}; ${permits}`, 70), "#475467", 'font-size="12"'),
     `<rect x="784" y="${y + 6}" width="352" height="${rowHeight - 12}" rx="8" fill="${fill}" stroke="${colour}"/>`,
     text(798, at - 5, shown(row.target, 36), "#101828", 'font-weight="600"'),
     text(798, at + 14, shown(row.id, 46), "#475467", 'font-size="12"'),
