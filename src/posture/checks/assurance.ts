@@ -126,7 +126,9 @@ export function checkRetention(repository: RepositoryFacts, { keepDays = usualDa
   const length = keepFor === undefined ? Infinity : typeof keepFor === "string" ? parseDuration(keepFor) : null;
   const bySize = own(record, "keep_size") === undefined ? "" : "; keep_size may delete sooner";
   const said =
-    keepFor === undefined ? "keep_for is not set, so no age deletes it" : `keep_for is ${String(keepFor).slice(0, 40)}`;
+    keepFor === undefined
+      ? "keep_for is not set, so no age deletes it"
+      : `keep_for is ${JSON.stringify(keepFor).slice(0, 40)}`;
   const status = length === null ? "unknown" : length < keepDays * day ? "fail" : bySize === "" ? "pass" : "unknown";
   const key = textAt(record, "sign_key");
   return [
