@@ -98,3 +98,14 @@ describe("policies of resources", () => {
     assert.deepEqual(of({ Policy: "{" }), ["policy-unknown unknown"]);
   });
 });
+
+test("what moves in a file keeps its id: a statement behind another", () => {
+  const ids = (...statements: unknown[]) =>
+    judge({ iam: [withPolicy(statements)] })
+      .findings.filter(({ check }) => check === "pass-role")
+      .map(({ id, where }) => [id, where.kind === "file" ? where.line : null] as const);
+  const [[before, line]] = ids(allow("iam:PassRole")) as [[string, number]];
+  const [[after, moved]] = ids(allow("s3:GetObject", "arn:aws:s3:::a/*"), allow("iam:PassRole")) as [[string, number]];
+  assert.equal(after, before);
+  assert.ok(moved > line);
+});
