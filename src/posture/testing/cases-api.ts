@@ -5,7 +5,7 @@ import { checkSetting } from "../checks/settings.ts";
 import type { Said } from "../checks/settings.ts";
 import { checkGithubRepository } from "../checks/github.ts";
 import { settings } from "../settings.ts";
-import { frame, now, validate } from "./repository.ts";
+import { frame, now, repository, validate } from "./repository.ts";
 import { ruleCase } from "./rule-cases.ts";
 import type { Given, RuleCase } from "./rule-cases.ts";
 import type { RuleId } from "../catalogue.ts";
@@ -60,13 +60,7 @@ const noFiles = (defaultBranch: boolean) => () =>
         sources: [],
       },
       facts: defaultBranch
-        ? {
-            ...{ name: "octo/api", visibility: "private", unread: [], files: new Map(), paths: [], infrastructure: [] },
-            workflows: [
-              { path: ".github/workflows/a.yml", text: "on: push\njobs: { a: { if: false, runs-on: x } }\n" },
-            ],
-            notRead: null,
-          }
+        ? repository({ "a.yml": "on: push\njobs: { a: { if: false, runs-on: x } }\n" }, { name: "octo/api" })
         : null,
     },
     { ...frame, knownRunners: [], runnerNeeds: { org: "", repo: "" } },
