@@ -5,6 +5,7 @@ export interface CloudFlags {
   iam?: string[];
   network?: string[];
   plan?: string[];
+  scp?: string[];
   subnet?: string[];
   role?: string[];
   account?: string[];
@@ -16,6 +17,7 @@ export interface CloudFlags {
 export function addCloudOptions(command: Command): void {
   command
     .option("--iam <file...>", "answers of aws iam get-account-authorization-details, or policies")
+    .option("--scp <file...>", "control policies of the organisation over the runners' account")
     .option("--network <file...>", "answers of aws ec2 describe-*")
     .option("--plan <file...>", "Terraform plans: terraform show -json")
     .option("--subnet <id...>", "the runners' subnets; else where machines stand")

@@ -14,10 +14,21 @@ import type { CloudFlags } from "./posture-cloud-options.ts";
 export async function judgeCloud(
   flags: CloudFlags,
 ): Promise<{ findings: Finding[]; sources: SourceSeen[]; target: string | null }> {
-  const { iam = [], network = [], plan = [], subnet = [], role = [], account = [], firewall = [], reach = [] } = flags;
+  const {
+    iam = [],
+    network = [],
+    plan = [],
+    scp = [],
+    subnet = [],
+    role = [],
+    account = [],
+    firewall = [],
+    reach = [],
+  } = flags;
   const named = [...iam, ...network, ...plan];
   if (named.length === 0) {
     const idle = {
+      scp,
       subnet,
       role,
       account,
@@ -36,17 +47,37 @@ export async function judgeCloud(
     const cidr = parseCidr(each);
     if (isCidrDefect(cidr)) throw new SallyportError("CLOUD_UNREADABLE", `--reach: ${cidr.message}. ${cidr.fix}`);
   }
-  const files = { iam: readCloudFiles(iam), network: readCloudFiles(network), plan: readCloudFiles(plan) };
+  const files = {
+    iam: readCloudFiles(iam),
+    network: readCloudFiles(network),
+    plan: readCloudFiles(plan),
+    controls: readCloudFiles(scp),
+  };
   // A plan has roles as well.
   const catalogue = iam.length + plan.length > 0 ? await loadIamCatalogue() : null;
   const lists = { subnets: subnet, roles: role, accounts: account, firewalls: firewall, destinations: reach };
-  const { findings, subnets, leftOut } = checkCloud({ ...files, ...lists, catalogue });
+  const { findings, subnets, leftOut, roles, resources } = checkCloud({ ...files, ...lists, catalogue });
   if (flags.picture !== undefined) drawFirst(flags.picture, subnets, lists);
   const more = leftOut === 0 ? "" : `; ${leftOut} roles and users that CI cannot get are left out (--role names them)`;
   const text = `${subnets.length === 0 ? "no subnet" : subnets.map((each) => each.subnet.id).join(", ")}${more}`;
   return {
     findings,
-    sources: [{ name: `cloud files ${named.join(", ")}`, seen: true, text }],
+    sources: [
+      { name: `cloud files ${[...named, ...scp].join(", ")}`, seen: true, text },
+      // They can only take away, and only add: what was found stands, and is not known to be all.
+      ...(roles > 0 && scp.length === 0
+        ? [{ name: "control policies", seen: false, text: "none was given (--scp): one may refuse what is found" }]
+        : []),
+      ...(roles > 0 && resources === 0
+        ? [
+            {
+              name: "policies of resources",
+              seen: false,
+              text: "none was given (--iam takes them): one may give a role more",
+            },
+          ]
+        : []),
+    ],
     target: named.join(", "),
   };
 }

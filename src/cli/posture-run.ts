@@ -4,6 +4,7 @@ import { SallyportError } from "../errors.ts";
 import { acceptedNow, parseAccepted } from "../posture/accepted.ts";
 import type { Frame } from "../posture/facts.ts";
 import type { Finding } from "../posture/finding.ts";
+import { checkEvidence } from "../posture/checks/assurance.ts";
 import { checkRepository } from "../posture/checks/repository.ts";
 import { reportJunit } from "../posture/report/junit.ts";
 import { reportMarkdown } from "../posture/report/markdown.ts";
@@ -12,6 +13,7 @@ import type { PostureReport, SourceSeen } from "../posture/report/report.ts";
 import { runnerPolicy } from "../posture/report/runner-policy.ts";
 import { reportSarif } from "../posture/report/sarif.ts";
 import { reportText } from "../posture/report/text.ts";
+import { readCloudFiles } from "../posture/sources/cloud-files.ts";
 import { readRepository } from "../posture/sources/disk.ts";
 import { runnerNeeds } from "../posture/sources/github.ts";
 import { GithubClient } from "../posture/sources/github-client.ts";
@@ -39,7 +41,15 @@ export async function posture(flags: PostureFlags): Promise<void> {
   const targets: string[] = [];
   const validate = githubValidator();
   const own = flags.uses.toLowerCase();
-  const frame: Frame = { now, own, auditDays: flags.auditDays, changed: () => null, largerRunners: null };
+  const frame: Frame = {
+    now,
+    own,
+    auditDays: flags.auditDays,
+    keepDays: flags.keepDays,
+    testDays: flags.testDays,
+    changed: () => null,
+    largerRunners: null,
+  };
   if (flags.repository !== false) {
     const folder = flags.repository;
     const { facts, text, cut } = readRepository(folder, null);
@@ -59,6 +69,12 @@ export async function posture(flags: PostureFlags): Promise<void> {
     sources.push(...seen.sources);
     targets.push(...flags.github);
   }
+  if (flags.evidence.length > 0) {
+    const files = readCloudFiles(flags.evidence).map(({ file, text }) => ({ path: file, text }));
+    findings.push(...checkEvidence(files, frame));
+    sources.push({ name: `evidence ${flags.evidence.join(", ")}`, seen: true, text: `${files.length} files` });
+    targets.push(...flags.evidence);
+  }
   const cloud = await judgeCloud(flags);
   for (const each of cloud.findings) findings.push(each);
   for (const each of cloud.sources) sources.push(each);
@@ -76,6 +92,8 @@ export async function posture(flags: PostureFlags): Promise<void> {
   const report = reportOf({ version, now, target, sources, findings, accepted, notes });
   const format = flags.json === true ? "json" : flags.format;
   say(formats[format](report, flags.all === true));
+  // Said where a person looks, also where a machine reads the report.
+  if (format !== "text") for (const note of notes) console.error(`sallyport: ${note}`);
   if (!sources.some(({ seen }) => seen)) {
     const why = sources[0]?.text ?? "";
     throw new SallyportError("POSTURE_UNSEEN", `nothing of ${target} could be looked at: ${why}.`);

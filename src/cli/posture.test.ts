@@ -127,6 +127,11 @@ describe("a folder", () => {
     const { code, stdout } = await posture(["-C", at, "--accept", file]);
     assert.equal(code, 0);
     assert.match(stdout, / 0 fail, .* 1 accepted$/m);
+    // What lapsed is back, whatever reads the report: it fails, and it is said where a person looks.
+    writeFileSync(file, `version: 1\naccepted:\n${entries.replaceAll("2999-12-31", "2020-01-31")}`);
+    const back = await posture(["-C", at, "--accept", file, "--format", "sarif"]);
+    assert.equal(back.code, 1);
+    assert.match(back.stderr, /accepted\.yaml:3: RG-10-[0-9a-f]{12} lapsed on 2020-01-31 \(sec\): it counts again/);
     writeFileSync(file, "version: 1\naccepted: [{ id: x }]\n");
     const wrong = await posture(["-C", at, "--accept", file]);
     assert.equal(wrong.code, 2);

@@ -23,6 +23,9 @@ export interface PostureFlags extends CloudFlags {
   knownRunners: string[];
   maxWait: number;
   accept?: string;
+  evidence: string[];
+  keepDays: number;
+  testDays: number;
 }
 
 export function addPostureCommand(program: Command): void {
@@ -58,6 +61,15 @@ export function addPostureCommand(program: Command): void {
     .addOption(new Option("--format <format>", "how it is said").choices(formats).default("text"))
     .option("--json", "as --format json")
     .option("--accept <file>", "accepted findings, each with owner, reason and expiry")
+    .option("--evidence <file>", "what logs verify --json or simulate --json printed (repeatable)", collect, [])
+    .addOption(
+      new Option("--keep-days <n>", "how long the record must be kept").argParser(integer(0, 36_500)).default(90),
+    )
+    .addOption(
+      new Option("--test-days <n>", "how long an exfiltration test stays good")
+        .argParser(integer(0, 36_500))
+        .default(90),
+    )
     .option("--all", "write every finding out")
     .addOption(
       new Option("--fail-on <severity>", "exit 1 for a fail as bad as this or worse")

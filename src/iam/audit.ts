@@ -11,11 +11,14 @@ import { isAccount, principalsOfAccount } from "./account.ts";
 import { judgeBreadth } from "./breadth.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { readPolicyDocument } from "./document.ts";
+import type { Policy } from "./document.ts";
 import { sayer } from "./finding.ts";
 import type { IamEvidence } from "./finding.ts";
 import { isGitHub } from "./github-trust.ts";
+import { guardrailsOf } from "./guardrails.ts";
 import { principalsOfPlan } from "./planned.ts";
 import type { Principal } from "./principal.ts";
+import { isResourceDocument, judgeResourcePolicies, resourcePolicyOf } from "./resource-policy.ts";
 import { judgeRights } from "./rights.ts";
 import { judgeTrust } from "./trust.ts";
 
@@ -24,6 +27,8 @@ export interface IamOptions {
   readonly roles: readonly string[];
   /** Accounts that may be trusted, twelve digits each. */
   readonly accounts: readonly string[];
+  /** Control policies that stand over the runners' account. */
+  readonly controls: readonly JsonFile[];
   /** All of AWS's actions; null: how wide permissions are is not judged. */
   readonly catalogue: Catalogue | null;
 }
@@ -34,15 +39,23 @@ export interface IamAudit {
   readonly judged: string[];
   /** How many were left out because CI cannot get them. */
   readonly leftOut: number;
+  /** How many resources' policies were given. */
+  readonly resources: number;
 }
 
 /** Judges all principals in the files and plans. Never throws on what they hold. */
 export function auditIam(files: readonly JsonFile[], plans: readonly Plan[], options: IamOptions): IamAudit {
   const evidence: IamEvidence[] = [];
   const principals: Principal[] = plans.flatMap(principalsOfPlan);
-  const troubles: Trouble[] = [];
+  const { policies: guardrails, troubles: unread } = guardrailsOf(options.controls);
+  const troubles: Trouble[] = [...unread];
+  const resources: Policy[] = [];
   for (const file of files) {
-    if (isAccount(file.value)) {
+    const ofResource = resourcePolicyOf(file);
+    if (ofResource !== null) resources.push(ofResource);
+    else if (isResourceDocument(file.value))
+      resources.push(readPolicyDocument(file.file, file.value, { file: file.file, pointer: "" }));
+    else if (isAccount(file.value)) {
       const read = principalsOfAccount(file);
       for (const each of read.principals) principals.push(each);
       for (const each of read.troubles) troubles.push(each);
@@ -58,13 +71,16 @@ export function auditIam(files: readonly JsonFile[], plans: readonly Plan[], opt
   }
   for (const { file, pointer, message, fix } of bounded(troubles))
     sayer(evidence, file, { file, pointer })("unreadable", shown(message, 300), fix, { outcome: "unknown" });
-  const chosen = principals.filter((each) => isChosen(each, options.roles));
+  const chosen = principals
+    .filter((each) => isChosen(each, options.roles))
+    .map((each) => (guardrails === null ? each : { ...each, guardrails }));
   const accounts = new Set(options.accounts);
   for (const principal of chosen) {
     const before = evidence.length;
     const say = sayer(evidence, principal.name, principal.place);
     const isAdministrator = judgeRights(principal, say);
     if (options.catalogue !== null && !isAdministrator) judgeBreadth(principal, options.catalogue, say);
+    judgeResourcePolicies(principal, resources, say);
     judgeTrust(principal, { accounts }, say);
     const isJobs = principal.kind === "role" && (principal.onMachines || trustsGitHub(principal));
     if (isJobs && principal.boundary === null)
@@ -74,7 +90,13 @@ export function auditIam(files: readonly JsonFile[], plans: readonly Plan[], opt
       evidence
         .slice(before)
         .map(({ check }) =>
-          /^(?:trust|oidc)-/.test(check) ? "trust" : check === "no-boundary" ? "boundary" : "rights",
+          /^(?:trust|oidc)-/.test(check)
+            ? "trust"
+            : check === "no-boundary"
+              ? "boundary"
+              : check === "resource-policy"
+                ? "resource"
+                : "rights",
         ),
     );
     if (!found.has("rights") && principal.policies.length + principal.attached.length > 0)
@@ -91,7 +113,12 @@ export function auditIam(files: readonly JsonFile[], plans: readonly Plan[], opt
         "Check the name, or give the file that has it.",
         { outcome: "unknown" },
       );
-  return { evidence, judged: chosen.map(({ name }) => name), leftOut: principals.length - chosen.length };
+  return {
+    evidence,
+    judged: chosen.map(({ name }) => name),
+    leftOut: principals.length - chosen.length,
+    resources: resources.length,
+  };
 }
 
 function isNamed({ name }: Principal, wanted: string): boolean {
@@ -104,9 +131,10 @@ function isChosen(principal: Principal, roles: readonly string[]): boolean {
   // A plan's roles have a Terraform address and are few; an account's roles have ARNs and are many.
   if (!principal.name.startsWith("arn:") || principal.onMachines) return true;
   const trusted = (principal.trust?.statements ?? []).flatMap(({ principals }) => [...(principals?.byType ?? [])]);
+  // A provider that is none of GitHub's may be another CI's, or only look like GitHub's.
   return trusted.some(
     ([type, names]) =>
-      (type === "Federated" && names.some((name) => isGitHub(name) || name.includes(":oidc-provider/oidc.eks."))) ||
+      (type === "Federated" && names.some((name) => isGitHub(name) || name.includes(":oidc-provider/"))) ||
       (type === "Service" && names.some((name) => /^(?:ec2|ecs-tasks|pods\.eks|codebuild)\.amazonaws\.com/.test(name))),
   );
 }

@@ -10,7 +10,7 @@ import type { Say } from "./finding.ts";
 import { exampleOf, globMatches } from "./glob.ts";
 import { isBroad } from "./grant.ts";
 import type { Principal } from "./principal.ts";
-import { layersOf, session } from "./rights.ts";
+import { contextOf, layersOf } from "./rights.ts";
 
 /** AWS's limits on policies allow some hundred; more patterns are not judged, and that is said. */
 const mostPatterns = 500;
@@ -28,6 +28,7 @@ export function judgeBreadth(principal: Principal, catalogue: Catalogue, say: Sa
     return;
   }
   const layers = layersOf(principal);
+  const context = contextOf(principal);
   const wide = new Map<string, ActionFacts>();
   let place = statements[0]!.place;
   for (const statement of statements) {
@@ -35,7 +36,7 @@ export function judgeBreadth(principal: Principal, catalogue: Catalogue, say: Sa
       for (const action of actionsOf(statement.actions, catalogue)) {
         if (!action.onResources || action.level === "Read" || action.level === "List" || wide.has(action.name))
           continue;
-        if (decide(layers, { action: action.name, resource, context: session }) !== "yes") continue;
+        if (decide(layers, { action: action.name, resource, context }) !== "yes") continue;
         if (wide.size === 0) place = statement.place;
         wide.set(action.name, action);
       }

@@ -1,6 +1,6 @@
 /**
  * Known ways from some permissions to more: what each needs, all of it. Collected in public by Rhino Security Labs and in DataDog's
- * pathfinding.cloud; cloudsplaining carries them as well. A way that needs a role to be passed names the service it is passed to, so
+ * pathfinding.cloud; cloudsplaining and Prowler carry them as well. One that needs more than another has no line of its own. A way that needs a role to be passed names the service it is passed to, so
  * that `iam:PassedToService` decides. Every action here exists in AWS's service reference; a test holds it.
  */
 
@@ -65,8 +65,11 @@ export const escalations: readonly Escalation[] = [
   way("change a Glue job and its role", "glue:UpdateJob glue:StartJobRun", "glue.amazonaws.com"),
   way("change a Glue job and its role by a trigger", "glue:UpdateJob glue:CreateTrigger", "glue.amazonaws.com"),
   way("make a stack with any role", "cloudformation:CreateStack", "cloudformation.amazonaws.com"),
-  way("change a stack with any role", "cloudformation:UpdateStack", "cloudformation.amazonaws.com"),
-  way("change stacks with the roles they have", "cloudformation:CreateChangeSet cloudformation:ExecuteChangeSet"),
+  way("change stacks with the roles they have", "cloudformation:UpdateStack"),
+  way(
+    "change stacks with the roles they have by a change set",
+    "cloudformation:CreateChangeSet cloudformation:ExecuteChangeSet",
+  ),
   way(
     "make a stack set with any role",
     "cloudformation:CreateStackSet cloudformation:CreateStackInstances",
@@ -78,13 +81,22 @@ export const escalations: readonly Escalation[] = [
     "datapipeline:CreatePipeline datapipeline:PutPipelineDefinition",
     "datapipeline.amazonaws.com",
   ),
-  way("become a build's role", "codebuild:CreateProject codebuild:StartBuild", "codebuild.amazonaws.com"),
-  way("become a batch of builds' role", "codebuild:CreateProject codebuild:StartBuildBatch", "codebuild.amazonaws.com"),
-  way("become a task's role", "ecs:RegisterTaskDefinition ecs:RunTask", "ecs-tasks.amazonaws.com"),
+  // A build's commands can be replaced when it is started, so a project need not be one's own.
+  way("run commands in builds", "codebuild:StartBuild"),
+  way("run commands in batches of builds", "codebuild:StartBuildBatch"),
+  way("run code in machines by a deployment", "codedeploy:CreateDeployment codedeploy:RegisterApplicationRevision"),
+  // A task's role can be replaced when it is started, so a definition need not be one's own.
+  way("become a task's role", "ecs:RunTask", "ecs-tasks.amazonaws.com"),
   way("become a task's role on a machine", "ecs:RegisterTaskDefinition ecs:StartTask", "ecs-tasks.amazonaws.com"),
+  way(
+    "become a task's role on a machine of its own",
+    "ecs:StartTask ecs:RegisterContainerInstance",
+    "ecs-tasks.amazonaws.com",
+  ),
   way("become a service's tasks' role", "ecs:RegisterTaskDefinition ecs:CreateService", "ecs-tasks.amazonaws.com"),
   way("run commands in tasks", "ecs:ExecuteCommand"),
   way("become an App Runner service's role", "apprunner:CreateService", "tasks.apprunner.amazonaws.com"),
+  way("run commands where an App Runner service's role is", "apprunner:UpdateService"),
   way("become a notebook's role", "sagemaker:CreateNotebookInstance", "sagemaker.amazonaws.com"),
   way("become a training job's role", "sagemaker:CreateTrainingJob", "sagemaker.amazonaws.com"),
   way("become a processing job's role", "sagemaker:CreateProcessingJob", "sagemaker.amazonaws.com"),
@@ -97,6 +109,47 @@ export const escalations: readonly Escalation[] = [
     "run code where an interpreter's role is",
     "bedrock-agentcore:StartCodeInterpreterSession bedrock-agentcore:InvokeCodeInterpreter",
   ),
+  way("run commands where an agent's role is", "bedrock-agentcore:InvokeAgentRuntimeCommand"),
+  way(
+    "become an agent's role",
+    "bedrock-agentcore:CreateAgentRuntime bedrock-agentcore:InvokeAgentRuntime",
+    "bedrock-agentcore.amazonaws.com",
+  ),
+  way(
+    "become a group's machines' role",
+    "autoscaling:CreateLaunchConfiguration autoscaling:CreateAutoScalingGroup",
+    "ec2.amazonaws.com",
+  ),
+  way(
+    "give a group's machines another role",
+    "autoscaling:CreateLaunchConfiguration autoscaling:UpdateAutoScalingGroup",
+    "ec2.amazonaws.com",
+  ),
+  way(
+    "become an image's build machine's role",
+    "imagebuilder:CreateComponent imagebuilder:CreateImageRecipe imagebuilder:CreateInfrastructureConfiguration imagebuilder:CreateImage",
+    "ec2.amazonaws.com",
+  ),
+  way("become an automation's role", "ssm:CreateDocument ssm:StartAutomationExecution", "ssm.amazonaws.com"),
+  way(
+    "hand a role to everybody by an identity pool",
+    "cognito-identity:SetIdentityPoolRoles",
+    "cognito-identity.amazonaws.com",
+  ),
+  // To whom these are passed differs by the kind of job: a condition on iam:PassedToService is then one that is not known.
+  way("become a batch job's role", "iam:PassRole batch:RegisterJobDefinition batch:SubmitJob"),
+  way("become a cluster's machines' role", "iam:PassRole elasticmapreduce:RunJobFlow"),
+  way("become a Spark job's role", "iam:PassRole emr-serverless:CreateApplication emr-serverless:StartJobRun"),
+  way(
+    "become a stream application's role",
+    "iam:PassRole kinesisanalytics:CreateApplication kinesisanalytics:StartApplication",
+  ),
+  way(
+    "become a fleet's machines' role",
+    "iam:PassRole gamelift:CreateBuild gamelift:CreateFleet gamelift:RequestUploadCredentials",
+  ),
+  way("become a workflow's role", "iam:PassRole omics:CreateWorkflow omics:StartRun"),
+  way("become a hybrid job's role", "iam:PassRole braket:CreateJob"),
   way("become a state machine's role", "states:CreateStateMachine states:StartExecution", "states.amazonaws.com"),
   way("become a schedule's role", "scheduler:CreateSchedule", "scheduler.amazonaws.com"),
 ];

@@ -1,5 +1,5 @@
 /**
- * The evaluator says what AWS's documentation says: random small policies, a boundary and requests, against a reference that follows
+ * The evaluator says what AWS's documentation says: random small policies, up to three layers that limit them, and requests, against a reference that follows
  * the documented steps one by one and knows nothing of how ours does it. And a grant is never invented: its witness is allowed by the
  * reference, and where some resource of the small world is allowed, one is found.
  */
@@ -156,29 +156,26 @@ function reference(layers: Raw[][], action: string, resource: string, context: V
 }
 
 const read = (raw: Raw) => readPolicyDocument("policy", raw, place);
-const layersOf = (own: Raw[], boundary: Raw | undefined) => (boundary === undefined ? [own] : [own, [boundary]]);
+/** A principal's own, and what limits it: boundary, control policies, a session's policy. Each is a layer that must allow. */
+const layersOf = (own: Raw[], limits: Raw[][]) => [own, ...limits];
+const limits = fc.array(fc.array(policies, { minLength: 1, maxLength: 2 }), { maxLength: 3 });
 
 describe("the evaluator", () => {
   test("decides as the documented steps do, for every request of a small world", () => {
     let allowed = 0;
     fc.assert(
-      fc.property(
-        fc.array(policies, { minLength: 1, maxLength: 2 }),
-        fc.option(policies, { nil: undefined }),
-        contexts,
-        (own, boundary, context) => {
-          const raw = layersOf(own, boundary);
-          const layers = raw.map((layer) => layer.map(read));
-          const known = new Map(Object.entries(context));
-          for (const action of actions) {
-            for (const resource of resources) {
-              const expected = reference(raw, action, resource, context);
-              if (expected) allowed++;
-              assert.equal(decide(layers, { action, resource, context: known }), expected ? "yes" : "no");
-            }
+      fc.property(fc.array(policies, { minLength: 1, maxLength: 2 }), limits, contexts, (own, limiting, context) => {
+        const raw = layersOf(own, limiting);
+        const layers = raw.map((layer) => layer.map(read));
+        const known = new Map(Object.entries(context));
+        for (const action of actions) {
+          for (const resource of resources) {
+            const expected = reference(raw, action, resource, context);
+            if (expected) allowed++;
+            assert.equal(decide(layers, { action, resource, context: known }), expected ? "yes" : "no");
           }
-        },
-      ),
+        }
+      }),
       { numRuns: runs },
     );
     assert.ok(allowed > runs / 2, `only ${allowed} requests were allowed at all`);
@@ -207,8 +204,8 @@ describe("the evaluator", () => {
   test("never invents a grant, and finds one where the small world has one", () => {
     let found = 0;
     fc.assert(
-      fc.property(policies, fc.option(policies, { nil: undefined }), contexts, (own, boundary, context) => {
-        const raw = layersOf([own], boundary);
+      fc.property(policies, limits, contexts, (own, limiting, context) => {
+        const raw = layersOf([own], limiting);
         const layers = raw.map((layer) => layer.map(read));
         for (const action of actions) {
           const grant = grantOf(layers, action, new Map(Object.entries(context)));

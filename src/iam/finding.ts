@@ -11,6 +11,7 @@ export const iamChecks = {
   "pass-role": "high",
   credentials: "high",
   "assume-role": "high",
+  "resource-policy": "high",
   breadth: "medium",
   "no-such-action": "low",
   "no-boundary": "low",

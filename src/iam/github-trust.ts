@@ -13,9 +13,28 @@ import { globMatches, globOf } from "./glob.ts";
 
 const issuer = "token.actions.githubusercontent.com";
 
-/** True for the ARN of GitHub's provider: the public issuer, also one with an enterprise's name behind it. */
+/** The issuer of a provider's ARN, or of what stands for one: `token.actions.githubusercontent.com/octo`. */
+export function issuerOf(arn: string): string {
+  return arn.replace(/^arn:[^:]*:iam::[^:]*:oidc-provider\//, "");
+}
+
+/**
+ * True for the ARN of GitHub's provider: the public issuer, also one with an enterprise's name behind it; of an enterprise with data
+ * residency (ghe.com); of an Enterprise Server (`HOST/_services/token`).
+ */
 export function isGitHub(arn: string): boolean {
-  return /(?:^|:oidc-provider\/)token\.actions\.githubusercontent\.com(?:\/|$)/.test(arn);
+  return isIssuer(issuerOf(arn));
+}
+
+function isIssuer(text: string): boolean {
+  return /^(?:token\.actions\.githubusercontent\.com|token\.actions\.[\w-]+\.ghe\.com|[\w.-]+\/_services\/token)(?:\/[\w-]+)?$/i.test(
+    text,
+  );
+}
+
+/** True where a provider's name makes people think of GitHub's and it is another's. */
+export function isLookalike(arn: string): boolean {
+  return !isGitHub(arn) && /github/i.test(issuerOf(arn));
 }
 
 /** Claims that say which repository, by themselves. */
@@ -46,6 +65,7 @@ export function judgeGitHub(statement: Statement, arn: string | null, say: Say):
       { ...at, about: condition.key },
     );
   }
+  judgeIssuer(conditions, arn, say, at);
   const audience = asked.filter(({ claim }) => claim === "aud");
   if (audience.length === 0)
     say("oidc-audience", "asks for no audience", `Require ${issuer}:aud to be sts.amazonaws.com.`, at);
@@ -106,6 +126,31 @@ export function judgeGitHub(statement: Statement, arn: string | null, say: Say):
       "Require a branch or an environment as well.",
       at,
     );
+}
+
+/** A key belongs to one issuer: a condition on another's is about a token that never comes. */
+function judgeIssuer(
+  conditions: readonly Condition[],
+  arn: string | null,
+  say: Say,
+  at: { place: Statement["place"] },
+): void {
+  if (arn === null) return;
+  const ours = issuerOf(arn);
+  for (const { key, operator } of conditions) {
+    const theirs = issuerIn(key);
+    if (theirs === null || theirs === ours.toLowerCase()) continue;
+    const { base, quantifier, ifExists } = operatorOf(operator);
+    const holds = ifExists || quantifier === "ForAllValues" || base.includes("not") || base === "null";
+    say(
+      "oidc-issuer",
+      holds
+        ? `asks ${shown(key)} of tokens of ${shown(ours)}, which never have it, and ${shown(operator)} holds without it`
+        : `asks ${shown(key)} of tokens of ${shown(ours)}, which never have it, so nobody gets in`,
+      `Write the key as ${ours}:${key.slice(key.lastIndexOf(":") + 1)}.`,
+      { ...at, about: key, severity: holds ? "high" : "low" },
+    );
+  }
 }
 
 function judgeSubject(
@@ -220,9 +265,14 @@ function isOpenOwner(value: string): boolean {
 
 /** The claim of a key, or null where it is not GitHub's. */
 function claimOf(key: string): string | null {
-  if (!key.startsWith(issuer)) return null;
+  return issuerIn(key) === null ? null : key.slice(key.lastIndexOf(":") + 1);
+}
+
+/** The issuer in a condition's key, in lower case; null where it is not GitHub's. */
+function issuerIn(key: string): string | null {
   const colon = key.lastIndexOf(":");
-  return colon < 0 ? null : key.slice(colon + 1);
+  const text = key.slice(0, Math.max(0, colon)).toLowerCase();
+  return isIssuer(text) ? text : null;
 }
 
 /** What a condition requires of a claim: only where a missing claim, or another value, refuses. */

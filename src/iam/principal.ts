@@ -16,6 +16,8 @@ export interface Principal {
   readonly attached: readonly Attached[];
   /** Null: none. A policy that is not known is partial. */
   readonly boundary: Policy | null;
+  /** Control policies over its account: a layer by itself. Left out: none was given. */
+  readonly guardrails?: readonly Policy[];
   /** Null: none, or not known (then `trustUnknown`). */
   readonly trust: Policy | null;
   /** Whether machines get it. */

@@ -34,9 +34,15 @@ const tooMuch: ReadonlyMap<string, "administrator" | "all-but-iam"> = new Map([
 
 const narrow = "Allow the actions its jobs use, on the resources they use them on, and nothing else.";
 
-/** What limits the principal: its own policies, and its boundary where it has one. */
-export function layersOf({ policies, boundary }: Principal): Layer[] {
-  return boundary === null ? [policies] : [policies, [boundary]];
+/** What limits the principal: its own policies, its boundary where it has one, its organisation's control policies where they were given. */
+export function layersOf({ policies, boundary, guardrails }: Principal): Layer[] {
+  return [policies, ...(boundary === null ? [] : [[boundary]]), ...(guardrails === undefined ? [] : [guardrails])];
+}
+
+/** What is known of a request of the principal's: control policies except roles by their ARN. */
+export function contextOf({ name, account }: Principal): Context {
+  if (!name.startsWith("arn:") || account === null) return session;
+  return new Map([...session, ["aws:principalarn", [name]], ["aws:principalaccount", [account]]]);
 }
 
 /** Judges a principal's permissions; true where it may do everything, so that there is no more to say. */
@@ -46,8 +52,12 @@ export function judgeRights(principal: Principal, say: Say): boolean {
     const name = /^arn:aws[\w-]*:iam::aws:policy\/(?:job-function\/)?([\w-]+)$/.exec(arn)?.[1];
     const check = name === undefined ? undefined : tooMuch.get(name);
     if (check !== undefined) {
-      const severity: Severity | undefined = principal.boundary === null ? undefined : "high";
-      const bounded = principal.boundary === null ? "" : ", within its permissions boundary";
+      const limits = [
+        ...(principal.boundary === null ? [] : ["its permissions boundary"]),
+        ...(principal.guardrails === undefined ? [] : ["its organisation's control policies"]),
+      ];
+      const severity: Severity | undefined = limits.length === 0 ? undefined : "high";
+      const bounded = limits.length === 0 ? "" : `, within ${limits.join(" and ")}`;
       say(check, `has the managed policy ${name}${bounded}`, narrow, {
         place,
         about: name!,
@@ -77,15 +87,16 @@ export function judgeRights(principal: Principal, say: Say): boolean {
       place: boundary.place,
     });
   }
+  const known = contextOf(principal);
   const grants = new Map<string, Grant | null>();
   const grant = (action: string, passedTo?: string): Grant | null => {
     const key = `${action}\0${passedTo ?? ""}`;
-    let known = grants.get(key);
-    if (known === undefined) {
-      const context = passedTo === undefined ? session : new Map([...session, ["iam:passedtoservice", [passedTo]]]);
-      grants.set(key, (known = grantOf(layers, action, context)));
+    let found = grants.get(key);
+    if (found === undefined) {
+      const context = passedTo === undefined ? known : new Map([...known, ["iam:passedtoservice", [passedTo]]]);
+      grants.set(key, (found = grantOf(layers, action, context)));
     }
-    return known;
+    return found;
   };
   const broadly = (action: string) => {
     const found = grant(action);

@@ -6,7 +6,7 @@ import { shown } from "../cloud/value.ts";
 import { operatorOf } from "./condition.ts";
 import type { Condition, Statement } from "./document.ts";
 import type { Say } from "./finding.ts";
-import { isGitHub, judgeGitHub } from "./github-trust.ts";
+import { isGitHub, isLookalike, issuerOf, judgeGitHub } from "./github-trust.ts";
 import { accountOf } from "./principal.ts";
 import type { Principal } from "./principal.ts";
 
@@ -87,6 +87,28 @@ export function judgeTrust(principal: Principal, options: TrustOptions, say: Say
         `trusts every user of ${shown(strangers.join(", "))}`,
         "Add conditions on its audience and subject.",
         place,
+      );
+    judgeIssuers(strangers, statement, say);
+  }
+}
+
+/** Providers whose tokens' claims are not known here: one that looks like GitHub's is a trap, the others are in question. */
+function judgeIssuers(strangers: readonly string[], { conditions, place }: Statement, say: Say): void {
+  for (const each of strangers) {
+    const issuer = issuerOf(each);
+    if (isLookalike(each))
+      say(
+        "oidc-issuer",
+        `trusts tokens of ${shown(issuer)}, which looks like GitHub's issuer and is somebody else's`,
+        "Use token.actions.githubusercontent.com.",
+        { place, about: issuer },
+      );
+    else if (conditions.length > 0)
+      say(
+        "oidc-issuer",
+        `trusts tokens of ${shown(issuer)}, whose claims are not judged here`,
+        "See that its audience and subject are required in full.",
+        { place, about: issuer, outcome: "unknown", severity: "medium" },
       );
   }
 }

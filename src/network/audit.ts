@@ -16,6 +16,8 @@ export interface SubnetAudit {
   readonly subnet: Subnet;
   readonly table: RouteTable | null;
   readonly reaches: readonly Reach[];
+  /** What is said of ways that no route decides: the resolver, service endpoints, the metadata of its machines. */
+  readonly beside: readonly NetworkEvidence[];
 }
 
 export interface NetworkAudit {
@@ -84,10 +86,11 @@ export function auditNetwork(
       if (!said.has("way-out") && !said.has("way-out-ipv6") && !said.has("way-out-unknown"))
         say("way-out", subnet.id, table.place, "no route leads out but to the firewall", "", { outcome: "pass" });
     }
+    const routed = evidence.length;
     judgeResolver(network, subnet, say);
     judgeEndpoints(network, subnet, say);
     for (const machine of machines) judgeMachine(machine, say);
-    return { subnet, table, reaches: reaches ?? [] };
+    return { subnet, table, reaches: reaches ?? [], beside: evidence.slice(routed) };
   });
   // A template that says no subnet, beside several subnets: which it is used in is not known, its own settings are.
   if (chosen.length !== 1)

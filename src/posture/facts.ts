@@ -40,6 +40,9 @@ export interface Frame {
   readonly own: string;
   /** How many days a control may only watch before that counts for more. */
   readonly auditDays: number;
+  /** How many days the record must be kept, and how many an exfiltration test stays good. Left out: 90 each. */
+  readonly keepDays?: number;
+  readonly testDays?: number;
   /** When a line was last changed; null: no history is at hand. */
   readonly changed: (file: string, line: number) => Date | null;
   /** Labels of GitHub's larger runners, in lower case; null: nobody asked. */

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { catalogue } from "./catalogue.ts";
 import type { Controls, RuleId } from "./catalogue.ts";
+import type { CheckId } from "./check-catalogue.ts";
 
 /** From the worst on. */
 export const severities = ["critical", "high", "medium", "low", "info"] as const;
@@ -58,7 +59,7 @@ export interface Finding {
 
 export interface FindingInput {
   readonly rule: RuleId;
-  readonly check: string;
+  readonly check: CheckId;
   readonly status: Status;
   readonly subject: string;
   readonly seen: string;

@@ -15,6 +15,7 @@ import { checkWorkflow } from "../workflow/check.ts";
 import { readSource } from "../workflow/source.ts";
 import { readLocalAction } from "../workflow/local-action.ts";
 import { parseAccepted } from "./accepted.ts";
+import { checkEvidence } from "./checks/assurance.ts";
 import { reportOf } from "./report/report.ts";
 import { textValues } from "./workflows/expression.ts";
 import { cloudHolds } from "./testing/cloud.ts";
@@ -75,6 +76,7 @@ function postureHolds(text: string): void {
     ".github/sallyport.yaml",
     ".github/workflows/actions.lock",
     "CODEOWNERS",
+    "sallyport.config.yaml",
   ];
   const elsewhere = "o/r/.github/workflows/fuzz.yml@v1";
   const facts = repository(
@@ -93,7 +95,7 @@ function postureHolds(text: string): void {
   } catch (error) {
     assert.equal((error as { code?: string }).code, "ACCEPTED_INVALID");
   }
-  const findings = check(facts);
+  const findings = [...check(facts), ...checkEvidence([{ path: "fuzz.json", text }], { now })];
   assert.ok(textValues(`\${{ ${text} }}`, () => null).length > 0);
   // Two more than the text has: the manifest's own, and the end behind it.
   const lines = text.split("\n").length + 2;

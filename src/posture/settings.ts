@@ -3,13 +3,14 @@
  * which right a token needs. One table, read by the checks, the fixes and the documents.
  */
 import type { RuleId } from "./catalogue.ts";
+import type { CheckId } from "./check-catalogue.ts";
 import type { Severity } from "./finding.ts";
 
 export type Scope = "org" | "repo";
 
 export interface Field {
   readonly rule: RuleId;
-  readonly check: string;
+  readonly check: CheckId;
   readonly name: string;
   /** Null: the value is none that GitHub documents. */
   readonly holds: (value: unknown, all: Readonly<Record<string, unknown>>) => boolean | null;

@@ -1,9 +1,7 @@
 /** RG-13, RG-14 and RG-24: the allowlist is narrow, justified, protected from those it binds, and the same everywhere. */
-import { formatPattern, isExact, parsePattern, isPatternDefect } from "../../address/pattern.ts";
 import { isPolicyProblems, loadPolicy } from "../../policy/load.ts";
 import type { LoadedPolicy } from "../../policy/load.ts";
 import { appliesAt } from "../../policy/model.ts";
-import { entryFor, sinks } from "../../policy/sinks.ts";
 import { exportPolicy } from "../../translate/export.ts";
 import { ownersOf } from "../codeowners.ts";
 import type { Frame, RepositoryFacts } from "../facts.ts";
@@ -13,21 +11,14 @@ import type { Finding, FindingInput } from "../finding.ts";
 import { parsePolicyFile } from "../native-file.ts";
 import { nativePath } from "./native.ts";
 import type { NativePolicy } from "./native.ts";
-
-/** Hosts that jobs need and where strangers have accounts too: open only for what is asked of them. */
-const shared: ReadonlyMap<string, string> = new Map([
-  ["api.github.com", "a token of anybody's makes repositories, gists and releases there"],
-  ["raw.githubusercontent.com", "it serves anybody's repositories"],
-  ["gist.githubusercontent.com", "it serves anybody's gists"],
-  ["uploads.github.com", "a token of anybody's uploads there"],
-  ["amazonaws.com", "anybody can have a bucket there"],
-  ["blob.core.windows.net", "anybody can have an account there"],
-  ["storage.googleapis.com", "anybody can have a bucket there"],
-]);
+import type { Workflow } from "../workflows/read.ts";
+import { listed, openness } from "./openness.ts";
+import { checkStepLists } from "./step-lists.ts";
 
 /** `policies`: paths of our policies that the workflows name, or the usual one. `native`: GitHub's file. */
 export function checkAllowlists(
   repository: RepositoryFacts,
+  workflows: readonly Workflow[],
   policies: readonly string[],
   native: NativePolicy,
   frame: Frame,
@@ -59,6 +50,7 @@ export function checkAllowlists(
   found.push(...guarded.map((path) => checkOwner(repository, path)));
   if (native.file !== null)
     found.push(...[...loaded].map(([path, policy]) => checkDrift(repository, path, policy, frame)));
+  found.push(...checkStepLists(repository, workflows, loaded, frame));
   return found;
 }
 
@@ -118,17 +110,6 @@ function narrow(repository: RepositoryFacts, path: string, seen: string): Findin
   return finding({ rule: "RG-13", check: "open-hosts", status: "pass", subject, seen, where: inFile(path, 1, 1) });
 }
 
-/** Why a host or pattern is a way out for anybody; null: it is not known to be one. */
-function openness(text: string): string | null {
-  const pattern = parsePattern(text);
-  if (isPatternDefect(pattern)) return text.includes("*") ? `${text} is a wildcard` : null;
-  const name = formatPattern(pattern).replace(/^(?:\*+\.)+/, "");
-  const why = entryFor(sinks, name) ?? entryFor(shared, name);
-  if (why !== null)
-    return isExact(pattern) || !shared.has(name) ? `${text}: ${why}` : `${text}: a wildcard, and ${why}`;
-  return isExact(pattern) || name.split(".").length > 2 ? null : `${text} is every name of a whole domain`;
-}
-
 /** RG-14 by CODEOWNERS; whether a review of theirs is required, only the API says. */
 function checkOwner(repository: RepositoryFacts, path: string): Finding {
   const owned = ownersOf(repository.files, path);
@@ -179,8 +160,4 @@ function checkDrift(repository: RepositoryFacts, path: string, loaded: LoadedPol
     return finding({ ...common, status: "pass", seen: `both have the same ${ours.size} hosts`, where });
   const fix = `sallyport policy export github ${path} > ${nativePath}`;
   return finding({ ...common, status: "fail", seen: differs.join("; "), where, fix });
-}
-
-function listed(all: readonly string[]): string {
-  return all.length <= 6 ? all.join(", ") : `${all.slice(0, 6).join(", ")} and ${all.length - 6} more`;
 }

@@ -6,11 +6,13 @@ import type { OwnerRead, RepositoryRead } from "../sources/github.ts";
 import type { Validator } from "../workflows/validate.ts";
 import { checkProtection } from "./protection.ts";
 import { checkRepository } from "./repository.ts";
-import { checkGroups, checkJobsSeen, checkLog, checkRunners, checkVersion } from "./runners.ts";
+import { checkGroups, checkJobsSeen, checkLog, checkRunners, checkVersion, flagsOf } from "./runners.ts";
 import { checkSetting, fieldsOf } from "./settings.ts";
 
 export interface GithubFrame extends Frame {
   readonly knownRunners: readonly string[];
+  /** The flag of the organisation's runners by id; left out: nobody asked. */
+  readonly ephemeral?: ReadonlyMap<number, boolean>;
   /** What a token needs for runners, by scope. */
   readonly runnerNeeds: Readonly<Record<"org" | "repo", string>>;
 }
@@ -53,7 +55,10 @@ export function checkGithubRepository(read: RepositoryRead, frame: GithubFrame, 
     ...owned,
     ...files,
     ...(hasPolicy && branch !== null ? [checkProtection(name, branch, read.rules, read.protection)] : []),
-    ...checkJobsSeen(jobsAt, name, jobs),
+    ...checkJobsSeen(jobsAt, name, jobs, {
+      ephemeral: new Map([...(frame.ephemeral ?? []), ...flagsOf(read.runners)]),
+      names: frame.knownRunners,
+    }),
     ...logs.flatMap(({ job, endpoint, text }) => checkLog(endpoint, name, job, text)),
   ];
 }

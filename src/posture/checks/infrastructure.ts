@@ -2,13 +2,14 @@
  * RG-01 from infrastructure code: how runners are registered and kept. What a file says is not what runs, so a pass here is weaker
  * than what the API says of the runner itself.
  */
+import type { CheckId } from "../check-catalogue.ts";
 import type { RepositoryFacts, TextFile } from "../facts.ts";
 import { inFile, subjectIn } from "../facts.ts";
 import { finding } from "../finding.ts";
 import type { Finding } from "../finding.ts";
 
 interface Sign {
-  readonly check: string;
+  readonly check: CheckId;
   readonly pattern: RegExp;
   readonly status: "fail" | "pass";
   readonly text: string;

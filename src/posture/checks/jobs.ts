@@ -15,20 +15,30 @@ import type { NativePolicy } from "./native.ts";
 
 type Say = (input: Omit<FindingInput, "subject" | "where"> & { at?: { line: number; column: number } }) => Finding;
 
-/** What harden-runner's published advisories and its own changes left open, the worst first; versions are the first without. */
-const bypasses: readonly { before: string; severity: Severity; text: string }[] = [
-  { before: "2.14.2", severity: "high", text: "sendto and its like are not logged (GHSA-cpmj-h4f6-r6pq)" },
-  {
-    before: "2.16.0",
-    severity: "high",
-    text: "DNS over HTTPS and over TCP pass (GHSA-46g3-37rh-v698, GHSA-g699-3x6g-wm3g)",
-  },
-  {
-    before: "2.21.0",
-    severity: "medium",
-    text: "block turns into audit by itself where the cache's host is not found",
-  },
-];
+interface Bypass {
+  /** The first version without it. */
+  readonly before: string;
+  readonly severity: Severity;
+  readonly text: string;
+}
+
+/** What published advisories and a product's own changes left open, the worst first. */
+const bypassesOf: Readonly<Record<string, readonly Bypass[]>> = {
+  "harden-runner": [
+    { before: "2.14.2", severity: "high", text: "sendto and its like are not logged (GHSA-cpmj-h4f6-r6pq)" },
+    {
+      before: "2.16.0",
+      severity: "high",
+      text: "DNS over HTTPS and over TCP pass (GHSA-46g3-37rh-v698, GHSA-g699-3x6g-wm3g)",
+    },
+    {
+      before: "2.21.0",
+      severity: "medium",
+      text: "block turns into audit by itself where the cache's host is not found",
+    },
+  ],
+  Bullfrog: [{ before: "0.8.4", severity: "high", text: "DNS over TCP passes its list of domains" }],
+};
 
 /** What is read for these checks besides the workflows of the repository. */
 export interface Around {
@@ -179,18 +189,25 @@ export function watching(
 }
 
 function checkVersion({ product, version, ref, ...at }: Control, say: Say): Finding[] {
-  if (product !== "harden-runner") return [];
+  // Ours is judged by whoever publishes it, and not by itself.
+  if (product === "Sallyport") return [];
   const common = { rule: "RG-12", check: "version", at } as const;
+  const bypasses = bypassesOf[product];
+  if (bypasses === undefined) {
+    const fix = "Look at its advisories, and simulate against it (sallyport simulate).";
+    return [say({ ...common, status: "unknown", seen: `${product}: no list of its bypasses is kept here`, fix })];
+  }
+  const newest = bypasses.at(-1)!.before;
   if (version === null) {
-    const seen = `harden-runner@${ref ?? "?"}: which version that is, the file does not say`;
-    return [say({ ...common, status: "unknown", seen, fix: "Pin a commit with its version as a comment: # v2.21.0." })];
+    const seen = `${product}@${ref ?? "?"}: which version that is, the file does not say`;
+    const fix = `Pin a commit with its version as a comment: # v${newest}.`;
+    return [say({ ...common, status: "unknown", seen, fix })];
   }
   const open = bypasses.filter(({ before }) => compareVersions(version, before) < 0);
   const [worst] = open;
   if (worst === undefined)
-    return [say({ ...common, status: "pass", seen: `harden-runner ${version}: no bypass is known here` })];
-  const seen = `harden-runner ${version}: ${open.map(({ text, before }) => `before ${before}: ${text}`).join("; ")}`;
-  return [
-    say({ ...common, status: "fail", severity: worst.severity, seen, fix: "Pin harden-runner 2.21.0 or newer." }),
-  ];
+    return [say({ ...common, status: "pass", seen: `${product} ${version}: no bypass is known here` })];
+  const seen = `${product} ${version}: ${open.map(({ text, before }) => `before ${before}: ${text}`).join("; ")}`;
+  const fix = `Pin ${product} ${newest} or newer.`;
+  return [say({ ...common, status: "fail", severity: worst.severity, seen, fix })];
 }

@@ -119,6 +119,14 @@ describe("RG-11 and RG-12: it enforces, without a known way around", () => {
       expect(one(job("push", "ubuntu-latest", harden(version)), "RG-12"), pattern));
 });
 
+test("RG-12: Bullfrog by its advisory; who has no list here is unknown, and ours does not judge itself", () => {
+  const by = (uses: string) => one(job("push", "ubuntu-latest", `      - uses: ${uses}`), "RG-12");
+  expect(by("bullfrogsec/bullfrog@v0.8.3"), /^fail high: .*DNS over TCP/);
+  expect(by("bullfrogsec/bullfrog@v0.8.4"), /^pass/);
+  expect(by(`code-cargo/cargowall-action@${sha}`), /^unknown .*no list/);
+  expect(by(`sallyport/sallyport@${sha}`));
+});
+
 describe("RG-07: what a fork reaches", () => {
   const steps = `${ours}\n${run}`;
   for (const [name, on, runsOn, pattern] of [
@@ -241,6 +249,22 @@ describe("RG-13, RG-14 and RG-24: the allowlist", () => {
     expect(said("RG-13", { [path]: policy("pypi.org", "owner: sec") }), /^fail low: .*no reason/);
     expect(said("RG-13", { [native]: "mode: enforce\nallow: [api.github.com]\n" }), /^fail medium/);
     expect(said("RG-13", { [path]: "version: 1\nrules: [" }), /^unknown .*does not load/);
+  });
+
+  test("lists in steps, each product's by its own input", () => {
+    const step = (uses: string, list: string) =>
+      one(job("push", "ubuntu-latest", `      - uses: ${uses}@${sha}\n        with: { ${list} }`), "RG-13");
+    const harden = "step-security/harden-runner";
+    expect(step(harden, "allowed-endpoints: 'pypi.org:443 *.example.com:443'"), /^pass|^fail/);
+    expect(step(harden, "allowed-endpoints: 'pypi.org:443 webhook.site:443'"), /^fail medium: webhook\.site/);
+    expect(step("sallyport/sallyport", "allowed-endpoints: api.github.com"), /^fail .*a token of anybody's/);
+    expect(step("bullfrogsec/bullfrog", "allowed-domains: 'pypi.org, *.com'"), /^fail/);
+    expect(
+      step("code-cargo/cargowall-action", "allowed-hosts: 'raw.githubusercontent.com:443;80'"),
+      /^fail .*anybody's repositories/,
+    );
+    expect(step(harden, "allowed-endpoints: '${{ vars.LIST }}'"), /^unknown .*only GitHub/);
+    expect(step(harden, "allowed-endpoints: ''"));
   });
 
   test("CODEOWNERS: the last pattern that fits counts, and one without owners takes them away", () => {

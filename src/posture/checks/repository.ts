@@ -11,6 +11,7 @@ import { readWorkflowTexts } from "../workflows/read.ts";
 import type { Workflow } from "../workflows/read.ts";
 import type { Validator } from "../workflows/validate.ts";
 import { checkAllowlists } from "./allowlist.ts";
+import { checkRetention } from "./assurance.ts";
 import { checkForks } from "./forks.ts";
 import { checkInfrastructure } from "./infrastructure.ts";
 import { checkJobs } from "./jobs.ts";
@@ -69,10 +70,11 @@ export function checkRepository(
     ...checkForks(repository, workflows, around, frame, unseen.length === 0),
     ...checkPins(repository, workflows, around.actions),
     ...checkPermissions(repository, workflows, settings.defaultPermissions),
-    ...checkAllowlists(repository, policyPaths(workflows, frame), native, frame),
+    ...checkAllowlists(repository, workflows, policyPaths(workflows, frame), native, frame),
     ...checkInfrastructure(repository),
     ...checkManifests(repository),
     ...checkTests(repository, workflows),
+    ...checkRetention(repository, frame),
   ];
   return { findings, workflows };
 }

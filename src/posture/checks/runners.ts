@@ -2,6 +2,7 @@
  * RG-01 to RG-04, RG-15 and RG-16 from runners, groups and jobs. Whether a runner is ephemeral is read from evidence, the strongest
  * first: the API's flag (absent says nothing), a runner that did several jobs, and what a job's log says of its workspace.
  */
+import type { CheckId } from "../check-catalogue.ts";
 import { finding } from "../finding.ts";
 import type { Finding, FindingInput } from "../finding.ts";
 import { fieldsOf, shown } from "./settings.ts";
@@ -19,7 +20,8 @@ const listOf = ({ value }: Said): Readonly<Record<string, unknown>>[] | null =>
 const textOf = (value: unknown) => (typeof value === "string" ? value : null);
 
 /** Names that malware gave to runners it registered (Shai-Hulud 2.0). */
-const badName = /sha1[-_ ]?hulud/i;
+const isBadName = (name: string) => /sha1[-_ ]?hulud/i.test(name);
+const badNameText = "the name is one that Shai-Hulud gives to runners it registers";
 
 /** `known`: patterns with `*` of names that runners have; empty: nobody said. `owner`: `octo` or `octo/api`. */
 export function checkRunners(said: Said, owner: string, known: readonly string[], needs: string): Finding[] {
@@ -40,9 +42,9 @@ export function checkRunners(said: Said, owner: string, known: readonly string[]
     const { ephemeral, version } = runner;
     const flag = ephemeral === true ? "pass" : ephemeral === false ? "fail" : "unknown";
     const isKnown = patterns.some((pattern) => pattern.test(name));
-    const isBad = badName.test(name);
+    const isBad = isBadName(name);
     const [registered, text] = isBad
-      ? (["fail", "the name is one that Shai-Hulud gives to runners it registers"] as const)
+      ? (["fail", badNameText] as const)
       : patterns.length === 0
         ? (["unknown", "nobody said which names runners have (--known-runners)"] as const)
         : isKnown
@@ -98,6 +100,7 @@ export function checkGroups(said: Said, org: string, needs: string): Finding[] {
     const inherited = group["inherited"] === true ? " It is the enterprise's: set it there." : "";
     const row = (
       rule: "RG-02" | "RG-03" | "RG-04",
+      check: CheckId,
       field: string,
       holds: (value: unknown) => boolean | null,
       fix: string,
@@ -106,19 +109,27 @@ export function checkGroups(said: Said, org: string, needs: string): Finding[] {
       const held = holds(value);
       const status = held === null ? "unknown" : held ? "pass" : "fail";
       const seen = value === undefined ? `the API does not say ${field}` : `${field} is ${shown(value)}`;
-      return say({ rule, check: field.replaceAll("_", "-"), status, subject, field, seen, fix: `${fix}${inherited}` });
+      return say({ rule, check, status, subject, field, seen, fix: `${fix}${inherited}` });
     };
     const bool = (wanted: boolean) => (value: unknown) => (typeof value === "boolean" ? value === wanted : null);
     return [
-      row("RG-02", "allows_public_repositories", bool(false), "Set allows_public_repositories to false."),
+      row(
+        "RG-02",
+        "allows-public-repositories",
+        "allows_public_repositories",
+        bool(false),
+        "Set allows_public_repositories to false.",
+      ),
       row(
         "RG-03",
+        "visibility",
         "visibility",
         (value) => (value === "selected" ? true : value === "all" || value === "private" ? false : null),
         "Set the visibility to selected, and list the repositories.",
       ),
       row(
         "RG-04",
+        "restricted-to-workflows",
         "restricted_to_workflows",
         bool(true),
         "Set restricted_to_workflows, with workflows and a ref each in selected_workflows.",
@@ -146,26 +157,60 @@ export function ownJobs(value: unknown): JobSeen[] {
   });
 }
 
-/** RG-01 by the jobs that each runner did. Larger runners of GitHub's are in groups too; `larger` names theirs. */
-export function checkJobsSeen(endpoint: string, owner: string, jobs: readonly JobSeen[]): Finding[] {
+/** What else is known of runners, for the jobs that they did. */
+export interface RunnersKnown {
+  /** The API's flag by runner id; one that is not there is not known. */
+  readonly ephemeral: ReadonlyMap<number, boolean>;
+  /** As `--known-runners` has them. */
+  readonly names: readonly string[];
+}
+
+/** The API's flag by runner id, of those whose flag it says. */
+export function flagsOf(said: Said): Map<number, boolean> {
+  const pairs = (listOf(said) ?? []).flatMap(({ id, ephemeral }) =>
+    typeof id === "number" && typeof ephemeral === "boolean" ? [[id, ephemeral] as const] : [],
+  );
+  return new Map(pairs);
+}
+
+/**
+ * RG-01 and RG-16 by the jobs that each runner did: an ephemeral runner is gone from the list when somebody asks, and stands in the
+ * jobs alone. Several jobs outweigh the API's flag; one job proves nothing, so that the flag decides. Larger runners of GitHub's are
+ * in groups too; their names are not told apart here.
+ */
+export function checkJobsSeen(
+  endpoint: string,
+  owner: string,
+  jobs: readonly JobSeen[],
+  { ephemeral, names }: RunnersKnown,
+): Finding[] {
   const say = sayAt(endpoint);
-  return [...Map.groupBy(jobs, ({ runnerId }) => runnerId)].map(([id, list]) => {
+  const patterns = names.map(patternOf);
+  return [...Map.groupBy(jobs, ({ runnerId }) => runnerId)].flatMap(([id, list]) => {
     const { runnerName } = list[0]!;
-    const n = new Set(list.map((each) => each.id)).size;
-    return say({
-      rule: "RG-01",
-      check: "ephemeral",
-      status: n > 1 ? "fail" : "unknown",
-      subject: `${owner}: runner ${runnerName}`,
-      field: "runner_id",
-      seen:
-        n > 1
-          ? `runner_id ${id} did ${n} jobs (${list
-              .slice(0, 3)
-              .map((each) => each.id)
-              .join(", ")}): it stays`
-          : `runner_id ${id} did one job of those looked at, which proves nothing`,
-    });
+    const subject = `${owner}: runner ${runnerName}`;
+    const ids = [...new Set(list.map((each) => each.id))];
+    const flag = ephemeral.get(id);
+    const common = { rule: "RG-01", check: "ephemeral", subject, field: "runner_id" } as const;
+    const once = `runner_id ${id} did one job of those looked at`;
+    const age =
+      ids.length > 1
+        ? say({
+            ...common,
+            status: "fail",
+            seen: `runner_id ${id} did ${ids.length} jobs (${ids.slice(0, 3).join(", ")}): it stays`,
+          })
+        : flag === undefined
+          ? say({ ...common, status: "unknown", seen: `${once}, which proves nothing` })
+          : say({ ...common, status: flag ? "pass" : "fail", seen: `${once}, and its ephemeral is ${flag}` });
+    const [status, seen] = isBadName(runnerName)
+      ? (["fail", `${badNameText}; it did job ${ids[0]}`] as const)
+      : patterns.length > 0 && !patterns.some((pattern) => pattern.test(runnerName))
+        ? (["fail", `the name fits none of ${names.join(", ")}; it did job ${ids[0]}`] as const)
+        : (["pass", ""] as const);
+    if (status === "pass") return [age];
+    const severity = isBadName(runnerName) ? ({ severity: "critical" } as const) : {};
+    return [age, say({ rule: "RG-16", check: "known", status, ...severity, subject, field: "runner_name", seen })];
   });
 }
 

@@ -15,10 +15,14 @@ import { auditNetwork } from "../../network/audit.ts";
 import type { SubnetAudit } from "../../network/audit.ts";
 import { readDescribed } from "../../network/described.ts";
 import type { RuleId } from "../catalogue.ts";
+import type { IamCheck } from "../../iam/finding.ts";
+import type { NetworkCheck } from "../../network/finding.ts";
 import { compareFindings, finding, oneLine } from "../finding.ts";
 import type { Finding } from "../finding.ts";
 import { ruleOfIam } from "./iam-checks.ts";
 import { ruleOfNetwork } from "./network-checks.ts";
+
+type CloudEvidence = Evidence<IamCheck | NetworkCheck>;
 
 /** A file as somebody gave it: its name for findings, and its text. */
 export interface CloudFile {
@@ -37,6 +41,8 @@ export interface CloudInput {
   readonly subnets: readonly string[];
   /** Names or ARNs of roles to judge; empty: those that CI can get. */
   readonly roles: readonly string[];
+  /** Service and resource control policies over the runners' account. */
+  readonly controls: readonly CloudFile[];
   /** Accounts that roles may trust. */
   readonly accounts: readonly string[];
   /** Ids or addresses of firewalls: an interface, an instance, a transit gateway behind which one stands. */
@@ -54,6 +60,9 @@ export interface CloudResult {
   readonly subnets: readonly SubnetAudit[];
   /** Roles and users that were left out because CI cannot get them. */
   readonly leftOut: number;
+  /** How many were judged, and by how many resources' policies. */
+  readonly roles: number;
+  readonly resources: number;
 }
 
 /** Judges all files together. */
@@ -88,11 +97,11 @@ export function checkCloud(input: CloudInput): CloudResult {
     const cidr = parseCidr(text);
     return isCidrDefect(cidr) ? [] : [cidr];
   });
-  const evidence: { rule: RuleId; each: Evidence }[] = [];
+  const evidence: { rule: RuleId; each: CloudEvidence }[] = [];
   const roles = auditIam(
     iam.filter(({ value }) => !isPlan(value)),
     plans,
-    input,
+    { ...input, controls: read(input.controls) },
   );
   for (const each of roles.evidence) evidence.push({ rule: ruleOfIam[each.check], each });
   let subnets: readonly SubnetAudit[] = [];
@@ -131,11 +140,17 @@ export function checkCloud(input: CloudInput): CloudResult {
       },
     });
   }
-  return { findings: findingsOf(evidence, texts), subnets, leftOut: roles.leftOut };
+  return {
+    findings: findingsOf(evidence, texts),
+    subnets,
+    leftOut: roles.leftOut,
+    roles: roles.judged.length,
+    resources: roles.resources,
+  };
 }
 
 function findingsOf(
-  evidence: readonly { rule: RuleId; each: Evidence }[],
+  evidence: readonly { rule: RuleId; each: CloudEvidence }[],
   texts: ReadonlyMap<string, string>,
 ): Finding[] {
   const pointers = Map.groupBy(evidence, ({ each }) => each.place.file);

@@ -11,6 +11,7 @@ export const ruleOfIam: Readonly<Record<IamCheck, RuleId>> = {
   "pass-role": "RG-17",
   credentials: "RG-17",
   "assume-role": "RG-17",
+  "resource-policy": "RG-17",
   breadth: "RG-17",
   "no-such-action": "RG-17",
   "no-boundary": "RG-17",

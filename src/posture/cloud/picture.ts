@@ -10,6 +10,7 @@ import { targetKinds } from "../../network/model.ts";
 import { permitsText } from "../../network/permits.ts";
 import type { Reach } from "../../network/reach.ts";
 import { shown } from "../../cloud/value.ts";
+import type { NetworkCheck, NetworkEvidence } from "../../network/finding.ts";
 
 type Verdict = "open" | "unknown" | "closed" | "guarded";
 
@@ -19,7 +20,8 @@ interface Row {
   readonly by: string;
   readonly target: string;
   readonly id: string;
-  readonly reaches: Reach[];
+  /** Null: no route decides. */
+  readonly reaches: Reach[] | null;
 }
 
 /** More rows than this are no picture; how many are left out is written under it. */
@@ -37,8 +39,11 @@ const rowHeight = 64;
 const width = 1160;
 
 /** The picture of one subnet. */
-export function subnetPicture({ subnet, table, reaches }: SubnetAudit, reviewed: Reviewed): string {
-  const rows = rowsOf({ subnet, table, reaches }, reviewed);
+export function subnetPicture(audit: SubnetAudit, reviewed: Reviewed): string {
+  const { subnet, table } = audit;
+  const rows = [...rowsOf(audit, reviewed), ...besideRows(audit)].toSorted(
+    (a, b) => order.indexOf(a.verdict) - order.indexOf(b.verdict),
+  );
   const drawn = rows.slice(0, mostRows);
   const height = Math.max(1, drawn.length) * rowHeight + 132;
   const middle = 92 + (Math.max(1, drawn.length) * rowHeight) / 2;
@@ -68,14 +73,17 @@ function rowLines(row: Row, y: number, middle: number): string[] {
   const { colour, fill, word, dash } = looks[row.verdict];
   const at = y + rowHeight / 2;
   const dashed = dash === "" ? "" : ` stroke-dasharray="${dash}"`;
-  const permits = row.reaches.every((reach) => reach.permits.length === 0)
-    ? "security groups or ACL let nothing through"
-    : `lets through ${permitsText(row.reaches.flatMap((reach) => reach.permits).filter((permit, i, all) => all.findIndex((each) => each.protocol === permit.protocol && each.from === permit.from && each.to === permit.to) === i))}`;
+  const permits =
+    row.reaches === null
+      ? ""
+      : row.reaches.every((reach) => reach.permits.length === 0)
+        ? "security groups or ACL let nothing through"
+        : `lets through ${permitsText(row.reaches.flatMap((reach) => reach.permits).filter((permit, i, all) => all.findIndex((each) => each.protocol === permit.protocol && each.from === permit.from && each.to === permit.to) === i))}`;
   return [
     `<path d="M220 ${middle} C 270 ${middle}, 250 ${at}, 300 ${at} L 772 ${at}" fill="none" stroke="${colour}" stroke-width="2"${dashed}/>`,
     `<path d="M772 ${at - 5} L782 ${at} L772 ${at + 5} Z" fill="${colour}"/>`,
     text(306, at - 8, shown(row.what, 58), "#101828", 'font-weight="600"'),
-    text(306, at + 18, shown(`${row.by}; ${permits}`, 76), "#475467", 'font-size="12"'),
+    text(306, at + 18, shown(permits === "" ? row.by : `${row.by}; ${permits}`, 70), "#475467", 'font-size="12"'),
     `<rect x="784" y="${y + 6}" width="352" height="${rowHeight - 12}" rx="8" fill="${fill}" stroke="${colour}"/>`,
     text(798, at - 5, shown(row.target, 36), "#101828", 'font-weight="600"'),
     text(798, at + 14, shown(row.id, 46), "#475467", 'font-size="12"'),
@@ -93,7 +101,7 @@ function legend(y: number, left: number): string[] {
 
 /** What a route takes of one family and verdict, as one row; what no route table decides is left out. */
 function rowsOf({ subnet, reaches }: SubnetAudit, reviewed: Reviewed): Row[] {
-  const found = new Map<string, Omit<Row, "what">>();
+  const found = new Map<string, Omit<Row, "what"> & { reaches: Reach[] }>();
   for (const reach of reaches) {
     if (reach.realm === "none" || reach.realm === "link-local" || reach.target.kind === "none") continue;
     const verdict = verdictOf(reach, { subnet, reviewed });
@@ -114,9 +122,33 @@ function rowsOf({ subnet, reaches }: SubnetAudit, reviewed: Reviewed): Row[] {
       reaches: [reach],
     });
   }
-  return [...found.values()]
-    .map((row) => ({ ...row, what: spansText(row.reaches) }))
-    .toSorted((a, b) => order.indexOf(a.verdict) - order.indexOf(b.verdict));
+  return [...found.values()].map((row) => ({ ...row, what: spansText(row.reaches) }));
+}
+
+/** Ways past every route, by the checks that judge them: the addresses, and what answers there. */
+const ways: Readonly<Partial<Record<NetworkCheck, readonly [string, string]>>> = {
+  resolver: ["VPC+2, 169.254.169.253, fd00:ec2::253", "Amazon's resolver"],
+  "endpoint-policy": ["a service of AWS's", "service endpoint"],
+  "metadata-tokens": ["169.254.169.254, fd00:ec2::254", "metadata service"],
+  "metadata-hops": ["169.254.169.254, fd00:ec2::254", "metadata service"],
+};
+
+/** One row a way: the worst that is said of it. */
+function besideRows({ beside }: SubnetAudit): Row[] {
+  const outcomes = ["fail", "unknown", "pass"] as const;
+  const byWay = Map.groupBy(
+    beside.filter(({ check }) => ways[check] !== undefined),
+    ({ check, subject }) => JSON.stringify([ways[check], subject]),
+  );
+  return [...byWay.values()].map((list) => {
+    const worst = list.toSorted((a, b) => outcomes.indexOf(a.outcome) - outcomes.indexOf(b.outcome))[0]!;
+    return besideRow(worst, ways[worst.check]!);
+  });
+}
+
+function besideRow({ outcome, message, subject }: NetworkEvidence, [what, target]: readonly [string, string]): Row {
+  const verdict = outcome === "fail" ? "open" : outcome === "unknown" ? "unknown" : "guarded";
+  return { verdict, what, by: message, target, id: subject, reaches: null };
 }
 
 function verdictOf(reach: Reach, { subnet, reviewed }: { subnet: SubnetAudit["subnet"]; reviewed: Reviewed }): Verdict {

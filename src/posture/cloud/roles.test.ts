@@ -326,10 +326,40 @@ describe("trust (RG-18)", () => {
       { StringEquals: { ...aud, [`${hub}:repository_id`]: "42", [`${hub}:environment`]: "production" } },
       [],
     ],
+    [
+      "another issuer's key, which no token has",
+      { StringEquals: { ...aud, "token.actions.githubusercontent.com/octo:sub": `${ids}:ref:refs/heads/main` } },
+      ["oidc-issuer fail"],
+    ],
+    [
+      "another issuer's key, by an operator that holds without it",
+      {
+        StringEquals: { ...aud, [`${hub}:sub`]: `${ids}:ref:refs/heads/main` },
+        StringNotLike: { "token.actions.octo.ghe.com:sub": "x" },
+      },
+      ["oidc-issuer fail"],
+    ],
     ["one good subject and one bad", sub([`${ids}:ref:refs/heads/main`, "repo:*"]), ["oidc-wildcard fail"]],
   ];
   for (const [name, condition, expected] of cases)
     test(`in GitHub's jobs by ${name}`, () => {
       assert.deepEqual(saysOf(forGitHub(condition)), expected);
     });
+
+  test("in whose tokens: GitHub's issuers by their own keys, one that looks like GitHub's, others in question", () => {
+    const provider = (issuer: string) => `arn:aws:iam::${account}:oidc-provider/${issuer}`;
+    const by = (issuer: string, keys = issuer) =>
+      saysOf(
+        forGitHub(
+          { StringEquals: { [`${keys}:aud`]: "sts.amazonaws.com", [`${keys}:sub`]: `${ids}:ref:refs/heads/main` } },
+          provider(issuer),
+        ),
+      );
+    for (const issuer of [hub, `${hub}/octo`, "token.actions.octo.ghe.com", "ghe.octo.example/_services/token"])
+      assert.deepEqual(by(issuer), [], issuer);
+    assert.deepEqual(by(`${hub}/octo`, hub), ["oidc-issuer fail", "oidc-issuer fail"]);
+    for (const issuer of [`${hub}.example`, "token.actions.githubusercontents.com", "github.example/token"])
+      assert.deepEqual(by(issuer), ["oidc-issuer fail"], issuer);
+    assert.deepEqual(by("gitlab.example"), ["oidc-issuer unknown"]);
+  });
 });

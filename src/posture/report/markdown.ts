@@ -7,7 +7,7 @@ const marks = { fail: "❌ fails", unknown: "❔ unknown", pass: "✅ holds" } a
 
 /** `most`: findings written out for a rule. */
 export function reportMarkdown(report: PostureReport, most: number): string {
-  const { rules, summary, target, made, findings, sources } = report;
+  const { rules, summary, target, made, findings, sources, notes } = report;
   const rows = rules.map(
     ({ rule, title, status, fail, unknown, pass, accepted }) =>
       `| ${rule} | ${cell(title)} | ${marks[status]} | ${fail} | ${unknown} | ${pass} | ${accepted} |`,
@@ -30,12 +30,14 @@ export function reportMarkdown(report: PostureReport, most: number): string {
       .replace(`${catalogue[rule].title}\n`, `${catalogue[rule].title}\n\n`)
       .replace(`${catalogue[rule].why}\n`, `${catalogue[rule].why}\n\n`),
   );
+  const lapsed = notes.map((note) => `- ${cell(note)}`);
   const unseen = sources.filter(({ seen }) => !seen).map(({ name, text }) => `- ${code(name)}: ${cell(text)}`);
   return [
     `## Runner policy: ${cell(target)}`,
     `${summary.fail} fail, ${summary.unknown} unknown, ${summary.pass} hold, ${summary.accepted} accepted. Made ${made} by Sallyport ${report.version}.`,
     `| rule | | status | fail | unknown | ok | accepted |\n|---|---|---|---:|---:|---:|---:|\n${rows.join("\n")}`,
     ...parts,
+    ...(lapsed.length === 0 ? [] : [`### Accepted findings that no longer count\n\n${lapsed.join("\n")}`]),
     ...(unseen.length === 0 ? [] : [`### Not seen\n\n${unseen.join("\n")}`]),
   ].join("\n\n");
 }

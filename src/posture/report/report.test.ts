@@ -3,7 +3,7 @@
  * a Markdown parser. Hostile text in a finding stays text.
  */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { describe, test } from "node:test";
 import { marked } from "marked";
@@ -12,11 +12,12 @@ import { z } from "zod";
 import { ruleIds } from "../catalogue.ts";
 import { finding } from "../finding.ts";
 import type { FindingInput } from "../finding.ts";
-import { now } from "../testing/repository.ts";
+import { check, job, now, repository, sha } from "../testing/repository.ts";
 import { reportJunit } from "./junit.ts";
 import { reportMarkdown } from "./markdown.ts";
 import { failsOn, reportOf } from "./report.ts";
 import type { Acceptance } from "./report.ts";
+import { runnerPolicy } from "./runner-policy.ts";
 import { reportSarif } from "./sarif.ts";
 import { reportText } from "./text.ts";
 
@@ -138,6 +139,40 @@ test("Markdown: hostile text is no link, no image, no tag and no mention, and br
   assert.match(html, /&lt;script/);
   const cells = [...html.matchAll(/<tr>([\s\S]*?)<\/tr>/g)].map(([row]) => row.match(/<t[hd]/g)!.length);
   assert.deepEqual(new Set(cells), new Set([5, 7]));
+});
+
+/** A repository in which each clause comes to something else. */
+test("the runner policy of a repository, word for word: what holds, what does not, and what nobody has seen", () => {
+  const steps = `      - uses: sallyport/sallyport@${sha}\n        with: { allowed-endpoints: api.github.com }`;
+  const facts = repository(
+    { "ci.yml": job("push", "self-hosted", steps), "pr.yml": job("pull_request", "big-metal", "      - run: make") },
+    { infrastructure: [{ path: "runner.sh", text: "./config.sh --url x --token y\n" }] },
+  );
+  const findings = check(facts);
+  const excused = findings.find(({ subject, rule }) => rule === "RG-10" && subject.includes("pr.yml"))!;
+  const policy = runnerPolicy(
+    reportOf({
+      ...{ version: "1.2.3", now, target: "octo/api", findings, notes: ["a.yaml:3: RG-01-0 lapsed on 2026-01-31"] },
+      sources: [{ name: "GET /repos/octo/api/actions/runners", seen: false, text: "403" }],
+      accepted: new Map([[excused.id, acceptance]]),
+    }),
+  );
+  const golden = new URL("golden/runner-policy.md", import.meta.url);
+  if (process.env["SALLYPORT_GOLDEN"] === "write") writeFileSync(golden, policy);
+  assert.equal(policy, readFileSync(golden, "utf8"));
+  for (const line of [
+    /RG-09\*\* .*: holds \(/,
+    /RG-10\*\* .*: holds, but for what was accepted \(/,
+    /RG-01\*\* .*: does not hold \(/,
+    /RG-07\*\* .*: not known \(1 hold, 0 fail, 1 not known/,
+    /RG-19\*\* .*: not known \(nothing was looked at/,
+  ])
+    assert.match(policy, line);
+});
+
+test("the runner policy: hostile text is no markup", () => {
+  const html = marked.parse(runnerPolicy(report), { async: false });
+  assert.doesNotMatch(html, /<script|<img|<a /i);
 });
 
 test("for people: every rule, every open finding with place and fix, what was not seen; no control characters", () => {

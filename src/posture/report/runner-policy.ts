@@ -5,6 +5,7 @@
 import { catalogue, clauses, frameworks } from "../catalogue.ts";
 import type { Clause } from "../catalogue.ts";
 import { whereText } from "../finding.ts";
+import type { Status } from "../finding.ts";
 import { cell, code } from "./markdown.ts";
 import type { PostureReport, RuleStanding } from "./report.ts";
 
@@ -25,6 +26,7 @@ export function runnerPolicy(report: PostureReport): string {
     "# Runner policy",
     `Made by \`sallyport posture --format runner-policy\` ${report.version} for ${cell(report.target)}, ${report.made}. It says what was seen then; make it again rather than edit it. What was not seen counts as not known, never as held.`,
     ...parts,
+    ...notSeen(report),
     "## What the rules are evidence for",
     "One piece of evidence each, and no framework is met by them alone. PCI DSS and HIPAA count only where runners can reach cardholder data or ePHI.",
     controlsTable(report),
@@ -36,21 +38,41 @@ function ruleText(
   { findings }: PostureReport,
   { rule, title, status, fail, unknown, pass, accepted }: RuleStanding,
 ): string {
-  const counts = [`${pass} hold`, `${fail} fail`, `${unknown} not known`, `${accepted} accepted`].join(", ");
-  const head = `- **${rule}** ${title}: ${words[status]} (${counts}).`;
-  const open = findings.filter((each) => each.rule === rule && each.status === "fail" && each.accepted === null);
+  const counts =
+    pass + fail + unknown + accepted === 0
+      ? "nothing was looked at"
+      : [`${pass} hold`, `${fail} fail`, `${unknown} not known`, `${accepted} accepted`].join(", ");
+  const but = status === "pass" && accepted > 0 ? ", but for what was accepted" : "";
+  const head = `- **${rule}** ${title}: ${words[status]}${but} (${counts}).`;
+  const of = (wanted: Status) =>
+    findings.filter((each) => each.rule === rule && each.status === wanted && each.accepted === null);
+  const lines = (list: PostureReport["findings"], word: string) => [
+    ...list
+      .slice(0, most)
+      .map(({ subject, seen, where }) => `  - ${word}${code(subject)}: ${cell(seen)} (${code(whereText(where))})`),
+    ...(list.length > most ? [`  - ${word}${list.length - most} more`] : []),
+  ];
   const taken = findings.filter((each) => each.rule === rule && each.accepted !== null);
   return [
     head,
-    ...open
-      .slice(0, most)
-      .map(({ subject, seen, where }) => `  - ${code(subject)}: ${cell(seen)} (${code(whereText(where))})`),
-    ...(open.length > most ? [`  - ${open.length - most} more`] : []),
+    ...lines(of("fail"), "does not hold: "),
+    ...lines(of("unknown"), "not known: "),
     ...taken.map(
       ({ subject, accepted: by }) =>
         `  - accepted: ${code(subject)}, ${cell(`${by!.owner}: ${by!.reason}, until ${by!.expires}`)}`,
     ),
   ].join("\n");
+}
+
+/** What could not be read, and accepted findings that no longer count. */
+function notSeen({ sources, notes }: PostureReport): string[] {
+  const list = sources.filter(({ seen }) => !seen).map(({ name, text }) => `- ${code(name)}: ${cell(text)}`);
+  return [
+    ...(list.length === 0 ? [] : ["## What was not seen", list.join("\n")]),
+    ...(notes.length === 0
+      ? []
+      : ["## Accepted findings that no longer count", notes.map((note) => `- ${cell(note)}`).join("\n")]),
+  ];
 }
 
 function controlsTable({ rules }: PostureReport): string {

@@ -25,7 +25,10 @@ export function reportSarif(report: PostureReport): object {
   const wanted = report.findings.filter(({ status }) => status !== "pass");
   const kept = wanted.slice(0, mostResults);
   const rules = [...new Set(kept.map(({ rule }) => rule))].toSorted();
-  const unseen = report.sources.filter(({ seen }) => !seen);
+  const unseen = [
+    ...report.sources.filter(({ seen }) => !seen).map(({ name, text }) => `${name}: ${text}`),
+    ...report.notes,
+  ];
   return {
     $schema: "https://json.schemastore.org/sarif-2.1.0.json",
     version: "2.1.0",
@@ -40,9 +43,9 @@ export function reportSarif(report: PostureReport): object {
             ...(unseen.length === 0
               ? {}
               : {
-                  toolExecutionNotifications: unseen.map(({ name, text }) => ({
+                  toolExecutionNotifications: unseen.map((text) => ({
                     level: "warning",
-                    message: { text: `${name}: ${text}` },
+                    message: { text },
                   })),
                 }),
           },

@@ -5,6 +5,7 @@ import { usualPolicy } from "../../action/inputs.ts";
 import { SallyportError } from "../../errors.ts";
 import { codeownersPaths } from "../codeowners.ts";
 import type { RepositoryFacts, TextFile, UnreadFile } from "../facts.ts";
+import { configPath } from "../checks/assurance.ts";
 import { likelyPolicies } from "../checks/repository.ts";
 import { nativePath } from "../checks/native.ts";
 import { likelyActions } from "../workflows/local-actions.ts";
@@ -45,7 +46,7 @@ export function readRepository(folder: string, name: string | null): DiskRead {
     files.set(path, file.text);
     return [file];
   };
-  const wanted = [...codeownersPaths, nativePath, usualPolicy, `${workflowFolder}/actions.lock`, ...named];
+  const wanted = [...codeownersPaths, nativePath, usualPolicy, configPath, `${workflowFolder}/actions.lock`, ...named];
   for (const path of new Set(wanted)) add(path);
   // Actions may use actions; each is read once.
   for (let texts: TextFile[] = workflows; texts.length > 0;) texts = likelyActions(texts).flatMap(add);

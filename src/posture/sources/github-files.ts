@@ -1,6 +1,7 @@
 /** The files of a repository's default branch by GitHub's API: one tree, then each file that a check looks at. */
 import { usualPolicy } from "../../action/inputs.ts";
 import { nativePath } from "../checks/native.ts";
+import { configPath } from "../checks/assurance.ts";
 import { policyPaths } from "../checks/repository.ts";
 import { codeownersPaths } from "../codeowners.ts";
 import type { RepositoryFacts, TextFile, UnreadFile } from "../facts.ts";
@@ -54,6 +55,7 @@ export async function filesOf(
     ...codeownersPaths,
     nativePath,
     usualPolicy,
+    configPath,
     `${workflowFolder}/actions.lock`,
     ...named,
   ])) {

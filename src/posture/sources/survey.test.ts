@@ -215,11 +215,16 @@ describe("a repository", () => {
       done(3, 8, "once"),
       done(4, 9, "gh", "GitHub Actions"),
       done(5, 9, "gh", "GitHub Actions"),
+      done(6, 10, "short"),
+      done(7, 11, "SHA1HULUD"),
     ];
     const more = {
       [`${base}/actions/runs`]: { total_count: 1, workflow_runs: [{ ...run, id: 30 }] },
       [`${base}/actions/runs/30/jobs`]: { total_count: list.length, jobs: list },
-      [`${base}/actions/runners`]: runners(runner("kept", { ephemeral: true })),
+      [`${base}/actions/runners`]: runners(
+        runner("kept", { id: 7, ephemeral: true }),
+        runner("short", { id: 10, ephemeral: true }),
+      ),
       [`${base}/actions/jobs/3/logs`]: new Odd(200, "2026-11-01T00:00:00Z ##[group]Cleaning the repository\n"),
     };
     const { findings } = await survey(t, ["octo/api"], { answers: { ...answers, ...more } });
@@ -228,6 +233,13 @@ describe("a repository", () => {
     assert.ok(found.some((each) => each.startsWith("unknown octo/api: runner once")));
     assert.ok(found.some((each) => each.startsWith("fail octo/api: runner once: the log of job 3")));
     assert.ok(!found.some((each) => each.includes("runner gh")));
+    // One job proves nothing, so the flag decides; and who is in no list any more is known by his jobs.
+    assert.ok(
+      found.includes(
+        "pass octo/api: runner short: runner_id 10 did one job of those looked at, and its ephemeral is true",
+      ),
+    );
+    assert.match(said(findings, "RG-16", "known").join("\n"), /fail octo\/api: runner SHA1HULUD: .*it did job 7/);
   });
 
   test("a list of files that GitHub cut off passes nothing; a repository that is not there is one line each", async (t) => {

@@ -1,6 +1,7 @@
 /** Everything that was named of GitHub, one after the other: organisations with their repositories, and repositories. */
 import { checkGithubRepository, checkOwner } from "../checks/github.ts";
 import type { GithubFrame } from "../checks/github.ts";
+import { flagsOf } from "../checks/runners.ts";
 import type { Finding } from "../finding.ts";
 import type { SourceSeen } from "../report/report.ts";
 import type { Validator } from "../workflows/validate.ts";
@@ -33,14 +34,20 @@ export async function surveyGithub(
   const rights = await checkRights(client, names);
   const lacking = rights.filter(({ seen }) => !seen);
   if (lacking.length > 0) wanted.progress(lacking.map(({ name, text }) => `${name}: ${text}`).join("\n"));
-  const repository = async (name: string, larger: ReadonlySet<string> | null) => {
+  const repository = async (
+    name: string,
+    larger: ReadonlySet<string> | null,
+    ephemeral: ReadonlyMap<number, boolean>,
+  ) => {
     const read = await readGithubRepository(client, name, { ...wanted, own: wanted.frame.own, calls });
     sources.push(...read.sources);
-    findings.push(...checkGithubRepository(read, { ...wanted.frame, largerRunners: larger }, wanted.validate));
+    findings.push(
+      ...checkGithubRepository(read, { ...wanted.frame, largerRunners: larger, ephemeral }, wanted.validate),
+    );
   };
   for (const name of names) {
     if (name.includes("/")) {
-      await repository(name, null);
+      await repository(name, null, new Map());
       continue;
     }
     const owner = await readOwner(client, "org", name);
@@ -50,7 +57,7 @@ export async function surveyGithub(
     findings.push(...checkOwner(owner, wanted.frame));
     for (const [i, each] of repositories.names.entries()) {
       wanted.progress(`${each} (${i + 1} of ${repositories.names.length})`);
-      await repository(each, larger.labels);
+      await repository(each, larger.labels, flagsOf(owner.runners));
     }
   }
   sources.push(...rights);

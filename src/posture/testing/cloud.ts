@@ -13,6 +13,7 @@ export function cloudHolds(bytes: Uint8Array): void {
     iam: file("iam"),
     network: file("network"),
     plan: file("plan"),
+    controls: file("controls"),
     ...options,
   });
   const lines = text.split("\n").length;

@@ -6,6 +6,7 @@ const nothing: CloudInput = {
   iam: [],
   network: [],
   plan: [],
+  controls: [],
   subnets: [],
   roles: [],
   accounts: [],
@@ -18,8 +19,8 @@ const text = (value: unknown): string => (typeof value === "string" ? value : JS
 
 /** Judges values as if they were files. */
 export function judge(
-  given: { iam?: unknown[]; network?: unknown[]; plan?: unknown[] } & Partial<
-    Omit<CloudInput, "iam" | "network" | "plan">
+  given: { iam?: unknown[]; network?: unknown[]; plan?: unknown[]; controls?: unknown[] } & Partial<
+    Omit<CloudInput, "iam" | "network" | "plan" | "controls">
   >,
 ): CloudResult {
   const files = (kind: string, list: readonly unknown[] = []) =>
@@ -30,6 +31,7 @@ export function judge(
     iam: files("iam", given.iam),
     network: files("network", given.network),
     plan: files("plan", given.plan),
+    controls: files("controls", given.controls),
   });
 }
 
