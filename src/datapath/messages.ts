@@ -1,4 +1,5 @@
-/** What crosses between the main thread and the data path's threads. Plain data only. */
+/** What crosses between the main thread and the data path's threads. Plain data only, and ports. */
+import type { MessagePort } from "node:worker_threads";
 import type { Address } from "../address/ip.ts";
 import type { Bodies } from "../audit/body.ts";
 import type { EventBody, EventProcess } from "../audit/event.ts";
@@ -30,6 +31,14 @@ export interface QueueWorkerData {
   taken: Int32Array<SharedArrayBuffer>;
   /** How far the record is behind: nothing is told while it is too far. */
   recorded: Progress;
+  /** From whoever binds names: {@link ToBook}; its sequence number goes back when the bindings are in force here. */
+  names: MessagePort;
+}
+
+/** Bindings that must be in force before the answer leaves that made them. */
+export interface ToBook {
+  sequence: number;
+  bindings: Binding[];
 }
 
 /**

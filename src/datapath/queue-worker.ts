@@ -43,6 +43,7 @@ import {
   mostUntaken,
   type QueueWorkerData,
   type ShownName,
+  type ToBook,
   type ToWorker,
   verdictBounds,
   type WorkerStatistics,
@@ -79,6 +80,7 @@ const marks: Readonly<Record<FlowMark, number>> = { pending: PENDING, allow: ALL
 
 class QueueWorker implements Effects {
   readonly #port: MessagePort;
+  readonly #names: MessagePort;
   readonly #queue: QueueSocket;
   readonly #raw: RawSender;
   readonly #waiter: Waiter;
@@ -113,6 +115,7 @@ class QueueWorker implements Effects {
 
   constructor(port: MessagePort, data: QueueWorkerData, attribute: () => Attribution | null) {
     this.#port = port;
+    this.#names = data.names;
     this.#taken = data.taken;
     this.#recorded = data.recorded;
     this.#engine = compile(data.policy.policy, data.policy.at);
@@ -257,6 +260,11 @@ class QueueWorker implements Effects {
   }
 
   #messages(): void {
+    for (let received; (received = receiveMessageOnPort(this.#names)) !== undefined;) {
+      const { sequence, bindings } = received.message as ToBook;
+      for (const binding of bindings) this.#book.bind(binding);
+      this.#names.postMessage(sequence);
+    }
     for (;;) {
       const received = receiveMessageOnPort(this.#port);
       if (received === undefined) return;

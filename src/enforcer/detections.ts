@@ -35,12 +35,6 @@ export class Detections {
     this.#signs.see(event, now);
   }
 
-  /** What the DNS firewall recorded of one query. */
-  dns(event: EventBody, now: number): void {
-    const judged = judgedInDns(event);
-    if (judged !== null) this.names([{ ...judged, process: event.process ?? null }], now);
-  }
-
   names(names: readonly ShownName[], now: number): void {
     for (const name of names) {
       if (name.process !== null) this.#askers.see(name.name, name.process);
