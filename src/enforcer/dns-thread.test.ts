@@ -166,11 +166,11 @@ test("a large policy is prepared while the old one answers, and in force when it
   const { thread, port } = await stand(t, ["allowed.example"], [new Book(t)]);
   const rcodeOf = async (name: string) => (await ask(port, name)).header.rcode;
   await rcodeOf("allowed.example");
-  let isReady = false;
   const names = Array.from({ length: 5_000 }, (_, i) => `host${i}.large.example`);
-  const prepared = thread.prepare(policyOf(names)).then(() => (isReady = true));
+  const done = { isReady: false };
+  const prepared = thread.prepare(policyOf(names)).then(() => (done.isReady = true));
   let answers = 0;
-  for (; !isReady; answers++) assert.equal(await rcodeOf("allowed.example"), Rcode.NOERROR);
+  for (; !done.isReady; answers++) assert.equal(await rcodeOf("allowed.example"), Rcode.NOERROR);
   await prepared;
   assert.ok(answers >= 3, `${answers} answers meanwhile`);
   assert.equal(await rcodeOf("host4999.large.example"), Rcode.NXDOMAIN, "not before it is said");

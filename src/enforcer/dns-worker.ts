@@ -35,7 +35,7 @@ class DnsWorker {
   readonly #links = new QueueLinks();
   readonly #told: DnsTold;
   readonly #firewall: DnsFirewall;
-  readonly #ticking: NodeJS.Timeout;
+  #ticking: NodeJS.Timeout | undefined;
   #engine: Engine;
   /** The next policy, as far as it has come; and compiled. */
   #parts: PolicyParts | null = null;
@@ -58,6 +58,9 @@ class DnsWorker {
       untaken: () => (this.#posted - Atomics.load(setup.taken, 0)) | 0,
     });
     this.#firewall = new DnsFirewall(this.#options());
+  }
+
+  run(): void {
     this.#ticking = setInterval(() => this.#tick(), tickMs);
     this.#port.on("message", (message: ToDns) => this.#received(message));
   }
@@ -185,6 +188,6 @@ async function attribution({ worker, secrets, notes = null, searchFor }: AskersO
 // Not `workerData`: a thread is started before it is known what for, so that its modules are loaded by then.
 parentPort!.once("message", async (setup: DnsSetup | null) => {
   if (setup === null) return;
-  new DnsWorker(setup, setup.askers === null ? null : await attribution(setup.askers));
+  new DnsWorker(setup, setup.askers === null ? null : await attribution(setup.askers)).run();
   parentPort!.postMessage("ready");
 });

@@ -2,7 +2,6 @@
  * From the DNS firewall's thread to those of the data path, past the main thread: an answer waits until each of them knows its
  * addresses (docs/adr/0002-address-book.md), and must not wait for whatever else the main thread is at.
  */
-import type { MessagePort } from "node:worker_threads";
 import type { ToBook } from "../datapath/messages.ts";
 import type { QueueLink } from "../datapath/pool.ts";
 import type { Binding } from "../flow/book.ts";
@@ -46,7 +45,7 @@ export class QueueLinks {
   }
 
   close(): void {
-    for (const { port } of this.#links) (port as MessagePort).close();
+    for (const { port } of this.#links) port.close();
   }
 
   #tell(link: Linked, bindings: readonly Binding[]): Promise<void> {
