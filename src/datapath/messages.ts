@@ -43,7 +43,7 @@ export interface ToBook {
 
 /**
  * Most `settled` messages of one thread that the main thread has not been through. Node hands a thread a thousand waiting messages
- * in one turn of its event loop, and meanwhile no question is answered: the rest waits where it was made. Each takes some tenths of a
+ * in one turn of its event loop, and meanwhile nothing else has its turn: the rest waits where it was made. Each takes some tenths of a
  * millisecond; with fewer of them on the way a busy machine's scheduler, not our work, would say how many events a second there are.
  */
 export const mostUntaken = 8;

@@ -80,8 +80,11 @@ export class DnsFirewall {
 
   /** Serves a bound UDP socket until {@link close}. What comes to it came by `link`, whatever address it claims. */
   listenUdp(socket: dgram.Socket, link: string): void {
+    // Bound once and for all: no system call for each question.
+    let address: Client["endpoint"] | null = null;
+    const local = () => (address ??= socket.address());
     const onMessage = (bytes: Uint8Array, from: dgram.RemoteInfo): void =>
-      void this.datagram(socket, link, bytes, from);
+      void this.datagram(socket, { link, local }, bytes, from);
     socket.on("message", onMessage);
     this.detach.push(() => socket.off("message", onMessage));
   }
@@ -139,8 +142,13 @@ export class DnsFirewall {
     await Promise.all([...gone, ...this.work]);
   }
 
-  private async datagram(socket: dgram.Socket, link: string, bytes: Uint8Array, from: dgram.RemoteInfo): Promise<void> {
-    const client = this.identify("udp", link, { address: from.address, port: from.port }, () => socket.address());
+  private async datagram(
+    socket: dgram.Socket,
+    { link, local }: { link: string; local: () => Client["endpoint"] },
+    bytes: Uint8Array,
+    from: dgram.RemoteInfo,
+  ): Promise<void> {
+    const client = this.identify("udp", link, { address: from.address, port: from.port }, local);
     if (client === null) return;
     // The socket may have been closed by its owner while the answer was made; an answer that cannot be sent is lost.
     const send = (answer: Uint8Array): void =>

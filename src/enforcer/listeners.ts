@@ -90,7 +90,10 @@ export function closeSockets(opened: readonly Opened[]): void {
 export async function adopt(opened: readonly Opened[]): Promise<Listeners> {
   const pairs: Listeners["pairs"] = [];
   for (const each of opened) {
-    const socket = dgram.createSocket({ type: family(each.address) === 4 ? "udp4" : "udp6" });
+    const of = family(each.address);
+    // Whoever is answered has an address, not a name: nobody is asked for it.
+    const lookup: dgram.SocketOptions["lookup"] = (host, _options, done) => done(null, host, of);
+    const socket = dgram.createSocket({ type: of === 4 ? "udp4" : "udp6", lookup });
     await new Promise<void>((resolve, reject) => {
       socket.once("error", reject);
       socket.bind({ fd: each.udp }, () => resolve());
