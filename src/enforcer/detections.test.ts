@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EventBody, EventProcess } from "../audit/event.ts";
 import type { Reason } from "../policy/reason.ts";
-import { Detections, judgedInDns } from "./detections.ts";
+import { Detections } from "./detections.ts";
+import { judgedInDns } from "./judged-in-dns.ts";
 
 const query = (
   reason: Reason,

@@ -9,7 +9,7 @@ import type { Told } from "../datapath/messages.ts";
 import { Outbox } from "../datapath/outbox.ts";
 import type { Binding } from "../flow/book.ts";
 import type { Engine } from "../policy/decision.ts";
-import { judgedInDns } from "./detections.ts";
+import { judgedInDns } from "./judged-in-dns.ts";
 
 export interface DnsToldOptions {
   /** The policy in force now. */
