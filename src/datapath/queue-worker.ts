@@ -43,12 +43,12 @@ import {
   mostUntaken,
   type QueueWorkerData,
   type ShownName,
-  type ToBook,
   type ToWorker,
   verdictBounds,
   type WorkerStatistics,
 } from "./messages.ts";
 import { batchSize, Outbox } from "./outbox.ts";
+import { takeBindings } from "./take-bindings.ts";
 
 /** Longest wait, ms: the deadlines of undecided flows are looked at this often. */
 const tickMs = 250;
@@ -260,11 +260,7 @@ class QueueWorker implements Effects {
   }
 
   #messages(): void {
-    for (let received; (received = receiveMessageOnPort(this.#names)) !== undefined;) {
-      const { sequence, bindings } = received.message as ToBook;
-      for (const binding of bindings) this.#book.bind(binding);
-      this.#names.postMessage(sequence);
-    }
+    takeBindings(this.#names, this.#book);
     for (;;) {
       const received = receiveMessageOnPort(this.#port);
       if (received === undefined) return;

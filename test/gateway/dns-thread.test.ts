@@ -48,9 +48,9 @@ test("questions are answered while a large policy is read and compiled, and stan
   const gateway = await RunningGateway.start(lab, { policy });
   const { mark } = gateway;
   const large = Array.from({ length: 4_000 }, (_, i) => `  - { name: r${i}, to: [host${i}.large.example] }\n`);
-  let isChanged = false;
+  const done = { isChanged: false };
   const changed = gateway.replacePolicy(`version: 1\nrules:\n${rules}${large.join("")}`).then((ms) => {
-    isChanged = true;
+    done.isChanged = true;
     return ms;
   });
   let answered = 0;
@@ -58,7 +58,7 @@ test("questions are answered while a large policy is read and compiled, and stan
     const { stdout } = await dig("allowed.example");
     assert.match(stdout, /status: NOERROR/, `answer ${answered}`);
     answered++;
-  } while (!isChanged as boolean);
+  } while (!done.isChanged);
   await changed;
   assert.equal((await fetch("https://only.example/")).code, 0);
   const connection = await gateway.expect({ kind: "connection", destination: { name: "only.example" } }, mark);
