@@ -15,6 +15,7 @@ import {
   type EndedFlows,
   type FromConntrack,
   type FromWorker,
+  noStatistics,
   type PolicyAt,
   type QueueWorkerData,
   type Told,
@@ -121,16 +122,7 @@ export class DataPath {
   }
 
   statistics(): WorkerStatistics {
-    const sum: WorkerStatistics = {
-      packets: 0,
-      pending: 0,
-      pendingBytes: 0,
-      allowed: 0,
-      denied: 0,
-      wouldDeny: 0,
-      lateVerdicts: 0,
-      failures: 0,
-    };
+    const sum = noStatistics();
     for (const each of [...this.#past, ...this.#threads.map((thread) => thread?.statistics ?? null)]) {
       if (each === null) continue;
       for (const key of Object.keys(sum) as (keyof WorkerStatistics)[]) sum[key] += each[key];
