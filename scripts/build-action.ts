@@ -68,6 +68,7 @@ const bundles: Readonly<Record<string, string>> = {
   // A thread is started by a file's name alone.
   "queue-worker": 'import "./src/datapath/queue-worker.ts";',
   "conntrack-worker": 'import "./src/datapath/conntrack-worker.ts";',
+  "dns-worker": 'import "./src/enforcer/dns-worker.ts";',
   "recorder-thread": 'import "./src/audit/recorder-thread.ts";',
   "observer-worker": 'import "./src/machine/observer-worker.ts";',
 };

@@ -1,6 +1,6 @@
 /**
  * Asks for one name again and again, one question at a time, and prints JSON: times from question to answer in microseconds, and
- * how many found none within two seconds. The gateway's answers come from its main thread, so these show when that was busy.
+ * how many found none within two seconds. They show when the gateway had no time for them.
  * `node names.ts SERVER NAME SECONDS PAUSE_MS`
  */
 import { createSocket } from "node:dgram";

@@ -1,4 +1,5 @@
-/** What crosses between the main thread and the data path's threads. Plain data only. */
+/** What crosses between the main thread and the data path's threads. Plain data only, and ports. */
+import type { MessagePort } from "node:worker_threads";
 import type { Address } from "../address/ip.ts";
 import type { Bodies } from "../audit/body.ts";
 import type { EventBody, EventProcess } from "../audit/event.ts";
@@ -30,11 +31,19 @@ export interface QueueWorkerData {
   taken: Int32Array<SharedArrayBuffer>;
   /** How far the record is behind: nothing is told while it is too far. */
   recorded: Progress;
+  /** From whoever binds names: {@link ToBook}; its sequence number goes back when the bindings are in force here. */
+  names: MessagePort;
+}
+
+/** Bindings that must be in force before the answer leaves that made them. */
+export interface ToBook {
+  sequence: number;
+  bindings: Binding[];
 }
 
 /**
  * Most `settled` messages of one thread that the main thread has not been through. Node hands a thread a thousand waiting messages
- * in one turn of its event loop, and meanwhile no question is answered: the rest waits where it was made. Each takes some tenths of a
+ * in one turn of its event loop, and meanwhile nothing else has its turn: the rest waits where it was made. Each takes some tenths of a
  * millisecond; with fewer of them on the way a busy machine's scheduler, not our work, would say how many events a second there are.
  */
 export const mostUntaken = 8;
@@ -152,6 +161,20 @@ export interface WorkerStatistics {
   lateVerdicts: number;
   /** Set when a packet made our own code fail; each was dropped. */
   failures: number;
+}
+
+/** Of a thread that has judged nothing. */
+export function noStatistics(): WorkerStatistics {
+  return {
+    packets: 0,
+    pending: 0,
+    pendingBytes: 0,
+    allowed: 0,
+    denied: 0,
+    wouldDeny: 0,
+    lateVerdicts: 0,
+    failures: 0,
+  };
 }
 
 export interface ConntrackWorkerData {

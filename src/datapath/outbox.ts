@@ -1,6 +1,6 @@
 /**
  * What a thread of the data path has settled and not told yet, in batches that are ready to send: written, counted and looked through
- * where there is time for it, so that the thread that serves DNS only hands them on.
+ * where there is time for it, so that the main thread only hands them on. The DNS firewall's thread uses it as well.
  */
 import { BodyWriter } from "../audit/body.ts";
 import type { EventBody } from "../audit/event.ts";

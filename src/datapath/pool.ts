@@ -3,9 +3,8 @@
  * has it. A thread that dies leaves its queue without a listener (the kernel drops) and is started again with the policy
  * and the bindings in force.
  */
-import { Worker } from "node:worker_threads";
+import { MessageChannel, type MessagePort, type Worker } from "node:worker_threads";
 import type { Progress } from "../audit/progress.ts";
-import { SallyportError } from "../errors.ts";
 import type { Binding } from "../flow/book.ts";
 import type { OverdrawnEntry } from "../flow/overdrawn.ts";
 import { wake } from "../kernel/wait.ts";
@@ -16,6 +15,7 @@ import {
   type EndedFlows,
   type FromConntrack,
   type FromWorker,
+  noStatistics,
   type PolicyAt,
   type QueueWorkerData,
   type Told,
@@ -23,6 +23,7 @@ import {
   verdictBounds,
   type WorkerStatistics,
 } from "./messages.ts";
+import { conntrackFile, firstWord, queueFile, type SpareThreads, threadOf } from "./threads.ts";
 
 export interface DataPathOptions {
   namespace: string | null;
@@ -36,6 +37,8 @@ export interface DataPathOptions {
   who?: AttributionOptions | null;
   /** The bindings in force, for a thread that starts. */
   bindings: () => Binding[];
+  /** A queue's thread is there: whoever hands addresses out tells it of them first, see {@link QueueLink}. */
+  onLink: (link: QueueLink) => void;
   /** How far the record is behind, which is given what `onTold` brings. */
   recorded: Progress;
   onTold: (told: Told) => void;
@@ -47,6 +50,15 @@ export interface DataPathOptions {
   spare?: SpareThreads;
   /** Something of ours failed: a thread died (and starts again, unless it dies over and over: then `fatal`), or a packet made it fail. */
   onFailure: (message: string, fatal: boolean) => void;
+}
+
+/**
+ * The way to one queue's thread for whoever binds names, past everybody else: {@link ToBook} goes there, followed by a {@link wake},
+ * and the sequence number comes back. The port closes when the thread is gone.
+ */
+export interface QueueLink {
+  port: MessagePort;
+  wake: number;
 }
 
 interface Thread {
@@ -62,46 +74,6 @@ interface Thread {
 type Command = ToWorker extends infer T ? (T extends ToWorker ? Omit<T, "sequence"> : never) : never;
 
 const restartsPerMinute = 5;
-
-const queueFile = new URL("./queue-worker.ts", import.meta.url);
-const conntrackFile = new URL("./conntrack-worker.ts", import.meta.url);
-
-/**
- * Threads that load their modules while their owner still prepares the place, which takes as long. Give them to
- * {@link DataPath.start}, or stop them.
- */
-export class SpareThreads {
-  readonly #spare: { file: URL; worker: Worker; failure: Error | null }[] = [];
-
-  /** For so many queues. */
-  constructor(queues: number) {
-    for (const file of [conntrackFile, ...Array.from({ length: queues }, () => queueFile)]) {
-      const each = { file, worker: threadOf(file), failure: null as Error | null };
-      each.worker.once("error", (error: Error) => (each.failure = error));
-      this.#spare.push(each);
-    }
-  }
-
-  /** One of these, or a new one where none is left. Throws what ended it meanwhile. */
-  take(file: URL): Worker {
-    const i = this.#spare.findIndex((each) => each.file === file);
-    if (i < 0) return threadOf(file);
-    const { worker, failure } = this.#spare.splice(i, 1)[0]!;
-    if (failure !== null) throw failure;
-    return worker;
-  }
-
-  /** Ends those that nobody took. By word, not by force: koffi aborts the process when it is interrupted while it loads. */
-  async stop(): Promise<void> {
-    const ended = this.#spare.splice(0).map(async ({ worker, failure }) => {
-      if (failure !== null) return;
-      const exit = new Promise((resolve) => worker.once("exit", resolve));
-      worker.postMessage(null);
-      await exit;
-    });
-    await Promise.all(ended);
-  }
-}
 
 export class DataPath {
   readonly #options: DataPathOptions;
@@ -137,11 +109,6 @@ export class DataPath {
     return path;
   }
 
-  /** Resolves when every thread has the bindings: only then may the answer that made them leave. */
-  async bind(bindings: Binding[]): Promise<void> {
-    await this.#broadcast({ kind: "bind", bindings });
-  }
-
   /** Resolves when no thread decides by the old policy any more. */
   async setPolicy(policy: PolicyAt): Promise<void> {
     this.#policy = policy;
@@ -155,16 +122,7 @@ export class DataPath {
   }
 
   statistics(): WorkerStatistics {
-    const sum: WorkerStatistics = {
-      packets: 0,
-      pending: 0,
-      pendingBytes: 0,
-      allowed: 0,
-      denied: 0,
-      wouldDeny: 0,
-      lateVerdicts: 0,
-      failures: 0,
-    };
+    const sum = noStatistics();
     for (const each of [...this.#past, ...this.#threads.map((thread) => thread?.statistics ?? null)]) {
       if (each === null) continue;
       for (const key of Object.keys(sum) as (keyof WorkerStatistics)[]) sum[key] += each[key];
@@ -214,6 +172,7 @@ export class DataPath {
 
   async #startQueue(i: number): Promise<void> {
     const { who = null } = this.#options;
+    const { port1: ours, port2: names } = new MessageChannel();
     const data: QueueWorkerData = {
       queue: this.#options.queueBase + i,
       queues: this.#options.queues,
@@ -226,11 +185,12 @@ export class DataPath {
       overdrawn: this.#overdrawn,
       taken: newCount(),
       recorded: this.#options.recorded,
+      names,
     };
-    const worker = this.#newWorker(queueFile, data);
+    const worker = this.#newWorker(queueFile, data, [names]);
     const { taken } = data;
     const thread: Thread = { worker, wake: -1, statistics: null, verdictTimes: null, waiting: new Map(), taken };
-    thread.wake = await ready(worker);
+    thread.wake = await ready(worker, ours);
     // Between the snapshot and now the policy or the bindings may have changed.
     this.#threads[i] = thread;
     worker.on("message", (message: FromWorker) => this.#received(thread, message));
@@ -241,6 +201,7 @@ export class DataPath {
     tell({ kind: "overdrawn", overdrawn: this.#overdrawn });
     tell({ kind: "bind", bindings: this.#options.bindings() });
     wake(thread.wake);
+    this.#options.onLink({ port: ours, wake: thread.wake });
   }
 
   async #startConntrack(): Promise<Thread> {
@@ -263,9 +224,9 @@ export class DataPath {
     return thread;
   }
 
-  #newWorker(file: URL, data: QueueWorkerData | ConntrackWorkerData): Worker {
+  #newWorker(file: URL, data: QueueWorkerData | ConntrackWorkerData, ports: MessagePort[] = []): Worker {
     const worker = this.#options.spare?.take(file) ?? threadOf(file);
-    worker.postMessage(data);
+    worker.postMessage(data, ports);
     return worker;
   }
 
@@ -306,24 +267,16 @@ export class DataPath {
   }
 }
 
-/** Named after its file, as `top -H` shows it. */
-function threadOf(file: URL): Worker {
-  return new Worker(file, { name: file.pathname.replace(/^.*\/|\.[jt]s$/g, "") });
-}
-
 function newCount(): Int32Array<SharedArrayBuffer> {
   return new Int32Array(new SharedArrayBuffer(4));
 }
 
-/** The thread's wake descriptor once it is set up; rejects with the error that ended it before that. */
-function ready(worker: Worker): Promise<number> {
-  return new Promise((resolve, reject) => {
-    worker.once("message", (message: { kind: string; wake: number }) => resolve(message.wake));
-    worker.once("error", (error: Error & { code?: string; data?: Record<string, unknown> }) => {
-      // An error crosses threads as a copy without its class.
-      const known = error.name === "SallyportError" && typeof error.code === "string";
-      reject(known ? new SallyportError(error.code as "INTERNAL", error.message, error.data ?? {}) : error);
-    });
-    worker.once("exit", () => reject(new SallyportError("INTERNAL", "A data-path thread ended before it was ready.")));
-  });
+/** The thread's wake descriptor once it is set up; rejects with the error that ended it before that, and closes what led to it. */
+async function ready(worker: Worker, link?: MessagePort): Promise<number> {
+  try {
+    return (await firstWord<{ wake: number }>(worker, "A data-path thread")).wake;
+  } catch (error) {
+    link?.close();
+    throw error;
+  }
 }

@@ -41,13 +41,14 @@ import {
   type FromWorker,
   type LiveFlow,
   mostUntaken,
+  noStatistics,
   type QueueWorkerData,
   type ShownName,
   type ToWorker,
   verdictBounds,
-  type WorkerStatistics,
 } from "./messages.ts";
 import { batchSize, Outbox } from "./outbox.ts";
+import { takeBindings } from "./take-bindings.ts";
 
 /** Longest wait, ms: the deadlines of undecided flows are looked at this often. */
 const tickMs = 250;
@@ -81,6 +82,7 @@ const marks: Readonly<Record<FlowMark, number>> = { pending: PENDING, allow: ALL
 
 class QueueWorker implements Effects {
   readonly #port: MessagePort;
+  readonly #names: MessagePort;
   readonly #queue: QueueSocket;
   readonly #raw: RawSender;
   readonly #waiter: Waiter;
@@ -89,16 +91,7 @@ class QueueWorker implements Effects {
   readonly #flows: FlowEngine;
   readonly #aggregator = new Aggregator(floodBounds);
   readonly #packet = new Packet();
-  readonly #statistics: WorkerStatistics = {
-    packets: 0,
-    pending: 0,
-    pendingBytes: 0,
-    allowed: 0,
-    denied: 0,
-    wouldDeny: 0,
-    lateVerdicts: 0,
-    failures: 0,
-  };
+  readonly #statistics = noStatistics();
   readonly #verdictTimes = new Histogram(verdictBounds);
   /** Bits of waiting packets' marks that are not ours, where there are any. */
   readonly #foreign = new Map<number, number>();
@@ -115,6 +108,7 @@ class QueueWorker implements Effects {
 
   constructor(port: MessagePort, data: QueueWorkerData, attribute: () => Attribution | null) {
     this.#port = port;
+    this.#names = data.names;
     this.#taken = data.taken;
     this.#recorded = data.recorded;
     this.#engine = compile(data.policy.policy, data.policy.at);
@@ -260,6 +254,7 @@ class QueueWorker implements Effects {
   }
 
   #messages(): void {
+    takeBindings(this.#names, this.#book);
     for (;;) {
       const received = receiveMessageOnPort(this.#port);
       if (received === undefined) return;

@@ -14,6 +14,8 @@ export class RecentNames {
 
   /** Whether to tell of it. `now` in milliseconds. */
   isNew({ source, name, channel, outcome, process }: ShownName, now: number): boolean {
+    // One that a budget refused is told each time: how many followed is what the alert says.
+    if (outcome === "over_budget") return true;
     const key = `${source}${channel} ${outcome} ${process?.pid ?? ""} ${name}`;
     const told = this.#told.get(key);
     if (told !== undefined && now - told < repeatMs) return false;

@@ -80,8 +80,11 @@ export class DnsFirewall {
 
   /** Serves a bound UDP socket until {@link close}. What comes to it came by `link`, whatever address it claims. */
   listenUdp(socket: dgram.Socket, link: string): void {
+    // Bound once and for all: no system call for each question.
+    let address: Client["endpoint"] | null = null;
+    const local = () => (address ??= socket.address());
     const onMessage = (bytes: Uint8Array, from: dgram.RemoteInfo): void =>
-      void this.datagram(socket, link, bytes, from);
+      void this.datagram(socket, { link, local }, bytes, from);
     socket.on("message", onMessage);
     this.detach.push(() => socket.off("message", onMessage));
   }
@@ -139,17 +142,23 @@ export class DnsFirewall {
     await Promise.all([...gone, ...this.work]);
   }
 
-  private async datagram(socket: dgram.Socket, link: string, bytes: Uint8Array, from: dgram.RemoteInfo): Promise<void> {
-    const client = this.identify("udp", link, { address: from.address, port: from.port }, () => socket.address());
+  private async datagram(
+    socket: dgram.Socket,
+    { link, local }: { link: string; local: () => Client["endpoint"] },
+    bytes: Uint8Array,
+    from: dgram.RemoteInfo,
+  ): Promise<void> {
+    const client = this.identify("udp", link, { address: from.address, port: from.port }, local);
     if (client === null) return;
     // The socket may have been closed by its owner while the answer was made; an answer that cannot be sent is lost.
-    const send = (answer: Uint8Array): void => {
-      try {
-        socket.send(answer, from.port, from.address, () => {});
-      } catch {
-        this.counts.failures++;
-      }
-    };
+    const send = (answer: Uint8Array): void =>
+      this.release(() => {
+        try {
+          socket.send(answer, from.port, from.address, () => {});
+        } catch {
+          this.counts.failures++;
+        }
+      });
     await this.admitted(client, bytes, send, async (engine) => {
       const judged = this.monitored.judge(client, bytes, engine);
       if ("refusal" in judged) return send(judged.refusal);
@@ -163,7 +172,7 @@ export class DnsFirewall {
 
   private async streamMessage(connection: Connection, bytes: Uint8Array): Promise<void> {
     const { client } = connection;
-    const send = (answer: Uint8Array): void => void connection.send(answer);
+    const send = (answer: Uint8Array): void => this.release(() => void connection.send(answer));
     await this.admitted(client, bytes, send, async (engine) => {
       const judged = this.monitored.judge(client, bytes, engine);
       if ("refusal" in judged) return send(judged.refusal);
@@ -180,7 +189,7 @@ export class DnsFirewall {
     const known = this.streams.get(connection);
     if (known !== undefined) return known;
     const stream = new PassedStream(server, {
-      deliver: (answer) => connection.send(answer),
+      deliver: (answer) => new Promise((resolve) => this.release(() => void connection.send(answer).then(resolve))),
       ended: () => connection.destroy(),
     });
     this.streams.set(connection, stream);
@@ -215,7 +224,7 @@ export class DnsFirewall {
   ): Promise<void> {
     this.counts.queries++;
     const began = performance.now();
-    const entered = this.queries.enter(client);
+    const entered = this.options.hasRoom?.() !== false && this.queries.enter(client);
     try {
       const engine = this.options.policy();
       if (entered && !engine.enforcedFor(client.source)) return await watch(engine);
@@ -237,6 +246,11 @@ export class DnsFirewall {
       if (entered) this.queries.leave(client);
       this.times.observe((performance.now() - began) / 1000);
     }
+  }
+
+  private release(send: () => void): void {
+    if (this.options.release === undefined) send();
+    else this.options.release(send);
   }
 
   /** For watched clients an unwritten binding must not change the answer; it is counted. */

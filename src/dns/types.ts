@@ -40,6 +40,10 @@ export interface DnsFirewallOptions {
   /** Whose a question is that was addressed to `server`; left out, or null: nobody is known. */
   askerOf?: (transport: DnsTransport, client: Endpoint, server: Endpoint) => EventProcess | null;
   record: (event: EventBody) => void;
+  /** Runs what sends an answer once what was recorded so far is on its way; left out: at once. */
+  release?: (send: () => void) => void;
+  /** False while whoever records is far behind: then nobody finds a place. Left out: never. */
+  hasRoom?: () => boolean;
   /**
    * How a denied name is answered. `nxdomain` lets a tool fail at once with "no such host"; `refused` is plainer to
    * people who read packets, but stubs then try their next server.

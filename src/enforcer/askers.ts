@@ -1,5 +1,5 @@
 /**
- * Whose a DNS question is, on the machine it comes from: asked in the main thread, where the DNS firewall answers, and as the
+ * Whose a DNS question is, on the machine it comes from: asked in the thread where the DNS firewall answers, and as the
  * question was addressed (before its redirection). A resolver of the machine that asks for others (systemd-resolved, dockerd's
  * own DNS server) is the one that asks: whom it asks for is not seen here.
  *

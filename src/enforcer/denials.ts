@@ -1,8 +1,7 @@
 /**
- * Refusals that are not recorded one by one as they come: refused names, which a flood repeats, and what the kernel refused
- * unread (`unjudged.ts`). Refused connections are aggregated where they are judged, in the data path.
+ * Refusals that nobody judged: what the kernel refused unread (`unjudged.ts`), counted. Refused connections and names are aggregated
+ * where they are judged, in threads of their own.
  */
-import { Aggregator } from "../audit/aggregate.ts";
 import type { EventBody } from "../audit/event.ts";
 import { type Place, Unjudged, type UnjudgedCounts } from "./unjudged.ts";
 
@@ -14,7 +13,6 @@ export interface DenialsOptions extends Place {
 
 export class Denials {
   readonly #options: DenialsOptions;
-  readonly #names = new Aggregator({ maxKeys: 1_500, maxKeysPerSource: 500 });
   readonly #unjudged: Unjudged;
   #fault: string | null = null;
 
@@ -33,16 +31,11 @@ export class Denials {
     return this.#fault ?? this.#unjudged.problem(now);
   }
 
-  /** Takes a DNS event: recorded at once, or counted. */
-  name(event: EventBody, now: number): void {
-    this.#record(this.#names.push(event, now));
-  }
-
   /** Records what was counted. Call it about once a second, and with Infinity before the record is closed. Never throws. */
   tick(now: number): void {
-    this.#record(this.#names.tick(now));
     try {
-      this.#record(this.#options.within(() => this.#unjudged.look(Math.min(now, Date.now()))));
+      for (const event of this.#options.within(() => this.#unjudged.look(Math.min(now, Date.now()))))
+        this.#options.record(event);
       this.#fault = null;
     } catch (error) {
       // Not a reason to stop judging, nor to stop half way: what is not counted now is at the next look.
@@ -52,9 +45,5 @@ export class Denials {
 
   close(): void {
     this.#unjudged.close();
-  }
-
-  #record(events: EventBody[]): void {
-    for (const event of events) this.#options.record(event);
   }
 }

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EventBody, EventProcess } from "../audit/event.ts";
 import type { Reason } from "../policy/reason.ts";
-import { Detections, judgedInDns } from "./detections.ts";
+import { Detections } from "./detections.ts";
+import { judgedInDns } from "./judged-in-dns.ts";
 
 const query = (
   reason: Reason,
@@ -47,7 +48,8 @@ test("an alert is an event with its evidence, and so is what followed when its w
     onMachine: () => false,
     record: (event) => void recorded.push(event),
   });
-  for (let i = 0; i < 5; i++) detections.dns(query("query_budget", "deny"), 1_000_000 + i);
+  const judged = judgedInDns(query("query_budget", "deny"))!;
+  for (let i = 0; i < 5; i++) detections.names([{ ...judged, process: null }], 1_000_000 + i);
   detections.tick(Number.POSITIVE_INFINITY);
   const [alert, closing, ...others] = recorded;
   assert.deepEqual(others, []);
@@ -96,14 +98,11 @@ test("an alert about a machine's own questions names who asked", () => {
     runner: false,
     certain: true,
   });
-  const ask = (i: number, process?: EventProcess) =>
-    detections.dns(
-      query("default", "deny", {
-        destination: { name: `n${i}.wild.example`, name_from: "dns", protocol: "dns" },
-        ...(process === undefined ? {} : { process }),
-      }),
-      1_000_000,
-    );
+  const ask = (i: number, process: EventProcess) => {
+    const destination = { name: `n${i}.wild.example`, name_from: "dns", protocol: "dns" } as const;
+    const judged = judgedInDns(query("default", "deny", { destination }))!;
+    detections.names([{ ...judged, process }], 1_000_000);
+  };
   for (let i = 0; i < 99; i++) ask(i, asker(100 + i, "build", "/usr/bin/node"));
   ask(99, asker(300, "attack", "/usr/bin/dig"));
   const [alert, ...others] = recorded;

@@ -1,13 +1,13 @@
 /**
- * Judged names into detections of the record (`docs/detections.md`): DNS judgements as they are recorded, SNI and Host names
+ * Judged names into detections of the record (`docs/detections.md`): DNS judgements (`judged-in-dns.ts`), SNI and Host names
  * as the data path's threads tell them. Refuses nothing.
  */
-import { type Address, formatAddress, parseAddress } from "../address/ip.ts";
+import { type Address, formatAddress } from "../address/ip.ts";
 import { formatSender, senderOf } from "../address/sender.ts";
 import { formatTime } from "../audit/clock.ts";
 import type { EventBody, EventProcess } from "../audit/event.ts";
 import type { ShownName } from "../datapath/messages.ts";
-import { type JudgedName, type NameAlert, type NameAlertType, NameDetector, nameThresholds } from "../detect/names.ts";
+import { type NameAlert, type NameAlertType, NameDetector, nameThresholds } from "../detect/names.ts";
 import { AskersOfDomains } from "./askers-of-domains.ts";
 import { Signs } from "./signs.ts";
 
@@ -35,12 +35,6 @@ export class Detections {
     this.#signs.see(event, now);
   }
 
-  /** What the DNS firewall recorded of one query. */
-  dns(event: EventBody, now: number): void {
-    const judged = judgedInDns(event);
-    if (judged !== null) this.names([{ ...judged, process: event.process ?? null }], now);
-  }
-
   names(names: readonly ShownName[], now: number): void {
     for (const name of names) {
       if (name.process !== null) this.#askers.see(name.name, name.process);
@@ -62,29 +56,6 @@ export class Detections {
       if (askers.length > 0) Object.assign(event.detection!, { askers });
       this.#options.record(event);
     }
-  }
-}
-
-/** Null where nothing was said about a name: a malformed question, or one that found no place. */
-export function judgedInDns(event: EventBody): JudgedName | null {
-  const source = parseAddress(event.source?.ip ?? "");
-  const whole = event.data?.question;
-  const name = typeof whole === "string" ? whole : (event.destination?.name ?? null);
-  if (source === null || name === null || event.reason === undefined) return null;
-  const refused = event.verdict !== "allow";
-  switch (event.reason) {
-    case "query_malformed":
-    case "over_limit":
-      return null;
-    case "query_budget":
-      return { source, name, channel: "dns", outcome: "over_budget" };
-    case "rule":
-    case "default":
-    case "invalid_name":
-      return { source, name, channel: "dns", outcome: refused ? "denied" : "passed" };
-    default:
-      // The name itself is allowed; except that reverse names are asked of nobody.
-      return { source, name, channel: "dns", outcome: refused && event.dns?.qtype === "PTR" ? "denied" : "passed" };
   }
 }
 

@@ -8,20 +8,20 @@
 import type { EventBody } from "../audit/event.ts";
 import { lockState, type StateLock } from "../audit/lock.ts";
 import type { Recorder } from "../audit/recorder.ts";
-import { DataPath } from "../datapath/pool.ts";
-import type { DnsFirewall } from "../dns/firewall.ts";
+import { DataPath, type QueueLink } from "../datapath/pool.ts";
 import type { Exporter } from "../export/exporter.ts";
 import { AddressBook, type Binding } from "../flow/book.ts";
 import { inNamespace } from "../kernel/namespace.ts";
 import type { RulesetState } from "../kernel/ruleset.ts";
 import { AroundMachine, guardDevices, guardFor } from "./around-machine.ts";
 import { Denials } from "./denials.ts";
-import { serveDns } from "./serve-dns.ts";
+import { dnsSetup } from "./dns-setup.ts";
+import { DnsThread } from "./dns-thread.ts";
 import { startedEvent } from "./events.ts";
 import { HostSettings } from "./host.ts";
 import { Journal } from "./journal.ts";
 import { Keeper } from "./keeper.ts";
-import { adopt, type Listeners, openMachineSockets, openSockets } from "./listeners.ts";
+import { closeSockets, type Opened, openFor } from "./listeners.ts";
 import { LiveFlows } from "./live-flows.ts";
 import { loadFile, loadText, type PolicyInForce } from "./policy-source.ts";
 import { type EnforcerOptions, placeOf, whereOf } from "./options.ts";
@@ -44,7 +44,7 @@ export class Enforcer {
   policySince = new Date();
   rejected: { at: string; message: string } | null = null;
   dataPath!: DataPath;
-  dns!: DnsFirewall;
+  dns!: DnsThread;
   journal!: Journal;
   denials!: Denials;
   #retention!: RecordRetention;
@@ -54,12 +54,13 @@ export class Enforcer {
   configuration: (() => ConfigurationView) | null = null;
   readonly problems = new Set<string>();
   #lock: StateLock | null = null;
-  #listeners: Listeners | null = null;
   readonly host: HostSettings;
   readonly #keeper: Keeper;
   #housekeeping: NodeJS.Timeout | null = null;
   #change: Promise<unknown> = Promise.resolve();
   #stopped = false;
+  /** Opened, and nobody's yet; null: not opened. */
+  #unserved: readonly Opened[] | null = null;
   /** The ruleset as this process found it; null before it was touched. */
   found: RulesetState | null = null;
 
@@ -139,6 +140,7 @@ export class Enforcer {
     if (this.#stopped) return;
     this.#stopped = true;
     if (this.#housekeeping !== null) clearInterval(this.#housekeeping);
+    await this.dns.tellAll();
     this.denials.tick(Number.POSITIVE_INFINITY);
     this.record({ kind: "lifecycle", message: "stopped", data: { leave } });
     if (leave === "clean") {
@@ -146,7 +148,6 @@ export class Enforcer {
       this.host.restore();
       this.within(() => this.ruleset.remove());
     }
-    this.#listeners?.close();
     await this.dns.close();
     this.denials.tick(Number.POSITIVE_INFINITY);
     this.denials.close();
@@ -168,7 +169,7 @@ export class Enforcer {
 
   async #start(): Promise<void> {
     const { options } = this;
-    const { stand, lap = () => {} } = options;
+    const { stand, namespace, queueBase, queues, state, retention, sinks = () => [], lap = () => {} } = options;
     this.#lock = lockState(options.state);
     if (stand.kind === "machine") this.machine = this.within(() => new AroundMachine(stand));
     this.ruleset = this.#newRuleset(true);
@@ -178,7 +179,6 @@ export class Enforcer {
       group: (source) => this.policy.loaded.engine.group(source),
       onMachine: () => this.machine !== null,
     });
-    const { state, retention, sinks = () => [] } = options;
     this.#retention = new RecordRetention(state, retention, this.recorder, this.problems, sinks);
     for (const binding of [...options.fixed, ...this.#keeper.bindings(Date.now())]) this.book.bind(binding);
     const sockets = this.within(() => {
@@ -191,48 +191,46 @@ export class Enforcer {
         recordEnd: (text, ended) => this.journal.ended(text, ended),
         sockets: this.machine?.sockets ?? null,
       });
-      return stand.kind === "machine"
-        ? openMachineSockets(options.dnsPort)
-        : openSockets(stand.inside, options.dnsPort);
+      return openFor(stand, options.dnsPort);
     });
-    this.#listeners = await adopt(sockets);
+    this.#unserved = sockets;
     lap("cgroup, record, sockets");
     const surveyed = surveyAside(this.ruleset, options);
-    this.dataPath = await DataPath.start({
-      namespace: options.namespace,
-      queueBase: options.queueBase,
-      queues: options.queues,
+    const links: QueueLink[] = [];
+    const dns = DnsThread.start({
+      ...dnsSetup(options, this.policy),
+      onTold: (told) => this.journal.told(told),
+      onBound: (bindings) => this.#bound(bindings),
+      onFailure: (message) => this.#failed(message, true),
+    }).then((thread) => (this.dns = thread));
+    const dataPath = DataPath.start({
+      ...{ namespace, queueBase, queues },
       oneSource: stand.kind === "machine",
       who: options.who ?? null,
       policy: { policy: this.policy.loaded.policy, at: this.policy.at },
       bindings: () => [...this.book.entries(Date.now())],
+      onLink: (link) => (this.#unserved?.length === 0 ? this.dns.link(link) : links.push(link)),
       ...(options.spare === undefined ? {} : { spare: options.spare }),
       recorded: this.recorder.progress,
       onTold: (told) => {
+        // A name's answer is in the record before the connection that followed it.
+        this.dns?.takeTold();
         this.journal.told(told);
         this.live.begun(told.flows, Date.now());
       },
       ...(options.onNoticed === undefined ? {} : { onNoticed: options.onNoticed }),
       onEnded: (ended, lost) => this.live.ended(ended, lost, Date.now()),
       onFailure: (message, fatal) => this.#failed(message, fatal),
-    });
+    }).then((path) => (this.dataPath = path));
+    // Each to its end: what is still starting while the rest is undone would stay.
+    for (const each of await Promise.allSettled([dns, dataPath])) if (each.status === "rejected") throw each.reason;
     this.denials = new Denials({
       ...placeOf(options, () => this.policy.loaded.engine.enforces),
       within: (fn) => this.within(fn),
       record: (event) => this.record(event),
     });
-    this.dns = serveDns({
-      options,
-      listeners: this.#listeners,
-      conntrack: this.live.conntrack,
-      within: (fn) => this.within(fn),
-      policy: () => this.policy.loaded.engine,
-      bind: (bindings) => this.bind(bindings),
-      record: (event) => {
-        this.denials.name(event, Date.now());
-        this.journal.detections.dns(event, Date.now());
-      },
-    });
+    this.#unserved = [];
+    await this.dns.serve(sockets, links);
     const survey = await surveyed;
     this.found = survey?.state ?? this.within(() => this.ruleset.state());
     if (this.machine !== null) await this.#aroundMachine(this.machine, survey);
@@ -267,11 +265,10 @@ export class Enforcer {
     this.ruleset = applied(this.ruleset, () => this.#newRuleset(false));
   }
 
-  /** Binds names in this book and in every data-path thread. */
-  async bind(bindings: Binding[]): Promise<void> {
+  /** Every data-path thread knows them; this book is for those that start later, and for a restart. */
+  #bound(bindings: readonly Binding[]): void {
     this.#keeper.bindingsChanged();
     for (const binding of bindings) this.book.bind(binding);
-    await this.dataPath.bind(bindings);
   }
 
   async #setPolicy(load: () => PolicyInForce, file: string): Promise<{ ended: number }> {
@@ -285,7 +282,10 @@ export class Enforcer {
     }
     const before = this.policy.loaded.engine.hash;
     const closed = this.live.closed();
-    await this.dataPath.setPolicy({ policy: next.loaded.policy, at: next.at });
+    const policy = { policy: next.loaded.policy, at: next.at };
+    await this.dns.prepare(policy);
+    await this.dataPath.setPolicy(policy);
+    await this.dns.commit();
     this.policy = next;
     this.policySince = new Date();
     this.rejected = null;
@@ -336,7 +336,7 @@ export class Enforcer {
       if (this.found === "absent") this.within(() => this.ruleset.remove());
     } finally {
       // A thread that went on would keep the process alive, with nobody to serve.
-      this.#listeners?.close();
+      closeSockets(this.#unserved ?? []);
       await this.dns?.close();
       await this.dataPath?.stop();
       this.live?.close();

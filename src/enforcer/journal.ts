@@ -44,7 +44,7 @@ export class Journal {
     this.detections.single(event, Date.now());
   }
 
-  /** What a thread of the data path settled. */
+  /** What a thread of the data path settled, or the DNS firewall's. */
   told({ bodies, tally, signs, names }: Told): void {
     this.recorder.appendAll(bodies);
     this.tally.add(tally);

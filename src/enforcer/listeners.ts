@@ -6,12 +6,14 @@
  * address of its network, which is the one that REDIRECT took.
  */
 import dgram from "node:dgram";
+import { closeSync } from "node:fs";
 import net from "node:net";
 import { type Address, family, formatAddress, parseAddress } from "../address/ip.ts";
 import { SallyportError } from "../errors.ts";
 import { KernelError } from "../kernel/libc.ts";
 import { interfaces } from "../kernel/interfaces.ts";
 import { anyAddress, listenTcp, listenUdp } from "../kernel/sockets.ts";
+import type { Stand } from "./options.ts";
 
 export interface Listeners {
   /** One for each address, with the interface that has it. */
@@ -21,15 +23,20 @@ export interface Listeners {
   close(): void;
 }
 
-interface Opened {
+/** An address's sockets, opened and not yet adopted. */
+export interface Opened {
   link: string;
   address: Address;
   udp: number;
   tcp: number;
 }
 
-/** Opens the sockets in this thread's network namespace: call it inside the gateway's. Throws PORT_IN_USE. */
-export function openSockets(inside: readonly string[], port: number): Opened[] {
+/** Opens the sockets in this thread's network namespace: call it where the interfaces are. Throws PORT_IN_USE. */
+export function openFor(stand: Stand, port: number): Opened[] {
+  return stand.kind === "machine" ? openMachineSockets(port) : openSockets(stand.inside, port);
+}
+
+function openSockets(inside: readonly string[], port: number): Opened[] {
   const opened: Opened[] = [];
   for (const each of interfaces()) {
     if (!inside.includes(each.name)) continue;
@@ -58,7 +65,7 @@ export function openSockets(inside: readonly string[], port: number): Opened[] {
 export const machineLink = "machine";
 
 /** The same for a machine: `port` on the loopback, the one after it everywhere. Throws PORT_IN_USE. */
-export function openMachineSockets(port: number): Opened[] {
+function openMachineSockets(port: number): Opened[] {
   const opened: Opened[] = [];
   const loopback = (["127.0.0.1", "::1"] as const).map((text) => parseAddress(text)!);
   const has = new Set(interfaces().flatMap((each) => each.addresses.map(({ address }) => address)));
@@ -74,11 +81,19 @@ export function openMachineSockets(port: number): Opened[] {
   return opened;
 }
 
+/** For sockets that nobody adopts. */
+export function closeSockets(opened: readonly Opened[]): void {
+  for (const { udp, tcp } of opened) for (const each of [udp, tcp]) closeSync(each);
+}
+
 /** Hands the sockets to Node. */
 export async function adopt(opened: readonly Opened[]): Promise<Listeners> {
   const pairs: Listeners["pairs"] = [];
   for (const each of opened) {
-    const socket = dgram.createSocket({ type: family(each.address) === 4 ? "udp4" : "udp6" });
+    const of = family(each.address);
+    // Whoever is answered has an address, not a name: nobody is asked for it.
+    const lookup: dgram.SocketOptions["lookup"] = (host, _options, done) => done(null, host, of);
+    const socket = dgram.createSocket({ type: of === 4 ? "udp4" : "udp6", lookup });
     await new Promise<void>((resolve, reject) => {
       socket.once("error", reject);
       socket.bind({ fd: each.udp }, () => resolve());

@@ -14,7 +14,7 @@ import { type Status, statusOf } from "./status.ts";
 export async function metricsOf(enforcer: Enforcer): Promise<string> {
   const status = await statusOf(enforcer);
   const page = new Exposition();
-  itself(page, enforcer, status);
+  itself(page, status);
   decisions(page, enforcer, status);
   dns(page, enforcer, status);
   record(page, status);
@@ -22,7 +22,7 @@ export async function metricsOf(enforcer: Enforcer): Promise<string> {
   return page.toString();
 }
 
-function itself(page: Exposition, enforcer: Enforcer, status: Status): void {
+function itself(page: Exposition, status: Status): void {
   const { policy, threads, memory } = status;
   page
     .gauge("sallyport_build_info", "Which Sallyport this is.", [[{ version: status.version }, 1]])
@@ -49,7 +49,7 @@ function itself(page: Exposition, enforcer: Enforcer, status: Status): void {
     .gauge("sallyport_enforcing_since_timestamp_seconds", "Since when this process enforces.", seconds(status.since))
     .counter("sallyport_failures_total", "Packets and queries that a defect of ours lost.", [
       [{ part: "data_path" }, status.data_path.failures],
-      [{ part: "dns" }, enforcer.dns.stats().failures],
+      [{ part: "dns" }, status.dns.failures],
     ]);
 }
 
@@ -109,7 +109,7 @@ function dns(page: Exposition, enforcer: Enforcer, status: Status): void {
       "sallyport_dns_answer_seconds",
       "From reading a DNS query until it was dealt with, the upstream's time included.",
       answerBounds,
-      enforcer.dns.answerTimes(),
+      enforcer.dns.standing.times,
     )
     .counter("sallyport_dns_over_limit_total", "Queries and connections turned away by a limit.", stats.overLimit)
     .counter("sallyport_dns_cache_hits_total", "Queries answered from the cache.", stats.cacheHits)

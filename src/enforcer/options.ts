@@ -3,9 +3,8 @@ import type { EventBody } from "../audit/event.ts";
 import type { RetentionLimits } from "../audit/retention.ts";
 import type { SigningKey } from "../audit/signature.ts";
 import type { AttributionOptions, Noticed } from "../datapath/attribution.ts";
-import type { SpareThreads } from "../datapath/pool.ts";
+import type { SpareThreads } from "../datapath/threads.ts";
 import type { Binding } from "../flow/book.ts";
-import type { FindOwner } from "../flow/owner.ts";
 import type { EarlierFlow } from "./earlier-flows.ts";
 import type { PolicyInForce } from "./policy-source.ts";
 import type { Resolver } from "./resolvers.ts";
@@ -61,8 +60,8 @@ export interface EnforcerOptions {
   who?: AttributionOptions;
   /** Programs that somebody ran, of those that `who` notices. */
   onNoticed?: (noticed: Noticed[]) => void;
-  /** The same of DNS questions, asked in the thread that starts the enforcer. */
-  askers?: FindOwner;
+  /** The same of DNS questions: how long descriptor tables may be searched for one asker, ms. Needs `who`. */
+  askerSearchMs?: number;
   /** Data-path threads begun earlier. */
   spare?: SpareThreads;
   /** Told when each part of the start is done. */

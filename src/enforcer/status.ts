@@ -80,10 +80,10 @@ export interface FlowView {
 
 /** The state of an enforcer right now. */
 export async function statusOf(enforcer: Enforcer): Promise<Status> {
-  // First, and aside: DNS is served by this thread. All the rest is of one moment. The tools are begun where the interfaces are;
+  // First, and aside: this thread goes on meanwhile. All the rest is of one moment. The tools are begun where the interfaces are;
   // waiting for them there would leave this thread there.
   const { looking } = enforcer.within(() => ({ looking: enforcer.ruleset.look() }));
-  const ruleset = await looking;
+  const [ruleset, dns] = await Promise.all([looking, enforcer.dns.look()]);
   const { options, policy, dataPath } = enforcer;
   const work = dataPath.statistics();
   const record = await enforcer.recorder.look();
@@ -133,7 +133,7 @@ export async function statusOf(enforcer: Enforcer): Promise<Status> {
       failures: work.failures,
       ...enforcer.denials.unjudged,
     },
-    dns: enforcer.dns.stats(),
+    dns: dns.stats,
     bindings: enforcer.book.size,
     record,
     exports: enforcer.exporter?.status() ?? [],

@@ -6,7 +6,8 @@
 import { closeSync, readFileSync, writeSync } from "node:fs";
 import { setPriority } from "node:os";
 import { createInterface } from "node:readline";
-import { SpareThreads } from "../datapath/pool.ts";
+import { SpareThreads } from "../datapath/threads.ts";
+import { dnsFile } from "../enforcer/dns-thread.ts";
 import { SallyportError } from "../errors.ts";
 import { checkHost } from "../kernel/features.ts";
 import { Job } from "./job.ts";
@@ -29,7 +30,7 @@ export async function agent(orderFile: string, summarise: Summarise, exit: (code
   hurry();
   watch.lap("node and bundle");
   const heard = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-  const spare = new SpareThreads(1);
+  const spare = new SpareThreads(1, [dnsFile]);
   let answer: AgentAnswer;
   try {
     checkHost();

@@ -26,6 +26,7 @@ const program = [
   "agent.mjs",
   "queue-worker.mjs",
   "conntrack-worker.mjs",
+  "dns-worker.mjs",
   "observer-worker.mjs",
   "recorder-thread.mjs",
   `koffi-linux-${process.arch}.node`,

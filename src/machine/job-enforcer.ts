@@ -1,6 +1,5 @@
 /** The enforcer of a job: around this machine, with what the order says, told what the job wants to hear of. */
 import type { SigningKey } from "../audit/signature.ts";
-import type { Attribution } from "../datapath/attribution.ts";
 import { Enforcer } from "../enforcer/enforcer.ts";
 import type { EnforcerOptions } from "../enforcer/options.ts";
 import type { PolicyInForce } from "../enforcer/policy-source.ts";
@@ -20,13 +19,14 @@ import { noticedPrograms } from "./watchers.ts";
 /** NFQUEUE number and DNS ports that nothing else on a runner is known to use. */
 const queueBase = 7_153;
 const dnsPort = 21_053;
+/** How long descriptor tables may be searched for the asker of one DNS question, ms. */
+const askerSearchMs = 20;
 
 type Heard = Required<Pick<EnforcerOptions, "onNoticed" | "onEvent" | "onFatal">>;
 
 interface JobEnforcerMeans extends Pick<JobMeans, "spare" | "lap">, Heard {
   policy: PolicyInForce;
   processes: ProcessTable;
-  attribution: Attribution;
   /** Connections from before are added here. */
   earlier: EarlierConnection[];
   key: SigningKey | null;
@@ -34,7 +34,7 @@ interface JobEnforcerMeans extends Pick<JobMeans, "spare" | "lap">, Heard {
 
 /** Enforces when it resolves; rejects as {@link Enforcer.start}. */
 export async function jobEnforcer(order: AgentOrder, means: JobEnforcerMeans): Promise<Enforcer> {
-  const { policy, processes, attribution, earlier, key, ...rest } = means;
+  const { policy, processes, earlier, key, ...rest } = means;
   const isMonitor = policy.loaded.policy.default.mode === "monitor";
   return await Enforcer.start({
     ...rest,
@@ -50,7 +50,7 @@ export async function jobEnforcer(order: AgentOrder, means: JobEnforcerMeans): P
       },
     },
     who: { worker: processes.worker, secrets: order.secrets, notes: processes.notes, notice: noticedPrograms },
-    askers: attribution.find,
+    askerSearchMs,
     queueBase,
     queues: 1,
     dnsPort,

@@ -1,6 +1,6 @@
 /** What an agent has before it has an order. */
 import type { SigningKey } from "../audit/signature.ts";
-import type { SpareThreads } from "../datapath/pool.ts";
+import type { SpareThreads } from "../datapath/threads.ts";
 import type { SelfTestResult } from "../simulate/self-test.ts";
 import type { EarlierConnection, Summarise } from "./job-report.ts";
 import type { ObserverThread } from "./observer-thread.ts";

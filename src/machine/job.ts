@@ -1,7 +1,6 @@
 /** One job under an agent: what is started for it, looked at while it runs, and told whenever somebody asks. */
 import { existsSync, renameSync, writeFileSync } from "node:fs";
 import type { Server } from "node:http";
-import { Attribution } from "../datapath/attribution.ts";
 import { loadSigningKey } from "../audit/key.ts";
 import type { SigningKey } from "../audit/signature.ts";
 import type { Enforcer } from "../enforcer/enforcer.ts";
@@ -31,8 +30,6 @@ import { Watchers } from "./watchers.ts";
 const lookMs = 2_000;
 /** How soon it is heard at the latest how a process ended: the runner is still sending its logs then. */
 const hearMs = 100;
-/** How long descriptor tables may be searched for the asker of one DNS question, ms. */
-const askerSearchMs = 20;
 
 type Started = Omit<Extract<AgentAnswer, { ready: true }>, "ready" | "parts">;
 
@@ -74,7 +71,6 @@ export class Job {
     const mayBecomeRoot = order.root === "kept" && order.user.uid !== 0 ? askWhetherRoot(order.user.uid) : false;
     const earlier: EarlierConnection[] = [];
     const policy = loadText(order.policy.text, order.policy.file);
-    const attribution = new Attribution(processes, { searchFor: askerSearchMs });
     const key = order.sign_key === undefined ? null : loadSigningKey(order.sign_key);
     lap("policy");
     let job: Job | null = null;
@@ -85,7 +81,7 @@ export class Job {
     });
     const enforcer = await observing.beside(
       jobEnforcer(order, {
-        ...{ policy, processes, attribution, earlier, key, spare, lap },
+        ...{ policy, processes, earlier, key, spare, lap },
         onNoticed: (noticed) => {
           if (job !== null) job.#watchers.noticed(noticed);
         },
@@ -121,7 +117,7 @@ export class Job {
       await observing.stop();
       // Rules that were there keep in what the job before has left running: they stay, with nobody behind them.
       await enforcer.stop(enforcer.found === "absent" ? "clean" : "closed");
-      attribution.close();
+      processes.close();
       throw error;
     }
   }

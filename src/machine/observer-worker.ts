@@ -1,6 +1,6 @@
 /**
  * The observer's thread: a process table of its own and a blocking loop, because what it looks at lives for milliseconds, and the
- * agent's main thread serves DNS, keeps the record and reads rules.
+ * agent's main thread has files, rules and sockets to look after.
  */
 import { type MessagePort, parentPort, receiveMessageOnPort } from "node:worker_threads";
 import { Waiter } from "../kernel/wait.ts";

@@ -45,10 +45,19 @@ export interface SubnetClass {
 
 /** The engine for a policy as it stands at `now` (milliseconds since the epoch). */
 export function compile(policy: Policy, now: number): Engine {
-  return new CompiledEngine(buildIndex(policy, now));
+  const steps = compiling(policy, now);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
 }
 
-function buildIndex(policy: Policy, now: number): Index {
+/** The same in steps, one for each endpoint, for a thread that has other things to do in between. */
+export function* compiling(policy: Policy, now: number): Generator<void, Engine> {
+  return new CompiledEngine(yield* buildIndex(policy, now));
+}
+
+function* buildIndex(policy: Policy, now: number): Generator<void, Index> {
   const rules = policy.rules.filter((rule) => appliesAt(rule, now));
   const sources = distinctSources(policy, rules);
   const refs = new Map(sources.map((source, i) => [source, i + 1]));
@@ -62,6 +71,7 @@ function buildIndex(policy: Policy, now: number): Index {
     const ref = refOf(rule, now);
     const from = rule.from ?? everybody;
     for (const { endpoint, services } of rule.targets) {
+      yield;
       let node = nodes.get(endpoint);
       if (node === undefined) {
         node =

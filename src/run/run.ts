@@ -9,7 +9,8 @@ import type { Event } from "../audit/event.ts";
 import { readEvents } from "../audit/read.ts";
 import type { SigningKey } from "../audit/signature.ts";
 import type { SinkConfig } from "../config/sink.ts";
-import { SpareThreads } from "../datapath/pool.ts";
+import { SpareThreads } from "../datapath/threads.ts";
+import { dnsFile } from "../enforcer/dns-thread.ts";
 import { Enforcer } from "../enforcer/enforcer.ts";
 import type { PolicyInForce } from "../enforcer/policy-source.ts";
 import { parseResolver, systemResolvers } from "../enforcer/resolvers.ts";
@@ -66,7 +67,7 @@ const dnsPort = 1053;
 export async function runCommand(options: RunOptions): Promise<RunResult> {
   checkHost();
   const signals = new Signals();
-  const spare = new SpareThreads(1);
+  const spare = new SpareThreads(1, [dnsFile]);
   let kept: StateFolder | null = null;
   let claim: Claim | null = null;
   try {

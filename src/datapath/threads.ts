@@ -1,0 +1,67 @@
+/** Starting the product's threads: by the name of their file, and before it is known what for. */
+import { Worker } from "node:worker_threads";
+import { SallyportError } from "../errors.ts";
+
+export const queueFile = new URL("./queue-worker.ts", import.meta.url);
+export const conntrackFile = new URL("./conntrack-worker.ts", import.meta.url);
+
+/**
+ * Threads that load their modules while their owner still prepares the place, which takes as long. Give them to
+ * `Enforcer.start`, or stop them.
+ */
+export class SpareThreads {
+  readonly #spare: { file: URL; worker: Worker; failure: Error | null }[] = [];
+
+  /** For so many queues, and one for each of `others`. */
+  constructor(queues: number, others: readonly URL[] = []) {
+    for (const file of [conntrackFile, ...Array.from({ length: queues }, () => queueFile), ...others]) {
+      const each = { file, worker: threadOf(file), failure: null as Error | null };
+      each.worker.once("error", (error: Error) => (each.failure = error));
+      this.#spare.push(each);
+    }
+  }
+
+  /** One of these, or a new one where none is left. Throws what ended it meanwhile. */
+  take(file: URL): Worker {
+    const i = this.#spare.findIndex((each) => each.file === file);
+    if (i < 0) return threadOf(file);
+    const { worker, failure } = this.#spare.splice(i, 1)[0]!;
+    if (failure !== null) throw failure;
+    return worker;
+  }
+
+  /** Ends those that nobody took. By word, not by force: koffi aborts the process when it is interrupted while it loads. */
+  async stop(): Promise<void> {
+    const ended = this.#spare.splice(0).map(async ({ worker, failure }) => {
+      if (failure !== null) return;
+      const exit = new Promise((resolve) => worker.once("exit", resolve));
+      worker.postMessage(null);
+      await exit;
+    });
+    await Promise.all(ended);
+  }
+}
+
+/** Named after its file, as `top -H` shows it. */
+export function threadOf(file: URL): Worker {
+  return new Worker(file, { name: file.pathname.replace(/^.*\/|\.[jt]s$/g, "") });
+}
+
+/** What a thread says first; rejects with the error that ended it before that. `name` for whoever reads that it ended. */
+export function firstWord<T>(worker: Worker, name: string): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const ended = () => reject(new SallyportError("INTERNAL", `${name} ended before it was ready.`));
+    const failed = (error: Error & { code?: string; data?: Record<string, unknown> }) => {
+      // An error crosses threads as a copy without its class.
+      const known = error.name === "SallyportError" && typeof error.code === "string";
+      reject(known ? new SallyportError(error.code as "INTERNAL", error.message, error.data ?? {}) : error);
+    };
+    worker.once("error", failed);
+    worker.once("exit", ended);
+    worker.once("message", (word: T) => {
+      worker.off("error", failed);
+      worker.off("exit", ended);
+      resolve(word);
+    });
+  });
+}

@@ -1,0 +1,175 @@
+/**
+ * The DNS firewall as the main thread has it: set up, told which policy is in force, asked how it stands. What it says comes by one
+ * port, which can be emptied at any time: before what the data path tells, so that the record has a name's answer before the
+ * connection that followed it, however late this thread is.
+ */
+import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from "node:worker_threads";
+import type { PolicyAt, Told } from "../datapath/messages.ts";
+import type { QueueLink } from "../datapath/pool.ts";
+import { firstWord, type SpareThreads, threadOf } from "../datapath/threads.ts";
+import type { Binding } from "../flow/book.ts";
+import { SallyportError } from "../errors.ts";
+import { partsOf } from "../policy/parts.ts";
+import type { DnsOrder, DnsSetup, DnsStanding, FromDns, ToDns } from "./dns-messages.ts";
+import type { Opened } from "./listeners.ts";
+
+export const dnsFile = new URL("./dns-worker.ts", import.meta.url);
+
+export interface DnsThreadOptions extends Omit<DnsSetup, "port" | "taken"> {
+  /** Threads begun earlier. */
+  spare?: SpareThreads;
+  onTold: (told: Told) => void;
+  /** Bindings that every data-path thread has. */
+  onBound: (bindings: Binding[]) => void;
+  /** It is gone, by itself, and with it all that resolves names. */
+  onFailure: (message: string) => void;
+}
+
+interface Waiting {
+  resolve: () => void;
+  reject: (error: Error) => void;
+}
+
+export class DnsThread {
+  readonly #options: DnsThreadOptions;
+  readonly #worker: Worker;
+  readonly #port: MessagePort;
+  readonly #taken: Int32Array<SharedArrayBuffer>;
+  readonly #waiting = new Map<number, Waiting>();
+  #sequence = 0;
+  #standing: DnsStanding | null = null;
+  #isGone = false;
+  #isClosing = false;
+
+  private constructor(options: DnsThreadOptions, worker: Worker, port: MessagePort, taken: DnsSetup["taken"]) {
+    this.#options = options;
+    this.#worker = worker;
+    this.#port = port;
+    this.#taken = taken;
+    port.on("message", (message: FromDns) => this.#received(message));
+    worker.on("error", (error: unknown) => this.#died(String(error)));
+    worker.on("exit", () => this.#died("it exited"));
+  }
+
+  /** Sets it up, without serving anybody. Rejects with a SallyportError. */
+  static async start(options: DnsThreadOptions): Promise<DnsThread> {
+    const { spare, onTold: _told, onBound: _bound, onFailure: _failure, ...setup } = options;
+    const { port1, port2 } = new MessageChannel();
+    const taken = new Int32Array(new SharedArrayBuffer(4));
+    const worker = spare?.take(dnsFile) ?? threadOf(dnsFile);
+    worker.postMessage({ ...setup, port: port2, taken } satisfies DnsSetup, [port2]);
+    try {
+      await firstWord(worker, "The DNS firewall's thread");
+    } catch (error) {
+      port1.close();
+      throw error;
+    }
+    return new DnsThread(options, worker, port1, taken);
+  }
+
+  /** Serves when it resolves. The sockets are the thread's from now on; its answers wait for these data-path threads. */
+  async serve(sockets: readonly Opened[], links: readonly QueueLink[]): Promise<void> {
+    await this.#ask({ kind: "serve", sockets, links }, portsOf(links));
+    if (this.#standing === null) throw new SallyportError("INTERNAL", "The DNS firewall's thread ended at once.");
+  }
+
+  /** A data-path thread was started again. */
+  link(link: QueueLink): void {
+    if (!this.#isGone) this.#post({ kind: "link", link }, [link.port]);
+  }
+
+  /** Resolves when the policy is compiled there; the one in force goes on. */
+  async prepare({ policy, at }: PolicyAt): Promise<void> {
+    const { head, parts } = partsOf(policy);
+    // One after the other: what waits at a thread's port is all taken in in one turn of its event loop.
+    for (const [i, each] of parts.entries())
+      await this.#ask({
+        kind: "prepare",
+        at,
+        head: i === 0 ? head : null,
+        parts: each,
+        isLast: i === parts.length - 1,
+      });
+  }
+
+  /** Resolves when no question is judged by another policy than the one prepared. */
+  async commit(): Promise<void> {
+    await this.#ask({ kind: "commit" });
+  }
+
+  /** Resolves when everything answered so far is told, refusals that are only counted too. */
+  async tellAll(): Promise<void> {
+    await this.#ask({ kind: "tell" });
+  }
+
+  /** How it stands; of a thread that is gone, how it stood last. */
+  async look(): Promise<DnsStanding> {
+    await this.#ask({ kind: "look" });
+    return this.standing;
+  }
+
+  /** As of the last word: it serves. */
+  get standing(): DnsStanding {
+    return this.#standing!;
+  }
+
+  /** Takes what it has told so far, now and not when its turn comes. */
+  takeTold(): void {
+    for (let received; (received = receiveMessageOnPort(this.#port)) !== undefined;)
+      this.#received(received.message as FromDns);
+  }
+
+  /** Resolves when it serves nobody any more and has told the last. Never rejects. */
+  async close(): Promise<void> {
+    if (this.#isClosing) return;
+    const closed = this.#ask({ kind: "close" });
+    this.#isClosing = true;
+    await closed.catch(() => {});
+    this.#port.close();
+    await this.#worker.terminate();
+  }
+
+  /** Resolves when it is done, or the thread is gone. */
+  async #ask(order: DnsOrder, ports: MessagePort[] = []): Promise<void> {
+    if (this.#isGone) return;
+    await new Promise<void>((resolve, reject) => {
+      const sequence = ++this.#sequence;
+      this.#waiting.set(sequence, { resolve, reject });
+      this.#post({ ...order, sequence }, ports);
+    });
+  }
+
+  #post(message: ToDns, ports: MessagePort[] = []): void {
+    this.#port.postMessage(message, ports);
+  }
+
+  #received(message: FromDns): void {
+    if (message.kind === "told") return this.#take(message.told, message.bindings);
+    const waiting = this.#waiting.get(message.sequence);
+    this.#waiting.delete(message.sequence);
+    if (message.kind === "done") {
+      this.#standing = message.standing;
+      waiting?.resolve();
+    } else waiting?.reject(new SallyportError("INTERNAL", `The DNS firewall failed: ${message.message}`));
+  }
+
+  #take(told: Told, bindings: Binding[]): void {
+    if (bindings.length > 0) this.#options.onBound(bindings);
+    this.#options.onTold(told);
+    Atomics.add(this.#taken, 0, told.bodies.lines + told.names.length);
+  }
+
+  #died(why: string): void {
+    if (this.#isGone) return;
+    // What it told before is still on its way.
+    this.takeTold();
+    this.#isGone = true;
+    for (const { resolve } of this.#waiting.values()) resolve();
+    this.#waiting.clear();
+    if (!this.#isClosing) this.#options.onFailure(`the DNS firewall's thread died: ${why}`);
+  }
+}
+
+function portsOf(links: readonly QueueLink[]): MessagePort[] {
+  return links.map(({ port }) => port);
+}

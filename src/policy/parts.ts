@@ -1,0 +1,93 @@
+/**
+ * A policy in parts, each small enough to be taken in by a thread that has other things to do: a policy of ten thousand rules in one
+ * message would stop its event loop for as long as it takes to copy. Put together again it is the same policy, each source one object.
+ * Pure.
+ */
+import type { Policy, Rule, Source, Target } from "./model.ts";
+
+/** Everything but the rules; sources are named by their place in `sources`. */
+export interface PolicyHead {
+  hash: string;
+  file: string;
+  sources: readonly Source[];
+  /** How many of `sources`, from the first, are the policy's own; the others are those that rules use. */
+  declared: number;
+  default: { mode: Policy["default"]["mode"]; enforceFor: readonly number[] };
+}
+
+/** A rule's beginning, or null: more targets of the rule before. */
+export interface RulePart {
+  rule: (Omit<Rule, "from" | "targets"> & { from: readonly number[] | null }) | null;
+  targets: readonly Target[];
+}
+
+/** Targets in one part: what a thread takes in and compiles in a millisecond or two. */
+const targetsInPart = 200;
+
+/** The policy in parts of `size` targets; at least one part. */
+export function partsOf(policy: Policy, size: number = targetsInPart): { head: PolicyHead; parts: RulePart[][] } {
+  const { hash, file, rules } = policy;
+  const places = new Map<Source, number>();
+  const placesOf = (sources: readonly Source[]) =>
+    sources.map((source) => {
+      const known = places.get(source) ?? places.size;
+      places.set(source, known);
+      return known;
+    });
+  placesOf(policy.sources);
+  const { mode } = policy.default;
+  const enforceFor = placesOf(policy.default.enforceFor);
+  const parts: RulePart[][] = [[]];
+  let room = size;
+  for (const { from, targets, ...rest } of rules) {
+    let rule: RulePart["rule"] = { ...rest, from: from === null ? null : placesOf(from) };
+    let at = 0;
+    do {
+      if (room === 0) {
+        parts.push([]);
+        room = size;
+      }
+      const some = targets.slice(at, at + room);
+      parts.at(-1)!.push({ rule, targets: some });
+      rule = null;
+      at += room;
+      // A rule without targets takes room as well.
+      room -= Math.max(1, some.length);
+    } while (at < targets.length);
+  }
+  const sources = [...places.keys()];
+  return { head: { hash, file, sources, declared: policy.sources.length, default: { mode, enforceFor } }, parts };
+}
+
+/** Puts the parts together, in their order. */
+export class PolicyParts {
+  readonly #head: PolicyHead;
+  readonly #rules: (Rule & { targets: Target[] })[] = [];
+
+  constructor(head: PolicyHead) {
+    this.#head = head;
+  }
+
+  add(parts: readonly RulePart[]): void {
+    for (const { rule, targets } of parts) {
+      if (rule !== null) this.#rules.push({ ...rule, from: this.#sources(rule.from), targets: [...targets] });
+      else this.#rules.at(-1)?.targets.push(...targets);
+    }
+  }
+
+  policy(): Policy {
+    const { hash, file, sources, declared, default: given } = this.#head;
+    const enforceFor = given.enforceFor.map((place) => sources[place]!);
+    return {
+      hash,
+      file,
+      sources: sources.slice(0, declared),
+      rules: this.#rules,
+      default: { mode: given.mode, enforceFor },
+    };
+  }
+
+  #sources(places: readonly number[] | null): readonly Source[] | null {
+    return places === null ? null : places.map((place) => this.#head.sources[place]!);
+  }
+}
