@@ -44,14 +44,16 @@ export const jobsCase: Case = {
   parts: () => Object.keys(jobs).length,
   atStands: false,
   async run(bench) {
-    bench.progress("jobs: making a registry and a repository");
+    bench.progress("jobs: making two internets with a registry and a repository");
     const [plain, guarded] = await Promise.all([
       Lab.create({ sink: false, forwarding: true }).then((lab) => bench.own(lab)),
       Lab.create({ sink: false }).then((lab) => bench.own(lab)),
     ]);
     try {
+      bench.progress("jobs: starting the gateway");
       await masquerade({ lab: plain });
       await startGateway({ lab: guarded }, policy, resolver);
+      bench.progress("jobs: filling the repositories");
       await Promise.all([plain, guarded].map((lab) => fill(lab, repositoryMegabytes / (bench.quick ? 8 : 1))));
       const file = join(plain.runner(1).home, "policy.yaml");
       writeFileSync(file, policy);
