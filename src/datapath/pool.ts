@@ -73,9 +73,11 @@ const conntrackFile = new URL("./conntrack-worker.ts", import.meta.url);
 export class SpareThreads {
   readonly #spare: { file: URL; worker: Worker; failure: Error | null }[] = [];
 
-  /** For so many queues. */
-  constructor(queues: number) {
-    for (const file of [conntrackFile, ...Array.from({ length: queues }, () => queueFile)]) {
+  /** For so many queues; `others` are threads' files of other rooms, which take their first message for what they are to do. */
+  constructor(queues: number, others: readonly URL[] = []) {
+    const files = [conntrackFile, ...others];
+    for (let i = 0; i < queues; i++) files.push(queueFile);
+    for (const file of files) {
       const each = { file, worker: threadOf(file), failure: null as Error | null };
       each.worker.once("error", (error: Error) => (each.failure = error));
       this.#spare.push(each);
@@ -84,7 +86,7 @@ export class SpareThreads {
 
   /** One of these, or a new one where none is left. Throws what ended it meanwhile. */
   take(file: URL): Worker {
-    const i = this.#spare.findIndex((each) => each.file === file);
+    const i = this.#spare.findIndex((each) => each.file.href === file.href);
     if (i < 0) return threadOf(file);
     const { worker, failure } = this.#spare.splice(i, 1)[0]!;
     if (failure !== null) throw failure;
@@ -108,6 +110,8 @@ export class DataPath {
   readonly #threads: (Thread | null)[] = [];
   #conntrack: Thread | null = null;
   #policy: PolicyAt;
+  /** What the first thread begins with is used up. */
+  #hasBegun = false;
   #overdrawn: readonly OverdrawnEntry[] = [];
   #sequence = 0;
   #stopping = false;
@@ -213,7 +217,6 @@ export class DataPath {
   }
 
   async #startQueue(i: number): Promise<void> {
-    const { who = null } = this.#options;
     const data: QueueWorkerData = {
       queue: this.#options.queueBase + i,
       queues: this.#options.queues,
@@ -221,8 +224,7 @@ export class DataPath {
       policy: this.#policy,
       bindings: this.#options.bindings(),
       oneSource: this.#options.oneSource === true,
-      // One thread tells of programs: all of them hear of the same.
-      who: who === null ? null : i === 0 ? who : { ...who, notice: [] },
+      who: this.#whoFor(i),
       overdrawn: this.#overdrawn,
       taken: newCount(),
       recorded: this.#options.recorded,
@@ -241,6 +243,18 @@ export class DataPath {
     tell({ kind: "overdrawn", overdrawn: this.#overdrawn });
     tell({ kind: "bind", bindings: this.#options.bindings() });
     wake(thread.wake);
+  }
+
+  /** What thread `i` tells whose packets are whose with. */
+  #whoFor(i: number): AttributionOptions | null {
+    const { who = null } = this.#options;
+    if (who === null) return null;
+    const { beginning: given, ...rest } = who;
+    // One thread tells of programs: all of them hear of the same.
+    if (i > 0) return { ...rest, notice: [] };
+    const beginning = this.#hasBegun ? undefined : given;
+    this.#hasBegun = true;
+    return beginning === undefined ? rest : { ...rest, beginning };
   }
 
   async #startConntrack(): Promise<Thread> {

@@ -58,6 +58,12 @@ const TCP_CONNECT = 3;
 const AF_INET = 2;
 const TCP = 6;
 
+/** Descriptors of the tables, for other threads ({@link SocketWitness.at}). */
+export interface CallsAt {
+  sockets: number;
+  tuples: number;
+}
+
 interface Maps {
   sockets: LruMap;
   tuples: LruMap;
@@ -225,6 +231,19 @@ export class SocketWitness {
       for (const fd of held) libc.close(fd);
       throw error;
     }
+  }
+
+  /** The notes that another thread's object keeps, which outlives this one. */
+  static at({ sockets, tuples }: CallsAt): SocketWitness {
+    const maps = {
+      sockets: LruMap.at(sockets, 8, SOCKET_VALUE, ENTRIES),
+      tuples: LruMap.at(tuples, TUPLE_KEY, TUPLE_VALUE, ENTRIES),
+    };
+    return new SocketWitness(maps, []);
+  }
+
+  get calls(): CallsAt {
+    return { sockets: this.#maps.sockets.fd, tuples: this.#maps.tuples.fd };
   }
 
   /** Who last connected this socket or sent by it to an address, or else made it; null where that was before our time. */

@@ -14,6 +14,8 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { lockState } from "../audit/lock.ts";
 import { SallyportError } from "../errors.ts";
+import { knownOffsets } from "../kernel/btf.ts";
+import { allMembers } from "../kernel/type-members.ts";
 import type { AgentAnswer, AgentOrder } from "./order.ts";
 import { type Places, placesIn } from "./places.ts";
 import { retirePredecessor, takeMachine } from "./predecessor.ts";
@@ -95,9 +97,14 @@ async function ordered(agent: Starting, places: Places, order: string, watch: St
   const folder = dirname(places.state);
   const lock = lockState(folder);
   try {
-    const before = await retirePredecessor(folder);
+    const retiring = retirePredecessor(folder);
+    // While the one before ends and this one loads: going through all of the kernel's types takes its time.
+    const types = knownOffsets(allMembers);
+    watch.lap("kernel's types");
+    const before = await retiring;
+    watch.lap("agent before");
     writeFileSync(places.order, order, { mode: 0o600, flag: "wx" });
-    const answer = await agent.order(() => selfTestLine(places.record));
+    const answer = await agent.order({ types }, () => selfTestLine(places.record));
     if (!answer.ready) return answer;
     if (before !== null) answer.measures.unshift(`took over from the agent of the job before (${before})`);
     takeMachine(folder, places.state, answer.pid, worker ?? null);

@@ -5,7 +5,7 @@ import { Enforcer } from "../enforcer/enforcer.ts";
 import type { EnforcerOptions } from "../enforcer/options.ts";
 import type { PolicyInForce } from "../enforcer/policy-source.ts";
 import { findUplinks } from "../kernel/devices.ts";
-import type { ProcessTable } from "../process/table.ts";
+import type { ProcessTable, TableBeginning } from "../process/table.ts";
 import { bindingsFromHosts, textOf } from "../run/resolv.ts";
 import { describeEarlier } from "./earlier.ts";
 import type { JobMeans } from "./job-means.ts";
@@ -26,6 +26,8 @@ type Heard = Required<Pick<EnforcerOptions, "onNoticed" | "onEvent" | "onFatal">
 interface JobEnforcerMeans extends Pick<JobMeans, "spare" | "lap">, Heard {
   policy: PolicyInForce;
   processes: ProcessTable;
+  /** For the data path's. */
+  beginning: TableBeginning | undefined;
   attribution: Attribution;
   /** Connections from before are added here. */
   earlier: EarlierConnection[];
@@ -34,7 +36,7 @@ interface JobEnforcerMeans extends Pick<JobMeans, "spare" | "lap">, Heard {
 
 /** Enforces when it resolves; rejects as {@link Enforcer.start}. */
 export async function jobEnforcer(order: AgentOrder, means: JobEnforcerMeans): Promise<Enforcer> {
-  const { policy, processes, attribution, earlier, key, ...rest } = means;
+  const { policy, processes, beginning, attribution, earlier, key, ...rest } = means;
   const isMonitor = policy.loaded.policy.default.mode === "monitor";
   return await Enforcer.start({
     ...rest,
@@ -49,7 +51,14 @@ export async function jobEnforcer(order: AgentOrder, means: JobEnforcerMeans): P
         return connection.runner;
       },
     },
-    who: { worker: processes.worker, secrets: order.secrets, notes: processes.notes, notice: noticedPrograms },
+    who: {
+      worker: processes.worker,
+      secrets: order.secrets,
+      notes: processes.notes,
+      calls: attribution.calls,
+      notice: noticedPrograms,
+      ...(beginning === undefined ? {} : { beginning }),
+    },
     askers: attribution.find,
     queueBase,
     queues: 1,

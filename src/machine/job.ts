@@ -62,14 +62,18 @@ export class Job {
   #isOver = false;
 
   /** Enforces when it resolves. Throws what cannot be had; what was set up is taken back then. */
-  static async start(order: AgentOrder, { spare, selfTest, summarise, lap }: JobMeans): Promise<Job> {
+  static async start(order: AgentOrder, { spare, types, selfTest, summarise, lap }: JobMeans): Promise<Job> {
     let guard: PostGuard | null = null;
     const processes = new ProcessTable({
       onExec: (record) => guard?.executed(record),
       onEnd: (pid, status) => guard?.ended(pid, status),
       ...(order.worker === null ? {} : { worker: order.worker }),
       secrets: order.secrets,
+      // The data path's and the observer's.
+      others: 2,
+      ...(types === undefined ? {} : { types }),
     });
+    const [begun, observed] = processes.beginnings;
     lap("processes");
     const mayBecomeRoot = order.root === "kept" && order.user.uid !== 0 ? askWhetherRoot(order.user.uid) : false;
     const earlier: EarlierConnection[] = [];
@@ -79,13 +83,13 @@ export class Job {
     lap("policy");
     let job: Job | null = null;
     let early: string | null = null;
-    const observing = observe(order, processes, {
+    const observing = observe(order, { processes, beginning: observed, types, spare }, {
       record: (event) => (job === null ? undefined : job.#enforcer.record(event)),
       onFailure: (message) => void (job === null ? (early ??= message) : job.#failed.add(message)),
     });
     const enforcer = await observing.beside(
       jobEnforcer(order, {
-        ...{ policy, processes, attribution, earlier, key, spare, lap },
+        ...{ policy, processes, beginning: begun, attribution, earlier, key, spare, lap },
         onNoticed: (noticed) => {
           if (job !== null) job.#watchers.noticed(noticed);
         },

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { SallyportError } from "../errors.ts";
+import type { KnownOffsets } from "../kernel/btf.ts";
 import type { EarlierConnection } from "./job-report.ts";
 import type { Part } from "./stopwatch.ts";
 
@@ -60,6 +61,12 @@ const schema = z.strictObject({
 });
 
 export type AgentOrder = z.infer<typeof schema>;
+
+/** What the agent is told, as a line, when its order is in its place. */
+export interface AgentWord {
+  /** What was looked up of the kernel's types while it loaded. */
+  types: KnownOffsets;
+}
 
 /** The agent's first word: it enforces, or why it does not. */
 export type AgentAnswer =

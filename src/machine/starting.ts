@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { SallyportError } from "../errors.ts";
 import { removeCgroup } from "../kernel/own-cgroup.ts";
-import type { AgentAnswer } from "./order.ts";
+import type { AgentAnswer, AgentWord } from "./order.ts";
 import type { Places } from "./places.ts";
 import { cgroupOf } from "./predecessor.ts";
 
@@ -41,10 +41,10 @@ export class Starting {
     this.#words = lines(words ?? null);
   }
 
-  /** Has it begin: its order is in its place. `selfTest` makes the line that it is told when it asks. Throws AGENT. */
-  async order(selfTest: () => Promise<string>): Promise<AgentAnswer> {
+  /** Has it begin: its order is in its place, and `word` goes with it. `selfTest` makes the line that it is told when it asks. Throws AGENT. */
+  async order(word: AgentWord, selfTest: () => Promise<string>): Promise<AgentAnswer> {
     const tell = (line: string) => this.#child.stdin?.write(`${line}\n`);
-    tell("order");
+    tell(JSON.stringify(word));
     for (;;) {
       const { value } = await this.#words.next();
       if (value === undefined) break;
