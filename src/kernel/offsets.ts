@@ -11,7 +11,6 @@ export function kernelOffsets<Name extends string>(
   known: KnownOffsets = knownOffsets(wanted),
 ): Readonly<Record<Name, number>> {
   const missing = wanted.filter((each) => !Object.hasOwn(known, each));
-  if (missing.length > 0)
-    throw new libc.KernelError("bpf types", libc.ENOENT, `${kernelTypes}: ${missing.join(", ")}`);
+  if (missing.length > 0) throw new libc.KernelError("bpf types", libc.ENOENT, `${kernelTypes}: ${missing.join(", ")}`);
   return known as Readonly<Record<Name, number>>;
 }

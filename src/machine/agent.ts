@@ -39,14 +39,14 @@ export async function agent(orderFile: string, summarise: Summarise, exit: (code
     const { done, value } = await heard.next();
     // Whoever began us has no order for us.
     if (done === true) return exit(1);
-    const { types } = JSON.parse(value) as AgentWord;
+    const word = JSON.parse(value) as AgentWord;
     watch.lap("wait for the order");
     const order = readOrder(readFileSync(orderFile, "utf8"));
     const selfTest = async () => {
       say({ selfTest: true });
       return readResult((await heard.next()).value);
     };
-    const job = await Job.start(order, { spare, types, selfTest, summarise, lap: (part) => watch.lap(part) });
+    const job = await Job.start(order, { spare, word, selfTest, summarise, lap: (part) => watch.lap(part) });
     process.once("SIGTERM", () => void job.retire().finally(() => exit(0)));
     answer = { ...job.started, ready: true, parts: { agent: watch.parts } };
   } catch (error) {

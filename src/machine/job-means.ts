@@ -1,16 +1,16 @@
 /** What an agent has before it has an order. */
 import type { SigningKey } from "../audit/signature.ts";
 import type { SpareThreads } from "../datapath/pool.ts";
-import type { KnownOffsets } from "../kernel/btf.ts";
 import type { SelfTestResult } from "../simulate/self-test.ts";
 import type { EarlierConnection, Summarise } from "./job-report.ts";
 import type { ObserverThread } from "./observer-thread.ts";
+import type { AgentWord } from "./order.ts";
 
 export interface JobMeans {
   /** For one queue, the record and the observer. */
   spare: SpareThreads;
-  /** What was looked up of the kernel's types while this process loaded. */
-  types?: KnownOffsets;
+  /** What was found out while this process loaded. */
+  word: AgentWord;
   /** Tries the ways out from where the job is. */
   selfTest: () => Promise<SelfTestResult>;
   /** Makes Markdown of a report for a person; what that says is no matter of the machine's. */

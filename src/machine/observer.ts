@@ -67,7 +67,9 @@ export class Observer {
       }
     };
     this.#memory =
-      table.worker === null ? null : tried("the memory of the runner's worker is", () => MemoryWitness.attach(options.types));
+      table.worker === null
+        ? null
+        : tried("the memory of the runner's worker is", () => MemoryWitness.attach(options.types));
     const { workspace } = options;
     this.#sources =
       workspace === null ? null : tried("files of the workspace are", () => new SourceWatch(workspace, table));

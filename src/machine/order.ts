@@ -62,10 +62,12 @@ const schema = z.strictObject({
 
 export type AgentOrder = z.infer<typeof schema>;
 
-/** What the agent is told, as a line, when its order is in its place. */
+/** What the agent is told, as a line, when its order is in its place: what was found out while it loaded. */
 export interface AgentWord {
-  /** What was looked up of the kernel's types while it loaded. */
+  /** Of the kernel's types. */
   types: KnownOffsets;
+  /** Whether sudo makes the user root, where it is left to him; false where it is not asked. */
+  may_become_root: boolean;
 }
 
 /** The agent's first word: it enforces, or why it does not. */
