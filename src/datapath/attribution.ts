@@ -26,8 +26,6 @@ export interface AttributionOptions {
   notes?: NotesAt | null;
   /** What another thread's lookup notes of calls ({@link Attribution.calls}), which outlives this one; null or left out: its own. */
   calls?: CallsAt | null;
-  /** What another thread's table has read; for the first thread alone, and once. */
-  beginning?: TableBeginning;
   /** Programs to tell of when somebody runs them: names, of the file or as it was called. */
   notice?: readonly string[];
 }
@@ -67,8 +65,8 @@ export class Attribution {
     this.#lookup = new OwnerLookup(this.#table, lookup);
   }
 
-  /** With a table of its own. */
-  static open(options: AttributionOptions): Attribution {
+  /** With a table of its own; `beginning` is what another thread's has read. */
+  static open(options: AttributionOptions & { beginning?: TableBeginning }): Attribution {
     const { worker, secrets, notes = null, calls = null, notice = [], beginning } = options;
     const names = new Set(notice);
     const ran: Ran[] = [];

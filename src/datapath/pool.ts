@@ -10,6 +10,7 @@ import type { Binding } from "../flow/book.ts";
 import type { OverdrawnEntry } from "../flow/overdrawn.ts";
 import { wake } from "../kernel/wait.ts";
 import { type HistogramCounts, sumOf } from "../metrics/histogram.ts";
+import type { TableBeginning } from "../process/table.ts";
 import type { AttributionOptions, Noticed } from "./attribution.ts";
 import {
   type ConntrackWorkerData,
@@ -18,6 +19,7 @@ import {
   type FromWorker,
   type PolicyAt,
   type QueueWorkerData,
+  type QueueWorkerPreparation,
   type Told,
   type ToWorker,
   verdictBounds,
@@ -84,6 +86,15 @@ export class SpareThreads {
     }
   }
 
+  /**
+   * Has the first queue's thread open what tells whose packets are whose, which takes as long as all the rest of its start. What it is
+   * given to start with must be the same; `beginning` is what another thread's table has read.
+   */
+  prepare(who: AttributionOptions, beginning?: TableBeginning): void {
+    const prepare: QueueWorkerPreparation = { ...who, ...(beginning === undefined ? {} : { beginning }) };
+    this.#spare.find(({ file }) => file === queueFile)?.worker.postMessage({ prepare });
+  }
+
   /** One of these, or a new one where none is left. Throws what ended it meanwhile. */
   take(file: URL): Worker {
     const i = this.#spare.findIndex((each) => each.file.href === file.href);
@@ -110,8 +121,6 @@ export class DataPath {
   readonly #threads: (Thread | null)[] = [];
   #conntrack: Thread | null = null;
   #policy: PolicyAt;
-  /** What the first thread begins with is used up. */
-  #hasBegun = false;
   #overdrawn: readonly OverdrawnEntry[] = [];
   #sequence = 0;
   #stopping = false;
@@ -217,6 +226,7 @@ export class DataPath {
   }
 
   async #startQueue(i: number): Promise<void> {
+    const { who = null } = this.#options;
     const data: QueueWorkerData = {
       queue: this.#options.queueBase + i,
       queues: this.#options.queues,
@@ -224,7 +234,8 @@ export class DataPath {
       policy: this.#policy,
       bindings: this.#options.bindings(),
       oneSource: this.#options.oneSource === true,
-      who: this.#whoFor(i),
+      // One thread tells of programs: all of them hear of the same.
+      who: who === null ? null : i === 0 ? who : { ...who, notice: [] },
       overdrawn: this.#overdrawn,
       taken: newCount(),
       recorded: this.#options.recorded,
@@ -243,18 +254,6 @@ export class DataPath {
     tell({ kind: "overdrawn", overdrawn: this.#overdrawn });
     tell({ kind: "bind", bindings: this.#options.bindings() });
     wake(thread.wake);
-  }
-
-  /** What thread `i` tells whose packets are whose with. */
-  #whoFor(i: number): AttributionOptions | null {
-    const { who = null } = this.#options;
-    if (who === null) return null;
-    const { beginning: given, ...rest } = who;
-    // One thread tells of programs: all of them hear of the same.
-    if (i > 0) return { ...rest, notice: [] };
-    const beginning = this.#hasBegun ? undefined : given;
-    this.#hasBegun = true;
-    return beginning === undefined ? rest : { ...rest, beginning };
   }
 
   async #startConntrack(): Promise<Thread> {

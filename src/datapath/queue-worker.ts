@@ -42,6 +42,7 @@ import {
   type LiveFlow,
   mostUntaken,
   type QueueWorkerData,
+  type QueueWorkerPreparation,
   type ShownName,
   type ToWorker,
   verdictBounds,
@@ -336,11 +337,31 @@ class QueueWorker implements Effects {
   }
 }
 
-// Not `workerData`: a thread is started before it is known what for, so that its modules are loaded by then.
-parentPort!.once("message", async (data: QueueWorkerData | null) => {
-  if (data === null) return;
-  const { who } = data;
-  // Only where it is asked for: a gateway has no use for it, and starts faster without.
-  const room = who === null ? null : await import("./attribution.ts");
-  new QueueWorker(parentPort!, data, () => (who === null ? null : room!.Attribution.open(who))).run();
-});
+type FirstMessage = QueueWorkerData | { prepare: QueueWorkerPreparation } | null;
+
+/** Only where it is asked for: a gateway has no use for it, and starts faster without. */
+async function attributionFor(who: QueueWorkerPreparation): Promise<() => Attribution> {
+  const { Attribution } = await import("./attribution.ts");
+  return () => Attribution.open(who);
+}
+
+/**
+ * Not `workerData`: a thread is started before it is known what for, so that its modules are loaded by then, and may be told in part
+ * first.
+ */
+function begin(port: MessagePort): void {
+  let prepared: Promise<Attribution> | null = null;
+  port.on("message", async function told(message: FirstMessage) {
+    if (message !== null && "prepare" in message) {
+      prepared = attributionFor(message.prepare).then((open) => open());
+      return;
+    }
+    port.off("message", told);
+    if (message === null) return;
+    const attribution = await prepared;
+    const open = message.who === null || attribution !== null ? () => attribution : await attributionFor(message.who);
+    new QueueWorker(port, message, open).run();
+  });
+}
+
+begin(parentPort!);

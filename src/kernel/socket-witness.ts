@@ -28,7 +28,11 @@ export interface Seen {
   other: { pid: number; time: number } | null;
 }
 
-const ENTRIES = 65_536;
+/**
+ * Calls remembered, of sockets and of addresses: a note is asked for when its packet comes, milliseconds later. The kernel takes the memory of all at
+ * once, and a job waits for that.
+ */
+const ENTRIES = 16_384;
 /** Values: pid and tgid, time; the tuples' one also the cookie, and the other process with its time. */
 const SOCKET_VALUE = 16;
 const TUPLE_VALUE = 40;

@@ -1,11 +1,11 @@
 /** The enforcer of a job: around this machine, with what the order says, told what the job wants to hear of. */
 import type { SigningKey } from "../audit/signature.ts";
-import type { Attribution } from "../datapath/attribution.ts";
+import type { Attribution, AttributionOptions } from "../datapath/attribution.ts";
 import { Enforcer } from "../enforcer/enforcer.ts";
 import type { EnforcerOptions } from "../enforcer/options.ts";
 import type { PolicyInForce } from "../enforcer/policy-source.ts";
 import { findUplinks } from "../kernel/devices.ts";
-import type { ProcessTable, TableBeginning } from "../process/table.ts";
+import type { ProcessTable } from "../process/table.ts";
 import { bindingsFromHosts, textOf } from "../run/resolv.ts";
 import { describeEarlier } from "./earlier.ts";
 import type { JobMeans } from "./job-means.ts";
@@ -26,17 +26,25 @@ type Heard = Required<Pick<EnforcerOptions, "onNoticed" | "onEvent" | "onFatal">
 interface JobEnforcerMeans extends Pick<JobMeans, "spare" | "lap">, Heard {
   policy: PolicyInForce;
   processes: ProcessTable;
-  /** For the data path's. */
-  beginning: TableBeginning | undefined;
+  who: AttributionOptions;
   attribution: Attribution;
   /** Connections from before are added here. */
   earlier: EarlierConnection[];
   key: SigningKey | null;
 }
 
+/** What the data path tells whose packets are whose with, from what this thread has. */
+export function whoOf(
+  { secrets }: AgentOrder,
+  { worker, notes }: ProcessTable,
+  { calls }: Attribution,
+): AttributionOptions {
+  return { worker, secrets, notes, calls, notice: noticedPrograms };
+}
+
 /** Enforces when it resolves; rejects as {@link Enforcer.start}. */
 export async function jobEnforcer(order: AgentOrder, means: JobEnforcerMeans): Promise<Enforcer> {
-  const { policy, processes, beginning, attribution, earlier, key, ...rest } = means;
+  const { policy, processes, attribution, earlier, key, ...rest } = means;
   const isMonitor = policy.loaded.policy.default.mode === "monitor";
   return await Enforcer.start({
     ...rest,
@@ -50,14 +58,6 @@ export async function jobEnforcer(order: AgentOrder, means: JobEnforcerMeans): P
         earlier.push(connection);
         return connection.runner;
       },
-    },
-    who: {
-      worker: processes.worker,
-      secrets: order.secrets,
-      notes: processes.notes,
-      calls: attribution.calls,
-      notice: noticedPrograms,
-      ...(beginning === undefined ? {} : { beginning }),
     },
     askers: attribution.find,
     queueBase,

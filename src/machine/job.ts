@@ -13,7 +13,7 @@ import type { SelfTestResult } from "../simulate/self-test.ts";
 import { answerAt } from "./answers.ts";
 import { type EarlierConnection, type JobFacts, makeReport } from "./job-report.ts";
 import { limitsOf } from "./machine-limits.ts";
-import { jobEnforcer } from "./job-enforcer.ts";
+import { jobEnforcer, whoOf } from "./job-enforcer.ts";
 import type { JobMeans, JobRest } from "./job-means.ts";
 import { observe, type ObserverThread } from "./observer-thread.ts";
 import type { AgentAnswer, AgentOrder } from "./order.ts";
@@ -78,8 +78,11 @@ export class Job {
     const [begun, observed] = processes.beginnings;
     lap("processes");
     const earlier: EarlierConnection[] = [];
-    const policy = loadText(order.policy.text, order.policy.file);
     const attribution = new Attribution(processes, { searchFor: askerSearchMs });
+    const who = whoOf(order, processes, attribution);
+    spare.prepare(who, begun);
+    lap("calls");
+    const policy = loadText(order.policy.text, order.policy.file);
     const key = order.sign_key === undefined ? null : loadSigningKey(order.sign_key);
     lap("policy");
     let job: Job | null = null;
@@ -94,7 +97,7 @@ export class Job {
     );
     const enforcer = await observing.beside(
       jobEnforcer(order, {
-        ...{ policy, processes, beginning: begun, attribution, earlier, key, spare, lap },
+        ...{ policy, processes, who, attribution, earlier, key, spare, lap },
         onNoticed: (noticed) => {
           if (job !== null) job.#watchers.noticed(noticed);
         },
