@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, constants, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { Readable } from "node:stream";
 import { SallyportError } from "../errors.ts";
 import { removeCgroup } from "../kernel/own-cgroup.ts";
 import type { AgentAnswer, AgentWord } from "./order.ts";
@@ -37,7 +38,7 @@ export class Starting {
     });
     // It may be gone by the time it is spoken to; that there is no answer says so.
     this.#child.stdin?.on("error", () => {});
-    const words = this.#child.stdio[3] as import("node:stream").Readable | null | undefined;
+    const words = this.#child.stdio[3] as Readable | null | undefined;
     this.#words = lines(words ?? null);
   }
 
@@ -74,14 +75,14 @@ export class Starting {
   /** It stays when we go. */
   #release(): void {
     this.#child.stdin?.destroy();
-    (this.#child.stdio[3] as import("node:stream").Readable | null | undefined)?.destroy();
+    (this.#child.stdio[3] as Readable | null | undefined)?.destroy();
     this.#child.unref();
   }
 }
 
-async function* lines(stream: import("node:stream").Readable | null): AsyncGenerator<string, undefined> {
-  if (stream === null) return undefined;
+/** Read from now on: an agent may be over before anybody asks what it said, and Node lets go what nobody reads then. */
+function lines(stream: Readable | null): AsyncIterator<string, undefined> {
+  if (stream === null) return Readable.from([])[Symbol.asyncIterator]();
   stream.on("error", () => {});
-  for await (const line of createInterface({ input: stream })) yield line;
-  return undefined;
+  return createInterface({ input: stream })[Symbol.asyncIterator]();
 }
