@@ -42,13 +42,13 @@ import {
   type LiveFlow,
   mostUntaken,
   type QueueWorkerData,
-  type QueueWorkerPreparation,
   type ShownName,
   type ToWorker,
   verdictBounds,
   type WorkerStatistics,
 } from "./messages.ts";
 import { batchSize, Outbox } from "./outbox.ts";
+import { whenTold } from "./preparation.ts";
 
 /** Longest wait, ms: the deadlines of undecided flows are looked at this often. */
 const tickMs = 250;
@@ -337,31 +337,4 @@ class QueueWorker implements Effects {
   }
 }
 
-type FirstMessage = QueueWorkerData | { prepare: QueueWorkerPreparation } | null;
-
-/** Only where it is asked for: a gateway has no use for it, and starts faster without. */
-async function attributionFor(who: QueueWorkerPreparation): Promise<() => Attribution> {
-  const { Attribution } = await import("./attribution.ts");
-  return () => Attribution.open(who);
-}
-
-/**
- * Not `workerData`: a thread is started before it is known what for, so that its modules are loaded by then, and may be told in part
- * first.
- */
-function begin(port: MessagePort): void {
-  let prepared: Promise<Attribution> | null = null;
-  port.on("message", async function told(message: FirstMessage) {
-    if (message !== null && "prepare" in message) {
-      prepared = attributionFor(message.prepare).then((open) => open());
-      return;
-    }
-    port.off("message", told);
-    if (message === null) return;
-    const attribution = await prepared;
-    const open = message.who === null || attribution !== null ? () => attribution : await attributionFor(message.who);
-    new QueueWorker(port, message, open).run();
-  });
-}
-
-begin(parentPort!);
+whenTold(parentPort!, (data, attribute) => new QueueWorker(parentPort!, data, attribute).run());
