@@ -8,9 +8,10 @@
  */
 import type { KnownOffsets } from "../kernel/btf.ts";
 import { type Listening, ProcConnector, type ProcEvent } from "../kernel/proc-connector.ts";
+import { EngineClients } from "./engine-clients.ts";
 import { masker } from "./mask.ts";
 import { Notes, type NotesAt } from "./notes.ts";
-import { environmentOf, imageOf, listProcesses, statOf, uptimeNanoseconds } from "./read.ts";
+import { environmentOf, executableOf, imageOf, listProcesses, statOf, uptimeNanoseconds } from "./read.ts";
 import type { ProcessImage, ProcessRecord, StepTag } from "./record.ts";
 import { stepVariables } from "./steps.ts";
 import { type Met, ProcessTree } from "./tree.ts";
@@ -68,6 +69,7 @@ export class ProcessTable {
   readonly #connector: ProcConnector;
   readonly #notes: Notes;
   readonly #tree: ProcessTree;
+  readonly #engineClients: EngineClients;
   readonly #mask: (args: readonly string[]) => string[];
   readonly #onExec: ((record: ProcessRecord) => void) | undefined;
   readonly #onEnd: ((pid: number, status: number) => void) | undefined;
@@ -93,7 +95,13 @@ export class ProcessTable {
       environment: (pid) => environmentOf(pid, stepVariables),
       told: (pid, since, time) => this.#notes.told(pid, since, time),
       program: (pid, since, time) => this.#notes.program(pid, since, time),
+      askers: (pid, exe) => {
+        const steps = this.#engineClients.steps();
+        // Asked last: whoever asked for what it does waits for it until it is done.
+        return exe !== null && executableOf(pid) === exe ? steps : null;
+      },
     });
+    this.#engineClients = new EngineClients(() => this.#tree.newestFirst());
     const met = beginning === undefined ? this.#scan() : this.#begin(beginning);
     const [offset, scannedAt] = [this.#offset, this.#scannedAt];
     this.beginnings = others.map((each) => ({ listening: each.handOver(), met, offset, scannedAt }));
@@ -184,6 +192,7 @@ export class ProcessTable {
 
   close(): void {
     this.#connector.close();
+    this.#engineClients.close();
     this.#notes.close();
   }
 

@@ -4,7 +4,9 @@ import type { GithubFrame } from "../checks/github.ts";
 import type { Finding } from "../finding.ts";
 import type { SourceSeen } from "../report/report.ts";
 import type { Validator } from "../workflows/validate.ts";
+import { checkRights } from "./rights.ts";
 import { readGithubRepository, readLargerRunners, readOwner, readRepositories } from "./github.ts";
+import { nothingBefore } from "./github-calls.ts";
 import type { GithubClient } from "./github-client.ts";
 
 export interface SurveyWanted {
@@ -27,8 +29,12 @@ export async function surveyGithub(
 ): Promise<Survey> {
   const findings: Finding[] = [];
   const sources: SourceSeen[] = [];
+  const calls = nothingBefore();
+  const rights = await checkRights(client, names);
+  const lacking = rights.filter(({ seen }) => !seen);
+  if (lacking.length > 0) wanted.progress(lacking.map(({ name, text }) => `${name}: ${text}`).join("\n"));
   const repository = async (name: string, larger: ReadonlySet<string> | null) => {
-    const read = await readGithubRepository(client, name, { ...wanted, own: wanted.frame.own });
+    const read = await readGithubRepository(client, name, { ...wanted, own: wanted.frame.own, calls });
     sources.push(...read.sources);
     findings.push(...checkGithubRepository(read, { ...wanted.frame, largerRunners: larger }, wanted.validate));
   };
@@ -47,6 +53,7 @@ export async function surveyGithub(
       await repository(each, larger.labels);
     }
   }
+  sources.push(...rights);
   if (client.scopes !== null)
     sources.push({ name: "token", seen: true, text: `a classic token with ${client.scopes.join(", ") || "no scope"}` });
   return { findings, sources };
