@@ -12,5 +12,5 @@ export function kernelOffsets<Name extends string>(
 ): Readonly<Record<Name, number>> {
   const missing = wanted.filter((each) => !Object.hasOwn(known, each));
   if (missing.length > 0) throw new libc.KernelError("bpf types", libc.ENOENT, `${kernelTypes}: ${missing.join(", ")}`);
-  return known as Readonly<Record<Name, number>>;
+  return known;
 }
