@@ -171,6 +171,7 @@ const notParsers: Record<string, string> = {
     "an endpoint's policy; anything that is none is not known, and the target's files have such",
   "src/kernel/devices.ts: JSON": "what `ip -json` prints",
   "src/machine/changes.ts: JSON": "what `ip -json` prints",
+  "src/machine/agent.ts: JSON": "a line of whoever started us as root, our own installer",
   "src/machine/install.ts: JSON": "the first word of the agent that was just started",
   "src/machine/order.ts: readOrder": "one text of our own `pre`, read by JSON and a schema alone",
   "src/machine/predecessor.ts: JSON": "the order of the agent before, written by us as root",

@@ -2,9 +2,9 @@
  * The thread that keeps the record: a spool, and whoever has something for it at the other end of a port (`recorder.ts`). Messages are
  * taken in their order, so many in a turn of the event loop that the files have theirs in between.
  */
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort } from "node:worker_threads";
 import { SallyportError } from "../errors.ts";
-import { take } from "./progress.ts";
+import { type Progress, take } from "./progress.ts";
 import type { FromRecorder, RecorderOrder, RecorderSetup, Standing, ToRecorder } from "./recorder-messages.ts";
 import { Spool } from "./spool.ts";
 
@@ -13,15 +13,12 @@ const unitsPerTurn = 1024 * 1024;
 /** How it stands is told so often, ms, where it is not as it was. */
 const tellMs = 250;
 
-const { options, progress } = workerData as RecorderSetup;
 const port = parentPort!;
 const post = (message: FromRecorder) => port.postMessage(message);
 
-/** The claim on the directory is the other end's. */
-const claim = { directory: options.directory, release: () => {} };
-
 class RecorderThread {
   readonly #spool: Spool;
+  readonly #progress: Progress;
   #queue: ToRecorder[] = [];
   #next = 0;
   #scheduled = false;
@@ -31,8 +28,9 @@ class RecorderThread {
   /** How it stood when it was closed. */
   #final: Standing | null = null;
 
-  constructor(spool: Spool) {
+  constructor(spool: Spool, progress: Progress) {
     this.#spool = spool;
+    this.#progress = progress;
   }
 
   run(): void {
@@ -66,7 +64,7 @@ class RecorderThread {
         const { bodies } = message;
         this.#spool.appendAll(bodies);
         this.#taken += bodies.events;
-        take(progress, bodies.text.length);
+        take(this.#progress, bodies.text.length);
         return bodies.text.length;
       }
       case "missed":
@@ -111,9 +109,18 @@ class RecorderThread {
   }
 }
 
-try {
-  new RecorderThread(await Spool.open(options, claim)).run();
-} catch (error) {
-  const { code = null, data = {} } = error instanceof SallyportError ? error : {};
-  post({ kind: "failed", code, message: (error as Error).message, data });
+async function keep({ options, progress }: RecorderSetup): Promise<void> {
+  // The claim on the directory is the other end's.
+  const claim = { directory: options.directory, release: () => {} };
+  try {
+    new RecorderThread(await Spool.open(options, claim), progress).run();
+  } catch (error) {
+    const { code = null, data = {} } = error instanceof SallyportError ? error : {};
+    post({ kind: "failed", code, message: (error as Error).message, data });
+  }
 }
+
+// Not `workerData`: a thread is started before it is known what for, so that its modules are loaded by then. Null: it is not needed.
+port.once("message", (setup: RecorderSetup | null) => {
+  if (setup !== null) void keep(setup);
+});

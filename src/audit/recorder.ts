@@ -21,13 +21,16 @@ import type { SpoolStatus } from "./spool-status.ts";
 
 export type RecorderOptions = Omit<SpoolOptions, "clock">;
 
+/** Begins a thread of this file, or has begun one that has heard nothing yet. */
+export type StartThread = (file: URL) => Worker;
+
 /** What is recorded one by one is gathered for so long, ms, or until there is so much of it (UTF-16 units). */
 const gatherMs = 5;
 const gatherUnits = 64 * 1024;
 /** Most that waits between the threads, where those who made it could not wait. */
 const mostHeld = 4 * mostBehind;
 
-const threadFile = new URL("./recorder-thread.ts", import.meta.url);
+export const recorderFile = new URL("./recorder-thread.ts", import.meta.url);
 
 export class Recorder {
   /** For threads that make many events. */
@@ -63,15 +66,16 @@ export class Recorder {
   }
 
   /** As `Spool.open`; rejects with the same. */
-  static async open(options: RecorderOptions): Promise<Recorder> {
+  static async open(options: RecorderOptions, startThread: StartThread = newThread): Promise<Recorder> {
     const claim = claimRecord(options.directory);
     const progress = newProgress();
-    const workerData: RecorderSetup = { options, progress };
-    const worker = new Worker(threadFile, { name: "recorder", workerData });
+    let worker: Worker | null = null;
     try {
+      worker = startThread(recorderFile);
+      worker.postMessage({ options, progress } satisfies RecorderSetup);
       return new Recorder(worker, claim, progress, await opened(worker));
     } catch (error) {
-      await worker.terminate();
+      await worker?.terminate();
       claim.release();
       throw error;
     }
@@ -214,6 +218,10 @@ export class Recorder {
     for (const resolve of this.#waiting.values()) resolve(false);
     this.#waiting.clear();
   }
+}
+
+function newThread(file: URL): Worker {
+  return new Worker(file, { name: "recorder" });
 }
 
 /** How the record stood when it was opened; rejects with why it was not. */

@@ -9,12 +9,13 @@ import type { FindOwner, FlowEnds } from "../flow/owner.ts";
 import { Conntrack } from "../kernel/conntrack.ts";
 import { type DatagramFlow, DatagramLock } from "../kernel/datagram-lock.ts";
 import { KernelError } from "../kernel/libc.ts";
+import type { CallsAt } from "../kernel/socket-witness.ts";
 import type { Engine } from "../policy/decision.ts";
 import { describeOwner, factsOf } from "../process/facts.ts";
 import type { NotesAt } from "../process/notes.ts";
 import { type LookupOptions, type Owner, OwnerLookup } from "../process/owner.ts";
 import type { ProcessRecord } from "../process/record.ts";
-import { ProcessTable } from "../process/table.ts";
+import { ProcessTable, type TableBeginning } from "../process/table.ts";
 
 export interface AttributionOptions {
   /** The runner's worker; null: there is none, and no process has a step. */
@@ -23,6 +24,8 @@ export interface AttributionOptions {
   secrets: readonly string[];
   /** Another thread's (`ProcessTable.notes`); null or left out: without. */
   notes?: NotesAt | null;
+  /** What another thread's lookup notes of calls ({@link Attribution.calls}), which outlives this one; null or left out: its own. */
+  calls?: CallsAt | null;
   /** Programs to tell of when somebody runs them: names, of the file or as it was called. */
   notice?: readonly string[];
 }
@@ -62,8 +65,9 @@ export class Attribution {
     this.#lookup = new OwnerLookup(this.#table, lookup);
   }
 
-  /** With a table of its own. */
-  static open({ worker, secrets, notes = null, notice = [] }: AttributionOptions): Attribution {
+  /** With a table of its own; `beginning` is what another thread's has read. */
+  static open(options: AttributionOptions & { beginning?: TableBeginning }): Attribution {
+    const { worker, secrets, notes = null, calls = null, notice = [], beginning } = options;
     const names = new Set(notice);
     const ran: Ran[] = [];
     const onExec = (record: ProcessRecord) => {
@@ -71,9 +75,10 @@ export class Attribution {
       if (ran.length < mostNotices && programNames(record).some((name) => names.has(name)))
         ran.push({ record: { ...record }, network: networkOf(record.pid), at: Date.now() });
     };
+    const begun = beginning === undefined ? {} : { beginning };
     const listens = names.size === 0 ? {} : { onExec };
-    const table = new ProcessTable({ ...(worker === null ? {} : { worker }), secrets, notes, ...listens });
-    const attribution = new Attribution(table);
+    const table = new ProcessTable({ ...(worker === null ? {} : { worker }), secrets, notes, ...listens, ...begun });
+    const attribution = new Attribution(table, { witness: calls ?? true });
     attribution.#ran = ran;
     attribution.#lock = lockOrNull();
     return attribution;
@@ -105,6 +110,11 @@ export class Attribution {
       network,
       at,
     }));
+  }
+
+  /** What is noted of calls, for other threads; null where nothing is. */
+  get calls(): CallsAt | null {
+    return this.#lookup.calls;
   }
 
   /** For the thread's Waiter. */

@@ -11,9 +11,16 @@ import type { OverdrawnEntry } from "../flow/overdrawn.ts";
 import type { HistogramCounts } from "../metrics/histogram.ts";
 import type { Application, ProcessFacts, Transport } from "../policy/decision.ts";
 import type { Policy } from "../policy/model.ts";
+import type { TableBeginning } from "../process/table.ts";
 import type { AttributionOptions, Noticed } from "./attribution.ts";
 
 /** How a queue worker is set up. */
+/** What a thread may be told before its {@link QueueWorkerData}, which has the same then. */
+export interface QueueWorkerPreparation extends AttributionOptions {
+  /** What another thread's table has read. */
+  beginning?: TableBeginning;
+}
+
 export interface QueueWorkerData {
   queue: number;
   /** Queues in all, which share the bounds on undecided flows. */

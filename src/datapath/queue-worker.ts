@@ -48,6 +48,7 @@ import {
   verdictBounds,
 } from "./messages.ts";
 import { batchSize, Outbox } from "./outbox.ts";
+import { whenTold } from "./preparation.ts";
 import { takeBindings } from "./take-bindings.ts";
 
 /** Longest wait, ms: the deadlines of undecided flows are looked at this often. */
@@ -334,11 +335,4 @@ class QueueWorker implements Effects {
   }
 }
 
-// Not `workerData`: a thread is started before it is known what for, so that its modules are loaded by then.
-parentPort!.once("message", async (data: QueueWorkerData | null) => {
-  if (data === null) return;
-  const { who } = data;
-  // Only where it is asked for: a gateway has no use for it, and starts faster without.
-  const room = who === null ? null : await import("./attribution.ts");
-  new QueueWorker(parentPort!, data, () => (who === null ? null : room!.Attribution.open(who))).run();
-});
+whenTold(parentPort!, (data, attribute) => new QueueWorker(parentPort!, data, attribute).run());

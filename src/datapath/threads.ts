@@ -1,6 +1,9 @@
 /** Starting the product's threads: by the name of their file, and before it is known what for. */
 import { Worker } from "node:worker_threads";
 import { SallyportError } from "../errors.ts";
+import type { TableBeginning } from "../process/table.ts";
+import type { AttributionOptions } from "./attribution.ts";
+import type { QueueWorkerPreparation } from "./messages.ts";
 
 export const queueFile = new URL("./queue-worker.ts", import.meta.url);
 export const conntrackFile = new URL("./conntrack-worker.ts", import.meta.url);
@@ -12,7 +15,7 @@ export const conntrackFile = new URL("./conntrack-worker.ts", import.meta.url);
 export class SpareThreads {
   readonly #spare: { file: URL; worker: Worker; failure: Error | null }[] = [];
 
-  /** For so many queues, and one for each of `others`. */
+  /** For so many queues; `others` are threads' files of other rooms, which take their first message for what they are to do. */
   constructor(queues: number, others: readonly URL[] = []) {
     for (const file of [conntrackFile, ...Array.from({ length: queues }, () => queueFile), ...others]) {
       const each = { file, worker: threadOf(file), failure: null as Error | null };
@@ -21,9 +24,18 @@ export class SpareThreads {
     }
   }
 
+  /**
+   * Has the first queue's thread open what tells whose packets are whose, which takes as long as all the rest of its start. What it is
+   * given to start with must be the same; `beginning` is what another thread's table has read.
+   */
+  prepare(who: AttributionOptions, beginning?: TableBeginning): void {
+    const prepare: QueueWorkerPreparation = { ...who, ...(beginning === undefined ? {} : { beginning }) };
+    this.#spare.find(({ file }) => file === queueFile)?.worker.postMessage({ prepare });
+  }
+
   /** One of these, or a new one where none is left. Throws what ended it meanwhile. */
   take(file: URL): Worker {
-    const i = this.#spare.findIndex((each) => each.file === file);
+    const i = this.#spare.findIndex((each) => each.file.href === file.href);
     if (i < 0) return threadOf(file);
     const { worker, failure } = this.#spare.splice(i, 1)[0]!;
     if (failure !== null) throw failure;

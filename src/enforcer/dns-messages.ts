@@ -6,13 +6,16 @@ import type { QueueLink } from "../datapath/pool.ts";
 import type { DnsStats, Endpoint } from "../dns/types.ts";
 import type { Binding } from "../flow/book.ts";
 import type { HistogramCounts } from "../metrics/histogram.ts";
+import type { TableBeginning } from "../process/table.ts";
 import type { PolicyHead, RulePart } from "../policy/parts.ts";
 import type { Opened } from "./listeners.ts";
 
 /** Whose a question is, on the machine it comes from. */
-export interface AskersOptions extends Pick<AttributionOptions, "worker" | "secrets" | "notes"> {
+export interface AskersOptions extends Pick<AttributionOptions, "worker" | "secrets" | "notes" | "calls"> {
   /** How long descriptor tables may be searched for the asker of one question, ms. */
   searchFor: number;
+  /** What another thread's table has read. */
+  beginning?: TableBeginning;
 }
 
 /** How the thread is set up. It answers {@link FromDns} `ready` on its own port; everything else goes by `port`. */

@@ -6,7 +6,7 @@ import type { PolicyInForce } from "./policy-source.ts";
 type Setup = Omit<DnsThreadOptions, "onTold" | "onBound" | "onFailure">;
 
 export function dnsSetup(options: EnforcerOptions, { loaded, at }: PolicyInForce): Setup {
-  const { namespace, upstreams, dnsDeny, stand, who, askerSearchMs, spare } = options;
+  const { namespace, upstreams, dnsDeny, stand, who, askers, spare } = options;
   return {
     namespace,
     policy: { policy: loaded.policy, at },
@@ -14,9 +14,12 @@ export function dnsSetup(options: EnforcerOptions, { loaded, at }: PolicyInForce
     deny: dnsDeny,
     isMachine: stand.kind === "machine",
     askers:
-      who === undefined || askerSearchMs === undefined
+      who === undefined || askers === undefined
         ? null
-        : { worker: who.worker, secrets: who.secrets, notes: who.notes ?? null, searchFor: askerSearchMs },
+        : {
+            ...{ worker: who.worker, secrets: who.secrets, notes: who.notes ?? null, calls: who.calls ?? null },
+            ...askers,
+          },
     ...(spare === undefined ? {} : { spare }),
   };
 }

@@ -176,13 +176,15 @@ async function compileAside(policy: Policy, at: number): Promise<Engine> {
 }
 
 /** With a process table of the thread's own. Only where it is asked for: a gateway has no use for it, and starts faster without. */
-async function attribution({ worker, secrets, notes = null, searchFor }: AskersOptions): Promise<Attribution> {
+async function attribution({ searchFor, calls, ...asked }: AskersOptions): Promise<Attribution> {
   const [{ Attribution }, { ProcessTable }] = await Promise.all([
     import("../datapath/attribution.ts"),
     import("../process/table.ts"),
   ]);
-  const table = new ProcessTable({ ...(worker === null ? {} : { worker }), secrets, notes });
-  return new Attribution(table, { searchFor });
+  const { worker, secrets, notes = null, beginning } = asked;
+  const begun = beginning === undefined ? {} : { beginning };
+  const table = new ProcessTable({ ...(worker === null ? {} : { worker }), secrets, notes, ...begun });
+  return new Attribution(table, { searchFor, witness: calls ?? true });
 }
 
 // Not `workerData`: a thread is started before it is known what for, so that its modules are loaded by then.

@@ -174,6 +174,7 @@ export class Enforcer {
     if (stand.kind === "machine") this.machine = this.within(() => new AroundMachine(stand));
     this.ruleset = this.#newRuleset(true);
     this.journal = await Journal.open({
+      ...(options.spare === undefined ? {} : { startThread: options.spare.take.bind(options.spare) }),
       recorder: { ...options.segments, directory: options.state, key: options.signingKey },
       onEvent: options.onEvent,
       group: (source) => this.policy.loaded.engine.group(source),

@@ -5,13 +5,15 @@
  */
 import { bodiesOf } from "../audit/body.ts";
 import type { EventBody } from "../audit/event.ts";
-import { Recorder, type RecorderOptions } from "../audit/recorder.ts";
+import { Recorder, type RecorderOptions, type StartThread } from "../audit/recorder.ts";
 import { Tally } from "../audit/tally.ts";
 import type { EndedCounts, Told } from "../datapath/messages.ts";
 import { Detections, type DetectionsOptions } from "./detections.ts";
 
 export interface JournalOptions extends Omit<DetectionsOptions, "record"> {
   recorder: RecorderOptions;
+  /** Where its thread comes from; left out: it is begun now. */
+  startThread?: StartThread;
   /** Every event as it is recorded, for whoever shows it. */
   onEvent: ((event: EventBody) => void) | undefined;
 }
@@ -28,7 +30,7 @@ export class Journal {
 
   /** Rejects as {@link Recorder.open} does. */
   static async open(options: JournalOptions): Promise<Journal> {
-    return new Journal(await Recorder.open({ ...memory, ...options.recorder }), options);
+    return new Journal(await Recorder.open({ ...memory, ...options.recorder }, options.startThread), options);
   }
 
   private constructor(recorder: Recorder, { onEvent, ...options }: JournalOptions) {

@@ -8,6 +8,7 @@
 import dgram from "node:dgram";
 import { closeSync } from "node:fs";
 import net from "node:net";
+import { networkInterfaces } from "node:os";
 import { type Address, family, formatAddress, parseAddress } from "../address/ip.ts";
 import { SallyportError } from "../errors.ts";
 import { KernelError } from "../kernel/libc.ts";
@@ -68,7 +69,10 @@ export const machineLink = "machine";
 function openMachineSockets(port: number): Opened[] {
   const opened: Opened[] = [];
   const loopback = (["127.0.0.1", "::1"] as const).map((text) => parseAddress(text)!);
-  const has = new Set(interfaces().flatMap((each) => each.addresses.map(({ address }) => address)));
+  // Of Node, not of `ip`: a machine with a hundred containers has many, and a job waits for it.
+  const has = new Set(
+    Object.values(networkInterfaces()).flatMap((each) => each?.map(({ address }) => parseAddress(address)) ?? []),
+  );
   for (const address of loopback) {
     if (!has.has(address)) continue;
     for (const [at, each] of [

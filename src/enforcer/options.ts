@@ -5,6 +5,7 @@ import type { SigningKey } from "../audit/signature.ts";
 import type { AttributionOptions, Noticed } from "../datapath/attribution.ts";
 import type { SpareThreads } from "../datapath/threads.ts";
 import type { Binding } from "../flow/book.ts";
+import type { AskersOptions } from "./dns-messages.ts";
 import type { EarlierFlow } from "./earlier-flows.ts";
 import type { PolicyInForce } from "./policy-source.ts";
 import type { Resolver } from "./resolvers.ts";
@@ -60,8 +61,11 @@ export interface EnforcerOptions {
   who?: AttributionOptions;
   /** Programs that somebody ran, of those that `who` notices. */
   onNoticed?: (noticed: Noticed[]) => void;
-  /** The same of DNS questions: how long descriptor tables may be searched for one asker, ms. Needs `who`. */
-  askerSearchMs?: number;
+  /**
+   * The same of DNS questions: how long descriptor tables may be searched for one asker, ms, and what another thread's process table
+   * has read. Needs `who`.
+   */
+  askers?: Pick<AskersOptions, "searchFor" | "beginning">;
   /** Data-path threads begun earlier. */
   spare?: SpareThreads;
   /** Told when each part of the start is done. */

@@ -78,6 +78,12 @@ export interface FlowView {
   bytes_down: number;
 }
 
+/** What was decided so far, as the data path's threads told last: of everything that is recorded. */
+export function decisionsOf({ dataPath }: Enforcer): Status["decisions"] {
+  const { packets, allowed, denied, wouldDeny } = dataPath.statistics();
+  return { packets, allowed, denied, would_deny: wouldDeny };
+}
+
 /** The state of an enforcer right now. */
 export async function statusOf(enforcer: Enforcer): Promise<Status> {
   // First, and aside: this thread goes on meanwhile. All the rest is of one moment. The tools are begun where the interfaces are;
@@ -121,12 +127,7 @@ export async function statusOf(enforcer: Enforcer): Promise<Status> {
     egress_guard: enforcer.ruleset.guardsEgress ?? null,
     threads: { running: dataPath.running, wanted: options.queues },
     flows: { live: enforcer.live.count(Date.now()), undecided: work.pending },
-    decisions: {
-      packets: work.packets,
-      allowed: work.allowed,
-      denied: work.denied,
-      would_deny: work.wouldDeny,
-    },
+    decisions: decisionsOf(enforcer),
     data_path: {
       pendingBytes: work.pendingBytes,
       lateVerdicts: work.lateVerdicts,

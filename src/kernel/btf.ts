@@ -1,11 +1,10 @@
 /**
  * The kernel's description of its own types (BTF, Documentation/bpf/btf.rst): where a member lies in a structure, which differs
- * from kernel to kernel. Called by `memory-witness.ts` and `step-notes.ts`.
+ * from kernel to kernel. Called by `offsets.ts`, and by whoever looks it up for another process.
  */
 import { readFileSync } from "node:fs";
-import * as libc from "./libc.ts";
 
-const OURS = "/sys/kernel/btf/vmlinux";
+export const kernelTypes = "/sys/kernel/btf/vmlinux";
 const MAGIC = 0xeb9f;
 const HEADER = 24;
 const STRUCT = 4;
@@ -56,16 +55,14 @@ export function offsetsInBtf(bytes: Buffer, wanted: readonly string[]): Map<stri
   return found;
 }
 
-/** Offsets in bytes of `structure.member`s of the kernel that runs. Throws KernelError where it does not tell one of them. */
-export function kernelOffsets<Name extends string>(wanted: readonly Name[]): Readonly<Record<Name, number>> {
-  let types: Buffer;
+/** Offsets in bytes, by `structure.member`. */
+export type KnownOffsets = Readonly<Record<string, number>>;
+
+/** Those of the kernel that runs; what it does not tell of is missing, and all of it where it tells nothing. */
+export function knownOffsets(wanted: readonly string[]): KnownOffsets {
   try {
-    types = readFileSync(OURS);
+    return Object.fromEntries(offsetsInBtf(readFileSync(kernelTypes), wanted));
   } catch {
-    throw new libc.KernelError("bpf types", libc.ENOENT, OURS);
+    return {};
   }
-  const found = offsetsInBtf(types, wanted);
-  const missing = wanted.filter((each) => !found.has(each));
-  if (missing.length > 0) throw new libc.KernelError("bpf types", libc.ENOENT, missing.join(", "));
-  return Object.fromEntries(found) as Record<Name, number>;
 }

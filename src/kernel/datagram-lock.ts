@@ -53,11 +53,11 @@ export class DatagramLock {
   }
 
   /** For every process of the machine, in whichever network namespace. Throws KernelError, with ENOENT without a unified hierarchy. */
-  static attach(cgroup = unifiedCgroup()): DatagramLock {
+  static attach(cgroup = unifiedCgroup(), mostFlows = FLOWS): DatagramLock {
     if (cgroup === null) throw new libc.KernelError("bpf", libc.ENOENT, "no unified cgroup hierarchy is mounted");
     const held: number[] = [];
     try {
-      const flows = new LruMap(KEY.size, 8, FLOWS);
+      const flows = new LruMap(KEY.size, 8, mostFlows);
       held.push(flows.fd);
       const changed = new LruMap(KEY.size, 8, CHANGED);
       held.push(changed.fd);
@@ -68,6 +68,17 @@ export class DatagramLock {
       return new DatagramLock(flows, changed, strict, held);
     } catch (error) {
       for (const fd of held) libc.close(fd);
+      throw error;
+    }
+  }
+
+  /** Why this kernel has none; null where it has. Throws what is no matter of the kernel's. */
+  static refused(): string | null {
+    try {
+      DatagramLock.attach(unifiedCgroup(), 1).close();
+      return null;
+    } catch (error) {
+      if (error instanceof libc.KernelError) return error.message;
       throw error;
     }
   }

@@ -12,10 +12,12 @@
  * and ptrace, and a descriptor taken from somebody by pidfd_getfd(2). It refuses nothing.
  */
 import { closeSync, openSync, readlinkSync } from "node:fs";
-import { kernelOffsets } from "./btf.ts";
 import { LruMap } from "./bpf-maps.ts";
+import type { KnownOffsets } from "./btf.ts";
 import { Assembler, helpers, trace } from "./ebpf.ts";
 import * as libc from "./libc.ts";
+import { kernelOffsets } from "./offsets.ts";
+import { memoryMembers, registers } from "./type-members.ts";
 
 /** Files of /proc/PID that show memory, or tell of it. */
 const files = ["mem", "maps", "smaps", "smaps_rollup", "numa_maps", "environ", "auxv", "pagemap"] as const;
@@ -47,35 +49,16 @@ const abi =
         readv: 310,
         writev: 311,
         ptrace: 101,
-        number: "pt_regs.orig_ax",
-        first: "pt_regs.di",
-        second: "pt_regs.si",
       }
     : {
         open: [56, 437, 5, 322],
         readv: 270,
         writev: 271,
         ptrace: 117,
-        number: "pt_regs.syscallno",
-        first: "pt_regs.orig_x0",
-        second: "pt_regs.regs",
       };
 /** Of `pt_regs.regs` the second argument is the second word. */
 const secondAt = process.arch === "x64" ? 0 : 8;
 
-const members = [
-  abi.number,
-  abi.first,
-  abi.second,
-  "task_struct.files",
-  "files_struct.fdt",
-  "fdtable.fd",
-  "file.f_op",
-  "file.f_inode",
-  "proc_inode.pid",
-  "proc_inode.vfs_inode",
-  "pid.numbers",
-] as const;
 type Offsets = Readonly<Record<string, number>>;
 
 export class MemoryWitness {
@@ -89,9 +72,9 @@ export class MemoryWitness {
     this.#ways = ways;
   }
 
-  /** Whatever is done after this returns is seen. Throws KernelError where the kernel cannot. */
-  static attach(): MemoryWitness {
-    const offsets = kernelOffsets(members);
+  /** Whatever is done after this returns is seen; `known` are offsets that were looked up before. Throws KernelError where the kernel cannot. */
+  static attach(known?: KnownOffsets): MemoryWitness {
+    const offsets = kernelOffsets(memoryMembers, known);
     const map = new LruMap(16, 8, ENTRIES);
     const held = [map.fd];
     try {
@@ -156,7 +139,7 @@ function program(map: LruMap, offsets: Offsets, ways: ReadonlyMap<bigint, Memory
   const code = new Assembler().move(6, 1).load("u64", 7, 6, ARGUMENT.result);
   code
     .load("u64", 3, 6, ARGUMENT.registers)
-    .readKernel(offsets[abi.number]!, FRAME.scratch)
+    .readKernel(offsets[registers.number]!, FRAME.scratch)
     .load("u64", 9, 10, FRAME.scratch);
   // 32 bits: the number is an int on arm64.
   code.shiftLeft(9, 32).shiftRight(9, 32);
@@ -198,16 +181,16 @@ function program(map: LruMap, offsets: Offsets, ways: ReadonlyMap<bigint, Memory
     code.label("ptrace").ifNegative(7, "out").set(7, calls.ptrace);
     code
       .load("u64", 3, 6, ARGUMENT.registers)
-      .readKernel(offsets[abi.first]!, FRAME.scratch)
+      .readKernel(offsets[registers.first]!, FRAME.scratch)
       .load("u64", 1, 10, FRAME.scratch);
     for (const request of ATTACH) code.ifValue(1, "=", request, "attach");
     code.jump("out").label("attach");
     code
       .load("u64", 3, 6, ARGUMENT.registers)
-      .readKernel(offsets[abi.second]! + secondAt, FRAME.scratch)
+      .readKernel(offsets[registers.second]! + secondAt, FRAME.scratch)
       .jump("call");
     code.label("vm").load("u64", 1, 6, ARGUMENT.result).ifNegative(1, "out");
-    code.load("u64", 3, 6, ARGUMENT.registers).readKernel(offsets[abi.first]!, FRAME.scratch).label("call");
+    code.load("u64", 3, 6, ARGUMENT.registers).readKernel(offsets[registers.first]!, FRAME.scratch).label("call");
     code.load("u32", 9, 10, FRAME.scratch).call(helpers.pidTgid).move(8, 0).shiftRight(8, 32);
     code.label("note").ifSame(8, 9, "out");
   }

@@ -30,6 +30,13 @@ const SLOT = 256;
 /** How long the kernel may take to say that it listens, ms. It answers in the same system call. */
 const ANSWER_MS = 2000;
 
+/** A connector that listens already, for whoever goes on with it, in another thread too. */
+export interface Listening {
+  fd: number;
+  /** What came while it began to listen. */
+  early: ProcEvent[];
+}
+
 /** What one {@link ProcConnector.receive} found. */
 export interface Received {
   /** Events handed out. */
@@ -48,9 +55,15 @@ export class ProcConnector {
 
   /**
    * Opens and listens: whatever happens after this returns is told. `bufferSize` is in bytes; the kernel doubles it.
-   * Throws SallyportError KERNEL_FEATURE where the kernel has no process events or this is not its initial namespace.
+   * `listening` is one that does so already. Throws SallyportError KERNEL_FEATURE where the kernel has no process events or this is
+   * not its initial namespace.
    */
-  constructor(bufferSize = EVENT_BUFFER) {
+  constructor(bufferSize = EVENT_BUFFER, listening?: Listening) {
+    if (listening !== undefined) {
+      this.fd = listening.fd;
+      this.#early = [...listening.early];
+      return;
+    }
     this.fd = openSocket();
     try {
       libc.setsockopt(this.fd, libc.SOL_SOCKET, libc.SO_RCVBUFFORCE, bufferSize);
@@ -68,6 +81,11 @@ export class ProcConnector {
   /** Events that the kernel counted and we never saw. */
   get missing(): number {
     return this.#watch.missing;
+  }
+
+  /** For another object, which has it from then on: do not use this one any more. */
+  handOver(): Listening {
+    return { fd: this.fd, early: this.#early };
   }
 
   /** Hands out every waiting event, oldest first, without blocking, up to about `limit`. Throws KernelError. */

@@ -7,9 +7,11 @@
  */
 import { realpathSync, statSync } from "node:fs";
 import { LruMap } from "./bpf-maps.ts";
-import { kernelOffsets } from "./btf.ts";
+import type { KnownOffsets } from "./btf.ts";
 import { Assembler, helpers, trace } from "./ebpf.ts";
 import * as libc from "./libc.ts";
+import { kernelOffsets } from "./offsets.ts";
+import { programMembers } from "./type-members.ts";
 
 const ENTRIES = 16_384;
 const MOST_PATH = 192;
@@ -18,16 +20,6 @@ const VALUE = { time: 0, inode: 8, device: 16, path: 24, size: 24 + MOST_PATH } 
 const FRAME = { key: -8, scratch: -16, value: -16 - VALUE.size } as const;
 /** The tracepoint's third argument. */
 const PROGRAM = 16;
-/** What has to be known of the kernel's types. */
-export const programMembers = [
-  "linux_binprm.file",
-  "linux_binprm.interp",
-  "file.f_inode",
-  "inode.i_ino",
-  "inode.i_sb",
-  "super_block.s_dev",
-] as const;
-
 type Offsets = Readonly<Record<(typeof programMembers)[number], number>>;
 
 export class ProgramNotes {
@@ -42,8 +34,9 @@ export class ProgramNotes {
     this.#held = held;
   }
 
-  /** Notes every execve(2) from now on. Throws KernelError where the kernel takes no such program. */
-  static attach(offsets: Offsets = kernelOffsets(programMembers)): ProgramNotes {
+  /** Notes every execve(2) from now on; `known` are offsets that were looked up before. Throws KernelError where the kernel takes no such program. */
+  static attach(known?: KnownOffsets): ProgramNotes {
+    const offsets = kernelOffsets(programMembers, known);
     const map = new LruMap(4, VALUE.size, ENTRIES);
     try {
       return new ProgramNotes(map, [map.fd, ...trace("sched_process_exec", program(map.fd, offsets))]);

@@ -42,6 +42,11 @@ suite("the witness", { timeout: 60_000 }, () => {
       assert.equal(socket?.cookie, seen.last.cookie);
       assert.equal(witness.socket(socket.cookie)?.pid, process.pid);
       assert.equal(witness.connection(local.address, local.port ^ 1, hosts[v], port), null);
+      // As another thread has them; closing them closes nothing of ours.
+      const elsewhere = SocketWitness.at(witness.calls);
+      assert.deepEqual(elsewhere.connection(local.address, local.port, hosts[v], port), seen);
+      elsewhere.close();
+      assert.equal(witness.socket(socket.cookie)?.pid, process.pid);
       diag.close();
       libc.close(fd);
       libc.close(listener);

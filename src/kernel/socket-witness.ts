@@ -28,7 +28,11 @@ export interface Seen {
   other: { pid: number; time: number } | null;
 }
 
-const ENTRIES = 65_536;
+/**
+ * Calls remembered, of sockets and of addresses: a note is asked for when its packet comes, milliseconds later. The kernel takes the memory of all at
+ * once, and a job waits for that.
+ */
+const ENTRIES = 16_384;
 /** Values: pid and tgid, time; the tuples' one also the cookie, and the other process with its time. */
 const SOCKET_VALUE = 16;
 const TUPLE_VALUE = 40;
@@ -57,6 +61,12 @@ const OPS = {
 const TCP_CONNECT = 3;
 const AF_INET = 2;
 const TCP = 6;
+
+/** Descriptors of the tables, for other threads ({@link SocketWitness.at}). */
+export interface CallsAt {
+  sockets: number;
+  tuples: number;
+}
 
 interface Maps {
   sockets: LruMap;
@@ -225,6 +235,19 @@ export class SocketWitness {
       for (const fd of held) libc.close(fd);
       throw error;
     }
+  }
+
+  /** The notes that another thread's object keeps, which outlives this one. */
+  static at({ sockets, tuples }: CallsAt): SocketWitness {
+    const maps = {
+      sockets: LruMap.at(sockets, 8, SOCKET_VALUE, ENTRIES),
+      tuples: LruMap.at(tuples, TUPLE_KEY, TUPLE_VALUE, ENTRIES),
+    };
+    return new SocketWitness(maps, []);
+  }
+
+  get calls(): CallsAt {
+    return { sockets: this.#maps.sockets.fd, tuples: this.#maps.tuples.fd };
   }
 
   /** Who last connected this socket or sent by it to an address, or else made it; null where that was before our time. */

@@ -8,9 +8,11 @@
  * (CONFIG_DEBUG_INFO_BTF, Linux 5.5). What is longer than {@link mostNoted}, or swapped out already, is not noted. Root can detach it.
  */
 import { ArrayMap } from "./bpf-maps.ts";
-import { kernelOffsets } from "./btf.ts";
+import type { KnownOffsets } from "./btf.ts";
 import { Assembler, helpers, trace } from "./ebpf.ts";
 import * as libc from "./libc.ts";
+import { kernelOffsets } from "./offsets.ts";
+import { stepMembers } from "./type-members.ts";
 
 /** Of an environment, bytes. */
 const mostNoted = 256 * 1024;
@@ -22,16 +24,6 @@ const WORD = 8;
 const FRAME = { index: -4, started: -16, scratch: -24, count: -32 } as const;
 /** The tracepoint's arguments: the task and, in the third, what is executed. */
 const ARGUMENT = { task: 0, program: 16 } as const;
-/** What has to be known of the kernel's types. */
-export const stepMembers = [
-  "task_struct.real_parent",
-  "task_struct.tgid",
-  "task_struct.start_time",
-  "linux_binprm.p",
-  "linux_binprm.exec",
-  "linux_binprm.argc",
-] as const;
-
 type Offsets = Readonly<Record<(typeof stepMembers)[number], number>>;
 
 /** What one process was started with. */
@@ -54,8 +46,9 @@ export class StepNotes {
     this.#held = held;
   }
 
-  /** Notes children of `parent` from now on. Throws KernelError where the kernel takes no such program. */
-  static attach(parent: number, offsets: Offsets = kernelOffsets(stepMembers)): StepNotes {
+  /** Notes children of `parent` from now on; `known` are offsets that were looked up before. Throws KernelError where the kernel takes no such program. */
+  static attach(parent: number, known?: KnownOffsets): StepNotes {
+    const offsets = kernelOffsets(stepMembers, known);
     const map = ArrayMap.create(SLOT.environment + mostNoted, SLOTS);
     try {
       return new StepNotes(map, [map.fd, ...trace("sched_process_exec", program(map.fd, parent, offsets))]);

@@ -6,13 +6,15 @@
 import { closeSync, readFileSync, writeSync } from "node:fs";
 import { setPriority } from "node:os";
 import { createInterface } from "node:readline";
+import { recorderFile } from "../audit/recorder.ts";
 import { SpareThreads } from "../datapath/threads.ts";
 import { dnsFile } from "../enforcer/dns-thread.ts";
 import { SallyportError } from "../errors.ts";
 import { checkHost } from "../kernel/features.ts";
 import { Job } from "./job.ts";
 import type { Summarise } from "./job-report.ts";
-import { type AgentAnswer, readOrder } from "./order.ts";
+import { observerFile } from "./observer-thread.ts";
+import { type AgentAnswer, type AgentWord, readOrder } from "./order.ts";
 import { readResult } from "./self-test.ts";
 import { Stopwatch } from "./stopwatch.ts";
 
@@ -30,21 +32,22 @@ export async function agent(orderFile: string, summarise: Summarise, exit: (code
   hurry();
   watch.lap("node and bundle");
   const heard = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-  const spare = new SpareThreads(1, [dnsFile]);
+  const spare = new SpareThreads(1, [dnsFile, recorderFile, observerFile]);
   let answer: AgentAnswer;
   try {
     checkHost();
     watch.lap("tools");
-    const { done } = await heard.next();
+    const { done, value } = await heard.next();
     // Whoever began us has no order for us.
     if (done === true) return exit(1);
+    const word = JSON.parse(value) as AgentWord;
     watch.lap("wait for the order");
     const order = readOrder(readFileSync(orderFile, "utf8"));
     const selfTest = async () => {
       say({ selfTest: true });
       return readResult((await heard.next()).value);
     };
-    const job = await Job.start(order, { spare, selfTest, summarise, lap: (part) => watch.lap(part) });
+    const job = await Job.start(order, { spare, word, selfTest, summarise, lap: (part) => watch.lap(part) });
     process.once("SIGTERM", () => void job.retire().finally(() => exit(0)));
     answer = { ...job.started, ready: true, parts: { agent: watch.parts } };
   } catch (error) {

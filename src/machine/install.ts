@@ -14,9 +14,12 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { lockState } from "../audit/lock.ts";
 import { SallyportError } from "../errors.ts";
+import { knownOffsets } from "../kernel/btf.ts";
+import { allMembers } from "../kernel/type-members.ts";
 import type { AgentAnswer, AgentOrder } from "./order.ts";
 import { type Places, placesIn } from "./places.ts";
 import { retirePredecessor, takeMachine } from "./predecessor.ts";
+import { askWhetherRoot } from "./root-access.ts";
 import { selfTestLine } from "./self-test.ts";
 import { Starting } from "./starting.ts";
 import { Stopwatch } from "./stopwatch.ts";
@@ -92,13 +95,20 @@ function begin(places: Places): Starting {
 }
 
 async function ordered(agent: Starting, places: Places, order: string, watch: Stopwatch): Promise<AgentAnswer> {
-  const { worker } = JSON.parse(order) as Partial<AgentOrder>;
+  const { worker, root, user } = JSON.parse(order) as Partial<AgentOrder>;
   const folder = dirname(places.state);
   const lock = lockState(folder);
   try {
-    const before = await retirePredecessor(folder);
+    const retiring = retirePredecessor(folder);
+    retiring.catch(() => {});
+    // While the one before ends and this one loads: these take their time.
+    const asking = root === "kept" && user !== undefined && user.uid !== 0 ? askWhetherRoot(user.uid) : false;
+    const types = knownOffsets(allMembers);
+    watch.lap("kernel's types");
+    const before = await retiring;
+    watch.lap("agent before");
     writeFileSync(places.order, order, { mode: 0o600, flag: "wx" });
-    const answer = await agent.order(() => selfTestLine(places.record));
+    const answer = await agent.order({ types, may_become_root: await asking }, () => selfTestLine(places.record));
     if (!answer.ready) return answer;
     if (before !== null) answer.measures.unshift(`took over from the agent of the job before (${before})`);
     takeMachine(folder, places.state, answer.pid, worker ?? null);

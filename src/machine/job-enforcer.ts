@@ -1,10 +1,12 @@
 /** The enforcer of a job: around this machine, with what the order says, told what the job wants to hear of. */
 import type { SigningKey } from "../audit/signature.ts";
+import type { AttributionOptions } from "../datapath/attribution.ts";
 import { Enforcer } from "../enforcer/enforcer.ts";
 import type { EnforcerOptions } from "../enforcer/options.ts";
 import type { PolicyInForce } from "../enforcer/policy-source.ts";
 import { findUplinks } from "../kernel/devices.ts";
-import type { ProcessTable } from "../process/table.ts";
+import type { OwnerLookup } from "../process/owner.ts";
+import type { ProcessTable, TableBeginning } from "../process/table.ts";
 import { bindingsFromHosts, textOf } from "../run/resolv.ts";
 import { describeEarlier } from "./earlier.ts";
 import type { JobMeans } from "./job-means.ts";
@@ -27,14 +29,26 @@ type Heard = Required<Pick<EnforcerOptions, "onNoticed" | "onEvent" | "onFatal">
 interface JobEnforcerMeans extends Pick<JobMeans, "spare" | "lap">, Heard {
   policy: PolicyInForce;
   processes: ProcessTable;
+  who: AttributionOptions;
+  /** For the DNS firewall's table. */
+  beginning: TableBeginning | undefined;
   /** Connections from before are added here. */
   earlier: EarlierConnection[];
   key: SigningKey | null;
 }
 
+/** What the data path tells whose packets are whose with, from what this thread has. */
+export function whoOf(
+  { secrets }: AgentOrder,
+  { worker, notes }: ProcessTable,
+  { calls }: OwnerLookup,
+): AttributionOptions {
+  return { worker, secrets, notes, calls, notice: noticedPrograms };
+}
+
 /** Enforces when it resolves; rejects as {@link Enforcer.start}. */
 export async function jobEnforcer(order: AgentOrder, means: JobEnforcerMeans): Promise<Enforcer> {
-  const { policy, processes, earlier, key, ...rest } = means;
+  const { policy, processes, who, beginning, earlier, key, ...rest } = means;
   const isMonitor = policy.loaded.policy.default.mode === "monitor";
   return await Enforcer.start({
     ...rest,
@@ -49,8 +63,8 @@ export async function jobEnforcer(order: AgentOrder, means: JobEnforcerMeans): P
         return connection.runner;
       },
     },
-    who: { worker: processes.worker, secrets: order.secrets, notes: processes.notes, notice: noticedPrograms },
-    askerSearchMs,
+    who,
+    askers: { searchFor: askerSearchMs, ...(beginning === undefined ? {} : { beginning }) },
     queueBase,
     queues: 1,
     dnsPort,

@@ -5,12 +5,15 @@ import { loadSigningKey } from "../audit/key.ts";
 import type { SigningKey } from "../audit/signature.ts";
 import type { Enforcer } from "../enforcer/enforcer.ts";
 import { loadText } from "../enforcer/policy-source.ts";
+import { decisionsOf } from "../enforcer/status.ts";
 import { SallyportError } from "../errors.ts";
+import { OwnerLookup } from "../process/owner.ts";
 import { ProcessTable } from "../process/table.ts";
+import type { SelfTestResult } from "../simulate/self-test.ts";
 import { answerAt } from "./answers.ts";
 import { type EarlierConnection, type JobFacts, makeReport } from "./job-report.ts";
 import { limitsOf } from "./machine-limits.ts";
-import { jobEnforcer } from "./job-enforcer.ts";
+import { jobEnforcer, whoOf } from "./job-enforcer.ts";
 import type { JobMeans, JobRest } from "./job-means.ts";
 import { observe, type ObserverThread } from "./observer-thread.ts";
 import type { AgentAnswer, AgentOrder } from "./order.ts";
@@ -19,7 +22,7 @@ import { type Places, placesIn } from "./places.ts";
 import { makeReceipt, receiptEvent, receiptText, sha256 } from "./receipt.ts";
 import { copyRecord } from "./record-copy.ts";
 import { type Asked, PostGuard } from "./post-guard.ts";
-import { askWhetherRoot, giveBackSudo, takeRootAccess } from "./root-access.ts";
+import { giveBackSudo, takeRootAccess } from "./root-access.ts";
 import { sarifOf } from "./sarif.ts";
 import { machineChecks } from "./machine-checks.ts";
 import { TamperWatch } from "./tamper-watch.ts";
@@ -59,29 +62,39 @@ export class Job {
   #isOver = false;
 
   /** Enforces when it resolves. Throws what cannot be had; what was set up is taken back then. */
-  static async start(order: AgentOrder, { spare, selfTest, summarise, lap }: JobMeans): Promise<Job> {
+  static async start(order: AgentOrder, { spare, word, selfTest, summarise, lap }: JobMeans): Promise<Job> {
     let guard: PostGuard | null = null;
     const processes = new ProcessTable({
       onExec: (record) => guard?.executed(record),
       onEnd: (pid, status) => guard?.ended(pid, status),
       ...(order.worker === null ? {} : { worker: order.worker }),
       secrets: order.secrets,
+      // The data path's, the observer's and the DNS firewall's.
+      others: 3,
+      types: word.types,
     });
+    const [begun, observed, asked] = processes.beginnings;
     lap("processes");
-    const mayBecomeRoot = order.root === "kept" && order.user.uid !== 0 ? askWhetherRoot(order.user.uid) : false;
     const earlier: EarlierConnection[] = [];
+    const who = whoOf(order, processes, new OwnerLookup(processes));
+    spare.prepare(who, begun);
+    lap("calls");
     const policy = loadText(order.policy.text, order.policy.file);
     const key = order.sign_key === undefined ? null : loadSigningKey(order.sign_key);
     lap("policy");
     let job: Job | null = null;
     let early: string | null = null;
-    const observing = observe(order, processes, {
-      record: (event) => (job === null ? undefined : job.#enforcer.record(event)),
-      onFailure: (message) => void (job === null ? (early ??= message) : job.#failed.add(message)),
-    });
+    const observing = observe(
+      order,
+      { processes, beginning: observed, types: word.types, spare },
+      {
+        record: (event) => (job === null ? undefined : job.#enforcer.record(event)),
+        onFailure: (message) => void (job === null ? (early ??= message) : job.#failed.add(message)),
+      },
+    );
     const enforcer = await observing.beside(
       jobEnforcer(order, {
-        ...{ policy, processes, earlier, key, spare, lap },
+        ...{ policy, processes, who, beginning: asked, earlier, key, spare, lap },
         onNoticed: (noticed) => {
           if (job !== null) job.#watchers.noticed(noticed);
         },
@@ -96,6 +109,9 @@ export class Job {
     );
     let files: OwnFiles | null = null;
     try {
+      // Beside all that follows, which lets nothing out or in.
+      const testing = order.self_test && enforcer.policy.loaded.policy.default.mode === "enforce" ? selfTest() : null;
+      testing?.catch(() => {});
       const measures = takeRootAccess(order.root, order.user);
       lap("root's access");
       files = new OwnFiles(order.own, order.workspace);
@@ -103,13 +119,13 @@ export class Job {
       const observer = await observing.started;
       lap("observer");
       job = new Job(order, enforcer, processes, files, {
-        ...{ earlier, measures, key, summarise, observer, mayBecomeRoot: await mayBecomeRoot },
+        ...{ earlier, measures, key, summarise, observer, mayBecomeRoot: word.may_become_root },
       });
       if (early !== null) job.#lost(early);
       files.onMoved((path) => job!.#moved(path));
       guard = job.#guard();
       lap("limits");
-      await job.#begin(selfTest, lap);
+      await job.#begin(testing, lap);
       return job;
     } catch (error) {
       files?.release();
@@ -170,16 +186,16 @@ export class Job {
     this.#processes.close();
   }
 
-  async #begin(selfTest: JobMeans["selfTest"], lap: JobMeans["lap"]): Promise<void> {
-    if (this.#order.self_test && this.#facts.mode === "enforce") {
-      const { held, checks } = await selfTest();
+  async #begin(testing: Promise<SelfTestResult> | null, lap: JobMeans["lap"]): Promise<void> {
+    if (testing !== null) {
+      const { held, checks } = await testing;
       if (!held) {
         const leaks = checks.filter((check) => !check.held).map(({ name, why }) => `${name}: ${why}`);
         throw new SallyportError("ENFORCEMENT_LOST", `The self-test found a way out.\n${leaks.join("\n")}`, { checks });
       }
       await this.#enforcer.recorder.flush();
       this.#first = this.#enforcer.recorder.status().seq + 1;
-      this.#before = (await this.#enforcer.status()).decisions;
+      this.#before = decisionsOf(this.#enforcer);
       this.started.measures.push(`self-test: ${checks.length} ways out tried, all refused`);
       lap("self-test");
     }

@@ -1,7 +1,6 @@
 /** What cannot be promised on this machine, whatever is configured: said in every report, so that nobody takes it for granted. */
 import { readFileSync } from "node:fs";
 import { DatagramLock } from "../kernel/datagram-lock.ts";
-import { KernelError } from "../kernel/libc.ts";
 import { MachineRuleset } from "../kernel/machine-ruleset.ts";
 import type { Enforcer } from "../enforcer/enforcer.ts";
 import type { ProcessTable } from "../process/table.ts";
@@ -38,7 +37,7 @@ export function limitsOf(
     limits.push(
       `a step whose first process is over within milliseconds may have no name, and then no rule for a step allows it: ${processes.unnoted}`,
     );
-  const unlocked = lockRefused();
+  const unlocked = DatagramLock.refused();
   if (unlocked !== null)
     limits.push(`a UDP flow that is allowed for one process is open to another that gets the same ports: ${unlocked}`);
   if (enforcer.ruleset instanceof MachineRuleset && !enforcer.ruleset.guardsEgress)
@@ -49,17 +48,6 @@ export function limitsOf(
     "what is sent to an allowed destination is not read, and a few bits can always be hidden in what is allowed",
   );
   return limits;
-}
-
-/** Why the kernel does not hold UDP flows to their sockets; null where it does. */
-function lockRefused(): string | null {
-  try {
-    DatagramLock.attach().close();
-    return null;
-  } catch (error) {
-    if (error instanceof KernelError) return error.message;
-    throw error;
-  }
 }
 
 /** The groups that a process has now; what the user database says does not change them. */

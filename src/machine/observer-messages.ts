@@ -1,6 +1,8 @@
 /** What crosses between the agent's main thread and its observer's. Plain data only. */
 import type { EventBody } from "../audit/event.ts";
+import type { KnownOffsets } from "../kernel/btf.ts";
 import type { NotesAt } from "../process/notes.ts";
+import type { TableBeginning } from "../process/table.ts";
 
 export interface ObserverData {
   /** The runner's worker; null: there is none, and no process has a step. */
@@ -9,6 +11,10 @@ export interface ObserverData {
   secrets: readonly string[];
   /** The main thread's (`ProcessTable.notes`). */
   notes: NotesAt | null;
+  /** What the main thread's table has read. */
+  beginning?: TableBeginning;
+  /** What was looked up of the kernel's types before. */
+  types?: KnownOffsets;
   /** Null: no files are watched. */
   workspace: string | null;
 }

@@ -2,15 +2,17 @@
  * The observer as the agent's main thread has it: started, told who connected, asked to finish. What it finds goes into the record as
  * it comes. If it ends by itself that is told: a job is not quietly watched by nobody.
  */
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type { EventBody } from "../audit/event.ts";
+import type { SpareThreads } from "../datapath/threads.ts";
 import { SallyportError } from "../errors.ts";
+import type { KnownOffsets } from "../kernel/btf.ts";
 import { wake } from "../kernel/wait.ts";
-import type { ProcessTable } from "../process/table.ts";
+import type { ProcessTable, TableBeginning } from "../process/table.ts";
 import type { FromObserver, ObserverData, ToObserver } from "./observer-messages.ts";
 import type { AgentOrder } from "./order.ts";
 
-const file = new URL("./observer-worker.ts", import.meta.url);
+export const observerFile = new URL("./observer-worker.ts", import.meta.url);
 /** It answers in milliseconds, unless the machine is starved, ms. */
 const finishMs = 20_000;
 
@@ -20,7 +22,15 @@ export interface Telling {
   onFailure: (message: string) => void;
 }
 
-type ObserverThreadOptions = ObserverData & Telling;
+/** What an observer begins with, besides an order. */
+export interface ObserverMeans {
+  processes: ProcessTable;
+  beginning: TableBeginning | undefined;
+  types: KnownOffsets | undefined;
+  spare: SpareThreads;
+}
+
+type ObserverThreadOptions = ObserverData & Telling & Pick<ObserverMeans, "spare">;
 
 /** An observer that is being started: its thread takes its time, beside whatever else is. */
 export interface Observing {
@@ -33,10 +43,15 @@ export interface Observing {
 }
 
 /** Starts to observe the processes of an agent's order. */
-export function observe(order: AgentOrder, { worker, notes }: ProcessTable, telling: Telling): Observing {
+export function observe(order: AgentOrder, means: ObserverMeans, telling: Telling): Observing {
+  const { beginning, types, spare } = means;
+  const { worker, notes } = means.processes;
   const { secrets, file_monitoring, workspace } = order;
   const started = ObserverThread.start({
     ...telling,
+    ...(beginning === undefined ? {} : { beginning }),
+    ...(types === undefined ? {} : { types }),
+    spare,
     worker,
     notes,
     secrets,
@@ -80,9 +95,9 @@ export class ObserverThread {
 
   /** Observes when it resolves. Rejects with what kept it from that. */
   static async start(options: ObserverThreadOptions): Promise<ObserverThread> {
-    const { worker: runner, secrets, notes, workspace } = options;
-    const worker = new Worker(file);
-    worker.postMessage({ worker: runner, secrets, notes, workspace } satisfies ObserverData);
+    const { record: _, onFailure: __, spare, ...data } = options;
+    const worker = spare.take(observerFile);
+    worker.postMessage(data satisfies ObserverData);
     return await new Promise((resolve, reject) => {
       const ended = () => reject(new SallyportError("INTERNAL", "The observer's thread ended before it was ready."));
       const failed = (error: Error & { code?: string }) => {

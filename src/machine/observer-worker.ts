@@ -12,10 +12,12 @@ import { Observer } from "./observer.ts";
 const waitMs = 200;
 const gatherMs = 1;
 
-function run(port: MessagePort, { worker, secrets, notes, workspace }: ObserverData): void {
+function run(port: MessagePort, { worker, secrets, notes, workspace, beginning, types }: ObserverData): void {
   const post = (message: FromObserver) => port.postMessage(message);
-  const table = new ProcessTable({ ...(worker === null ? {} : { worker }), secrets, notes });
-  const observer = new Observer(table, { workspace, record: (event) => post({ kind: "record", event }) });
+  const begun = beginning === undefined ? {} : { beginning };
+  const table = new ProcessTable({ ...(worker === null ? {} : { worker }), secrets, notes, ...begun });
+  const known = types === undefined ? {} : { types };
+  const observer = new Observer(table, { workspace, ...known, record: (event) => post({ kind: "record", event }) });
   const waiter = new Waiter([table.fd]);
   post({ kind: "ready", wake: waiter.wakeDescriptor, limits: [...observer.limits] });
   const pause = new Int32Array(new SharedArrayBuffer(4));
@@ -38,4 +40,6 @@ function run(port: MessagePort, { worker, secrets, notes, workspace }: ObserverD
   waiter.close();
 }
 
-parentPort!.once("message", (data: ObserverData) => run(parentPort!, data));
+parentPort!.once("message", (data: ObserverData | null) => {
+  if (data !== null) run(parentPort!, data);
+});

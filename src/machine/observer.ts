@@ -10,6 +10,7 @@
 import { existsSync } from "node:fs";
 import type { DetectionType, EventBody } from "../audit/event.ts";
 import { type Bystander, isLister, lookKind } from "../detect/lookers.ts";
+import type { KnownOffsets } from "../kernel/btf.ts";
 import { KernelError } from "../kernel/libc.ts";
 import { type MemoryLook, MemoryWitness } from "../kernel/memory-witness.ts";
 import { describeOwner } from "../process/facts.ts";
@@ -23,6 +24,8 @@ export interface ObserverOptions {
   record: (event: EventBody) => void;
   /** Null: no files are watched. */
   workspace: string | null;
+  /** What was looked up of the kernel's types before. */
+  types?: KnownOffsets;
 }
 
 /** How long it is waited for more looks of one whose program could not be read, ms. */
@@ -64,7 +67,9 @@ export class Observer {
       }
     };
     this.#memory =
-      table.worker === null ? null : tried("the memory of the runner's worker is", () => MemoryWitness.attach());
+      table.worker === null
+        ? null
+        : tried("the memory of the runner's worker is", () => MemoryWitness.attach(options.types));
     const { workspace } = options;
     this.#sources =
       workspace === null ? null : tried("files of the workspace are", () => new SourceWatch(workspace, table));

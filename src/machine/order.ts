@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { SallyportError } from "../errors.ts";
+import type { KnownOffsets } from "../kernel/btf.ts";
 import type { EarlierConnection } from "./job-report.ts";
 import type { Part } from "./stopwatch.ts";
 
@@ -60,6 +61,14 @@ const schema = z.strictObject({
 });
 
 export type AgentOrder = z.infer<typeof schema>;
+
+/** What the agent is told, as a line, when its order is in its place: what was found out while it loaded. */
+export interface AgentWord {
+  /** Of the kernel's types. */
+  types: KnownOffsets;
+  /** Whether sudo makes the user root, where it is left to him; false where it is not asked. */
+  may_become_root: boolean;
+}
 
 /** The agent's first word: it enforces, or why it does not. */
 export type AgentAnswer =

@@ -3,9 +3,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, constants, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { Readable } from "node:stream";
 import { SallyportError } from "../errors.ts";
 import { removeCgroup } from "../kernel/own-cgroup.ts";
-import type { AgentAnswer } from "./order.ts";
+import type { AgentAnswer, AgentWord } from "./order.ts";
 import type { Places } from "./places.ts";
 import { cgroupOf } from "./predecessor.ts";
 
@@ -37,14 +38,14 @@ export class Starting {
     });
     // It may be gone by the time it is spoken to; that there is no answer says so.
     this.#child.stdin?.on("error", () => {});
-    const words = this.#child.stdio[3] as import("node:stream").Readable | null | undefined;
+    const words = this.#child.stdio[3] as Readable | null | undefined;
     this.#words = lines(words ?? null);
   }
 
-  /** Has it begin: its order is in its place. `selfTest` makes the line that it is told when it asks. Throws AGENT. */
-  async order(selfTest: () => Promise<string>): Promise<AgentAnswer> {
+  /** Has it begin: its order is in its place, and `word` goes with it. `selfTest` makes the line that it is told when it asks. Throws AGENT. */
+  async order(word: AgentWord, selfTest: () => Promise<string>): Promise<AgentAnswer> {
     const tell = (line: string) => this.#child.stdin?.write(`${line}\n`);
-    tell("order");
+    tell(JSON.stringify(word));
     for (;;) {
       const { value } = await this.#words.next();
       if (value === undefined) break;
@@ -74,14 +75,14 @@ export class Starting {
   /** It stays when we go. */
   #release(): void {
     this.#child.stdin?.destroy();
-    (this.#child.stdio[3] as import("node:stream").Readable | null | undefined)?.destroy();
+    (this.#child.stdio[3] as Readable | null | undefined)?.destroy();
     this.#child.unref();
   }
 }
 
-async function* lines(stream: import("node:stream").Readable | null): AsyncGenerator<string, undefined> {
-  if (stream === null) return undefined;
+/** Read from now on: an agent may be over before anybody asks what it said, and Node lets go what nobody reads then. */
+function lines(stream: Readable | null): AsyncIterator<string, undefined> {
+  if (stream === null) return Readable.from([])[Symbol.asyncIterator]();
   stream.on("error", () => {});
-  for await (const line of createInterface({ input: stream })) yield line;
-  return undefined;
+  return createInterface({ input: stream })[Symbol.asyncIterator]();
 }

@@ -2,10 +2,11 @@
  * What the kernel notes for us as programs are executed (`step-notes.ts`, `program-notes.ts`): attached once, for a process's first table,
  * and read by its other threads'. Where the kernel takes no such programs, /proc is read in time, or not. Called by the table.
  */
-import { kernelOffsets } from "../kernel/btf.ts";
+import { type KnownOffsets, knownOffsets } from "../kernel/btf.ts";
 import { KernelError } from "../kernel/libc.ts";
-import { programMembers, ProgramNotes } from "../kernel/program-notes.ts";
-import { stepMembers, StepNotes } from "../kernel/step-notes.ts";
+import { ProgramNotes } from "../kernel/program-notes.ts";
+import { StepNotes } from "../kernel/step-notes.ts";
+import { programMembers, stepMembers } from "../kernel/type-members.ts";
 import { parseEnvironment } from "./proc-text.ts";
 import { type StepEnvironment, stepVariables } from "./steps.ts";
 
@@ -21,8 +22,11 @@ export class Notes {
   readonly #steps: StepNotes | null;
   readonly #programs: ProgramNotes | null;
 
-  /** `given`: another table's, which outlives this one; null: none. `worker` null: there are no steps. */
-  constructor(worker: number | null, given: NotesAt | null | undefined) {
+  /**
+   * `given`: another table's, which outlives this one; null: none. `worker` null: there are no steps. `types`: what was looked up of
+   * the kernel's types before.
+   */
+  constructor(worker: number | null, given: NotesAt | null | undefined, types?: KnownOffsets) {
     if (given !== undefined) {
       const { steps = null, programs = null } = given ?? {};
       this.#steps = steps === null ? null : StepNotes.at(steps);
@@ -30,12 +34,11 @@ export class Notes {
       return;
     }
     // Going through all types of the kernel takes its time: once for both.
-    const { got: offsets, why } = tried(() => kernelOffsets([...stepMembers, ...programMembers]));
-    const steps = offsets === null || worker === null ? null : tried(() => StepNotes.attach(worker, offsets));
-    const programs = offsets === null ? null : tried(() => ProgramNotes.attach(offsets));
+    const known = types ?? knownOffsets([...stepMembers, ...programMembers]);
+    const steps = worker === null ? null : tried(() => StepNotes.attach(worker, known));
     this.#steps = steps?.got ?? null;
-    this.#programs = programs?.got ?? null;
-    this.why = worker === null ? null : (why ?? steps?.why ?? null);
+    this.#programs = tried(() => ProgramNotes.attach(known)).got;
+    this.why = steps?.why ?? null;
   }
 
   get at(): NotesAt {

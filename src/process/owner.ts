@@ -13,7 +13,7 @@ import type { Address } from "../address/ip.ts";
 import { KernelError } from "../kernel/libc.ts";
 import { rawSockets } from "../kernel/raw-sockets.ts";
 import { type DiagSocket, type SocketProtocol, socketProtocols } from "../kernel/sock-diag.ts";
-import { type Call, type Seen, SocketWitness } from "../kernel/socket-witness.ts";
+import { type Call, type CallsAt, type Seen, SocketWitness } from "../kernel/socket-witness.ts";
 import { byLikelihood, makerOf, search } from "./holders.ts";
 import { type Place, Places } from "./places.ts";
 import type { ProcessRecord } from "./record.ts";
@@ -48,8 +48,8 @@ export interface Owner {
 export interface LookupOptions {
   /** How long descriptor tables may be searched for one packet, ms. */
   searchFor?: number;
-  /** False: no programs in the kernel; descriptors only. */
-  witness?: boolean;
+  /** False: no programs in the kernel; descriptors only. Or what those of another thread's lookup note, which outlives this one. */
+  witness?: boolean | CallsAt;
 }
 
 /** A note this old may be of another socket with the same addresses: the socket itself is asked, ns. */
@@ -88,7 +88,7 @@ export class OwnerLookup {
     this.#table = table;
     this.#searchFor = options.searchFor ?? SEARCH_MS;
     this.#places = new Places(() => table.newestFirst());
-    const { witness, why } = options.witness === false ? { witness: null, why: "switched off" } : attach();
+    const { witness, why } = witnessFor(options.witness ?? true);
     this.#witness = witness;
     this.blind = why;
   }
@@ -102,6 +102,11 @@ export class OwnerLookup {
     if (pid === undefined) this.counts.unknown++;
     else this.#last = pid;
     return owner;
+  }
+
+  /** What the programs in the kernel note, for other threads; null where there are none. */
+  get calls(): CallsAt | null {
+    return this.#witness?.calls ?? null;
   }
 
   /** Network namespaces other than ours that are held open to be asked. */
@@ -227,9 +232,10 @@ function matches(number: number, { protocol }: Sent): boolean {
   return number === protocol || number === 255;
 }
 
-function attach(): { witness: SocketWitness | null; why: string | null } {
+function witnessFor(asked: boolean | CallsAt): { witness: SocketWitness | null; why: string | null } {
+  if (asked === false) return { witness: null, why: "switched off" };
   try {
-    return { witness: SocketWitness.attach(), why: null };
+    return { witness: asked === true ? SocketWitness.attach() : SocketWitness.at(asked), why: null };
   } catch (error) {
     if (error instanceof KernelError) return { witness: null, why: error.message };
     throw error;

@@ -141,6 +141,27 @@ suite("the process table", { timeout: 200_000 }, () => {
     await end(child);
   });
 
+  test("a table that begins with what another one read knows the same, and what happened since", async () => {
+    const child = start(["bash", "--norc", "-c", "read; sleep 60 & echo $!; wait"], { GITHUB_ACTION: "shared" });
+    const first = new ProcessTable({ worker: process.pid, others: 1 });
+    await until(first, () => first.get(child.pid!)?.step?.name === "shared");
+    child.stdin!.write("\n");
+    const pid = Number(await line(child));
+    const [beginning] = first.beginnings;
+    // As it comes to another thread.
+    const copy = structuredClone(beginning!);
+    assert.deepEqual(copy, beginning);
+    const second = new ProcessTable({ worker: process.pid, notes: first.notes, beginning: copy });
+    await until(second, () => second.get(pid)?.exe === "/usr/bin/sleep");
+    const { step, parent, placed } = second.get(pid)!;
+    assert.deepEqual([step?.name, parent, placed, second.losses], ["shared", child.pid, true, 0]);
+    assert.equal(second.get(1)!.startedAt, first.get(1)!.startedAt);
+    second.close();
+    first.close();
+    process.kill(pid, "SIGKILL");
+    await end(child);
+  });
+
   test("the runner is found from a process that it started, and its listener", async () => {
     for (const name of ["Runner.Listener", "Runner.Worker"]) copyFileSync("/bin/bash", join(folder, name));
     // Of who executes something just as the table begins nobody can say that it was the first time: it is running by then.

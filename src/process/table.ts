@@ -6,7 +6,8 @@
  * Where events are lost (`losses`), /proc is read again. What was orphaned meanwhile cannot be told from what never belonged to
  * a step: such records are not `placed`.
  */
-import { ProcConnector, type ProcEvent } from "../kernel/proc-connector.ts";
+import type { KnownOffsets } from "../kernel/btf.ts";
+import { type Listening, ProcConnector, type ProcEvent } from "../kernel/proc-connector.ts";
 import { EngineClients } from "./engine-clients.ts";
 import { masker } from "./mask.ts";
 import { Notes, type NotesAt } from "./notes.ts";
@@ -31,6 +32,23 @@ export interface TableOptions {
   eventBuffer?: number;
   /** Another table's {@link ProcessTable.notes}, which outlives this one; null: without. Its own by default. */
   notes?: NotesAt | null;
+  /** What was looked up of the kernel's types before, for notes of its own. */
+  types?: KnownOffsets;
+  /** How many tables of other threads are to begin with what this one reads: {@link ProcessTable.beginnings}. */
+  others?: number;
+  /** What another thread's table read, with the same worker and secrets. */
+  beginning?: TableBeginning;
+}
+
+/**
+ * What one table of several begins with: reading all of /proc once is enough, where each has listened since before that. To be used by
+ * one table, once.
+ */
+export interface TableBeginning {
+  listening: Listening;
+  met: ReadonlyMap<number, Met>;
+  offset: number;
+  scannedAt: number;
 }
 
 const TICK = 1e7;
@@ -46,6 +64,8 @@ export class ProcessTable {
   losses = 0;
   /** The runner's worker; null: there is none, and no process has a step. */
   readonly worker: number | null;
+  /** For tables of other threads, as many as were asked for. */
+  readonly beginnings: readonly TableBeginning[];
   readonly #connector: ProcConnector;
   readonly #notes: Notes;
   readonly #tree: ProcessTree;
@@ -62,7 +82,9 @@ export class ProcessTable {
 
   /** Listens, then reads /proc. Throws SallyportError KERNEL_FEATURE. */
   constructor(options: TableOptions = {}) {
-    this.#connector = new ProcConnector(options.eventBuffer);
+    const { beginning, eventBuffer } = options;
+    this.#connector = new ProcConnector(eventBuffer, beginning?.listening);
+    const others = Array.from({ length: options.others ?? 0 }, () => new ProcConnector(eventBuffer));
     this.fd = this.#connector.fd;
     this.#mask = masker(options.secrets);
     this.#onExec = options.onExec;
@@ -80,12 +102,14 @@ export class ProcessTable {
       },
     });
     this.#engineClients = new EngineClients(() => this.#tree.newestFirst());
-    const met = this.#scan();
+    const met = beginning === undefined ? this.#scan() : this.#begin(beginning);
+    const [offset, scannedAt] = [this.#offset, this.#scannedAt];
+    this.beginnings = others.map((each) => ({ listening: each.handOver(), met, offset, scannedAt }));
     const runner =
       options.worker === undefined ? findRunner(met, options.startedBy ?? process.pid) : runnerOf(met, options.worker);
     this.worker = runner?.worker ?? null;
     if (runner !== null) this.#tree.setRunner(runner.worker, runner.listeners);
-    this.#notes = new Notes(this.worker, options.notes);
+    this.#notes = new Notes(this.worker, options.notes, options.types);
     this.#takeIn(met, true);
     this.drain();
   }
@@ -226,6 +250,13 @@ export class ProcessTable {
       const each = this.#meet(pid);
       if (each !== null) met.set(pid, each);
     }
+    return met;
+  }
+
+  /** As if it had scanned itself, when the other did. */
+  #begin({ met, offset, scannedAt }: TableBeginning): ReadonlyMap<number, Met> {
+    this.#offset = offset;
+    this.#scannedAt = this.#comparedAt = scannedAt;
     return met;
   }
 
