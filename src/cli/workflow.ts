@@ -154,14 +154,15 @@ function wantedOf(flags: Flags): StepWanted {
   };
 }
 
-function readUses(text: string): { repository: string; ref: string | null } {
+/** `owner/repository`, or with a commit behind `@`. */
+export function readUses(text: string): { repository: string; ref: string | null } {
   const [, repository, ref] = /^([\w.-]+\/[\w.-]+)(?:@(.*))?$/.exec(text) ?? [];
   if (repository === undefined || (ref !== undefined && !/^[0-9a-f]{40}$/.test(ref)))
     throw new InvalidArgumentError(`Write ${usual}@ and a commit's 40 digits (0-9, a-f); --tag pins a tag.`);
   return { repository, ref: ref ?? null };
 }
 
-function readComment(text: string): string {
+export function readComment(text: string): string {
   if (/^[\w.+-][\w.+ -]*$/.test(text)) return text.trim();
   throw new InvalidArgumentError("Write a version, such as v1.2.3.");
 }
