@@ -127,8 +127,15 @@ function editWorkflow(
   const scope = { repository: frame.own, assumeLinux: false, except, paths, actions: wanted.actions };
   const added = addStep(workflow.path, lines.text, wanted.step, scope);
   for (const { job, message, fix } of added.findings)
-    if (job !== null) why.set(idOf("RG-10", "control", `${workflow.path}#${job}`), `${message}: ${fix}`);
+    if (job !== null) why.set(idOf("RG-10", "control", `${workflow.path}#${job}`), `${message}: ${spoken(fix)}`);
   return { text: added.text, diff: lines.diff + added.diff };
+}
+
+/** Advice of `workflow add` names its own options. */
+function spoken(fix: string): string {
+  return fix
+    .replace("name the job with --except", "accept the finding (--accept)")
+    .replace("say --assume-linux", "let sallyport workflow add --assume-linux do it");
 }
 
 function usesOf({ source }: Workflow, { job }: WorkflowJob): string[] {
