@@ -8,6 +8,7 @@ export interface FixFlags {
   apply?: true;
   undo?: string;
   undoFile?: string;
+  adoptionIssue?: string;
   pin: { readonly use: string; readonly commit: string }[];
   versionComment?: string;
   selectGroup: string[];
@@ -31,6 +32,12 @@ Exit codes: 0 all is done, or only planned; 1 some was not done; 2 nothing can b
 export function addFixOptions(command: Command): void {
   command
     .option("--fix", "plan what can be set right: patches and settings (more: --fix --help)")
+    .addOption(
+      new Option(
+        "--adoption-issue <owner/repo>",
+        "how far GitHub's firewall is adopted, as one issue there; posted only with --apply",
+      ).argParser(readRepository),
+    )
     .option("--apply", "do what the plan says")
     .option("--undo <file>", "plan the way back, by the file that --apply left")
     .option("--undo-file <file>", "its name; default: sallyport-undo-<time>.jsonl here")
@@ -66,6 +73,11 @@ function readPin(text: string): { use: string; commit: string } {
   if (use === undefined)
     throw new InvalidArgumentError("Write actions/checkout@v5= and a commit's 40 digits (0-9, a-f).");
   return { use, commit: commit! };
+}
+
+function readRepository(text: string): string {
+  if (/^[\w.-]+\/[\w.-]+$/.test(text) && !text.split("/").some((part) => /^\.+$/.test(part))) return text;
+  throw new InvalidArgumentError("Write owner/repository.");
 }
 
 /** GitHub keeps a ref with each workflow (docs.github.com, "Managing access to self-hosted runners using groups"). */

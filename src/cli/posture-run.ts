@@ -23,8 +23,10 @@ const formats = {
 
 export async function posture(flags: PostureFlags): Promise<void> {
   const isFix = flags.fix === true || flags.undo !== undefined;
+  if (isFix && flags.adoptionIssue !== undefined)
+    throw new SallyportError("USAGE", "--adoption-issue or --fix, not both.");
   const goesWithFix = Object.entries({
-    "--apply": flags.apply,
+    "--apply": flags.adoptionIssue === undefined ? flags.apply : undefined,
     "--undo-file": flags.undoFile,
     "--version-comment": flags.versionComment,
     "--pin": flags.pin[0],
@@ -35,6 +37,10 @@ export async function posture(flags: PostureFlags): Promise<void> {
   if (isFix) {
     const { fix, undo } = await import("./posture-fix.ts");
     return flags.undo === undefined ? fix(flags) : undo(flags, flags.undo);
+  }
+  if (flags.adoptionIssue !== undefined) {
+    const { adoptionIssue } = await import("./posture-adoption.ts");
+    return adoptionIssue(flags, flags.adoptionIssue);
   }
   const seen = await look(flags);
   const report = reportOf({ version, ...seen });

@@ -1,6 +1,6 @@
 /**
  * Settings of an organisation or a repository: which endpoint says them, what holds, what the API takes to set them right, and
- * which right a token needs. One table, read by the checks, the fixes and the documents.
+ * which right a token needs. One table, read by the checks and by `--fix`.
  */
 import type { RuleId } from "./catalogue.ts";
 import type { Severity } from "./finding.ts";

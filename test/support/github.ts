@@ -163,7 +163,14 @@ function listIn(value: unknown): Record<string, unknown>[] {
 /** A new item, as its example, at the end of the list. */
 function added(own: unknown, body: object, { example }: Operation): object {
   const list = listIn(own);
-  const item = { ...(example as object), ...body, id: 1000 + list.length, number: 1000 + list.length };
+  // The description's example of an issue is a pull request, which nobody makes so.
+  const item = {
+    ...(example as object),
+    pull_request: undefined,
+    ...body,
+    id: 1000 + list.length,
+    number: 1000 + list.length,
+  };
   list.push(item);
   return item;
 }
