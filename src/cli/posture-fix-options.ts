@@ -1,7 +1,7 @@
 /** What `sallyport posture --fix` takes; the work is loaded only when it runs. Its help is a screen of its own. */
 import { type Command, Help, InvalidArgumentError, Option } from "commander";
 import { collect } from "./options.ts";
-import { readComment } from "./workflow.ts";
+import { commentOf } from "./workflow.ts";
 
 export interface FixFlags {
   fix?: true;
@@ -46,7 +46,7 @@ export function addFixOptions(command: Command): void {
         .argParser((text: string, before: FixFlags["pin"]) => [...before, readPin(text)])
         .default([], "none"),
     )
-    .addOption(new Option("--version-comment <text>", "behind the commit of --uses, such as v1").argParser(readComment))
+    .addOption(new Option("--version-comment <text>", "behind the commit of --uses, such as v1").argParser(commentOf))
     .option("--select-group <name>", "make a runner group for its listed repositories alone (repeatable)", collect, [])
     .addOption(
       new Option("--restrict-group <name=workflow@ref,…>", "let these workflows alone use a group (repeatable)")

@@ -7,7 +7,7 @@ import { addCloudOptions } from "./posture-cloud-options.ts";
 import type { CloudFlags } from "./posture-cloud-options.ts";
 import { addFixOptions, fixHelp } from "./posture-fix-options.ts";
 import type { FixFlags } from "./posture-fix-options.ts";
-import { readUses } from "./workflow.ts";
+import { actionOf } from "./workflow.ts";
 
 const formats = ["text", "markdown", "json", "sarif", "junit", "runner-policy"] as const;
 
@@ -56,7 +56,7 @@ export function addPostureCommand(program: Command): void {
     )
     .addOption(
       new Option("--uses <owner/repo[@sha]>", "whose step is ours; --fix puts it in at the commit")
-        .argParser(readUses)
+        .argParser(actionOf)
         .default({ repository: "sallyport/sallyport", ref: null }, "sallyport/sallyport"),
     )
     .addOption(

@@ -154,9 +154,7 @@ function itemOf(
 
 /** The list itself, to be changed. */
 function listIn(value: unknown): Record<string, unknown>[] {
-  const list = Array.isArray(value)
-    ? value
-    : Object.values((value ?? {}) as object).find((each) => Array.isArray(each));
+  const list = Array.isArray(value) ? value : Object.values(value ?? {}).find((each) => Array.isArray(each));
   return (list ?? []) as Record<string, unknown>[];
 }
 
