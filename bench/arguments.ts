@@ -10,11 +10,21 @@ export interface Arguments {
   /** A file, `-` for standard output, null for none. */
   json: string | null;
   write: boolean;
+  /** Seconds that the run may take; null: what fits its kind. */
+  limit: number | null;
 }
 
 /** The arguments, or what is wrong with them. */
 export function parseArguments(given: readonly string[], known: readonly string[]): Arguments | string {
-  const parsed: Arguments = { help: false, quick: false, only: null, contenders: null, json: null, write: false };
+  const parsed: Arguments = {
+    help: false,
+    quick: false,
+    only: null,
+    contenders: null,
+    json: null,
+    write: false,
+    limit: null,
+  };
   for (let i = 0; i < given.length; i++) {
     const [option, attached] = split(given[i]!);
     // Only what cannot be another option is the value of the one before it.
@@ -23,7 +33,10 @@ export function parseArguments(given: readonly string[], known: readonly string[
     else if (option === "--quick") parsed.quick = true;
     else if (option === "--write") parsed.write = true;
     else if (option === "--json") parsed.json = value() ?? "-";
-    else if (option === "--only") {
+    else if (option === "--limit") {
+      parsed.limit = Number(value());
+      if (!(parsed.limit > 0)) return "--limit takes seconds.";
+    } else if (option === "--only") {
       parsed.only = (value() ?? "").split(",");
       const wrong = parsed.only.filter((name) => !known.includes(name));
       if (wrong.length > 0) return `--only takes ${known.join(", ")}; not “${wrong.join(",")}”.`;
@@ -46,6 +59,7 @@ export function help(cases: readonly { name: string; title: string }[]): string 
   --quick             a first look, under a minute; the whole takes under fifteen
   --only CASE[,CASE]  some of the cases below
   --contenders NAME[,NAME]  only these beside forwarding and sallyport
+  --limit SECONDS     instead of a minute or fifteen: what does not fit is measured for less long, less often, or not
   --json [FILE]       the results as JSON, on standard output without FILE; tables then go to standard error
   --write             docs/performance.md anew, of a whole run on a quiet host
 

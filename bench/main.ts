@@ -5,6 +5,7 @@
  */
 import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { cases } from "./cases/cases.ts";
 import { help, parseArguments } from "./arguments.ts";
 import { peers } from "./peers/peers.ts";
@@ -13,7 +14,8 @@ import { writeDocument } from "./report/document.ts";
 import { type Result, resultSchema } from "./report/result.ts";
 import { cells, columns, groupsOf, targetCells } from "./report/table.ts";
 import { targetsOf } from "./report/targets.ts";
-import { Bench } from "./stand/bench.ts";
+import { Bench, type Case } from "./stand/bench.ts";
+import { Clock } from "./stand/clock.ts";
 import { lookAtHost, packageVersions } from "./stand/host.ts";
 
 const parsed = parseArguments(
@@ -33,7 +35,7 @@ if (process.getuid?.() !== 0) {
   process.exit(2);
 }
 
-const { quick, only, contenders, json, write } = parsed;
+const { quick, only, contenders, json, write, limit } = parsed;
 const toTerminal = process.stderr.isTTY;
 const say = (text: string) => process.stderr.write(toTerminal ? `\r\x1b[K${text}` : `bench: ${text}\n`);
 const done = () => toTerminal && process.stderr.write("\r\x1b[K");
@@ -55,32 +57,72 @@ if (missing.length > 0)
     `Not installed, and so not measured: ${missing.join(" ")}. \`sudo sh scripts/setup --for-bench\` installs them.`,
   );
 
-const bench = await Bench.create({ quick, only: contenders }, say);
+// Less what looking at the host and closing take.
+const clock = new Clock((limit ?? (quick ? 60 : 900)) * 0.94 - 4);
+const bench = await Bench.create({ quick, only: contenders }, clock, say);
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.once(signal, () => void bench.close().finally(() => process.exit(130)));
+const chosen = cases.filter(({ name }) => only === null || only.includes(name));
+const wants = ({ wants: { quick: little, whole } }: Case) => (quick ? little : whole);
 const failures: string[] = [];
+const tell = (from: number) => {
+  done();
+  for (const [group, rows] of groupsOf(bench.rows.slice(from))) print(`\n${group}\n${columns(cells(rows))}`);
+};
+/** Resolves with true when that is done; with false, and a word about it, when the run's time is over before. */
+async function withinTime(what: string, work: () => Promise<void>): Promise<boolean> {
+  if (clock.left() <= 0) {
+    clock.shorten(`${what}: not begun, because the run's time was over`);
+    return false;
+  }
+  const over = new AbortController();
+  const working = work();
+  working.catch(() => {});
+  try {
+    const end = sleep(Math.max(0, clock.left()) * 1000, false, { signal: over.signal });
+    end.catch(() => {});
+    if (await Promise.race([working.then(() => true), end])) return true;
+    clock.shorten(`${what}: given up, because the run's time was over`);
+    return false;
+  } finally {
+    over.abort();
+  }
+}
+
 try {
-  for (const each of cases) {
-    if (only !== null && !only.includes(each.name)) continue;
+  if (chosen.some(({ atStands }) => atStands)) {
+    say("starting the contenders");
+    await withinTime("starting the contenders", () => bench.open(peers));
+  }
+  for (const [index, each] of chosen.entries()) {
     const before = bench.rows.length;
+    clock.begin(wants(each), chosen.slice(index + 1).map(wants), each.parts(quick));
+    const began = clock.now();
     try {
-      await each.run(bench);
+      await withinTime(each.name, () => each.run(bench));
     } catch (error) {
       failures.push(`${each.name}: ${(error as Error).message}`);
     }
-    done();
-    for (const [group, rows] of groupsOf(bench.rows.slice(before))) print(`\n${group}\n${columns(cells(rows))}`);
+    tell(before);
+    say(`${each.name} took ${(clock.now() - began).toFixed(1)} s, ${clock.left().toFixed(0)} s are left`);
   }
 } finally {
+  say("closing");
   await bench.close();
+  done();
 }
 
 const targets = targetsOf(bench.rows);
 print(`\n${columns(targetCells(targets))}`);
+if (clock.shortened.length > 0)
+  print(`\nShortened, so that the run ends in time:\n${clock.shortened.map((each) => `  ${each}`).join("\n")}`);
 const result: Result = resultSchema.parse({
   schema: "sallyport.bench/1",
   at: new Date().toISOString(),
   took: Math.round((performance.now() - begun) / 1000),
   quick,
   host,
+  shortened: clock.shortened,
   cases: bench.rows,
   targets,
 });

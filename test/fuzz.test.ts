@@ -75,6 +75,7 @@ const parsers: Record<string, string | readonly string[]> = {
   "src/kernel/socket-drops.ts: parseUdpDrops": "kernel-text",
   "src/kernel/socket-table.ts: readSocket": "conntrack-messages",
   "src/kernel/tuple.ts: readFlow": "conntrack-messages",
+  "src/kernel/unix-diag.ts: readAccepted": "conntrack-messages",
   "src/policy/cases.ts: readCases": "policy-cases",
   "src/policy/document.ts: readDocument": "policy",
   "src/policy/duration.ts: parseDuration": "time",

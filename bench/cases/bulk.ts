@@ -1,27 +1,34 @@
 /** Bytes a second of downloads, by one stream and by eight, once the verdict is there. */
 import { peers } from "../peers/peers.ts";
-import { type Case, type Contender, interleave } from "../stand/bench.ts";
+import type { Case, Contender } from "../stand/bench.ts";
+import { interleave } from "../stand/clock.ts";
+
+const counts = (quick: boolean) => (quick ? [1] : [1, 8]);
 
 export const bulk: Case = {
   name: "bulk",
   title: "throughput of downloads: one stream, and eight",
+  wants: { quick: 6, whole: 90 },
+  parts: (quick) => counts(quick).length,
+  atStands: true,
   async run(bench) {
     const { able, cannot } = await bench.contenders(peers, "bulk");
-    for (const streams of [1, 8]) {
+    for (const streams of counts(bench.quick)) {
+      const name = `bulk.${streams}`;
       const figures = await interleave<Contender, "throughput">(
+        bench.clock,
+        name,
         able,
-        bench.quick ? 1 : 3,
+        bench.quick ? { rounds: 1, seconds: 0.3 } : { rounds: 3, seconds: 1.5 },
         ({ peer }) => peer.name,
-        async ({ peer, stand }, round) => {
+        async ({ peer, stand }, round, wanted) => {
           bench.progress(`bulk, ${streams} streams: ${peer.name}, round ${round + 1}`);
-          const { bytes, seconds } = await stand.download(streams, bench.quick ? 0.5 : 2, bench.hellos.bulk);
+          const { bytes, seconds } = await stand.download(streams, wanted, bench.hellos.bulk);
           return { throughput: (bytes * 8) / 1e9 / seconds };
         },
+        ({ peer }, why) => cannot.set(peer.name, why),
       );
-      const samples = new Map<string, readonly number[] | string>();
-      for (const { name } of bench.chosen(peers))
-        samples.set(name, cannot.get(name) ?? figures.throughput?.get(name) ?? []);
-      bench.record(`bulk.${streams}.throughput`, "Gbit/s", samples);
+      bench.recordAll(name, { throughput: "Gbit/s" }, peers, cannot, figures);
     }
   },
 };

@@ -9,4 +9,4 @@ import { jobsCase } from "./jobs.ts";
 import { memory } from "./memory.ts";
 import { swap } from "./swap.ts";
 
-export const cases: readonly Case[] = [connections, denied, bulk, dns, decisions, swap, jobsCase, memory];
+export const cases: readonly Case[] = [connections, denied, bulk, dns, swap, jobsCase, memory, decisions];

@@ -1,39 +1,45 @@
 /** Refusals: a hello for a name that no rule allows, at an address that is allowed for another. How many a second, how soon. */
 import { peers } from "../peers/peers.ts";
-import { type Case, type Contender, interleave } from "../stand/bench.ts";
+import type { Case, Contender } from "../stand/bench.ts";
+import { interleave } from "../stand/clock.ts";
 import { quantile } from "../stand/stand.ts";
 
 const units = { per_second: "/s", p50: "µs", p99: "µs", lost: "" } as const;
 type Figure = keyof typeof units;
 
+const counts = [1, 32];
+
 export const denied: Case = {
   name: "denied",
   title: "refused connections a second, and time to the refusal",
+  wants: { quick: 5, whole: 45 },
+  parts: () => counts.length,
+  atStands: true,
   async run(bench) {
     const { able, cannot } = await bench.contenders(peers, "deny");
-    for (const concurrency of [1, 32]) {
+    for (const concurrency of counts) {
+      const name = `denied.${concurrency}`;
       const figures = await interleave<Contender, Figure>(
+        bench.clock,
+        name,
         able,
-        bench.quick ? 1 : 3,
+        bench.quick ? { rounds: 1, seconds: 0.3 } : { rounds: 3, seconds: 1 },
         ({ peer }) => peer.name,
-        async ({ peer, stand }, round) => {
+        async ({ peer, stand }, round, seconds) => {
           bench.progress(`refusals, ${concurrency} at a time: ${peer.name}, round ${round + 1}`);
-          const extent = { seconds: bench.quick ? 0.3 : 1.5, warmSeconds: bench.quick ? 0.1 : 0.3 };
-          const load = await stand.load({ concurrency, ...extent, expect: "refused" }, bench.hellos.denied);
+          const warmSeconds = seconds / 6;
+          const order = { concurrency, seconds: seconds - warmSeconds, warmSeconds, expect: "refused" } as const;
+          const load = await stand.load(order, bench.hellos.denied);
           return {
-            per_second: load.done / load.seconds,
+            per_second: load.rate,
             p50: quantile(load, 0.5),
             p99: quantile(load, 0.99),
             lost: load.failed + load.wrong,
           };
         },
+        ({ peer }, why) => cannot.set(peer.name, why),
       );
-      for (const [figure, unit] of Object.entries(units) as [Figure, string][]) {
-        const samples = new Map<string, readonly number[] | string>();
-        for (const { name } of bench.chosen(peers))
-          samples.set(name, cannot.get(name) ?? figures[figure]?.get(name) ?? []);
-        bench.record(`denied.${concurrency}.${figure}`, unit, samples);
-      }
+      bench.recordAll(name, units, peers, cannot, figures);
     }
   },
 };

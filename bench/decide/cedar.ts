@@ -5,6 +5,7 @@ import { type Decider, hostOf } from "./engine.ts";
 export const cedar: Decider = {
   name: "cedar",
   most: 10_000,
+  mostQuick: 1_000,
   batch: 1,
   async load(rules) {
     const policies: Record<string, string> = {};

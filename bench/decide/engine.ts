@@ -8,6 +8,8 @@ export interface Decider {
   name: string;
   /** Above so many rules loading or deciding takes longer than a benchmark has. */
   most: number;
+  /** The same for a quick run. */
+  mostQuick: number;
   /** Decisions in one reading of the clock: some ten microseconds of them at least. */
   batch: number;
   /** Makes an engine of so many rules: what says whether a host is allowed. */

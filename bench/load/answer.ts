@@ -1,5 +1,5 @@
 /**
- * The far end of new connections, without state: each SYN is answered, and one byte to whoever has sent a whole hello. Its first
+ * The far end of new connections, without state: each SYN is answered, and a server's first words to whoever has sent a whole hello. Its first
  * sequence number is the client's own, so that every later segment says by itself how much of the hello it completes.
  * `node answer.ts DEVICE NEIGHBOUR_MAC PORT HELLO_BYTES`; the kernel of this namespace must be kept from answering at that port.
  */
@@ -11,7 +11,11 @@ const port = Number(portText);
 const wanted = Number(bytesText);
 const link = new Link(device, neighbour, 1000);
 const greet = new Template(SYN | ACK);
-const answer = new Template(ACK | PSH, Buffer.from("!"));
+/**
+ * As much as a server says at once, with its certificates: less could still be a request for another hello, and who watches for that
+ * would have to go on watching.
+ */
+const answer = new Template(ACK | PSH, Buffer.alloc(1400, "!"));
 const end = new Template(RST);
 const segment = new Segment();
 

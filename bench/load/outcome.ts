@@ -1,6 +1,6 @@
 /** What a generator of connections is told, and what it tells; and times in a form that several processes' can be added up. Pure. */
 
-/** For `connect.ts`. */
+/** For `connect.ts`: one load. */
 export interface Order {
   /** The link's interface, and the hardware address at its other end. */
   device: string;
@@ -28,13 +28,17 @@ export interface Order {
 }
 
 export interface Load {
+  /** Until the last connection was over; what came of none is waited for. */
   seconds: number;
+  /** Connections a second that ended as expected before the time was over. */
+  rate: number;
   /** Connections that ended as expected; that nothing came of; that ended the other way; begun in all. */
   done: number;
   failed: number;
   wrong: number;
   made: number;
-  /** The `offset` of a load that goes on where this one ended. */
+  /** The number of the first connection, of those that warmed up; and the `offset` of a load that goes on where this one ended. */
+  from: number;
   next: number;
   /** Packets that the kernel did not take from the generator. */
   notSent: number;

@@ -10,6 +10,7 @@ const libc = koffi.load("libc.so.6");
 const f = {
   socket: libc.func("int socket(int, int, int)"),
   bind: libc.func("int bind(int, const uint8_t*, int)"),
+  close: libc.func("int close(int)"),
   setsockopt: libc.func("int setsockopt(int, int, int, const uint8_t*, int)"),
   sendmmsg: libc.func("int sendmmsg(int, void*, unsigned int, int)"),
   recvmmsg: libc.func("int recvmmsg(int, void*, unsigned int, int, void*)"),
@@ -86,6 +87,11 @@ export class Link {
     const sent = Math.max(0, f.sendmmsg(this.#fd, this.#outgoing.headers, this.#queued, 0));
     this.refused += this.#queued - sent;
     this.#queued = 0;
+  }
+
+  /** The link is not used any more. */
+  close(): void {
+    f.close(this.#fd);
   }
 }
 

@@ -5,6 +5,7 @@ export const mitmproxy: Peer = {
   name: "mitmproxy",
   needs: { tool: "mitmdump", packages: ["mitmproxy"] },
   forwards: true,
+  slow: true,
   async start(stand, ports) {
     const filter = configure(stand, "mitmproxy.py");
     const listen = ["--mode", "transparent", "--listen-host", "0.0.0.0", "--listen-port", `${proxyPort}`];

@@ -7,6 +7,7 @@ export const node: Peer = {
   name: "node",
   needs: null,
   forwards: true,
+  slow: true,
   async start(stand, ports) {
     const program = stand.lab.gateway.spawn(process.execPath, ["--no-warnings", file, "13443", ports.join(",")]);
     await listening(stand, program);

@@ -13,6 +13,8 @@ export interface Peer {
   needs: { tool: string; packages: string[] } | null;
   /** True where the kernel forwards packets; a proxy's gateway does not. */
   forwards: boolean;
+  /** True for those that a quick run leaves out. */
+  slow?: boolean;
   /** Starts it; resolves when it takes connections. */
   start(stand: Stand, ports: readonly number[]): Promise<void>;
   /** Why it cannot do this kind of case; null where it can. */

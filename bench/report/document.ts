@@ -1,7 +1,7 @@
 /** `docs/performance.md` of one whole run. */
 import { readFileSync, writeFileSync } from "node:fs";
 import type { Result } from "./result.ts";
-import { cells, groupsOf, markdown, targetCells } from "./table.ts";
+import { amount, cells, groupsOf, markdown, targetCells } from "./table.ts";
 
 const file = new URL("../../docs/performance.md", import.meta.url).pathname;
 const begin = "<!-- figures: written by `npm run bench -- --write` -->";
@@ -22,10 +22,56 @@ export function figures(result: Result): string {
   const versions = Object.entries(host.versions).map(([name, version]) => `${name} ${version}`);
   const machine = `${host.processor}, ${host.cpus} processors, ${host.memory_gb} GB; Linux ${host.kernel}, Node ${host.node}`;
   const quiet = host.quiet ? "quiet" : `**not quiet** (${host.busy} processors busy with other work)`;
+  const minutes = (result.took / 60).toFixed(1);
+  const short =
+    result.shortened.length === 0
+      ? []
+      : [
+          "Shortened, so that the run ended in time:",
+          result.shortened.map((each) => `- ${each}`).join("\n"),
+        ];
   return [
-    `Measured ${result.at.slice(0, 10)} on ${machine}; the host was ${quiet}. ${versions.join(", ")}.`,
+    `Measured ${result.at.slice(0, 10)} in ${minutes} minutes on ${machine}; the host was ${quiet}. Contenders: ${versions.join(", ")}.`,
+    ...short,
     "### Targets",
     markdown(targetCells(result.targets)),
-    ...[...groupsOf(result.cases)].flatMap(([group, rows]) => [`### ${group}`, markdown(cells(rows))]),
+    ...sections(result.cases),
   ].join("\n\n");
+}
+
+/** A heading for each kind of case, and its tables. */
+function sections(rows: Result["cases"]): string[] {
+  let kind = "";
+  return [...groupsOf(rows)].flatMap(([group, of]) => {
+    const first = group.split(".", 1)[0]!;
+    const heading = first === kind ? [] : [`### ${headings[first] ?? first}`];
+    kind = first;
+    const title = titleOf(group);
+    return [...heading, ...(title === null ? [] : [`**${title}**`]), markdown(cells(of))];
+  });
+}
+
+const headings: Readonly<Record<string, string>> = {
+  connections: "New TLS connections",
+  denied: "Refusals",
+  bulk: "Downloads",
+  dns: "DNS",
+  decisions: "Decisions",
+  swap: "Policy swap at 10 000 rules, under load",
+  jobs: "Jobs",
+  memory: "Memory of live connections",
+};
+
+/** What a table is about, besides its heading; null where there is nothing to add. */
+function titleOf(group: string): string | null {
+  const [kind, ...words] = group.split(".") as [string, ...string[]];
+  const [first, second] = words;
+  if (first === undefined) return kind === "memory" ? "The larger number that each could hold" : null;
+  const count = /^\d+$/.test(first) ? amount(Number(first)) : first;
+  if (kind === "connections") return `${count} at a time, ${second?.replace("_", "-")} hello`;
+  if (kind === "denied") return `${count} at a time`;
+  if (kind === "bulk") return first === "1" ? "One stream" : `${count} streams`;
+  if (kind === "dns") return { hit: "From the cache", miss: "Forwarded upstream", denied: "Denied" }[first] ?? first;
+  if (kind === "decisions") return `${count} rules`;
+  return kind === "memory" ? `${count} connections` : words.join(" ");
 }

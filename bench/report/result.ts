@@ -25,6 +25,8 @@ export const resultSchema = z.object({
   /** Seconds. */
   took: number,
   quick: z.boolean(),
+  /** What was measured less than it should have been, so that the run ended in time; empty where nothing was. */
+  shortened: z.array(z.string()),
   host: z.object({
     processor: z.string(),
     cpus: number,

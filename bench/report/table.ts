@@ -19,9 +19,10 @@ export function cells(rows: readonly Row[]): string[][] {
   const figures = [...new Set(rows.map((row) => row.case))];
   const contenders = [...new Set(rows.map((row) => row.contender))];
   const unitOf = (figure: string) => rows.find((row) => row.case === figure)!.unit;
-  const head = figures.map(
-    (figure) => `${figure.slice(figure.lastIndexOf(".") + 1).replaceAll("_", " ")} (${unitOf(figure)})`,
-  );
+  const head = figures.map((figure) => {
+    const unit = unitOf(figure);
+    return `${figure.slice(figure.lastIndexOf(".") + 1).replaceAll("_", " ")}${unit === "" ? "" : ` (${unit})`}`;
+  });
   const lines = contenders.map((contender) => {
     const own = figures.map((figure) => rows.find((row) => row.case === figure && row.contender === contender));
     const reasons = new Set(own.flatMap((row) => (row?.cannot === undefined ? [] : [row.cannot])));

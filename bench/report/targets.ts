@@ -11,8 +11,8 @@ interface Wish {
   value: (figure: Figure) => number | null;
 }
 
-/** The value of a case for a contender; null where there is none. */
-type Figure = (name: string, contender?: string) => number | null;
+/** The value of a case for a contender, or its ratio to forwarding; null where there is none. */
+type Figure = (name: string, contender?: string, of?: "value" | "ratio_to_forwarding") => number | null;
 
 const over = (a: number | null, b: number | null) => (a === null || b === null || b === 0 ? null : a / b);
 const less = (a: number | null, b: number | null) => (a === null || b === null ? null : a - b);
@@ -25,7 +25,9 @@ const ratioTo = (target: string, name: string, contender: string, bound: number)
   at: "least",
   bound,
   unit: "×",
-  value: (figure) => over(figure(name), figure(name, contender)),
+  // That to forwarding is the median of the rounds' own.
+  value: (figure) =>
+    contender === "forwarding" ? figure(name, us, "ratio_to_forwarding") : over(figure(name), figure(name, contender)),
 });
 
 const atMost = (target: string, bound: number, unit: string, value: Wish["value"]): Wish => ({
@@ -61,12 +63,17 @@ const wishes: readonly Wish[] = [
     unit: "×",
     value: (figure) => over(figure("decisions.1000.p50", "opa"), figure("decisions.1000.p50")),
   },
-  atMost("policy swap at 10 000 rules under load", 50, "ms", (figure) => figure("swap.in_force")),
+  atMost("policy swap at 10 000 rules under load, reading and compiling included", 50, "ms", (figure) =>
+    figure("swap.in_force"),
+  ),
+  atMost("policy swap at 10 000 rules under load, besides reading and compiling", 50, "ms", (figure) =>
+    figure("swap.besides"),
+  ),
   atMost("connections lost in policy swaps", 0, "lost", (figure) => figure("swap.lost")),
   ...["npm_ci", "git_clone"].flatMap((job) =>
     ["run", "gateway"].map((way) =>
       atMost(`${job.replace("_", " ")} through ${way}, more than without`, 1, "%", (figure) => {
-        const share = over(figure(`jobs.${job}`, way), figure(`jobs.${job}`, "none"));
+        const share = figure(`jobs.${job}`, way, "ratio_to_forwarding");
         return share === null ? null : (share - 1) * 100;
       }),
     ),
@@ -84,8 +91,8 @@ function most(figure: Figure, contender: string): number | null {
 
 /** Every target, met, missed or not measured. */
 export function targetsOf(rows: readonly Row[]): Target[] {
-  const figure: Figure = (name, contender = us) =>
-    rows.find((row) => row.case === name && row.contender === contender)?.value ?? null;
+  const figure: Figure = (name, contender = us, of = "value") =>
+    rows.find((row) => row.case === name && row.contender === contender)?.[of] ?? null;
   return wishes.map(({ target, at, bound, unit, value }) => {
     const found = value(figure);
     const met = found === null ? null : at === "least" ? found >= bound : found <= bound;

@@ -4,14 +4,29 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isInstalled, type Kind, type Peer } from "../peers/peer.ts";
 import { type Row, rowsOf, type Samples } from "../report/result.ts";
+import type { Clock } from "./clock.ts";
 import { type Hellos, writeHellos } from "./hellos.ts";
 import { Stand } from "./stand.ts";
+
+/** Why there is no figure where the clock ran out. */
+export const noTime = "no time was left for it in this run";
+/** Why there is none of a contender in a quick run. */
+export const notQuick = "it is left out of quick runs, for the time that it takes";
+const atOnce = 3;
+/** The share of a run's time after which no further contender is started. */
+const mostForOpening = 0.4;
 
 /** One kind of measurement. */
 export interface Case {
   /** The first word of its rows' cases, and what `--only` takes. */
   name: string;
   title: string;
+  /** Seconds that it would like, in a quick run and in a whole one. */
+  wants: { quick: number; whole: number };
+  /** How many parts it has, each of which takes a {@link Clock.part}. */
+  parts: (quick: boolean) => number;
+  /** True where it measures the contenders of connections at their stands. */
+  atStands: boolean;
   run(bench: Bench): Promise<void>;
 }
 
@@ -32,29 +47,44 @@ export class Bench {
   readonly quick: boolean;
   readonly hellos: Hellos;
   readonly folder: string;
+  readonly clock: Clock;
   readonly rows: Row[] = [];
+  readonly #owned = new Set<{ close(): Promise<void> }>();
   readonly #stands = new Map<string, Stand | string>();
   readonly #only: readonly string[] | null;
   readonly #say: (text: string) => void;
 
-  private constructor({ quick, only }: Choice, folder: string, hellos: Hellos, say: (text: string) => void) {
+  private constructor(
+    { quick, only }: Choice,
+    clock: Clock,
+    folder: string,
+    hellos: Hellos,
+    say: (text: string) => void,
+  ) {
     this.quick = quick;
+    this.clock = clock;
     this.#only = only;
     this.folder = folder;
     this.hellos = hellos;
     this.#say = say;
   }
 
-  static async create(choice: Choice, say: (text: string) => void): Promise<Bench> {
+  static async create(choice: Choice, clock: Clock, say: (text: string) => void): Promise<Bench> {
     const folder = mkdtempSync(join(tmpdir(), "sallyport-bench-"));
     process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-    return new Bench(choice, folder, await writeHellos(folder), say);
+    return new Bench(choice, clock, folder, await writeHellos(folder), say);
   }
 
   /** Those of these contenders that were asked for. */
   chosen<P extends { name: string }>(all: readonly P[]): P[] {
-    const always = ["forwarding", "sallyport", "none"];
+    const always = ["forwarding", "sallyport", "gateway", "run"];
     return all.filter(({ name }) => this.#only === null || always.includes(name) || this.#only.includes(name));
+  }
+
+  /** Has something closed with the run, however that ends. */
+  own<C extends { close(): Promise<void> }>(what: C): C {
+    this.#owned.add(what);
+    return what;
   }
 
   /** Says what is being done now. */
@@ -67,6 +97,34 @@ export class Bench {
     this.rows.push(...rowsOf(name, unit, samples));
   }
 
+  /** The same of several figures of these contenders, some of which cannot: `prefix` and the figure are the case's name. */
+  recordAll<F extends string>(
+    prefix: string,
+    units: Readonly<Record<F, string>>,
+    contenders: readonly { name: string }[],
+    cannot: ReadonlyMap<string, string>,
+    figures: Partial<Record<F, ReadonlyMap<string, readonly number[] | string>>>,
+  ): void {
+    for (const [figure, unit] of Object.entries(units) as [F, string][]) {
+      const samples: Samples = new Map();
+      for (const { name } of this.chosen(contenders))
+        samples.set(name, cannot.get(name) ?? figures[figure]?.get(name) ?? noTime);
+      this.record(`${prefix}.${figure}`, unit, samples);
+    }
+  }
+
+  /** Opens every contender's stand, some at a time: on two processors most of it is waiting. */
+  async open(peers: readonly Peer[]): Promise<void> {
+    const waiting = this.chosen(peers).filter(({ slow }) => !(this.quick && slow));
+    const openNext = async (): Promise<void> => {
+      for (let peer = waiting.shift(); peer !== undefined; peer = waiting.shift()) {
+        if (this.clock.spent() > mostForOpening) this.#stands.set(peer.name, noTime);
+        else await this.#open(peer);
+      }
+    };
+    await Promise.all(Array.from({ length: atOnce }, openNext));
+  }
+
   /**
    * Those of the contenders that can do this, each at its stand; the others say why not in `cannot`. A contender that does not
    * start says so and does not end the run.
@@ -75,7 +133,7 @@ export class Bench {
     const able: Contender[] = [];
     const cannot = new Map<string, string>();
     for (const peer of this.chosen(peers)) {
-      const why = peer.cannot(kind) ?? (await this.#open(peer));
+      const why = peer.cannot(kind) ?? (this.quick && peer.slow ? notQuick : await this.#open(peer));
       if (typeof why === "string") cannot.set(peer.name, why);
       else able.push({ peer, stand: why });
     }
@@ -94,7 +152,7 @@ export class Bench {
     if (!isInstalled(peer)) return `not installed (apt-get install ${peer.needs!.packages.join(" ")})`;
     this.progress(`starting ${peer.name}`);
     const { classical, postQuantum, bulk, denied } = this.hellos;
-    const stand = await Stand.open([classical, postQuantum], peer.forwards, bulk);
+    const stand = this.own(await Stand.open([classical, postQuantum], peer.forwards, bulk));
     try {
       await peer.start(stand, [classical.port, postQuantum.port, bulk.port]);
       const tried = await stand.load({ concurrency: 1, seconds: 0.05, warmSeconds: 0 }, classical);
@@ -110,29 +168,7 @@ export class Bench {
   }
 
   async close(): Promise<void> {
-    for (const stand of this.#stands.values()) if (typeof stand !== "string") await stand.close();
+    await Promise.allSettled([...this.#owned].map((each) => each.close()));
     rmSync(this.folder, { recursive: true, force: true });
   }
-}
-
-/** Each contender once a round, one after the other, so that what changes on the machine changes for all. */
-export async function interleave<C, F extends string>(
-  contenders: readonly C[],
-  rounds: number,
-  nameOf: (contender: C) => string,
-  measure: (contender: C, round: number) => Promise<Record<F, number>>,
-): Promise<Record<F, Map<string, number[]>>> {
-  const all = {} as Record<F, Map<string, number[]>>;
-  for (let round = 0; round < rounds; round++) {
-    for (const contender of contenders) {
-      const figures = await measure(contender, round);
-      for (const [figure, value] of Object.entries(figures) as [F, number][]) {
-        const of = ((all[figure] as Map<string, number[]> | undefined) ??= new Map());
-        const samples = of.get(nameOf(contender));
-        if (samples === undefined) of.set(nameOf(contender), [value]);
-        else samples.push(value);
-      }
-    }
-  }
-  return all;
 }

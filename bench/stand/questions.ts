@@ -59,15 +59,41 @@ export function writeQuestions(folder: string): Record<QuestionKind, string> {
   return { hit: write("hit"), miss: write("miss"), denied: write("denied") };
 }
 
-/** Many outstanding at once for the rate, then one at a time for how long one takes. Throws where answers are not the expected ones. */
-export async function ask({ lab }: Stand, kind: QuestionKind, file: string, seconds: number): Promise<Answers> {
+/** Throws where an allowed name gets no address through the contender, or, if it filters, where another name gets anything else than NXDOMAIN. */
+export async function prove({ lab }: Stand, filters: boolean): Promise<void> {
+  const answer = async (name: string) => {
+    const text = await run(lab.runner(1), "dig", ["+tries=3", "+time=2", `@${upstream}`, name]);
+    return { status: /status: (\w+)/.exec(text)?.[1], address: /\sA\s+([\d.]+)$/m.exec(text)?.[1] };
+  };
+  for (const zone of [hitZone, missZones[0]!]) {
+    const { status, address } = await answer(`proof.${zone}`);
+    if (address !== "203.0.113.100") throw new Error(`an allowed name is answered with ${status}, ${address}`);
+  }
+  if (!filters) return;
+  const { status, address } = await answer("proof.denied.example");
+  if (status !== "NXDOMAIN" || address !== undefined)
+    throw new Error(`a name that is not on its list is answered with ${status}, ${address}`);
+}
+
+/**
+ * Many outstanding at once for the rate, then one at a time for how long one takes. Throws where answers are not the expected ones.
+ * `first` fills the caches before.
+ */
+export async function ask(
+  { lab }: Stand,
+  kind: QuestionKind,
+  file: string,
+  seconds: number,
+  first: boolean,
+): Promise<Answers> {
   const dnsperf = (...args: string[]) =>
-    run(lab.runner(1), "dnsperf", ["-s", upstream, "-d", file, "-l", `${seconds}`, "-t", "2", ...args]);
-  const flood = await dnsperf("-c", "64", "-q", "128");
+    run(lab.runner(1), "dnsperf", ["-s", upstream, "-d", file, "-t", "2", ...args]);
+  if (first) await dnsperf("-n", "1", "-c", "16", "-q", "64");
+  const flood = await dnsperf("-c", "64", "-q", "128", "-l", `${(seconds * 2) / 3}`);
   const expected = kind === "denied" ? "NXDOMAIN" : "NOERROR";
   const share = Number(new RegExp(`${expected} \\d+ \\(([\\d.]+)%\\)`).exec(flood)?.[1] ?? 0);
   if (share < 99) throw new Error(`not ${expected}: ${/Response codes:.*/.exec(flood)?.[0] ?? flood.slice(-300)}`);
-  const single = await dnsperf("-c", "1", "-q", "1", "-v");
+  const single = await dnsperf("-c", "1", "-q", "1", "-v", "-l", `${seconds / 3}`);
   const times = [...single.matchAll(/^> \w+ \S+ A ([\d.]+)$/gm)]
     .map(([, time]) => Number(time) * 1e6)
     .toSorted((a, b) => a - b);

@@ -19,17 +19,23 @@ export const destinations = Array.from({ length: 16 }, (_, i) => `203.0.113.${10
 export const sources = Array.from({ length: 16 }, (_, i) => `10.21.${i + 1}.2`);
 export const sourceNet = "10.21.0.0/16";
 
-/** Seconds of one measurement, and how many of them. */
-export interface Extent {
-  seconds: number;
-  rounds: number;
-}
+const sysctls = [
+  "net.core.somaxconn=16384",
+  "net.ipv4.tcp_max_syn_backlog=16384",
+  "net.ipv4.ip_local_port_range=1024 65535",
+  "net.ipv4.ip_local_reserved_ports=13443-13445",
+];
+
+/** How long a load may take longer than it was told: sources that wait for an answer, connections that nothing comes of; ms. */
+const loadEndsMs = 45_000;
 
 const here = (file: string) => new URL(`../${file}`, import.meta.url).pathname;
 
 export class Stand {
   readonly lab: Lab;
   #next = 0;
+  #generator: LabProcess | null = null;
+  readonly #hardware = new Map<string, string>();
 
   private constructor(lab: Lab) {
     this.lab = lab;
@@ -53,6 +59,8 @@ export class Stand {
 
   async #wire(hellos: readonly Hello[]): Promise<void> {
     const { gateway, world } = this.lab;
+    // What everybody sets on a machine that is to make and take many connections; the same for all.
+    await run(gateway, "sysctl", ["-q", "-w", ...sysctls]);
     await run(gateway, "ip", [
       "route",
       "add",
@@ -91,53 +99,59 @@ export class Stand {
     return runner.spawn(process.execPath, [here("load/bulk-client.ts"), ...args]);
   }
 
-  /** Opens so many connections and leaves them open until they are released. */
-  async hold(count: number, hello: Hello): Promise<{ load: Load; release: () => Promise<void> }> {
-    const generator = await this.generator({ count, concurrency: 64, hold: true, seconds: 120, warmSeconds: 0 }, hello);
-    const [text] = await generator.waitFor(/^\{.*\}$/m, 150_000);
-    const load = JSON.parse(text) as Load;
-    this.#next = load.next;
+  /** Opens so many connections, or as many as it can within these seconds, and leaves them open until they are released. */
+  async hold(count: number, seconds: number, hello: Hello): Promise<{ load: Load; release: () => Promise<void> }> {
+    const load = await this.load({ count, concurrency: 64, hold: true, seconds, warmSeconds: 0 }, hello);
     const release = async () => {
-      generator.endInput();
-      await generator.exited;
+      await this.#tell("release", loadEndsMs);
     };
     return { load, release };
   }
 
   /** Opens connections for a while; rejects when the generator fails. */
   async load(order: Pick<Order, "concurrency" | "seconds"> & Partial<Order>, hello: Hello): Promise<Load> {
-    const generator = await this.generator(order, hello);
-    const { stdout, stderr, code } = await generator.exited;
-    if (code !== 0) throw new Error(`the load of ${this.lab.id} ended with ${code}: ${stderr.slice(-500)}`);
-    const load = JSON.parse(stdout) as Load;
-    this.#next = load.next;
-    return load;
-  }
-
-  /** The same, to be watched or interrupted. */
-  async generator(order: Partial<Order>, hello: Hello): Promise<LabProcess> {
     const { gateway } = this.lab;
     const whole: Order = {
       device: `${this.lab.id}-r1`,
-      neighbour: await hardware(gateway, gateway.inside[0]!),
+      neighbour: await this.#hardwareOf(gateway.inside[0]!),
       sources,
       destinations,
       port: hello.port,
       name,
       resolver,
       hello: hello.file,
-      concurrency: 1,
       warmSeconds: 0.3,
-      seconds: 1,
       offset: this.#next,
       ...order,
     };
-    return this.lab.runner(1).spawn(process.execPath, [here("load/connect.ts"), JSON.stringify(whole)]);
+    const load = (await this.#tell(
+      JSON.stringify(whole),
+      (whole.seconds + whole.warmSeconds) * 1000 + loadEndsMs,
+    )) as Load;
+    this.#next = load.next;
+    return load;
   }
 
-  /** Has the next load begin where this one, which was started with {@link generator}, ended. */
-  resume({ next }: Load): void {
-    this.#next = next;
+  async #hardwareOf(device: string): Promise<string> {
+    const known = this.#hardware.get(device) ?? (await hardware(this.lab.gateway, device));
+    this.#hardware.set(device, known);
+    return known;
+  }
+
+  /** Gives the generator a line, and reads its next one. */
+  async #tell(line: string, withinMs: number): Promise<unknown> {
+    this.#generator ??= this.lab.runner(1).spawn(process.execPath, [here("load/connect.ts")]);
+    const generator = this.#generator;
+    generator.stdout = "";
+    generator.write(`${line}\n`);
+    try {
+      const [, text] = await generator.waitFor(/^(\{.*\})\n/, withinMs);
+      return JSON.parse(text!);
+    } catch (error) {
+      this.#generator = null;
+      generator.signal("SIGKILL");
+      throw new Error(`the load of ${this.lab.id}: ${(error as Error).message.slice(-500)}`, { cause: error });
+    }
   }
 
   /** The contender's processes: whatever runs in the gateway's namespace. */

@@ -1,7 +1,7 @@
 /** Annotations for what was refused and noticed: few, one for each destination, because GitHub shows ten of a step. */
 import type { Finding, JobReport } from "../machine/job-report.ts";
 import { placeOf, type Refused, refusedOf, whyOf, withoutAsked } from "../machine/refused.ts";
-import { shownName } from "./cells.ts";
+import { candidates, shownName } from "./cells.ts";
 import { annotation } from "./commands.ts";
 import { cut } from "./markdown.ts";
 
@@ -40,9 +40,11 @@ function textOf(each: Refused): string {
   const step =
     process === null
       ? ""
-      : process.step_number === null
-        ? ", outside of the steps"
-        : `, step ${process.step_number} “${process.step ?? ""}”`;
+      : (process.step_candidates ?? []).length > 1
+        ? `, step ${candidates(process.step_candidates!)}`
+        : process.step_number === null
+          ? ", outside of the steps"
+          : `, step ${process.step_number} “${process.step ?? ""}”`;
   const others = rows.length > 1 ? ` and ${rows.length - 1} more` : "";
   const who = process === null ? "" : ` by ${cut(process.exe ?? "an unknown process", 200)}${step}${others}`;
   const times = count === 1 ? "" : `, ${count} times`;

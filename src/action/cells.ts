@@ -10,6 +10,9 @@ const longestWord = 60;
 /** From so many characters on a label that looks like data may be somebody's secret. */
 const shortestData = 20;
 
+const mostCandidates = 4;
+const outside = "outside of the steps";
+
 /** `2. build`, `1. actions/setup-node`. */
 export function stepOf(process: EventProcess | null | undefined): string {
   return plain(stepName(process));
@@ -19,10 +22,17 @@ export function stepOf(process: EventProcess | null | undefined): string {
 export function stepName(process: EventProcess | null | undefined): string {
   if (process === null || process === undefined) return "unknown";
   if (process.runner) return "the runner";
-  if (process.step_number === null) return "outside of the steps";
-  const { step, action, step_number } = process;
+  const { step, action, step_number, step_by, step_candidates = [] } = process;
+  if (step_candidates.length > 1) return `one of ${candidates(step_candidates)}`;
+  if (step_number === null) return outside;
   const name = action === null ? (step ?? "") : (step ?? "").startsWith("__") ? action : `${step} (${action})`;
-  return `${step_number}. ${cut(name, longestWord)}`;
+  return `${step_number}. ${cut(name, longestWord)}${step_by === "engine_client" ? " (inferred)" : ""}`;
+}
+
+/** Steps of which several had asked a container engine. */
+export function candidates(steps: readonly (string | null)[]): string {
+  const names = steps.slice(0, mostCandidates).map((each) => cut(each ?? outside, longestWord));
+  return `${names.join(" or ")}${steps.length > mostCandidates ? " or others" : ""}`;
 }
 
 /** The program that ran, which its arguments need not name, with the arguments. */

@@ -32,12 +32,16 @@ export interface EventProcess {
   user: string | null;
   /** Parent first, as at fork. */
   ancestors: readonly { pid: number; exe: string | null }[];
-  /** What the runner calls the step; null: outside of the job's steps. */
+  /** What the runner calls the step; null: outside of the job's steps, or not known. */
   step: string | null;
   /** The steps of a job in the order in which they began; null: outside. */
   step_number: number | null;
   /** `owner/name` of the action that the step uses; null: it runs commands. */
   action: string | null;
+  /** How the step is known: by descent from it, or inferred from who was connected to the container engine; null: no step. */
+  step_by: "descent" | "engine_client" | null;
+  /** Steps of which several were connected as an engine started this one's container: nobody knows whose it is; null: of no step. */
+  step_candidates?: readonly (string | null)[];
   container: { id: string; image: string | null } | null;
   /** The runner's own worker or listener. */
   runner: boolean;

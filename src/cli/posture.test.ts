@@ -1,6 +1,6 @@
 /**
- * `sallyport posture` as people and CI meet it, by the real launcher: a folder, GitHub's API by way of a server made from its own
- * description, each format, exit codes, and what is hostile or missing.
+ * `sallyport posture` as people and CI meet it, twice by the real launcher and else by the command alone: a folder, GitHub's API by
+ * way of a server made from its own description, each format, exit codes, and what is hostile or missing.
  */
 import assert from "node:assert/strict";
 import { execFile, execFileSync } from "node:child_process";
@@ -9,8 +9,11 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, test, type TestContext } from "node:test";
+import { Command, CommanderError } from "commander";
 import { github, Odd } from "../../test/support/github.ts";
 import type { PostureReport } from "../posture/report/report.ts";
+import { fail } from "./fail.ts";
+import { addPostureCommand } from "./posture.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const sha = "abcdefabcdefabcdefabcdefabcdefabcdefabcd";
@@ -29,14 +32,47 @@ function folder(t: TestContext, files: Record<string, string | Buffer>): string 
   return at;
 }
 
-/** Not in this thread, which serves the API. */
-function posture(
-  words: string[],
-  env: Record<string, string> = {},
-): Promise<{ code: number; stdout: string; stderr: string }> {
-  const clean = { ...process.env, GITHUB_TOKEN: "", GH_TOKEN: "", GITHUB_API_URL: "https://api.example", ...env };
+interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const plain = { GITHUB_TOKEN: "", GH_TOKEN: "", GITHUB_API_URL: "https://api.example" };
+
+/** The command in this process: a process of its own each time takes most of the tests' time. */
+async function posture(words: string[], env: Record<string, string> = {}): Promise<Ended> {
+  const out = { log: "", error: "" };
+  const before = { ...process.env };
+  const kept = { log: console.log, error: console.error, code: process.exitCode };
+  Object.assign(process.env, plain, env);
+  for (const name of ["log", "error"] as const)
+    console[name] = (text: unknown) => {
+      out[name] += `${String(text)}\n`;
+    };
+  const program = new Command("sallyport").exitOverride().configureOutput({ writeErr: (text) => (out.error += text) });
+  addPostureCommand(program);
+  for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
+  try {
+    process.exitCode = 0;
+    await program.parseAsync(["posture", ...words], { from: "user" });
+    return { code: process.exitCode, stdout: out.log, stderr: out.error };
+  } catch (error) {
+    const code = error instanceof CommanderError ? 2 : fail(error);
+    return { code, stdout: out.log, stderr: out.error };
+  } finally {
+    Object.assign(console, { log: kept.log, error: kept.error });
+    process.exitCode = kept.code;
+    for (const name of Object.keys(plain)) delete process.env[name];
+    Object.assign(process.env, before);
+  }
+}
+
+/** By the real launcher. */
+function launched(words: string[]): Promise<Ended> {
   return new Promise((resolve) => {
-    execFile(`${root}sallyport`, ["posture", ...words], { env: clean, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
+    const env = { ...process.env, ...plain };
+    execFile(`${root}sallyport`, ["posture", ...words], { env }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
     });
   });
@@ -47,7 +83,7 @@ const reportOf = (stdout: string) => JSON.parse(stdout) as PostureReport;
 describe("a folder", () => {
   test("fails where a job has no control, says where, and passes where it has", async (t) => {
     const at = folder(t, { ".github/workflows/ci.yml": bare });
-    const { code, stdout, stderr } = await posture(["-C", at]);
+    const { code, stdout, stderr } = await launched(["-C", at]);
     assert.deepEqual([code, stderr], [1, ""]);
     assert.match(
       stdout,
@@ -107,22 +143,41 @@ describe("a folder", () => {
       "huge.yml": `on: push\njobs: { a: { runs-on: x } }\n${"# x\n".repeat(2_600_000)}`,
       "deep.yml": `on: push\njobs: ${"[".repeat(100_000)}\n`,
       "bytes.yml": Buffer.from([0xff, 0xfe, 0x00]),
+      "documents.yml": "on: push\njobs: {}\n---\non: push\njobs: {}\n",
+      "wide.yml": `on: push\njobs:\n${Array.from({ length: 60_000 }, (_, i) => `  j${i}: { runs-on: x }\n`).join("")}`,
+    };
+    /** What is said of each, on one line. */
+    const lines: Record<keyof typeof bad, RegExp> = {
+      "alias.yml": /its aliases come to more than 100000 values/,
+      "self.yml": /has no anchor before it|its aliases come to more/,
+      "twice.yml": /the key jobs is written twice/,
+      "tabs.yml": /tab/i,
+      "huge.yml": /it has \d+ characters/,
+      "deep.yml": /nested too deeply/,
+      "bytes.yml": /it is not UTF-8/,
+      "documents.yml": /more than one document/,
+      "wide.yml": /it has more than 200000 values/,
     };
     const files = Object.fromEntries(Object.entries(bad).map(([name, text]) => [`.github/workflows/${name}`, text]));
     const at = folder(t, { ...files, ".github/workflows/ci.yml": bare });
+    const before = process.cpuUsage();
     const { findings } = reportOf((await posture(["-C", at, "--json"])).stdout);
     assert.ok(findings.some(({ subject, status }) => subject.endsWith("ci.yml#build") && status === "fail"));
-    for (const name of Object.keys(bad)) {
-      const own = findings.filter(({ where }) => where.kind === "file" && where.path.endsWith(name));
+    for (const [name, line] of Object.entries(lines)) {
+      const own = findings.filter(({ where }) => where.kind === "file" && where.path.endsWith(`/${name}`));
+      const said = own.filter(({ status }) => status !== "pass").map(({ seen }) => seen);
       assert.ok(
-        own.some(({ status }) => status !== "pass"),
-        name,
+        said.some((seen) => line.test(seen)),
+        `${name}: ${said.slice(0, 5).join("\n")}`,
       );
     }
+    // Processor time, which a busy machine does not stretch; they take a tenth of it.
+    const { user, system } = process.cpuUsage(before);
+    assert.ok(user + system < 30e6, `${(user + system) / 1e6} s`);
   });
 
   test("a folder that is not there is an error, not a report", async () => {
-    const { code, stderr } = await posture(["-C", "/nowhere/at/all"]);
+    const { code, stderr } = await launched(["-C", "/nowhere/at/all"]);
     assert.deepEqual([code, /WORKFLOW_UNREADABLE/.test(stderr)], [2, true]);
   });
 });

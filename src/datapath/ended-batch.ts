@@ -1,6 +1,6 @@
 /** Ended connections, gathered to be told in one message. */
 import type { Flow } from "../kernel/conntrack.ts";
-import { flowKey } from "./ledger.ts";
+import { flowKey } from "./flow-kind.ts";
 import type { EndedCounts, EndedFlows } from "./messages.ts";
 
 export class EndedBatch {

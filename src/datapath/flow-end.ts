@@ -1,16 +1,21 @@
 /**
- * A connection's end as an event. All of it but the kernel's counts is known when the connection begins, and written then, by the
- * thread that judged it: at the end there is only a number of bytes to add.
+ * A connection's end as an event. All of it but the kernel's counts is known when the connection begins, and most is the same for
+ * many connections: that is written once, by the thread that judged the first of them, and only numbers are added at the end.
  */
 import { formatAddress } from "../address/ip.ts";
 import { bodyText } from "../audit/body.ts";
 import type { EventBody } from "../audit/event.ts";
 import type { Engine } from "../policy/decision.ts";
-import type { EndedCounts, LiveFlow } from "./messages.ts";
+import type { EndedCounts, FlowTuple, LiveFlow } from "./messages.ts";
 
-/** The beginning of the event's text, under the rule that let the connection through; {@link flowEndText} ends it. */
-export function flowEndBegun(flow: LiveFlow, engine: Engine): string {
-  return bodyText({
+/** The event's text up to its counts, cut where the two ends of the connection stand: what all flows of a kind have in common. */
+export type EndParts = readonly [string, string, string];
+
+/** Of the rule that let the connection through. */
+export function flowEndParts(flow: LiveFlow, engine: Engine): EndParts {
+  const { source, process, destination } = endpoints(flow, engine);
+  const { name, name_from, protocol } = destination!;
+  const begun = bodyText({
     kind: "flow_end",
     verdict: flow.verdict,
     enforced: flow.verdict === "allow",
@@ -20,8 +25,21 @@ export function flowEndBegun(flow: LiveFlow, engine: Engine): string {
       mode: flow.verdict === "allow" ? "enforce" : "monitor",
       policy: engine.hash,
     },
-    ...endpoints(flow, engine),
   });
+  const who = process === undefined ? "" : `,"process":${JSON.stringify(process)}`;
+  const named = `"name":${JSON.stringify(name)},"name_from":${JSON.stringify(name_from)}`;
+  return [
+    `${begun},"source":{"ip":"`,
+    `,"group":${JSON.stringify(source!.group)}}${who},"destination":{${named},"ip":"`,
+    `,"protocol":${JSON.stringify(protocol)}}`,
+  ];
+}
+
+/** The beginning of the event's text, as `bodyText` writes it; {@link flowEndText} ends it. */
+export function flowEndBegun(parts: EndParts, flow: FlowTuple): string {
+  const { source, sourcePort, destination, destinationPort } = flow;
+  const from = `${formatAddress(source)}","port":${sourcePort}`;
+  return `${parts[0]}${from}${parts[1]}${formatAddress(destination)}","port":${destinationPort}${parts[2]}`;
 }
 
 /** The event's text (`bodyText`), with the kernel's count; `duration` in milliseconds. */

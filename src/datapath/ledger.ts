@@ -4,24 +4,35 @@
  */
 import type { Address } from "../address/ip.ts";
 import type { Engine } from "../policy/decision.ts";
-import type { EndedCounts, LiveFlow } from "./messages.ts";
+import { type FlowKind, flowKey } from "./flow-kind.ts";
+import type { EndedCounts, FlowTuple, LiveFlow } from "./messages.ts";
 
 /** How long the end of a flow waits for its beginning, which comes from another thread, ms. */
 const reorderMs = 2_000;
 
-/** A live flow; as its thread wrote it until somebody asks. */
+/** A live flow: its key, its time and its kind, of which it is made whole when somebody asks. */
 export class Live {
-  readonly #whole: LiveFlow | string;
-  #flow: LiveFlow | null = null;
+  readonly key: string;
   /** When it was let through, ms since the epoch. */
   readonly since: number;
-  /** Its end as far as that was known at its beginning (`flow-end.ts`), in the words of the policy of that hash. */
-  readonly end: { readonly text: string; readonly policy: string } | null;
+  /** What it has in common with others; null where it came whole. */
+  readonly kind: FlowKind | null;
+  #flow: LiveFlow | null;
 
-  constructor(whole: LiveFlow | string, since: number, end: Live["end"] = null) {
-    this.#whole = whole;
+  private constructor(key: string, since: number, kind: FlowKind | null, flow: LiveFlow | null) {
+    this.key = key;
     this.since = since;
-    this.end = end;
+    this.kind = kind;
+    this.#flow = flow;
+  }
+
+  /** `key` is its {@link flowKey}. */
+  static of(kind: FlowKind, key: string, since: number): Live {
+    return new Live(key, since, kind, null);
+  }
+
+  static whole(flow: LiveFlow): Live {
+    return new Live(flowKey(flow), flow.since, null, flow);
   }
 
   /** The same object each time. */
@@ -31,12 +42,17 @@ export class Live {
 
   /** To look at and forget: it may be another object each time. */
   get copy(): LiveFlow {
-    return this.#flow ?? (typeof this.#whole === "string" ? (JSON.parse(this.#whole) as LiveFlow) : this.#whole);
+    return this.#flow ?? this.kind!.flow(this.key, this.since);
+  }
+
+  /** Its ends alone. */
+  get ends(): FlowTuple {
+    return this.#flow ?? this.kind!.ends(this.key);
   }
 
   /** The flow, where somebody has asked before or it came whole. */
   get known(): LiveFlow | null {
-    return typeof this.#whole === "string" ? this.#flow : this.flow;
+    return this.#flow;
   }
 }
 
@@ -74,11 +90,12 @@ export class Ledger {
 
   /** Adds a flow; returns its end when the kernel already told it. */
   begin(flow: LiveFlow, now: number): EndedCounts | null {
-    return this.beginLive(flowKey(flow), new Live(flow, flow.since), now);
+    return this.beginLive(Live.whole(flow), now);
   }
 
-  /** The same of one that may be text; `key` is its {@link flowKey}. */
-  beginLive(key: string, live: Live, now: number): EndedCounts | null {
+  /** The same of one that need not be whole. */
+  beginLive(live: Live, now: number): EndedCounts | null {
+    const { key } = live;
     const early = this.#early.get(key);
     if (early !== undefined) {
       this.#early.delete(key);
@@ -116,7 +133,7 @@ function joined(before: Live, live: Live): Live {
   if (known.application !== "quic" || flow.application !== "quic" || flow.name === null) return live;
   const names = new Set([...(known.also ?? []), flow.name]);
   if (known.name !== null) names.delete(known.name);
-  return new Live({ ...known, also: [...names].slice(-mostAlso) }, known.since);
+  return Live.whole({ ...known, also: [...names].slice(-mostAlso) });
 }
 
 /** The names that resolvers of ours handed an address out for. */
@@ -176,19 +193,4 @@ export function mustBeRead(engine: Engine, flow: LiveFlow, names: TrustedNames):
     names: isPromoted ? names(flow.destination) : flow.names,
   });
   return decision.answer === "not_yet" && decision.hold;
-}
-
-export interface FlowTuple {
-  source: Address;
-  sourcePort: number;
-  destination: Address;
-  destinationPort: number;
-  protocol: number;
-}
-
-/** What tells flows apart. ICMP has no ports, but conntrack keeps its id and type in their place. */
-export function flowKey(flow: FlowTuple): string {
-  const hasPorts = flow.protocol === 6 || flow.protocol === 17;
-  const ports = hasPorts ? String.fromCharCode(flow.sourcePort, flow.destinationPort) : "";
-  return String.fromCharCode(flow.protocol) + flow.source + flow.destination + ports;
 }

@@ -85,13 +85,13 @@ export interface Told {
   names: ShownName[];
 }
 
-/** Flows that go on, three strings each: `flowKey`, the {@link LiveFlow} as JSON, and the beginning of its end (`flow-end.ts`). */
+/** Flows that go on. Of each its `flowKey`, which of the kinds it is of, and when it was let through, ms since the epoch. */
 export interface PackedFlows {
-  parts: string[];
-  /** Of each, when it was let through, ms since the epoch. */
+  keys: string[];
+  kindOf: number[];
   since: number[];
-  /** Hash of the policy that the ends name. */
-  policy: string;
+  /** As `FlowKindWriter` writes them. */
+  kinds: string[];
 }
 
 /** Buckets of the time a packet spends with us, seconds. */
@@ -104,15 +104,19 @@ export interface ShownName extends JudgedName {
   process: EventProcess | null;
 }
 
-/** A flow that was let through: what is needed to show it, to judge it again and to end it. */
-export interface LiveFlow {
+/** The ends of a flow. */
+export interface FlowTuple {
   source: Address;
   sourcePort: number;
   destination: Address;
   destinationPort: number;
-  transport: Transport;
   /** IP protocol number. */
   protocol: number;
+}
+
+/** A flow that was let through: what is needed to show it, to judge it again and to end it. */
+export interface LiveFlow extends FlowTuple {
+  transport: Transport;
   local: boolean;
   /** What was known of its process when it began. */
   process: ProcessFacts | null;

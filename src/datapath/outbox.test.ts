@@ -4,16 +4,22 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseAddress } from "../address/ip.ts";
-import { bodiesOf } from "../audit/body.ts";
-import type { EventBody } from "../audit/event.ts";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { addressFromBytes, parseAddress } from "../address/ip.ts";
+import { bodiesOf, bodyText } from "../audit/body.ts";
+import type { EventBody, EventProcess } from "../audit/event.ts";
 import { Tally } from "../audit/tally.ts";
 import type { Engine } from "../policy/decision.ts";
 import { isPolicyProblems, loadPolicy } from "../policy/load.ts";
-import { endpoints, flowEndText } from "./flow-end.ts";
-import { flowKey, Ledger, Live } from "./ledger.ts";
-import type { LiveFlow } from "./messages.ts";
+import { endpoints, flowEndBegun, flowEndParts, flowEndText } from "./flow-end.ts";
+import { FlowKinds, flowKey } from "./flow-kind.ts";
+import { Ledger, Live } from "./ledger.ts";
+import type { LiveFlow, PackedFlows } from "./messages.ts";
 import { batchSize, Outbox } from "./outbox.ts";
+
+setFlagsFromString("--expose-gc");
+const gc = runInNewContext("gc") as () => void;
 
 function engineOf(rule: string): Engine {
   const text = `version: 1\nsources:\n  farm: { subnets: [10.0.0.0/8] }\nrules:\n  - { name: ${rule}, to: a.example }\n`;
@@ -25,7 +31,7 @@ function engineOf(rule: string): Engine {
 const flow = (sourcePort: number): LiveFlow => ({
   source: parseAddress("10.0.0.2")!,
   sourcePort,
-  destination: parseAddress("2001:db8::ff")!,
+  destination: parseAddress("198.51.100.255")!,
   destinationPort: 443,
   transport: "tcp",
   protocol: 6,
@@ -53,6 +59,11 @@ const allowed = (live: LiveFlow, engine: Engine): EventBody => ({
   ...endpoints(live, engine),
 });
 
+/** As the main thread takes them in. */
+function unpacked({ keys, kindOf, since, kinds }: PackedFlows, known: FlowKinds): Live[] {
+  return keys.map((key, i) => Live.of(known.of(kinds[kindOf[i]!]!), key, since[i]!));
+}
+
 test("events, their counts and their flows cross as they are, in order, in batches", () => {
   const engine = engineOf("web");
   const outbox = new Outbox();
@@ -64,10 +75,10 @@ test("events, their counts and their flows cross as they are, in order, in batch
     const batch = outbox.take();
     told.push(...bodiesOf(batch.bodies));
     summed.add(batch.tally);
-    for (const [i, since] of batch.flows.since.entries()) {
-      const [key, whole] = [batch.flows.parts[3 * i]!, batch.flows.parts[3 * i + 1]!];
-      assert.deepEqual(new Live(whole, since).flow, flow(2 * flows + 1));
-      assert.equal(key, flowKey(flow(2 * flows + 1)));
+    assert.equal(batch.flows.kinds.length, 1);
+    for (const live of unpacked(batch.flows, new FlowKinds())) {
+      assert.deepEqual(live.flow, flow(2 * flows + 1));
+      assert.deepEqual([live.key, live.known], [flowKey(flow(2 * flows + 1)), live.flow]);
       flows++;
     }
   }
@@ -84,15 +95,15 @@ test("a flow's end is written from what was known at its beginning, also when it
   const counts = { bytesUp: 5, bytesDown: 7, packetsUp: 1, packetsDown: 2 };
   const ledger = new Ledger();
   assert.equal(ledger.end(flowKey(flow(1)), counts, 1_100), null);
-  for (const policy of [engine, next]) {
-    const { flows } = outbox.take();
-    // One policy a batch: its ends name it.
-    assert.deepEqual([flows.policy, flows.since], [policy.hash, [1_000]]);
-    const [key, whole, end] = flows.parts as [string, string, string];
-    const live = new Live(whole, 1_000, { text: end, policy: flows.policy });
-    const early = ledger.beginLive(key, live, 1_200);
+  const lives = unpacked(outbox.take().flows, new FlowKinds());
+  assert.equal(lives.length, 2);
+  for (const [i, policy] of [engine, next].entries()) {
+    const live = lives[i]!;
+    assert.deepEqual([live.kind!.policy, live.since], [policy.hash, 1_000]);
+    const early = ledger.beginLive(live, 1_200);
     if (policy === engine) assert.deepEqual(early, counts);
-    else assert.equal(ledger.end(key, counts, 1_300), live);
+    else assert.equal(ledger.end(live.key, counts, 1_300), live);
+    const end = flowEndBegun(live.kind!.end, live.ends);
     assert.deepEqual(JSON.parse(`{${flowEndText(end, counts, 234)}}`), {
       kind: "flow_end",
       verdict: "allow",
@@ -103,7 +114,79 @@ test("a flow's end is written from what was known at its beginning, also when it
       packets: { up: 1, down: 2 },
       duration_ms: 234,
     });
+    // To the letter as the record writes an event.
+    const { verdict, rule } = flow(i + 1);
+    const whole = { kind: "flow_end", verdict, enforced: true, ...endpoints(flow(i + 1), policy) } as const;
+    assert.equal(end, bodyText({ ...whole, rule: { name: rule, tier: 2, mode: "enforce", policy: policy.hash } }));
   }
+});
+
+test("flows of one kind keep their own ends, whatever the ports, the protocol, the group and the process", () => {
+  const engine = engineOf("web");
+  const outbox = new Outbox();
+  const process = { step: 'a"b', action: null, exe: "/bin/é\u2028", runner: false };
+  const who = { pid: 7, comm: "c\\" } as unknown as EventProcess;
+  const v4 = { source: parseAddress("10.0.0.2")!, destination: parseAddress("0.255.34.92")! };
+  const v6 = { source: parseAddress("2001:db8::22")!, destination: parseAddress("::ffff:0:5c5c")! };
+  const flows: LiveFlow[] = [];
+  for (const ends of [v4, { ...v4, source: parseAddress("192.0.2.1")! }, v6]) {
+    for (const sourcePort of [0, 34, 0xd800, 65_535]) {
+      for (const other of [{}, { process, who }, { monitored: ['x"'], application: null, name: null }]) {
+        flows.push({ ...flow(sourcePort), ...ends, destinationPort: 0xdfff, ...other, since: flows.length });
+        flows.push({ ...flows.at(-1)!, protocol: 17, transport: "udp" });
+      }
+    }
+    // The kernel's id and type of an echo.
+    flows.push({ ...flow(4_711), ...ends, destinationPort: 2_048, protocol: 1, transport: "icmp", names: [] });
+  }
+  for (const each of flows) outbox.settle(allowed(each, engine), each, engine);
+  const lives: Live[] = [];
+  const known = new FlowKinds();
+  while (outbox.size > 0) lives.push(...unpacked(outbox.take().flows, known));
+  assert.deepEqual(
+    lives.map((live) => live.copy),
+    flows,
+  );
+  for (const [i, live] of lives.entries()) {
+    const each = flows[i]!;
+    const text = flowEndBegun(live.kind!.end, live.ends);
+    assert.equal(text, flowEndBegun(flowEndParts(each, engine), each));
+    const { source, process: told, destination } = JSON.parse(`{${text}}`) as EventBody;
+    const wanted = endpoints(each, engine);
+    assert.deepEqual([source, told, destination], [wanted.source, wanted.process, wanted.destination]);
+  }
+  // Two kinds of them for each of three ways, two transports and two groups, and the echoes'.
+  assert.ok(new Set(lives.map((live) => live.kind)).size <= 3 * 2 * 2 + 2 * 1);
+});
+
+test("a live flow of a kind that is known takes less than 200 bytes", () => {
+  const engine = engineOf("web");
+  const count = 20_000;
+  const measured = (begin: number) => {
+    const [outbox, known, ledger] = [new Outbox(), new FlowKinds(), new Ledger()];
+    for (let i = begin; i < begin + count; i++) {
+      const source = addressFromBytes(Uint8Array.of(10, 1, i >> 16, (i >> 8) & 255), 0, 4);
+      const destination = addressFromBytes(Uint8Array.of(198, 51, 100, i & 15), 0, 4);
+      const each = { ...flow(1_024 + (i % 60_000)), source, destination, since: 1_800_000_000_000 + i };
+      outbox.settle(allowed(each, engine), each, engine);
+      if (outbox.size < batchSize) continue;
+      // As it crosses between threads.
+      for (const live of unpacked(structuredClone(outbox.take().flows), known)) ledger.beginLive(live, 0);
+    }
+    return ledger;
+  };
+  measured(0);
+  const heap = () => {
+    gc();
+    gc();
+    return process.memoryUsage().heapUsed;
+  };
+  const before = heap();
+  const ledger = measured(count);
+  const each = (heap() - before) / ledger.size;
+  assert.ok(ledger.size > count - batchSize);
+  assert.ok(each < 200, `${each} bytes`);
+  assert.ok(each > 50, `${each} bytes: nothing was measured`);
 });
 
 test("what may be a sign is told whole; a name is told once in a while", () => {

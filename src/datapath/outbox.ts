@@ -7,8 +7,7 @@ import type { EventBody } from "../audit/event.ts";
 import { Tally } from "../audit/tally.ts";
 import { maybeSign } from "../detect/sign.ts";
 import type { Engine } from "../policy/decision.ts";
-import { flowEndBegun } from "./flow-end.ts";
-import { flowKey } from "./ledger.ts";
+import { flowKey, FlowKindWriter } from "./flow-kind.ts";
 import type { LiveFlow, PackedFlows, ShownName, Told } from "./messages.ts";
 import { RecentNames } from "./recent-names.ts";
 
@@ -21,7 +20,10 @@ export class Outbox {
   readonly #bodies = new BodyWriter();
   readonly #tally = new Tally();
   #signs: EventBody[] = [];
-  #flows: PackedFlows = { parts: [], since: [], policy: "" };
+  readonly #writer = new FlowKindWriter();
+  /** Numbers of the kinds in the open batch. */
+  readonly #kinds = new Map<string, number>();
+  #flows = noFlows();
   #shown: ShownName[] = [];
 
   /** Events and names not told yet. */
@@ -35,18 +37,11 @@ export class Outbox {
 
   /** An event, and the flow behind it where it goes on: let through by `engine`. */
   settle(event: EventBody, live: LiveFlow | null, engine: Engine): void {
-    if (this.#flows.policy !== engine.hash) {
-      if (this.#flows.parts.length > 0) this.#close();
-      this.#flows.policy = engine.hash;
-    }
     this.#bodies.add(event);
     this.#tally.count(event);
     const { destination, data } = event;
     if (maybeSign(destination?.name ?? null, destination?.ip ?? "", data?.["speaks"])) this.#signs.push(event);
-    if (live !== null) {
-      this.#flows.parts.push(flowKey(live), JSON.stringify(live), flowEndBegun(live, engine));
-      this.#flows.since.push(live.since);
-    }
+    if (live !== null) this.#begin(live, engine);
     if (this.#open >= batchSize) this.#close();
   }
 
@@ -63,6 +58,19 @@ export class Outbox {
     return this.#ready.shift()!;
   }
 
+  #begin(live: LiveFlow, engine: Engine): void {
+    const { keys, kindOf, since, kinds } = this.#flows;
+    const text = this.#writer.textOf(live, engine);
+    let kind = this.#kinds.get(text);
+    if (kind === undefined) {
+      this.#kinds.set(text, (kind = kinds.length));
+      kinds.push(text);
+    }
+    keys.push(flowKey(live));
+    kindOf.push(kind);
+    since.push(live.since);
+  }
+
   #close(): void {
     this.#ready.push({
       bodies: this.#bodies.take(),
@@ -73,6 +81,11 @@ export class Outbox {
     });
     this.#signs = [];
     this.#shown = [];
-    this.#flows = { parts: [], since: [], policy: this.#flows.policy };
+    this.#flows = noFlows();
+    this.#kinds.clear();
   }
+}
+
+function noFlows(): PackedFlows {
+  return { keys: [], kindOf: [], since: [], kinds: [] };
 }

@@ -51,6 +51,8 @@ import { batchSize, Outbox } from "./outbox.ts";
 
 /** Longest wait, ms: the deadlines of undecided flows are looked at this often. */
 const tickMs = 250;
+/** On a machine datagrams of a flow's next socket may be dropped until it is seen that there is one. */
+const machineTickMs = 50;
 const sweepMs = 30_000;
 /** What was settled is told to the main thread this often, ms, or when a batch has gathered: each message wakes it. */
 const tellMs = 10;
@@ -138,11 +140,12 @@ class QueueWorker implements Effects {
   run(): void {
     let nextTick = 0;
     let nextSweep = this.#now + sweepMs;
+    const tick = this.#who === null ? tickMs : machineTickMs;
     while (this.#stop === null) {
       const behind = this.#outbox.size >= mostUntold;
       // With packets waiting there is nothing to wait for in the kernel.
       if (behind) Atomics.wait(this.#taken, 0, Atomics.load(this.#taken, 0), tellMs);
-      else this.#waiter.wait(this.#outbox.size === 0 ? tickMs : tellMs);
+      else this.#waiter.wait(this.#outbox.size === 0 ? tick : tellMs);
       this.#now = Date.now();
       this.#messages();
       this.#who?.drain();
@@ -150,7 +153,7 @@ class QueueWorker implements Effects {
       for (let batch = 0; batch < batches && this.#batch(); batch++);
       this.#notices();
       if (this.#now >= nextTick) {
-        nextTick = this.#now + tickMs;
+        nextTick = this.#now + tick;
         this.#flows.tick(this.#now);
         this.#who?.tick();
         for (const flow of this.#who?.changed() ?? []) this.#flows.forgetDatagrams(flow);

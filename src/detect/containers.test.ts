@@ -55,6 +55,16 @@ describe("a bundle", () => {
   test("of an ordinary container is none", () => {
     assert.deepEqual(told(bundle()), []);
     assert.deepEqual(
+      told({ ...bundle(), root: { path: "/var/lib/docker/overlay2/5d3a-init/merged" } }),
+      [],
+      "its root is what its engine made for it",
+    );
+    assert.deepEqual(told(bundle({}, { mounts: [bind("/var/lib/docker/overlay2/5d3a/merged")] })), [
+      "mount /var/lib/docker/overlay2/5d3a/merged",
+    ]);
+    for (const path of ["/", "/var/lib/docker", "/var/lib/docker/overlay2", "/var/lib/docker/overlay2/../../../../etc"])
+      assert.equal(told({ ...bundle(), root: { path } }).length, 1, path);
+    assert.deepEqual(
       told(bundle({}, { mounts: [bind("/home/runner/work/r/r"), bind("/tmp/cache"), bind("/etc/ssl/certs")] })),
       [],
     );

@@ -47,6 +47,10 @@ const harmless =
 const ofEngine =
   /^\/(?:var\/lib\/docker\/(?:containers|volumes|buildkit)|var\/lib\/containers|var\/lib\/containerd|run\/containers|run\/containerd\/io\.containerd\.[\w.-]+)\/./;
 
+/** What docker's storage drivers make for one container to have as its root: nothing else is in it. */
+const ownRoot =
+  /^\/var\/lib\/docker\/(?:(?:overlay2|fuse-overlayfs|overlay|btrfs\/subvolumes|vfs\/dir|zfs\/graph|rootfs\/[\w-]+)\/[\w-]+(?:\/merged)?|(?:devicemapper|aufs)\/mnt\/[\w-]+(?:\/rootfs)?)$/;
+
 /** Each of them lets its holder leave the container, or undo what guards the machine. Not those of docker's default set. */
 const capabilities: ReadonlySet<string> = new Set([
   "CAP_SYS_ADMIN",
@@ -96,7 +100,8 @@ export function dangersOfBundle(config: unknown, around: Surroundings): Containe
     const { path, type } = object(each);
     if (type === "b" || /^\/dev\/(?:k?mem|port|mapper\/.*)$/.test(text(path))) found.add("device", text(path));
   }
-  found.mount(text(object(object(config)["root"])["path"]), around);
+  const root = text(object(object(config)["root"])["path"]);
+  if (!ownRoot.test(around.resolve(root))) found.mount(root, around);
   for (const each of list(object(config)["mounts"])) {
     const { source, options, type } = object(each);
     const isBind = text(type) === "bind" || list(options).some((option) => option === "bind" || option === "rbind");

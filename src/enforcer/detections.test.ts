@@ -90,6 +90,7 @@ test("an alert about a machine's own questions names who asked", () => {
     ancestors: [],
     step,
     step_number: 1,
+    step_by: "descent",
     action: null,
     container: null,
     runner: false,

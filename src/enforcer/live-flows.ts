@@ -5,8 +5,9 @@
 import type { Address } from "../address/ip.ts";
 import type { EventBody } from "../audit/event.ts";
 import { countsAt, EndedBatch } from "../datapath/ended-batch.ts";
-import { flowEndBegun, flowEndText } from "../datapath/flow-end.ts";
-import { flowKey, Ledger, Live, mustBeRead, stillPasses } from "../datapath/ledger.ts";
+import { flowEndBegun, flowEndParts, flowEndText } from "../datapath/flow-end.ts";
+import { FlowKinds, flowKey } from "../datapath/flow-kind.ts";
+import { Ledger, Live, mustBeRead, stillPasses } from "../datapath/ledger.ts";
 import type { EndedCounts, EndedFlows, LiveFlow, PackedFlows } from "../datapath/messages.ts";
 import type { AddressBook } from "../flow/book.ts";
 import { Conntrack, type Flow } from "../kernel/conntrack.ts";
@@ -43,6 +44,7 @@ const mostAsked = 1_000;
 export class LiveFlows {
   readonly ledger = new Ledger();
   readonly conntrack = new Conntrack();
+  readonly #kinds = new FlowKinds();
   readonly #raw = new RawSender();
   readonly #options: LiveFlowsOptions;
   readonly #uploads: UploadLimits;
@@ -68,11 +70,11 @@ export class LiveFlows {
   }
 
   /** Takes in what the data path let through; what it records of it is recorded already. */
-  begun({ parts, since, policy }: PackedFlows, now: number): void {
-    for (const [i, began] of since.entries()) {
-      const [key, whole, end] = [parts[3 * i]!, parts[3 * i + 1]!, parts[3 * i + 2]!];
-      const live = new Live(whole, began, { text: end, policy });
-      const ended = this.ledger.beginLive(key, live, now);
+  begun({ keys, kindOf, since, kinds }: PackedFlows, now: number): void {
+    const known = kinds.map((text) => this.#kinds.of(text));
+    for (const [i, key] of keys.entries()) {
+      const live = Live.of(known[kindOf[i]!]!, key, since[i]!);
+      const ended = this.ledger.beginLive(live, now);
       if (this.#uploads.hasLimits) this.#uploads.begun(live.flow);
       if (ended !== null) this.#recordEnd(live, ended, now);
     }
@@ -237,8 +239,8 @@ export class LiveFlows {
     if (live.known !== null) this.#uploads.ended(live.known, ended);
     const engine = this.#options.engine();
     // What was written at its beginning is true as long as the policy is the same: groups and the policy's hash are in it.
-    const begun = live.end?.policy === engine.hash ? live.end.text : flowEndBegun(live.copy, engine);
-    this.#options.recordEnd(flowEndText(begun, ended, now - live.since), ended);
+    const parts = live.kind?.policy === engine.hash ? live.kind.end : flowEndParts(live.copy, engine);
+    this.#options.recordEnd(flowEndText(flowEndBegun(parts, live.ends), ended, now - live.since), ended);
   }
 }
 

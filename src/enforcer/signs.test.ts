@@ -19,6 +19,7 @@ const process = (more: Partial<EventProcess> = {}): EventProcess => ({
   ancestors: [],
   step: "build",
   step_number: 2,
+  step_by: "descent",
   action: null,
   container: null,
   runner: false,

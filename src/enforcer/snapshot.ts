@@ -27,14 +27,32 @@ export class Snapshot {
     }
   }
 
-  /** Replaces the content in one step: a reader sees the old or the new one. Writes are done one after the other. */
-  write(rows: readonly (readonly unknown[])[]): Promise<void> {
-    const text = JSON.stringify({ schema: this.#schema, rows });
+  /**
+   * Replaces the content in one step: a reader sees the old or the new one. Writes are done one after the other, and the rows taken
+   * piece by piece as they are written, so that many of them neither stop the thread nor stand in memory together.
+   */
+  write(rows: Iterable<readonly unknown[]>): Promise<void> {
     const written = this.#writing.then(async () => {
-      await writeFile(`${this.path}.new`, text, { mode: 0o600 });
+      await writeFile(`${this.path}.new`, pieces(this.#schema, rows), { mode: 0o600 });
       await rename(`${this.path}.new`, this.path);
     });
     this.#writing = written.catch(() => {});
     return written;
   }
+}
+
+/** UTF-16 units of a piece, about. */
+const pieceUnits = 64 * 1024;
+
+function* pieces(schema: string, rows: Iterable<readonly unknown[]>): Generator<string> {
+  let text = `{"schema":${JSON.stringify(schema)},"rows":[`;
+  let isFirst = true;
+  for (const row of rows) {
+    text += `${isFirst ? "" : ","}${JSON.stringify(row)}`;
+    isFirst = false;
+    if (text.length < pieceUnits) continue;
+    yield text;
+    text = "";
+  }
+  yield `${text}]}`;
 }

@@ -23,6 +23,7 @@ import { parseUdpDrops } from "./socket-drops.ts";
 import { readDefaultRoute, readLink, readLinkAddress } from "./route-netlink.ts";
 import { readSocket } from "./socket-table.ts";
 import { readFlow } from "./tuple.ts";
+import { readAccepted } from "./unix-diag.ts";
 
 /** Attributes as trees: a type, and bytes or attributes. */
 type Attribute = readonly [type: number, value: Uint8Array | readonly Attribute[]];
@@ -242,6 +243,14 @@ function otherKind(bytes: Buffer, { type, start, end }: MessageCursor): "event" 
     assert.equal(socket.local.length, socket.family === 4 ? 4 : 16);
     assert.equal(socket.remote.length, socket.local.length);
     assert.ok(socket.localPort <= 0xffff && socket.remotePort <= 0xffff);
+  }
+  // Whatever else it is, read as a unix stream socket.
+  const unix = Buffer.from(bytes);
+  if (end - start >= NLMSG_HEADER + 2) unix.set([1, 1], start + NLMSG_HEADER);
+  const accepted = readAccepted(unix, start, end);
+  if (accepted !== null) {
+    assert.ok(accepted.path !== "" && !accepted.path.includes("\0") && accepted.path.length <= end - start);
+    assert.ok(Number.isInteger(accepted.peer) && accepted.peer >= 0 && accepted.peer <= 0xffffffff);
   }
   return type === NLMSG_DONE && event !== null
     ? "event"

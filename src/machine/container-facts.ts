@@ -17,8 +17,7 @@ import {
 import { join, resolve } from "node:path";
 import { type ContainerDanger, dangersOfBundle, dangersOfHostConfig, type Surroundings } from "../detect/containers.ts";
 
-/** Programs that make containers as told by a bundle, and those that people call. */
-export const runtimes: readonly string[] = ["runc", "crun", "youki", "runsc", "kata-runtime", "docker-runc"];
+/** Programs that people call. */
 export const engines: readonly string[] = ["docker", "podman", "nerdctl", "docker-compose", "buildah"];
 
 const most = 4 * 1024 * 1024;

@@ -7,15 +7,9 @@ import type { EventBody, EventProcess } from "../audit/event.ts";
 import type { Noticed } from "../datapath/attribution.ts";
 import { type ContainerDanger, dangersOfCommand, type Surroundings } from "../detect/containers.ts";
 import { describeOwner } from "../process/facts.ts";
+import { isRuntime } from "../process/engines.ts";
 import type { ProcessTable } from "../process/table.ts";
-import {
-  dangersOfBundleAt,
-  dangersOfContainer,
-  engines,
-  runtimeCall,
-  runtimes,
-  workingFolder,
-} from "./container-facts.ts";
+import { dangersOfBundleAt, dangersOfContainer, engines, runtimeCall, workingFolder } from "./container-facts.ts";
 
 /** How long a command waits for its container to show, and is taken for what made one, ms. */
 const commandMs = 5_000;
@@ -46,9 +40,8 @@ export class Containers {
   }
 
   noticed({ process, at }: Noticed): void {
-    // A runtime may execute a copy of itself, which has no name but the one it is called by.
+    if (isRuntime(process)) return this.#runtime(process, at);
     const names = [process.exe ?? "", process.args[0] ?? ""].map(nameOf);
-    if (names.some((name) => runtimes.includes(name))) return this.#runtime(process, at);
     if (!names.some((name) => engines.includes(name)) || (process.step === null && process.container === null)) return;
     const command = { process, dangers: dangersOfCommand(process.args, this.#around), at };
     this.#commands = [...this.#commands, command].slice(-16);
@@ -117,10 +110,12 @@ export class Containers {
 
   /** The step's command that an engine's daemon most likely answered; undefined where the runtime is the step's own. */
   #client(process: EventProcess | null, now: number): Command | undefined {
-    if (process !== null && process.step !== null) {
+    if (process?.step_by === "descent") {
       return this.#waiting.find((each) => process.ancestors.some(({ pid }) => pid === each.process.pid));
     }
-    return this.#commands.findLast(({ at }) => now - at < clientMs);
+    const step = process?.step ?? null;
+    const isLikely = (each: Command) => now - each.at < clientMs && (step === null || each.process.step === step);
+    return this.#commands.findLast(isLikely);
   }
 
   #remember(id: string, looks: number): void {

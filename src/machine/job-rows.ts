@@ -45,7 +45,9 @@ export class JobRows {
     if (verdict === undefined) return;
     const process = event.process ?? null;
     const who =
-      process === null ? "" : `${process.step_number}|${process.exe}|${process.container?.id}|${process.runner}`;
+      process === null
+        ? ""
+        : [process.step_number, process.step_by, process.exe, process.container?.id, process.runner].join("|");
     const where = isRefusedName ? "dns" : `${destination?.port}`;
     const what = [
       destination?.name ?? destination?.ip,

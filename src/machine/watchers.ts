@@ -12,11 +12,12 @@ import { firewallCommand, firewallPrograms } from "../detect/firewall-commands.t
 import { CpuWatch } from "../detect/mining.ts";
 import { Repeats } from "../detect/repeats.ts";
 import type { Enforcer } from "../enforcer/enforcer.ts";
+import { runtimes } from "../process/engines.ts";
 import { describeOwner } from "../process/facts.ts";
 import { statOf } from "../process/read.ts";
 import type { ProcessTable } from "../process/table.ts";
 import { Changes } from "./changes.ts";
-import { engines, runtimes, surroundings } from "./container-facts.ts";
+import { engines, surroundings } from "./container-facts.ts";
 import { Containers } from "./containers.ts";
 import type { AgentOrder } from "./order.ts";
 

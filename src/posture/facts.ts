@@ -20,6 +20,9 @@ export interface RepositoryFacts {
   readonly visibility: "public" | "private" | "internal" | null;
   readonly workflows: readonly TextFile[];
   readonly unread: readonly UnreadFile[];
+  /** Workflows elsewhere that these call, by their names (`workflows/calls.ts`), and those that could not be read. */
+  readonly called: readonly TextFile[];
+  readonly notCalled: readonly UnreadFile[];
   /** Everything else that checks look at, by path: CODEOWNERS, policies, lockfile, composite actions. */
   readonly files: ReadonlyMap<string, string>;
   /** Paths in `.github`, to see a misnamed policy. */

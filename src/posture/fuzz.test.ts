@@ -13,6 +13,7 @@ import { foreignPolicies } from "../translate/foreign.arbitrary.ts";
 import { importPolicy } from "../translate/import.ts";
 import { addStep } from "../workflow/add.ts";
 import { checkWorkflow } from "../workflow/check.ts";
+import { readSource } from "../workflow/source.ts";
 import { readLocalAction } from "../workflow/local-action.ts";
 import { parseAccepted } from "./accepted.ts";
 import { adoptionOf } from "./adoption/adoption.ts";
@@ -22,10 +23,12 @@ import { parseUndo, undoStart } from "./fix/undo-file.ts";
 import { reportOf } from "./report/report.ts";
 import { textValues } from "./workflows/expression.ts";
 import { cloudHolds } from "./testing/cloud.ts";
-import { check, now, repository } from "./testing/repository.ts";
+import { githubValidator } from "./sources/parser-schema.ts";
+import { check, now, repository, validate } from "./testing/repository.ts";
 import { scope, wanted } from "../workflow/testing/wanted.ts";
 
 const reportFrame = { version: "0.0.0", now, target: "fuzz", sources: [], accepted: new Map(), notes: [] };
+const wholly = githubValidator(true);
 const options = { sources: new Map([["one", ["10.0.0.0/8"]]]), anySource: false, job: null, web: false };
 
 /** What an import comes to; it must not throw, and what it gives loads. */
@@ -58,7 +61,19 @@ function addHolds(text: string): void {
   for (const { line, column, fix } of findings) assert.ok(line >= 1 && column >= 1 && fix !== "");
 }
 
-/** The text as a workflow, and as each other file that is read. */
+/** What calls a workflow here and one elsewhere, and uses an action. */
+function callerOf(elsewhere: string): string {
+  const uses = "x: { runs-on: y, steps: [{ uses: ./tool }] }";
+  return `on: pull_request\njobs:\n  a: { uses: ./.github/workflows/fuzz.yml, with: { a: b } }\n  b: { uses: ${elsewhere} }\n  ${uses}\n`;
+}
+
+/** GitHub's parser says the same, with plain steps passed over and without. */
+function refusalsHold(text: string): void {
+  const source = readSource("fuzz.yml", text, false);
+  if (!("code" in source)) assert.deepEqual(validate(source), wholly(source));
+}
+
+/** The text as a workflow, called and calling, and as each other file that is read. */
 function postureHolds(text: string): void {
   const others = [
     ".github/egress-firewall.yaml",
@@ -66,10 +81,12 @@ function postureHolds(text: string): void {
     ".github/workflows/actions.lock",
     "CODEOWNERS",
   ];
+  const elsewhere = "o/r/.github/workflows/fuzz.yml@v1";
   const facts = repository(
-    { "fuzz.yml": text },
+    { "fuzz.yml": text, "caller.yml": callerOf(elsewhere) },
     {
-      files: new Map(others.map((path) => [path, text])),
+      files: new Map([...others, "tool/action.yml"].map((path) => [path, text])),
+      called: [{ path: elsewhere, text }],
       infrastructure: [
         { path: "fuzz.tf", text },
         { path: "fuzz.yaml", text: `${text}\nkind: NetworkPolicy\n` },
@@ -86,7 +103,9 @@ function postureHolds(text: string): void {
   // Two more than the text has: the manifest's own, and the end behind it.
   const lines = text.split("\n").length + 2;
   for (const { where, seen, fix, status, id, rule } of findings) {
-    assert.ok(where.kind === "file" && (where.line ?? 1) >= 1 && (where.line ?? 1) <= lines, JSON.stringify(where));
+    assert.ok(where.kind === "file");
+    const most = where.path.endsWith("/caller.yml") ? 10 : lines;
+    assert.ok((where.line ?? 1) >= 1 && (where.line ?? 1) <= most, JSON.stringify(where));
     assert.ok((where.column ?? 1) >= 1 && (status === "pass") === (fix === "") && id.startsWith(rule));
     assert.doesNotMatch(seen, /[\p{Cc}\u2028\u2029]/u);
   }
@@ -127,6 +146,7 @@ fuzzTarget<"imported" | "refused">({
   check: (bytes) => {
     addHolds(textOf(bytes));
     postureHolds(textOf(bytes));
+    refusalsHold(textOf(bytes));
     cloudHolds(bytes);
     fixHolds(textOf(bytes));
     return importOutcome(textOf(bytes));

@@ -1,6 +1,7 @@
 /** What is told of an owner: to a policy, and in an event. */
 import type { EventProcess } from "../audit/event.ts";
 import type { ProcessFacts } from "../policy/decision.ts";
+import { inferredStep } from "./askers.ts";
 import type { Owner } from "./owner.ts";
 import { imageOf } from "./images.ts";
 import type { ProcessRecord } from "./record.ts";
@@ -10,7 +11,7 @@ import { userName } from "./users.ts";
 /** Nobody certain: a rule that allows by process does not match it. */
 export const noFacts: ProcessFacts = { step: null, action: null, exe: null, runner: false };
 
-/** The facts of an owner: none but of a certain one. */
+/** The facts of an owner: none but of a certain one. An inferred step is none: it must not open anything. */
 export function factsOf(owner: Owner | null, table: ProcessTable): ProcessFacts {
   const record = owner?.record ?? null;
   if (record === null || !owner!.certain) return noFacts;
@@ -32,7 +33,10 @@ function isSystem({ placed, step, uid, container, native }: ProcessRecord): bool
 export function describeOwner(owner: Owner | null, table: ProcessTable): EventProcess | null {
   const record = owner?.record ?? null;
   if (record === null) return null;
-  const { pid, exe, args, uid, ancestors, step, container } = record;
+  const { pid, exe, args, uid, ancestors, asked, container } = record;
+  // Engines' own helpers belong to nobody.
+  const forWhom = container === null ? null : asked;
+  const step = record.step ?? inferredStep(forWhom);
   return {
     pid,
     exe,
@@ -43,6 +47,10 @@ export function describeOwner(owner: Owner | null, table: ProcessTable): EventPr
     step: step?.name ?? null,
     step_number: step?.number ?? null,
     action: step?.action ?? null,
+    step_by: record.step !== null ? "descent" : step === null ? null : "engine_client",
+    ...(forWhom !== null && forWhom.by.length > 1
+      ? { step_candidates: forWhom.by.map((each) => each?.name ?? null) }
+      : {}),
     container: container === null ? null : { id: container, image: imageOf(container) },
     runner: table.isRunner(record),
     certain: owner!.certain,

@@ -86,12 +86,17 @@ export function imageOf(pid: number, mask: (args: readonly string[]) => string[]
   // Cut in the middle of an argument: half a secret is not recognised.
   if (Buffer.byteLength(cmdline) >= MOST_CMDLINE && args.length < argumentBounds.most) args[args.length - 1] = "…";
   return {
-    exe: link(`${folder}/exe`),
+    exe: executableOf(pid),
     args: mask(args),
     uid: status === null ? null : parseEffectiveUid(status),
     container: containerOfProcess(pid) ?? null,
     native: link(`${folder}/ns/mnt`) === ourMounts && link(`${folder}/root`) === ourRoot,
   };
+}
+
+/** Its executable now; null where it has ended or may not be asked. */
+export function executableOf(pid: number): string | null {
+  return link(`/proc/${pid}/exe`);
 }
 
 /** Values of a process's initial environment, as far as it left that alone. */

@@ -21,6 +21,14 @@ export interface Ancestor {
   readonly exe: string | null;
 }
 
+/** Who asked a container engine's daemon for a process: its clients as the runtime was started (`askers.ts`). */
+export interface Asked {
+  /** Their steps, no two of one; null among them: a client of no step. Of one alone it is inferred that it was that one's. */
+  readonly by: readonly (StepTag | null)[];
+  /** The runtime was told to start it in a container that ran already. */
+  readonly joins: boolean;
+}
+
 /** What /proc says of a process at one moment. */
 export interface ProcessImage {
   /** Path of the executable as its own mount namespace names it; null where it could not be read. */
@@ -52,6 +60,8 @@ export interface ProcessRecord extends Readonly<ProcessImage> {
   /** Parent first, as at fork; at most {@link recordBounds.ancestors}. */
   readonly ancestors: readonly Ancestor[];
   readonly step: StepTag | null;
+  /** Of no step, but of what an engine's daemon started: for whom; inherited. Null: not known to be that. */
+  readonly asked: Asked | null;
   /** False where it was met after events were lost, outside of its parent's care: whose child it was is not known. */
   readonly placed: boolean;
   /** When its last thread ended; null while it lives. */

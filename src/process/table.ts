@@ -7,9 +7,10 @@
  * a step: such records are not `placed`.
  */
 import { ProcConnector, type ProcEvent } from "../kernel/proc-connector.ts";
+import { EngineClients } from "./engine-clients.ts";
 import { masker } from "./mask.ts";
 import { Notes, type NotesAt } from "./notes.ts";
-import { environmentOf, imageOf, listProcesses, statOf, uptimeNanoseconds } from "./read.ts";
+import { environmentOf, executableOf, imageOf, listProcesses, statOf, uptimeNanoseconds } from "./read.ts";
 import type { ProcessImage, ProcessRecord, StepTag } from "./record.ts";
 import { stepVariables } from "./steps.ts";
 import { type Met, ProcessTree } from "./tree.ts";
@@ -48,6 +49,7 @@ export class ProcessTable {
   readonly #connector: ProcConnector;
   readonly #notes: Notes;
   readonly #tree: ProcessTree;
+  readonly #engineClients: EngineClients;
   readonly #mask: (args: readonly string[]) => string[];
   readonly #onExec: ((record: ProcessRecord) => void) | undefined;
   readonly #onEnd: ((pid: number, status: number) => void) | undefined;
@@ -71,7 +73,13 @@ export class ProcessTable {
       environment: (pid) => environmentOf(pid, stepVariables),
       told: (pid, since, time) => this.#notes.told(pid, since, time),
       program: (pid, since, time) => this.#notes.program(pid, since, time),
+      askers: (pid, exe) => {
+        const steps = this.#engineClients.steps();
+        // Asked last: whoever asked for what it does waits for it until it is done.
+        return exe !== null && executableOf(pid) === exe ? steps : null;
+      },
     });
+    this.#engineClients = new EngineClients(() => this.#tree.newestFirst());
     const met = this.#scan();
     const runner =
       options.worker === undefined ? findRunner(met, options.startedBy ?? process.pid) : runnerOf(met, options.worker);
@@ -160,6 +168,7 @@ export class ProcessTable {
 
   close(): void {
     this.#connector.close();
+    this.#engineClients.close();
     this.#notes.close();
   }
 

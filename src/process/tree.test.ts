@@ -33,6 +33,7 @@ function planted() {
       return note !== undefined && note.at >= since && note.at <= time ? note.environment : null;
     },
     now: () => clock,
+    askers: () => null,
   });
   tree.setRunner(WORKER, [99]);
   const met = (pid: number, parent: number, exe: string) => ({

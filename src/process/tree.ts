@@ -2,6 +2,7 @@
  * The process tree as events tell it: who is alive, who forked whom, who belongs to which step, and who has just ended. Pure but
  * for what it is given to look at a process with. The order of events is the kernel's; what /proc says meanwhile may be later.
  */
+import { Askers } from "./askers.ts";
 import {
   type Ancestor,
   type Past,
@@ -26,6 +27,8 @@ export interface Eyes {
   told(pid: number, since: number, time: number): StepEnvironment | null;
   /** What it executed last, after `since` and until `time` (ns), as the kernel noted it: a file of ours; null where that is not known. */
   program(pid: number, since: number, time: number): string | null;
+  /** Steps of those who are connected to container engines while `pid` runs `exe`; null: not known, or it does no more. */
+  askers(pid: number, exe: string | null): readonly (StepTag | null)[] | null;
 }
 
 /** A process as a scan of /proc met it. */
@@ -56,6 +59,7 @@ export class ProcessTree {
   overflow = 0;
   readonly #eyes: Eyes;
   readonly #steps = new Steps();
+  readonly #askers = new Askers();
   readonly #living = new Map<number, Entry>();
   /** Oldest first. */
   readonly #ended = new Map<number, Entry[]>();
@@ -116,8 +120,11 @@ export class ProcessTree {
     const since = entry.past.at(-1)?.until ?? entry.startedAt;
     const image = this.#eyes.image(pid, time) ?? this.#noted(entry, since, time);
     entry.past = [...entry.past, { image: imageIn(entry), until: time }].slice(-recordBounds.past);
+    const { container } = entry;
     Object.assign(entry, image);
     entry.self = { pid, exe: entry.exe };
+    if (entry.step === null)
+      entry.asked = this.#askers.executed(entry, container, () => this.#eyes.askers(pid, entry.exe));
     if (isWorker(entry.exe) && entry.parent !== this.#worker && this.#runner.has(entry.parent)) this.#nextJob(pid);
     this.#name(pid, time);
   }
@@ -261,16 +268,17 @@ export class ProcessTree {
     pid: number,
     parent: number,
     from: Entry | undefined,
-  ): Pick<Entry, "parent" | "ancestors" | "step" | "placed"> {
+  ): Pick<Entry, "parent" | "ancestors" | "step" | "asked" | "placed"> {
     const child = parent === this.#worker && parent !== 0;
     const step = child ? this.#steps.forked(pid) : (from?.step ?? null);
     const above = from === undefined ? [] : [from.self, ...from.ancestors].slice(0, recordBounds.ancestors);
     // Without its parent the tree does not know where it stands; process 0 is the kernel.
-    return { parent, ancestors: above, step, placed: child || (from?.placed ?? parent === 0) };
+    const asked = step === null ? (from?.asked ?? null) : null;
+    return { parent, ancestors: above, step, asked, placed: child || (from?.placed ?? parent === 0) };
   }
 
   #unforked(pid: number, time: number): Entry {
-    const place = { parent: 0, ancestors: [], step: null, placed: false };
+    const place = { parent: 0, ancestors: [], step: null, asked: null, placed: false };
     return this.#add({ pid, startedAt: time, ...unseen, ...place, threads: 1, countedAt: 0 });
   }
 

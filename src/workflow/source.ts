@@ -34,6 +34,10 @@ export class Source {
     this.#targets = targets;
   }
 
+  get hasAliases(): boolean {
+    return this.#targets.size > 0;
+  }
+
   /** What a node stands for: itself, or an alias' anchor. An alias of an alias does not exist in YAML. */
   resolve(node: unknown): Node | null {
     return isAlias(node) ? (this.#targets.get(node) ?? null) : ((node as Node | null) ?? null);
@@ -84,9 +88,9 @@ export class Source {
   }
 }
 
-/** Reads a workflow; a finding where it cannot be. Never throws, whatever the text. */
-export function readSource(path: string, text: string): Source | Finding {
-  const source = readYaml(path, text);
+/** Reads a workflow; a finding where it cannot be. Never throws, whatever the text. `forEdit`: with what `dashOf` needs. */
+export function readSource(path: string, text: string, forEdit = true): Source | Finding {
+  const source = readYaml(path, text, forEdit);
   if ("code" in source || isMap(source.value(source.root, "jobs"))) return source;
   const spot = { line: 1, column: 1 };
   const fix = "Write jobs:, and a job below it.";
@@ -94,7 +98,7 @@ export function readSource(path: string, text: string): Source | Finding {
 }
 
 /** Reads a map, whatever is in it; a finding where it cannot be. Never throws, whatever the text. */
-export function readYaml(path: string, text: string): Source | Finding {
+export function readYaml(path: string, text: string, forEdit = true): Source | Finding {
   const refuse = (spot: Spot, message: string, fix: string) => finding(path, null, spot, "unreadable", message, fix);
   const start = { line: 1, column: 1 };
   const tooDeep = () => refuse(start, "it is nested too deeply", `Nest at most ${maxDepth} levels.`);
@@ -110,7 +114,7 @@ export function readYaml(path: string, text: string): Source | Finding {
   try {
     documents = parseAllDocuments(text, {
       lineCounter: lines,
-      keepSourceTokens: true,
+      keepSourceTokens: forEdit,
       uniqueKeys: false, // Quadratic in the parser; checked below.
       prettyErrors: false,
       schema: "core",

@@ -13,6 +13,7 @@ const packages = {
   tcpdump: "tcpdump",
   tshark: "tshark",
   crun: "crun",
+  dockerd: "docker.io",
   curl: "curl",
   openssl: "openssl",
   dig: "bind9-dnsutils",

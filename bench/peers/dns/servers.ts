@@ -12,7 +12,7 @@ export const hitZone = "hit.example";
 export const missZones = Array.from({ length: 40 }, (_, i) => `miss${i}.example`);
 const zones = [hitZone, ...missZones];
 
-export type DnsPeer = Pick<Peer, "name" | "needs" | "forwards"> & {
+export type DnsPeer = Pick<Peer, "name" | "needs" | "forwards" | "slow"> & {
   start(stand: Stand): Promise<void>;
   /** Why it cannot answer this kind of question; null where it can. */
   cannot(kind: "hit" | "miss" | "denied"): string | null;
@@ -30,6 +30,7 @@ function server(
     name,
     needs,
     forwards: true,
+    slow: name !== "unbound",
     cannot: () => null,
     async start(stand) {
       const path = configure(stand, `dns/${file}`, { ALLOWED: zones.map(listed).join("\n"), UPSTREAM: upstream });

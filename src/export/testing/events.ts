@@ -50,6 +50,7 @@ const process: fc.Arbitrary<EventProcess> = fc.record({
   step: fc.option(hostile),
   step_number: fc.option(fc.nat({ max: 100 })),
   action: fc.option(hostile),
+  step_by: fc.constantFrom("descent" as const, "engine_client" as const, null),
   container: fc.option(fc.record({ id: hostile, image: fc.option(hostile) })),
   runner: fc.boolean(),
   certain: fc.boolean(),

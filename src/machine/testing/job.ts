@@ -14,6 +14,7 @@ export function process(part: Partial<EventProcess> = {}): EventProcess {
     step: "build",
     step_number: 2,
     action: null,
+    step_by: "descent",
     container: null,
     runner: false,
     certain: true,

@@ -1,53 +1,94 @@
 /** RG-07: which triggers let somebody without write access reach which runner. */
-import { Binary, type Expr, Unary } from "@actions/expressions/ast";
 import type { Frame, RepositoryFacts } from "../facts.ts";
-import { inFile, subjectIn } from "../facts.ts";
+import { subjectIn } from "../facts.ts";
 import { finding } from "../finding.ts";
 import type { Finding, Severity } from "../finding.ts";
-import { conjuncts, parseExpression, pathOf } from "../workflows/expression.ts";
+import { elsewhereOf, unreadText } from "../workflows/calls.ts";
+import { guardOf } from "../workflows/guard.ts";
 import { reachOf } from "../workflows/reach.ts";
 import type { Reach } from "../workflows/reach.ts";
 import type { Workflow, WorkflowJob } from "../workflows/read.ts";
 import { kindOf } from "../workflows/runs-on.ts";
+import { callersOf, seenAt, whereOf } from "./callers.ts";
+import type { Callers } from "./callers.ts";
+import type { Around } from "./jobs.ts";
 
 /** `complete`: every workflow of the repository was read; else one that was not may lead here, and nothing passes. */
 export function checkForks(
   repository: RepositoryFacts,
   workflows: readonly Workflow[],
+  { called, notCalled }: Pick<Around, "called" | "notCalled">,
   frame: Frame,
   complete: boolean,
 ): Finding[] {
-  const reached = reachOf(workflows);
-  return workflows.flatMap((workflow) =>
+  const all = [...workflows, ...called];
+  const known = new Set(all.map(({ path }) => path));
+  const callers = callersOf(all);
+  const reached = reachOf(all);
+  return all.flatMap((workflow) =>
     workflow.jobs.flatMap((job) => {
-      if (job.job.call !== null || job.job.neverRuns) return [];
-      return checkJob(repository, workflow, job, reached.get(workflow.path) ?? [], frame, complete);
+      const reaches = reached.get(workflow.path) ?? [];
+      if (job.job.neverRuns || (job.calls !== null && known.has(job.calls))) return [];
+      return job.job.call === null
+        ? checkJob(repository, workflow, job, callers, reaches, frame, complete)
+        : checkCall(repository, workflow, job, callers, reaches, unreadText(job.calls, notCalled));
     }),
   );
+}
+
+/** A job that calls what was not read, where a stranger can start it. */
+function checkCall(
+  repository: RepositoryFacts,
+  workflow: Workflow,
+  each: WorkflowJob,
+  callers: Callers,
+  reached: readonly Reach[],
+  why: string,
+): Finding[] {
+  const guard = guardOf(workflow.source, each.job);
+  const left = reached.filter(({ means }) => means === "code" || !guard);
+  if (left.length === 0) return [];
+  const at = workflow.source.spot(each.job.call);
+  const where = whereOf(callers, workflow, each, at, `jobs.${each.id}.uses`);
+  if (where === null) return [];
+  const ways = [...new Set(left.map(wayText))].join(", ");
+  const seen = `${ways} leads to ${workflow.source.textOf(each.job.call)}, ${why}`;
+  const subject = subjectIn(repository, `${workflow.path}#${each.id}`);
+  const fix = "Look at the repository by --github, with a token that may read what it calls.";
+  return [
+    finding({
+      ...{ rule: "RG-07", check: "fork-reach", status: "unknown", severity: "high", subject, where, fix },
+      seen: seenAt(workflow, at, seen),
+    }),
+  ];
 }
 
 function checkJob(
   repository: RepositoryFacts,
   workflow: Workflow,
-  { id, job, runsOn, line, column }: WorkflowJob,
+  each: WorkflowJob,
+  callers: Callers,
   reached: readonly Reach[],
   frame: Frame,
   complete: boolean,
 ): Finding[] {
+  const { id, job, runsOn, line, column } = each;
   const kinds = new Set(runsOn.possible.map((set) => kindOf(set, frame.largerRunners ?? new Set())));
   const mayBeOurs = kinds.has("self-hosted") || kinds.has("own") || !runsOn.isWhole;
   if (!mayBeOurs) return [];
   const at = workflow.source.entry(job.map, "runs-on")?.key;
   const spot = at === undefined ? { line, column } : workflow.source.spot(at);
   const subject = subjectIn(repository, `${workflow.path}#${id}`);
-  const where = inFile(workflow.path, spot.line, spot.column, `jobs.${id}.runs-on`);
+  const where = whereOf(callers, workflow, each, spot, `jobs.${id}.runs-on`);
+  if (where === null) return [];
   const common = { rule: "RG-07", check: "fork-reach", subject, where } as const;
-  const guard = guardOf(workflow.source.textOf(workflow.source.value(job.map, "if")));
+  const guard = guardOf(workflow.source, job);
   const left = reached.filter(({ means }) => means === "code" || !guard);
-  const runner = `runs-on ${runsOn.text}`;
+  const runner = seenAt(workflow, spot, `runs-on ${runsOn.text}`);
   if (left.length === 0) {
     const why = reached.length === 0 ? "no trigger that a stranger can pull leads here" : "its if: holds forks off";
-    const isOpen = !complete || workflow.triggers.some(({ name }) => name === "workflow_call");
+    const isHere = elsewhereOf(workflow.path) === null;
+    const isOpen = !complete || (isHere && workflow.triggers.some(({ name }) => name === "workflow_call"));
     if (!isOpen || (reached.length > 0 && complete))
       return [finding({ ...common, status: "pass", seen: `${runner}: ${why}` })];
     const doubt = complete ? "other repositories may call it" : "a workflow that could not be read may lead here";
@@ -81,26 +122,4 @@ function wayText({ trigger, way }: Reach): string {
 function severityOf(means: Reach["means"], visibility: RepositoryFacts["visibility"]): Severity {
   if (visibility === "public") return means === "code" ? "critical" : "high";
   return visibility === null && means === "code" ? "high" : "medium";
-}
-
-/** True where `if:` can only hold for branches of the repository itself. It counts only where a stranger cannot edit it. */
-function guardOf(condition: string | null): boolean {
-  if (condition === null) return false;
-  const inner = /^\s*\$\{\{(.*)\}\}\s*$/s.exec(condition)?.[1] ?? condition;
-  if (inner.includes("${{")) return false;
-  const tree = parseExpression(inner);
-  return tree !== null && conjuncts(tree).some(isGuard);
-}
-
-const head = "github.event.pull_request.head.repo";
-
-function isGuard(tree: Expr): boolean {
-  if (tree instanceof Unary) return tree.operator.lexeme === "!" && nameOf(tree.expr) === `${head}.fork`;
-  if (!(tree instanceof Binary) || tree.operator.lexeme !== "==") return false;
-  const names = [nameOf(tree.left), nameOf(tree.right)];
-  return names.includes(`${head}.full_name`) && names.includes("github.repository");
-}
-
-function nameOf(tree: Expr): string | null {
-  return pathOf(tree)?.join(".").toLowerCase() ?? null;
 }

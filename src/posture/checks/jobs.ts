@@ -3,10 +3,14 @@ import type { Finding, FindingInput, Severity } from "../finding.ts";
 import { finding } from "../finding.ts";
 import type { Frame, RepositoryFacts } from "../facts.ts";
 import { inFile, subjectIn } from "../facts.ts";
-import { compareVersions, controlsOf } from "../workflows/control.ts";
+import { unreadText } from "../workflows/calls.ts";
+import { compareVersions, controlsIn, controlsOf } from "../workflows/control.ts";
 import type { Control } from "../workflows/control.ts";
+import { insideOf } from "../workflows/local-actions.ts";
+import type { LocalActions } from "../workflows/local-actions.ts";
 import type { Workflow, WorkflowJob } from "../workflows/read.ts";
 import { kindOf } from "../workflows/runs-on.ts";
+import { calledBy, callersOf, seenAt, whereOf } from "./callers.ts";
 import type { NativePolicy } from "./native.ts";
 
 type Say = (input: Omit<FindingInput, "subject" | "where"> & { at?: { line: number; column: number } }) => Finding;
@@ -26,23 +30,36 @@ const bypasses: readonly { before: string; severity: Severity; text: string }[] 
   },
 ];
 
+/** What is read for these checks besides the workflows of the repository. */
+export interface Around {
+  /** Workflows elsewhere that these call. */
+  readonly called: readonly Workflow[];
+  /** Why a workflow that is called was not read, by its name. */
+  readonly notCalled: ReadonlyMap<string, string>;
+  readonly actions: LocalActions;
+}
+
 export function checkJobs(
   repository: RepositoryFacts,
   workflows: readonly Workflow[],
+  around: Around,
   native: NativePolicy,
   frame: Frame,
 ): Finding[] {
-  const known = new Set(workflows.map(({ path }) => path));
-  return workflows.flatMap((workflow) =>
+  const all = [...workflows, ...around.called];
+  const known = new Set(all.map(({ path }) => path));
+  const callers = callersOf(all);
+  return all.flatMap((workflow) =>
     workflow.jobs.flatMap((job) => {
       const subject = subjectIn(repository, `${workflow.path}#${job.id}`);
-      const say: Say = ({ at, ...rest }) =>
-        finding({
-          ...rest,
-          subject,
-          where: inFile(workflow.path, (at ?? job).line, (at ?? job).column, `jobs.${job.id}`),
-        });
-      return checkJob(workflow, job, known, native, frame, say);
+      const by = calledBy(callers, workflow.path);
+      const say: Say = ({ at = job, seen, ...rest }) => {
+        const whole = rest.rule === "RG-10" && rest.status !== "pass" && by !== "" ? `${seen}; ${by}` : seen;
+        // What nobody here calls is not checked.
+        const where = whereOf(callers, workflow, job, at) ?? inFile(workflow.path, at.line, at.column);
+        return finding({ ...rest, seen: seenAt(workflow, at, whole), subject, where });
+      };
+      return checkJob(workflow, job, { ...around, known }, native, frame, say);
     }),
   );
 }
@@ -50,18 +67,18 @@ export function checkJobs(
 function checkJob(
   { source }: Workflow,
   each: WorkflowJob,
-  known: ReadonlySet<string>,
+  { known, notCalled, actions }: Around & { readonly known: ReadonlySet<string> },
   native: NativePolicy,
   frame: Frame,
   say: Say,
 ): Finding[] {
-  const { job, runsOn, callsHere } = each;
+  const { job, runsOn, calls } = each;
   if (job.neverRuns)
     return [say({ rule: "RG-10", check: "control", status: "pass", seen: "the job never runs: its if: is false" })];
   if (job.call !== null) {
-    if (callsHere !== null && known.has(callsHere)) return [];
-    const seen = `it calls ${source.textOf(job.call)}, whose jobs were not read`;
-    const fix = "Check the called workflow's repository too, or pin it to a commit whose jobs have the control.";
+    if (calls !== null && known.has(calls)) return [];
+    const seen = `it calls ${source.textOf(job.call)}, ${unreadText(calls, notCalled)}`;
+    const fix = "Look at the repository by --github, with a token that may read what it calls.";
     return [say({ rule: "RG-10", check: "control", status: "unknown", seen, fix, at: source.spot(job.call) })];
   }
   const controls = controlsOf(source, job, frame.own);
@@ -70,7 +87,7 @@ function checkJob(
   if (isNative)
     return [...native.forJob(say, runsOn.text), ...controls.flatMap((one) => checkForce(one, frame, say, source.path))];
   const [first] = controls;
-  if (first === undefined) return [withoutControl(each, source, frame, say)];
+  if (first === undefined) return [withoutControl(each, source, actions, frame, say)];
   return [
     checkPlace(each, first, say),
     ...controls.flatMap((one) => checkForce(one, frame, say, source.path)),
@@ -78,7 +95,13 @@ function checkJob(
   ];
 }
 
-function withoutControl({ job, runsOn }: WorkflowJob, source: Workflow["source"], frame: Frame, say: Say): Finding {
+function withoutControl(
+  { job, runsOn }: WorkflowJob,
+  source: Workflow["source"],
+  actions: LocalActions,
+  frame: Frame,
+  say: Say,
+): Finding {
   const common = { rule: "RG-10", check: "control" } as const;
   if (job.list === null) {
     const seen = job.isMerged
@@ -86,12 +109,16 @@ function withoutControl({ job, runsOn }: WorkflowJob, source: Workflow["source"]
       : "it has neither steps nor a called workflow";
     return say({ ...common, status: "unknown", seen, fix: "GitHub reads no merge keys: write the job's steps out." });
   }
-  const local = job.steps.find(({ action }) => action?.startsWith("./") === true || action?.startsWith("$/") === true);
   const where = runsOn.text === "" ? "no runs-on" : `runs-on ${runsOn.text}`;
   const kinds = new Set(runsOn.possible.map((set) => kindOf(set, frame.largerRunners ?? new Set())));
   const partly = kinds.has("firewall") ? "; only some of its runners have GitHub's firewall" : "";
+  const [inner] = insideOf(job, actions).flatMap((inside) =>
+    controlsIn(inside.source, inside.steps, frame.own).map((control) => ({ control, inside })),
+  );
   const hidden =
-    local === undefined ? "" : `; its local action ${local.action} cannot be first, since a checkout comes before it`;
+    inner === undefined
+      ? ""
+      : `; ${inner.control.product} is in a composite action (${inner.inside.source.path}:${inner.control.line}:${inner.control.column}, used on line ${source.spot(inner.inside.from).line}), too late to see what comes before`;
   const key = source.entry(job.map, "steps")?.key;
   return say({
     ...common,

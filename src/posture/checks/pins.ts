@@ -1,10 +1,15 @@
 /** RG-09 and RG-08 in files: what is used is pinned, and the token of a job has the minimum. */
-import { isMap, isScalar } from "yaml";
+import { isMap, isScalar, isSeq } from "yaml";
+import type { Node } from "yaml";
+import { stepOf } from "../../workflow/jobs.ts";
+import type { Step } from "../../workflow/jobs.ts";
+import type { Source } from "../../workflow/source.ts";
 import type { RepositoryFacts } from "../facts.ts";
 import { inFile, subjectIn } from "../facts.ts";
 import { finding } from "../finding.ts";
 import type { Finding } from "../finding.ts";
 import { lockedUses } from "../lockfile.ts";
+import type { LocalActions } from "../workflows/local-actions.ts";
 import type { Workflow, WorkflowJob } from "../workflows/read.ts";
 
 const lockPath = ".github/workflows/actions.lock";
@@ -12,15 +17,47 @@ const lockPath = ".github/workflows/actions.lock";
 /** What one `uses:` is pinned by; null: nothing to pin (a path in the same repository). */
 type Pin = "commit" | "digest" | "lock" | "loose" | null;
 
-export function checkPins(repository: RepositoryFacts, workflows: readonly Workflow[]): Finding[] {
+export function checkPins(
+  repository: RepositoryFacts,
+  workflows: readonly Workflow[],
+  actions: LocalActions = new Map(),
+): Finding[] {
   const lock = lockedUses(repository.files.get(lockPath) ?? null);
+  const inActions = [...actions.values()].flatMap(({ source, steps }) =>
+    usesIn(source, steps).flatMap(({ node, text }) => {
+      if (pinOf(text, null) !== "loose") return [];
+      const { line, column } = source.spot(node);
+      const subject = subjectIn(repository, `${source.path}: ${text}`);
+      const seen = `${text} is pinned by a name that can be moved, in a composite action`;
+      const where = inFile(source.path, line, column, "runs.steps");
+      return [finding({ rule: "RG-09", check: "unpinned", status: "fail", subject, seen, where })];
+    }),
+  );
+  const once = new Map(inActions.map((each) => [each.id, each]));
+  return [...pinsOf(repository, workflows, lock), ...once.values()];
+}
+
+/** What a list of steps uses, those that run beside each other (`parallel`) counted in. */
+function usesIn(source: Source, steps: readonly Step[]): { node: Node; text: string }[] {
+  return steps.flatMap(({ uses, map }) => {
+    const beside = source.value(map, "parallel");
+    const inner = isSeq(beside) ? beside.items.map((item) => stepOf(source, item as Node)) : [];
+    const own = uses === null ? [] : [{ node: uses, text: source.textOf(uses)?.trim() ?? "" }];
+    // GitHub nests no parallel in a parallel; an alias in itself would not end.
+    return [...own, ...inner.flatMap((step) => (step.uses === null ? [] : usesIn(source, [{ ...step, map: null }])))];
+  });
+}
+
+function pinsOf(
+  repository: RepositoryFacts,
+  workflows: readonly Workflow[],
+  lock: ReturnType<typeof lockedUses>,
+): Finding[] {
   return workflows.flatMap((workflow) => {
     const { path, source } = workflow;
     const uses = workflow.jobs.flatMap(({ id, job }) => [
       ...(job.call === null ? [] : [{ id, node: job.call, text: source.textOf(job.call)?.trim() ?? "" }]),
-      ...job.steps.flatMap(({ uses: node }) =>
-        node === null ? [] : [{ id, node, text: source.textOf(node)?.trim() ?? "" }],
-      ),
+      ...usesIn(source, job.steps).map((use) => ({ id, ...use })),
     ]);
     const pinned = uses.map((use) => ({ ...use, pin: pinOf(use.text, lock?.get(path) ?? null) }));
     const loose = pinned.filter(({ pin }) => pin === "loose");

@@ -184,7 +184,7 @@ describe("RG-07: what a fork reaches", () => {
     };
     expect(
       of(check(repository(workflows)), "RG-07"),
-      /^fail high: .*pull_request \(by way of .*ci\.yml\) runs a fork's code/,
+      /^fail high: .*pull_request \(by way of .*ci\.yml:5:11\) runs a fork's code/,
       /^fail medium: .*pull_request \(by way of .*ci\.yml\) runs with a stranger's input/,
     );
   });

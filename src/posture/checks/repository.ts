@@ -4,7 +4,9 @@ import type { Frame, RepositoryFacts } from "../facts.ts";
 import { inFile, subjectIn } from "../facts.ts";
 import { finding } from "../finding.ts";
 import type { Finding } from "../finding.ts";
+import { elsewhereOf } from "../workflows/calls.ts";
 import { controlsOf, inputOf } from "../workflows/control.ts";
+import { readLocalActions } from "../workflows/local-actions.ts";
 import { readWorkflowTexts } from "../workflows/read.ts";
 import type { Workflow } from "../workflows/read.ts";
 import type { Validator } from "../workflows/validate.ts";
@@ -33,7 +35,17 @@ export function checkRepository(
   frame: Frame,
   validate: Validator,
 ): RepositoryChecked {
-  const { read: workflows, unreadable } = readWorkflowTexts(repository.workflows);
+  const {
+    read: workflows,
+    called,
+    unreadable: allUnreadable,
+  } = readWorkflowTexts(repository.workflows, repository.called);
+  const isHere = ({ path }: { readonly path: string }) => elsewhereOf(path) === null;
+  const unreadable = allUnreadable.filter(isHere);
+  const notCalled = new Map(
+    [...repository.notCalled, ...allUnreadable.filter((each) => !isHere(each))].map(({ path, why }) => [path, why]),
+  );
+  const around = { called, notCalled, actions: readLocalActions(repository.files) };
   const native = nativePolicyOf(repository, frame);
   const unseen = [
     ...unreadable.map(({ path, why, fix, line, column }) => ({ path, why, fix, line, column })),
@@ -52,10 +64,10 @@ export function checkRepository(
       }),
     ),
     ...workflows.flatMap((workflow) => refusals(repository, workflow, validate)),
-    ...checkJobs(repository, workflows, native, frame),
+    ...checkJobs(repository, workflows, around, native, frame),
     ...native.findings,
-    ...checkForks(repository, workflows, frame, unseen.length === 0),
-    ...checkPins(repository, workflows),
+    ...checkForks(repository, workflows, around, frame, unseen.length === 0),
+    ...checkPins(repository, workflows, around.actions),
     ...checkPermissions(repository, workflows, settings.defaultPermissions),
     ...checkAllowlists(repository, policyPaths(workflows, frame), native, frame),
     ...checkInfrastructure(repository),

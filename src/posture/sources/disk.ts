@@ -7,6 +7,7 @@ import { codeownersPaths } from "../codeowners.ts";
 import type { RepositoryFacts, TextFile, UnreadFile } from "../facts.ts";
 import { likelyPolicies } from "../checks/repository.ts";
 import { nativePath } from "../checks/native.ts";
+import { likelyActions } from "../workflows/local-actions.ts";
 import { speaksOfRunners } from "../manifests.ts";
 
 const workflowFolder = ".github/workflows";
@@ -37,12 +38,17 @@ export function readRepository(folder: string, name: string | null): DiskRead {
   });
   const named = likelyPolicies(workflows).filter((path) => !isOutside(path));
   const files = new Map<string, string>();
+  const add = (path: string): TextFile[] => {
+    const file = files.has(path) || !existsSync(join(folder, path)) ? null : readText(folder, path, largest);
+    if (file !== null && "why" in file) unread.push(file);
+    if (file === null || "why" in file) return [];
+    files.set(path, file.text);
+    return [file];
+  };
   const wanted = [...codeownersPaths, nativePath, usualPolicy, `${workflowFolder}/actions.lock`, ...named];
-  for (const path of new Set(wanted)) {
-    const file = existsSync(join(folder, path)) ? readText(folder, path, largest) : null;
-    if (file !== null && "text" in file) files.set(path, file.text);
-    else if (file !== null) unread.push(file);
-  }
+  for (const path of new Set(wanted)) add(path);
+  // Actions may use actions; each is read once.
+  for (let texts: TextFile[] = workflows; texts.length > 0;) texts = likelyActions(texts).flatMap(add);
   const { code, cut } = readCode(folder);
   return {
     facts: {
@@ -50,6 +56,8 @@ export function readRepository(folder: string, name: string | null): DiskRead {
       visibility: null,
       workflows,
       unread,
+      called: [],
+      notCalled: [],
       files,
       paths: [...filesIn(folder, ""), ...filesIn(folder, ".github"), ...filesIn(folder, workflowFolder)],
       infrastructure: code,

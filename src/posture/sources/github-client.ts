@@ -61,6 +61,11 @@ export class GithubClient {
     this.#base = url;
   }
 
+  /** Nothing more is asked: GitHub does not know the token. */
+  get isClosed(): boolean {
+    return this.#closed !== null;
+  }
+
   /** One object or list. `query` goes behind `?`. */
   get(path: string, query: Record<string, string> = {}): Promise<Answer | Refused> {
     return this.#ask("GET", this.#urlOf(path, query), null).then(({ answer }) => answer);

@@ -2,20 +2,17 @@
 import { usualPolicy } from "../../action/inputs.ts";
 import { nativePath } from "../checks/native.ts";
 import { policyPaths } from "../checks/repository.ts";
-import { fieldsOf } from "../checks/settings.ts";
 import { codeownersPaths } from "../codeowners.ts";
 import type { RepositoryFacts, TextFile, UnreadFile } from "../facts.ts";
 import type { SourceSeen } from "../report/report.ts";
+import { likelyActions } from "../workflows/local-actions.ts";
 import { readWorkflowTexts } from "../workflows/read.ts";
-import { isRefused } from "./github-client.ts";
+import { readCalled } from "./github-calls.ts";
+import type { CalledBefore } from "./github-calls.ts";
+import { blobOf, treeOf } from "./github-blobs.ts";
 import type { GithubClient } from "./github-client.ts";
 
 const workflowFolder = ".github/workflows";
-
-interface Entry {
-  readonly path: string;
-  readonly sha: string;
-}
 
 export interface FilesRead {
   readonly facts: RepositoryFacts | null;
@@ -28,16 +25,11 @@ export async function filesOf(
   branch: string,
   visibility: RepositoryFacts["visibility"],
   own: string,
+  calls: CalledBefore,
 ): Promise<FilesRead> {
-  const answer = await client.get(`repos/${name}/git/trees/${encodeURIComponent(branch)}`, { recursive: "1" });
-  // An empty repository has no tree: 409 (docs.github.com, "Get a tree").
-  if (isRefused(answer)) return { facts: null, source: { name: answer.endpoint, seen: false, text: answer.why } };
-  const tree = fieldsOf(answer.value);
-  const items: unknown[] = Array.isArray(tree?.["tree"]) ? tree["tree"] : [];
-  const entries = items.flatMap((each): Entry[] => {
-    const { path, sha, type } = fieldsOf(each) ?? {};
-    return typeof path === "string" && typeof sha === "string" && type === "blob" ? [{ path, sha }] : [];
-  });
+  const answer = await treeOf(client, name, branch);
+  if ("why" in answer) return { facts: null, source: { name: answer.endpoint, seen: false, text: answer.why } };
+  const { entries, isCut } = answer;
   const byPath = new Map(entries.map((entry) => [entry.path, entry]));
   const unread: UnreadFile[] = [];
   const read = async (path: string): Promise<TextFile | null> => {
@@ -55,6 +47,7 @@ export async function filesOf(
     const file = await read(path);
     if (file !== null) workflows.push(file);
   }
+  const elsewhere = await readCalled(client, workflows, calls);
   const named = policyPaths(readWorkflowTexts(workflows).read, { own });
   const files = new Map<string, string>();
   for (const path of new Set([
@@ -67,7 +60,17 @@ export async function filesOf(
     const file = await read(path);
     if (file !== null) files.set(path, file.text);
   }
-  const isCut = tree?.["truncated"] === true || !Array.isArray(tree?.["tree"]);
+  // Actions may use actions; each is read once.
+  for (let texts: TextFile[] = workflows; texts.length > 0;) {
+    const more: TextFile[] = [];
+    for (const path of likelyActions(texts)) {
+      const file = files.has(path) ? null : await read(path);
+      if (file === null) continue;
+      files.set(path, file.text);
+      more.push(file);
+    }
+    texts = more;
+  }
   if (isCut) unread.push({ path: workflowFolder, why: "GitHub cut the list of files off" });
   return {
     facts: {
@@ -75,6 +78,8 @@ export async function filesOf(
       visibility,
       workflows,
       unread,
+      called: elsewhere.read,
+      notCalled: elsewhere.unread,
       files,
       paths: entries.map(({ path }) => path).filter((path) => /^(?:\.github\/)?[^/]+$/.test(path)),
       infrastructure: [],
@@ -88,16 +93,4 @@ export async function filesOf(
         : `${workflows.length} workflows; infrastructure code is read from folders alone`,
     },
   };
-}
-
-async function blobOf(client: GithubClient, name: string, { sha }: Entry): Promise<string | { why: string }> {
-  const answer = await client.get(`repos/${name}/git/blobs/${encodeURIComponent(sha)}`);
-  if (isRefused(answer)) return { why: answer.why };
-  const { content, encoding } = fieldsOf(answer.value) ?? {};
-  if (typeof content !== "string" || encoding !== "base64") return { why: "the answer has no content" };
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.from(content, "base64"));
-  } catch {
-    return { why: "it is not UTF-8" };
-  }
 }

@@ -10,6 +10,7 @@ import type { RepositoryFacts } from "../facts.ts";
 import type { SourceSeen } from "../report/report.ts";
 import { settings } from "../settings.ts";
 import type { Scope, Setting } from "../settings.ts";
+import type { CalledBefore } from "./github-calls.ts";
 import { filesOf } from "./github-files.ts";
 import { isRefused } from "./github-client.ts";
 import type { Answer, GithubClient, Refused } from "./github-client.ts";
@@ -49,6 +50,8 @@ export interface GithubWanted {
   readonly progress: (text: string) => void;
   /** `owner/repository` in lower case: whose step is ours. */
   readonly own: string;
+  /** Kept from repository to repository. */
+  readonly calls: CalledBefore;
 }
 
 const saidBy = (answer: Answer | Refused): Said =>
@@ -148,7 +151,7 @@ export async function readGithubRepository(
     at === null
       ? nobody(`GET /repos/${name}/branches/…/protection`)
       : saidBy(await client.get(`repos/${name}/branches/${at}/protection`));
-  const files = branch === null ? null : await filesOf(client, name, branch, visibility, wanted.own);
+  const files = branch === null ? null : await filesOf(client, name, branch, visibility, wanted.own, wanted.calls);
   const seen = await jobsOf(client, name, wanted.runs);
   const logs = await logsOf(client, name, seen.jobs);
   const sources = [

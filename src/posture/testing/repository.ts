@@ -24,6 +24,8 @@ export function repository(
     visibility: null,
     workflows: Object.entries(workflows).map(([name, text]) => ({ path: `.github/workflows/${name}`, text })),
     unread: [],
+    called: [],
+    notCalled: [],
     files: new Map(),
     paths: [],
     infrastructure: [],

@@ -64,9 +64,14 @@ export interface Control extends Spot {
 
 /** `own`: whose step is ours, `owner/repository` in lower case. */
 export function controlsOf(source: Source, job: Job, own: string): Control[] {
-  return job.steps.flatMap((step, index) => {
+  return controlsIn(source, job.steps, own, job.map);
+}
+
+/** The same for any list of steps, such as a composite action's; `map`: of the job, whose settings count as well. */
+export function controlsIn(source: Source, steps: readonly Step[], own: string, map: Job["map"] = null): Control[] {
+  return steps.flatMap((step, index) => {
     const product = productOf(step, own);
-    return product === null ? [] : [controlOf(source, job, step, index, product)];
+    return product === null ? [] : [controlOf(source, map, step, index, product)];
   });
 }
 
@@ -76,7 +81,7 @@ export function productOf({ action }: Step, own: string): Product | null {
   return Object.hasOwn(products, action) ? products[action]! : null;
 }
 
-function controlOf(source: Source, job: Job, step: Step, index: number, product: Product): Control {
+function controlOf(source: Source, map: Job["map"], step: Step, index: number, product: Product): Control {
   const spot = source.spot(step.uses ?? step.node);
   const input = product.mode === null ? null : inputOf(source, step, product.mode.input);
   const text = input === null ? null : (source.textOf(input)?.trim().toLowerCase() ?? null);
@@ -90,7 +95,7 @@ function controlOf(source: Source, job: Job, step: Step, index: number, product:
     version: versionOf(source, step),
     ref: step.ref,
     index,
-    weakened: weaknesses(source, job, step),
+    weakened: weaknesses(source, map, step),
     inContainers: product.inContainers,
     step,
   };
@@ -103,7 +108,7 @@ function modeOf({ mode }: Product, text: string | null): Control["mode"] {
   return mode.monitor.includes(text) ? "monitor" : "unknown";
 }
 
-function weaknesses(source: Source, job: Job, step: Step): string[] {
+function weaknesses(source: Source, job: Job["map"], step: Step): string[] {
   const found: string[] = [];
   const isSet = (map: unknown, key: string) => {
     const entry = source.entry(map, key);
@@ -111,7 +116,7 @@ function weaknesses(source: Source, job: Job, step: Step): string[] {
   };
   if (source.entry(step.map, "if") !== null) found.push("its step has an if:");
   if (isSet(step.map, "continue-on-error")) found.push("its step has continue-on-error");
-  if (isSet(job.map, "continue-on-error")) found.push("its job has continue-on-error");
+  if (isSet(job, "continue-on-error")) found.push("its job has continue-on-error");
   if (isSet(step.map, "background")) found.push("its step runs in the background");
   const enabled = inputOf(source, step, "enabled");
   if (enabled !== null && source.textOf(enabled)?.trim().toLowerCase() === "false") found.push("enabled is false");

@@ -3,6 +3,9 @@
  * the runs that follow (`workflow_run`) or are called (`workflow_call`).
  */
 import { isSeq } from "yaml";
+import type { Node } from "yaml";
+import { elsewhereOf } from "./calls.ts";
+import { guardOf } from "./guard.ts";
 import type { Trigger, Workflow } from "./read.ts";
 
 /**
@@ -15,7 +18,7 @@ export interface Reach {
   readonly means: Means;
   /** The trigger that a stranger pulls, `pull_request_target`. */
   readonly trigger: string;
-  /** From that workflow to this one; the last is the workflow itself. */
+  /** From that workflow to this one, each where it leads on (`ci.yml:7:5`); the last is the workflow itself. */
   readonly way: readonly string[];
   /** Where the trigger, or what leads here, is written. */
   readonly at: Pick<Trigger, "line" | "column">;
@@ -46,6 +49,8 @@ export function reachOf(workflows: readonly Workflow[]): Map<string, Reach[]> {
   };
   const waiting: string[] = [];
   for (const { path, triggers } of workflows) {
+    // Elsewhere its own triggers start it for others.
+    if (elsewhereOf(path) !== null) continue;
     for (const { name, line, column } of triggers) {
       if (!Object.hasOwn(open, name)) continue;
       add(path, { means: open[name]!, trigger: name, way: [path], at: { line, column } });
@@ -57,11 +62,14 @@ export function reachOf(workflows: readonly Workflow[]): Map<string, Reach[]> {
   for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
     const workflow = byPath.get(path)!;
     for (const reach of reached.get(path) ?? []) {
-      for (const { callsHere } of workflow.jobs) {
-        const target = callsHere === null ? undefined : byPath.get(callsHere);
-        if (target === undefined) continue;
+      for (const { calls, job } of workflow.jobs) {
+        const target = calls === null ? undefined : byPath.get(calls);
+        if (target === undefined || job.neverRuns) continue;
+        // A condition of the caller's holds for what it calls, where the stranger cannot edit it.
+        if (reach.means === "input" && guardOf(workflow.source, job)) continue;
         const at = target.triggers.find(({ name }) => name === "workflow_call") ?? { line: 1, column: 1 };
-        if (add(target.path, { ...reach, way: [...reach.way, target.path], at })) waiting.push(target.path);
+        const way = [...reach.way.slice(0, -1), placeOf(workflow, job.call), target.path];
+        if (add(target.path, { ...reach, way, at })) waiting.push(target.path);
       }
       for (const { names, follower, at } of followers) {
         if (!names.includes(workflow.name) && !names.includes(path)) continue;
@@ -74,9 +82,15 @@ export function reachOf(workflows: readonly Workflow[]): Map<string, Reach[]> {
   return reached;
 }
 
+/** `ci.yml:7:5`. */
+export function placeOf({ path, source }: Workflow, node: Node | null): string {
+  const { line, column } = source.spot(node);
+  return `${path}:${line}:${column}`;
+}
+
 function followed({ path, source, triggers }: Workflow): { names: string[]; follower: string; at: Trigger }[] {
   const at = triggers.find(({ name }) => name === "workflow_run");
-  if (at === undefined) return [];
+  if (at === undefined || elsewhereOf(path) !== null) return [];
   const list = source.value(at.node, "workflows");
   const names = (isSeq(list) ? list.items : [list]).flatMap((item) => source.textOf(item) ?? []);
   return [{ names, follower: path, at }];

@@ -9,8 +9,10 @@ import type { Job } from "../../workflow/jobs.ts";
 import { readSource } from "../../workflow/source.ts";
 import type { Source } from "../../workflow/source.ts";
 import type { Spot } from "../../workflow/finding.ts";
-import { textValues } from "./expression.ts";
+import { elsewhereOf } from "./calls.ts";
 import type { Value } from "./expression.ts";
+import { inputsPassed, targetOf } from "./inputs.ts";
+import type { Draft } from "./inputs.ts";
 import { runsOnOf } from "./runs-on.ts";
 import type { RunsOn } from "./runs-on.ts";
 
@@ -24,11 +26,12 @@ export interface WorkflowJob extends Spot {
   readonly id: string;
   readonly job: Job;
   readonly runsOn: RunsOn;
-  /** Path of the workflow it calls in this repository; null: none, or one elsewhere. */
-  readonly callsHere: string | null;
+  /** The workflow it calls, by its name (`calls.ts`), whether it was read or not; null: none. */
+  readonly calls: string | null;
 }
 
 export interface Workflow {
+  /** In the repository; of a workflow elsewhere its name, `owner/repository/.github/workflows/x.yml@ref`. */
   readonly path: string;
   /** What `workflow_run` calls it. */
   readonly name: string;
@@ -46,21 +49,28 @@ export interface Unreadable extends Spot {
 
 export interface Workflows {
   readonly read: readonly Workflow[];
+  /** Workflows elsewhere that these call. */
+  readonly called: readonly Workflow[];
   readonly unreadable: readonly Unreadable[];
 }
 
-export function readWorkflowTexts(files: readonly { readonly path: string; readonly text: string }[]): Workflows {
+interface Text {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** `called`: texts of workflows elsewhere, each by its name; one that cannot be read is among the unreadable. */
+export function readWorkflowTexts(files: readonly Text[], called: readonly Text[] = []): Workflows {
   const unreadable: Unreadable[] = [];
-  const sources: Source[] = [];
-  for (const { path, text } of files) {
-    const source = readSource(path, text.replace(/^\uFEFF/, ""));
+  const drafts: Draft[] = [];
+  for (const { path, text } of [...files, ...called]) {
+    const source = readSource(path, text.replace(/^\uFEFF/, ""), false);
     if ("code" in source)
       unreadable.push({ path, why: source.message, fix: source.fix, line: source.line, column: source.column });
-    else sources.push(source);
+    else drafts.push({ source, jobs: jobsOf(source) });
   }
-  const drafts = sources.map((source) => ({ source, jobs: jobsOf(source) }));
   const passed = inputsPassed(drafts);
-  const read = drafts.map(({ source, jobs }) => ({
+  const all = drafts.map(({ source, jobs }) => ({
     path: source.path,
     name: source.textOf(source.value(source.root, "name")) ?? source.path,
     source,
@@ -70,15 +80,11 @@ export function readWorkflowTexts(files: readonly { readonly path: string; reado
       job,
       ...source.spot(job.key),
       runsOn: runsOnOf(source, job.map, passed.get(source.path) ?? new Map<string, readonly Value[]>()),
-      callsHere: calledHere(source, job),
+      calls: targetOf(source, job),
     })),
   }));
-  return { read, unreadable };
-}
-
-/** Also `$/…`, the repository itself (July 2026). */
-function calledHere(source: Source, { call }: Job): string | null {
-  return /^(?:\.|\$)\/(\.github\/workflows\/[^@]+)$/.exec(source.textOf(call)?.trim() ?? "")?.[1] ?? null;
+  const isHere = ({ path }: Workflow) => elsewhereOf(path) === null;
+  return { read: all.filter(isHere), called: all.filter((each) => !isHere(each)), unreadable };
 }
 
 /** `on:` in its three forms. */
@@ -93,52 +99,4 @@ function triggersOf(source: Source): Trigger[] {
     const name = source.textOf(item);
     return name === null ? [] : [{ name, node: null, ...source.spot(item) }];
   });
-}
-
-/** For each called workflow: what its inputs can be, by default and from callers here. Null where anybody may call it. */
-function inputsPassed(drafts: readonly { source: Source; jobs: readonly Job[] }[]): Map<string, Map<string, Value[]>> {
-  const all = new Map<string, Map<string, Value[]>>();
-  const add = (path: string, name: string, values: readonly Value[]) => {
-    const inputs = all.get(path) ?? new Map<string, Value[]>();
-    all.set(path, inputs);
-    const before = inputs.get(name.toLowerCase()) ?? [];
-    const fresh = values.filter((value) => !before.some((each) => JSON.stringify(each) === JSON.stringify(value)));
-    inputs.set(name.toLowerCase(), [...before, ...fresh]);
-  };
-  for (const { source } of drafts) {
-    for (const trigger of ["workflow_call", "workflow_dispatch"]) {
-      const inputs = source.value(source.root, "on", trigger, "inputs");
-      if (!isMap(inputs)) continue;
-      for (const { key, value } of inputs.items) {
-        if (!isScalar(key)) continue;
-        const name = String(key.value);
-        const text = source.textOf(source.value(value, "default"));
-        const options = source.value(value, "options");
-        if (trigger === "workflow_dispatch" && isSeq(options))
-          add(
-            source.path,
-            name,
-            options.items.flatMap((each) => source.textOf(each) ?? []),
-          );
-        else if (trigger === "workflow_dispatch") add(source.path, name, [null]);
-        if (text !== null) add(source.path, name, [text]);
-      }
-    }
-  }
-  for (const { source, jobs } of drafts) {
-    for (const job of jobs) {
-      const target = calledHere(source, job);
-      const given = source.value(job.map, "with");
-      if (target === null || !isMap(given)) continue;
-      for (const { key, value } of given.items) {
-        if (isScalar(key))
-          add(
-            target,
-            String(key.value),
-            textValues(source.textOf(value) ?? "", () => null),
-          );
-      }
-    }
-  }
-  return all;
 }

@@ -48,24 +48,34 @@ export function kindOf({ labels, group }: RunnerSet, larger: ReadonlySet<string>
   return lower.length === 1 && hosted.some((pattern) => pattern.test(lower[0]!)) ? "hosted" : "own";
 }
 
-/** `inputs`: what callers and defaults give, by name. */
-export function runsOnOf(source: Source, job: Node | null, inputs: ReadonlyMap<string, readonly Value[]>): RunsOn {
-  const node = source.value(job, "runs-on");
+/** What `inputs` and `matrix` of a job can be. `inputs`: what callers and defaults give, by name in lower case. */
+export function lookupOf(source: Source, job: Node | null, inputs: ReadonlyMap<string, readonly Value[]>): Lookup {
   const matrix = source.value(job, "strategy", "matrix");
   const lookup: Lookup = ([context, name, ...rest]) => {
     if (name === undefined) return null;
     if (context === "inputs") return rest.length === 0 ? (inputs.get(name.toLowerCase()) ?? null) : null;
     if (context !== "matrix") return null;
+    const written = source.textOf(source.value(matrix, name));
+    // The whole list is an expression: what it comes to are lists, and a value is one item.
+    if (written !== null && rest.length === 0 && source.value(matrix, "include") === null)
+      return textValues(written, ofInputs).flatMap((list) => (Array.isArray(list) ? (list as string[]) : [null]));
     const values = matrixValues(source, matrix, [name, ...rest]);
     return values === null || values.length === 0
       ? null
       : values.slice(0, most).flatMap((text) => (text === null ? [null] : nested(text)));
   };
+  const ofInputs: Lookup = (path) => (path[0] === "inputs" ? lookup(path) : null);
   // A matrix may hold expressions itself; one level, and no matrix in a matrix.
   const nested = (text: string): Value[] => {
-    if (text.includes("${{")) return textValues(text, (path) => (path[0] === "inputs" ? lookup(path) : null));
+    if (text.includes("${{")) return textValues(text, ofInputs);
     return [text.includes(",") ? text.split(",") : text];
   };
+  return lookup;
+}
+
+export function runsOnOf(source: Source, job: Node | null, inputs: ReadonlyMap<string, readonly Value[]>): RunsOn {
+  const node = source.value(job, "runs-on");
+  const lookup = lookupOf(source, job, inputs);
   const group = isMap(node) ? source.value(node, "group") : null;
   const groups: (string | null | undefined)[] =
     group === null ? [null] : single(textValues(source.textOf(group) ?? "", lookup));

@@ -2,16 +2,19 @@
  * What GitHub's own parser (@actions/workflow-parser) says is wrong with a workflow: a file that GitHub refuses runs nothing, and
  * what we read in it says nothing. Syntax that is newer than the parser is let through.
  */
+import { FeatureFlags } from "@actions/expressions/features";
 import { TemplateContext, TemplateValidationErrors } from "@actions/workflow-parser/templates/template-context";
 import { JSONObjectReader } from "@actions/workflow-parser/templates/json-object-reader";
 import { readTemplate } from "@actions/workflow-parser/templates/template-reader";
 import { TemplateSchema } from "@actions/workflow-parser/templates/schema/index";
 import { NoOperationTraceWriter } from "@actions/workflow-parser/templates/trace-writer";
 import { WORKFLOW_ROOT } from "@actions/workflow-parser/workflows/workflow-constants";
-import { YamlObjectReader } from "@actions/workflow-parser/workflows/yaml-object-reader";
 import { isAlias, isMap, isPair, isSeq } from "yaml";
+import type { Node } from "yaml";
 import type { Source } from "../../workflow/source.ts";
 import type { Spot } from "../../workflow/finding.ts";
+import { isPlainStep } from "./plain-step.ts";
+import { TreeReader } from "./tree-reader.ts";
 
 export interface Refusal extends Spot {
   readonly message: string;
@@ -25,19 +28,25 @@ const newer =
   /'(?:background|wait|wait-all|cancel|parallel|snapshot|cache-mode|artifact-metadata|models|code-quality|drives|copilot-requests)'/;
 /** The parser writes every alias out: more nodes than this, and it is not asked. */
 const mostNodes = 100_000;
+/** What the parser has behind a flag is in use: `background`, `wait`, `wait-all`, `cancel`. */
+const flags = new FeatureFlags({ all: true });
 
-/** `schema`: the text of the parser's `workflow-v1.0.min.json`, which plain Node cannot import. */
-export function validatorOf(schema: string): Validator {
+/**
+ * `schema`: the text of the parser's `workflow-v1.0.min.json`, which plain Node cannot import. `wholly`: plain steps are not passed
+ * over, which takes longer and must come to the same.
+ */
+export function validatorOf(schema: string, wholly = false): Validator {
   const loaded = TemplateSchema.load(new JSONObjectReader(undefined, schema));
   return (source) => {
-    if (writtenOut(source) > mostNodes)
+    if (source.hasAliases && writtenOut(source) > mostNodes)
       return [{ line: 1, column: 1, message: `its aliases come to more than ${mostNodes} values` }];
     const errors = new TemplateValidationErrors(50, 500);
     const context = new TemplateContext(errors, loaded, new NoOperationTraceWriter());
+    context.state["featureFlags"] = flags;
     const file = context.getFileId(source.path);
     try {
-      const reader = new YamlObjectReader(file, source.text);
-      if (reader.errors.length > 0) return [];
+      const lists = wholly ? new Set<Node>() : stepLists(source);
+      const reader = new TreeReader(source, file, lists, (item) => isPlainStep(source, item));
       readTemplate(context, WORKFLOW_ROOT, reader, file);
     } catch (error) {
       // Its own limits on depth and size are errors that it throws; what it is to us is the same.
@@ -52,6 +61,12 @@ export function validatorOf(schema: string): Validator {
     });
     return refusals.slice(0, 10);
   };
+}
+
+function stepLists(source: Source): Set<Node> {
+  const jobs = source.value(source.root, "jobs");
+  const lists = isMap(jobs) ? jobs.items.map(({ value }) => source.value(value, "steps")) : [];
+  return new Set(lists.filter((list) => isSeq(list)));
 }
 
 /** A step of `wait:`, `cancel:` or `parallel:` has neither `run` nor `uses`, which the parser then misses. */

@@ -10,7 +10,8 @@ import { helloRecords } from "../../../test/wire/hello.arbitrary.ts";
 import { buildHello, filler, records, serverNames } from "../../../test/wire/hello.ts";
 import { maxRecords, parseTls, type TlsDefect, type TlsResult } from "./client-hello.ts";
 import { maxAlpn, maxExtensions } from "./extensions.ts";
-import { maxHelloBytes, type SniDefect } from "./hello.ts";
+import { maxHelloBytes, type ClientHello, type SniDefect } from "./hello.ts";
+import { computeJa4, ja4 } from "./ja4.ts";
 
 type Outcome = Exclude<TlsResult["state"], "malformed" | "hello"> | TlsDefect | `sni_${SniDefect}` | "name" | "no_name";
 
@@ -55,6 +56,18 @@ function outcomeOf(result: TlsResult): Outcome {
   return sni.kind === "invalid" ? `sni_${sni.defect}` : sni.kind === "name" ? "name" : "no_name";
 }
 
+/** One number of the hello is another: what is remembered of the first must not be found for it. */
+function changed(hello: ClientHello, pick: (below: number) => number): ClientHello {
+  const lists = ["cipherSuites", "extensions", "supportedVersions", "signatureAlgorithms"] as const;
+  const list = lists[pick(lists.length)]!;
+  const values = [...hello[list]];
+  if (values.length === 0) return { ...hello, alpnEnds: hello.alpnEnds === null ? [0x68, 0x32] : null };
+  const at = pick(values.length);
+  if (pick(2) === 0) values[at] = (values[at]! + 1 + pick(0xffff)) & 0xffff;
+  else values.splice(at, 1);
+  return { ...hello, [list]: values };
+}
+
 const large = (size: number) => records(buildHello({ extensions: [serverNames("pypi.org"), filler(21, size)] }), 16384);
 
 fuzzTarget<Outcome>({
@@ -73,6 +86,11 @@ fuzzTarget<Outcome>({
         assert.ok(Buffer.from(bytes).includes(Buffer.from(hello.sni.raw, "latin1")));
       }
       for (const text of hello.alpn) assert.match(text, /^[\x21-\x7e]+$/);
+      // A fingerprint that is remembered is the one that would be worked out.
+      for (const each of [hello, changed(hello, pick), { ...hello }]) {
+        for (const transport of ["tcp", "quic"] as const)
+          assert.equal(ja4(each, transport), computeJa4(each, transport));
+      }
     }
     const early = parseTls(bytes.subarray(0, pick(bytes.length + 1)));
     if (early.state !== "need_more") assert.deepEqual(early, result);

@@ -4,7 +4,7 @@
  * (`../quic/initial.ts`) alike. Strict where servers differ from each other: a hello that two servers could read as two
  * names is a defect, never a name. It judges no cryptography.
  */
-import { readExtensions, type Extensions } from "./extensions.ts";
+import { readExtensions, readWords, type Extensions } from "./extensions.ts";
 
 /** The longest ClientHello accepted, header not counted. Post-quantum key shares make 1.6 kB the normal case. */
 export const maxHelloBytes = 32768;
@@ -67,8 +67,8 @@ export function parseHello(message: Uint8Array): ClientHello | HelloDefect {
   at += 2;
   if (suites === 0 || suites % 2 !== 0) return "cipher_suites_length";
   if (end - at < suites) return "hello_truncated";
-  const cipherSuites: number[] = [];
-  for (const last = at + suites; at < last; at += 2) cipherSuites.push((message[at]! << 8) | message[at + 1]!);
+  const cipherSuites = readWords(message, at, at + suites);
+  at += suites;
   if (end - at < 1) return "hello_truncated";
   const methods = message[at]!;
   at += 1;

@@ -2,9 +2,33 @@
  * The JA4 fingerprint of a ClientHello: which TLS library speaks, whatever name it asks for. For records and alerts only;
  * no verdict may rest on it, since any client can send any hello. Follows the published JA4 specification (the client
  * part alone, which is free to use).
+ *
+ * A client's hellos have the same fingerprint each time, and to work it out costs more than to read and judge the hello. So the last
+ * ones are remembered, with all that they were made from: nothing but the very same numbers finds one again.
  */
 import { createHash } from "node:crypto";
 import { isGrease, type ClientHello } from "./hello.ts";
+
+/** What a fingerprint is made from. */
+type Traits = Pick<
+  ClientHello,
+  "cipherSuites" | "extensions" | "supportedVersions" | "signatureAlgorithms" | "legacyVersion" | "alpnEnds"
+>;
+
+interface Known {
+  traits: Traits;
+  transport: "tcp" | "quic";
+  fingerprint: string;
+}
+
+/**
+ * Fingerprints remembered, by a sum of what they were made from; another hello of the same sum takes the place. A fleet has some dozens
+ * of TLS libraries; browsers that shuffle their extensions are new each time and find nothing.
+ */
+const places = 256;
+const known: (Known | undefined)[] = Array.from({ length: places });
+/** Longer ones are not kept: hellos that no library sends must not take memory. */
+const mostNumbers = 512;
 
 const versions = new Map([
   [0x0304, "13"],
@@ -17,6 +41,49 @@ const versions = new Map([
 
 /** For example `t13d1516h2_8daaf6152771_e5627efa2ab1`. */
 export function ja4(hello: ClientHello, transport: "tcp" | "quic"): string {
+  const place = sumOf(hello) % places;
+  const found = known[place];
+  if (found !== undefined && found.transport === transport && isAlike(found.traits, hello)) return found.fingerprint;
+  const fingerprint = computeJa4(hello, transport);
+  const { cipherSuites, extensions, supportedVersions, signatureAlgorithms, legacyVersion, alpnEnds } = hello;
+  const numbers = cipherSuites.length + extensions.length + supportedVersions.length + signatureAlgorithms.length;
+  if (numbers <= mostNumbers) {
+    const traits = { cipherSuites, extensions, supportedVersions, signatureAlgorithms, legacyVersion, alpnEnds };
+    known[place] = { traits, transport, fingerprint };
+  }
+  return fingerprint;
+}
+
+/** Spreads hellos over the places; says nothing of what they are. */
+function sumOf({ cipherSuites, extensions, signatureAlgorithms }: Traits): number {
+  let sum = cipherSuites.length;
+  for (let i = 0; i < cipherSuites.length; i++) sum = (Math.imul(sum, 31) + cipherSuites[i]!) | 0;
+  for (let i = 0; i < extensions.length; i++) sum = (Math.imul(sum, 31) + extensions[i]!) | 0;
+  for (let i = 0; i < signatureAlgorithms.length; i++) sum = (Math.imul(sum, 31) + signatureAlgorithms[i]!) | 0;
+  return (sum ^ (sum >>> 16)) >>> 0;
+}
+
+function isAlike(a: Traits, b: Traits): boolean {
+  return (
+    a.legacyVersion === b.legacyVersion &&
+    (a.alpnEnds === null
+      ? b.alpnEnds === null
+      : b.alpnEnds !== null && a.alpnEnds[0] === b.alpnEnds[0] && a.alpnEnds[1] === b.alpnEnds[1]) &&
+    isSame(a.cipherSuites, b.cipherSuites) &&
+    isSame(a.extensions, b.extensions) &&
+    isSame(a.supportedVersions, b.supportedVersions) &&
+    isSame(a.signatureAlgorithms, b.signatureAlgorithms)
+  );
+}
+
+function isSame(a: readonly number[], b: readonly number[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** The same without a memory: what the specification says. */
+export function computeJa4(hello: Traits, transport: "tcp" | "quic"): string {
   const suites = hello.cipherSuites.filter((suite) => !isGrease(suite));
   const extensions = hello.extensions.filter((type) => !isGrease(type));
   const version = Math.max(0, ...hello.supportedVersions.filter((value) => !isGrease(value)));

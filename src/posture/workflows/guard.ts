@@ -1,0 +1,28 @@
+/** Conditions that hold forks off. */
+import { Binary, type Expr, Unary } from "@actions/expressions/ast";
+import type { Job } from "../../workflow/jobs.ts";
+import type { Source } from "../../workflow/source.ts";
+import { conjuncts, parseExpression, pathOf } from "./expression.ts";
+
+/** True where `if:` can only hold for branches of the repository itself. It counts only where a stranger cannot edit it. */
+export function guardOf(source: Source, { map }: Pick<Job, "map">): boolean {
+  const condition = source.textOf(source.value(map, "if"));
+  if (condition === null) return false;
+  const inner = /^\s*\$\{\{(.*)\}\}\s*$/s.exec(condition)?.[1] ?? condition;
+  if (inner.includes("${{")) return false;
+  const tree = parseExpression(inner);
+  return tree !== null && conjuncts(tree).some(isGuard);
+}
+
+const head = "github.event.pull_request.head.repo";
+
+function isGuard(tree: Expr): boolean {
+  if (tree instanceof Unary) return tree.operator.lexeme === "!" && nameOf(tree.expr) === `${head}.fork`;
+  if (!(tree instanceof Binary) || tree.operator.lexeme !== "==") return false;
+  const names = [nameOf(tree.left), nameOf(tree.right)];
+  return names.includes(`${head}.full_name`) && names.includes("github.repository");
+}
+
+function nameOf(tree: Expr): string | null {
+  return pathOf(tree)?.join(".").toLowerCase() ?? null;
+}
