@@ -28,6 +28,7 @@ const wanted: readonly string[] = [
   "get /repos/{owner}/{repo}/issues",
   "post /repos/{owner}/{repo}/issues",
   "patch /repos/{owner}/{repo}/issues/{issue_number}",
+  "get /user",
   "get /orgs/{org}/repos",
   "get /orgs/{org}/actions/permissions",
   "get /orgs/{org}/actions/permissions/workflow",
@@ -39,6 +40,7 @@ const wanted: readonly string[] = [
   "get /orgs/{org}/actions/permissions/self-hosted-runners",
   "get /orgs/{org}/actions/runners",
   "get /orgs/{org}/actions/runner-groups",
+  "get /orgs/{org}/actions/runner-groups/{runner_group_id}",
   "patch /orgs/{org}/actions/runner-groups/{runner_group_id}",
   "get /orgs/{org}/actions/hosted-runners",
 ];

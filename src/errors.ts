@@ -95,6 +95,22 @@ export const errorTable = {
     exit: 2,
     help: "Correct the line of the file of accepted findings (--accept); its form is in docs/posture.md.",
   },
+  FIX_SCOPE: {
+    exit: 2,
+    help: "Nothing was changed. Give a token with the rights that are named, or leave out what needs them (--github).",
+  },
+  FIX_PARTIAL: {
+    exit: 1,
+    help: "What was done and what was not is listed; --undo takes back what was. Run --fix again for what the rest is now.",
+  },
+  UNDO_INVALID: {
+    exit: 2,
+    help: "Give the file that --fix --apply left, with the same folder (-C) and --api-url; nothing was changed.",
+  },
+  ISSUE_REFUSED: {
+    exit: 1,
+    help: "Nothing was posted or changed. The token needs repo, or Issues: write, for the issue's repository.",
+  },
   POSTURE_UNSEEN: {
     exit: 2,
     help: "Check the name, the token (GITHUB_TOKEN, GH_TOKEN) with its rights, and --api-url; docs/posture.md lists the least.",

@@ -45,8 +45,8 @@ const pureRooms = [
   ...["errors.ts", "address", "wire", "policy", "translate", "flow", "detect", "metrics", "workflow"],
   ...["cloud", "iam", "network", "posture"],
 ];
-/** The one place of a pure room that reads. */
-const readers = ["src/posture/sources/"];
+/** The places of a pure room that read, and that change. */
+const readers = ["src/posture/sources/", "src/posture/change/"];
 
 /** Files over the limit, each with the reason why it has no wall to move. */
 const excused: Record<string, string> = {};

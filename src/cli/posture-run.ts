@@ -1,29 +1,16 @@
-/** What `sallyport posture` does once it is asked: sources read, one report made, said in the format that is wanted. */
-import { readFileSync } from "node:fs";
+/** What `sallyport posture` does once it is asked: looks, makes one report, and says it in the format that is wanted. */
 import { SallyportError } from "../errors.ts";
-import { acceptedNow, parseAccepted } from "../posture/accepted.ts";
-import type { Frame } from "../posture/facts.ts";
-import type { Finding } from "../posture/finding.ts";
-import { checkEvidence } from "../posture/checks/assurance.ts";
-import { checkRepository } from "../posture/checks/repository.ts";
 import { reportJunit } from "../posture/report/junit.ts";
 import { reportMarkdown } from "../posture/report/markdown.ts";
 import { failsOn, reportOf } from "../posture/report/report.ts";
-import type { PostureReport, SourceSeen } from "../posture/report/report.ts";
+import type { PostureReport } from "../posture/report/report.ts";
 import { runnerPolicy } from "../posture/report/runner-policy.ts";
 import { reportSarif } from "../posture/report/sarif.ts";
 import { reportText } from "../posture/report/text.ts";
-import { readCloudFiles } from "../posture/sources/cloud-files.ts";
-import { readRepository } from "../posture/sources/disk.ts";
-import { runnerNeeds } from "../posture/sources/github.ts";
-import { GithubClient } from "../posture/sources/github-client.ts";
-import { surveyGithub } from "../posture/sources/survey.ts";
-import { githubValidator } from "../posture/sources/parser-schema.ts";
 import { version } from "../version.ts";
-import { judgeCloud } from "./posture-cloud.ts";
+import { look, mustHaveSeen } from "./posture-look.ts";
 import type { PostureFlags } from "./posture.ts";
 import { say } from "./policy-file.ts";
-import { lineAges } from "./workflow-files.ts";
 
 const formats = {
   text: (report: PostureReport, all: boolean) => reportText(report, all ? Infinity : 10),
@@ -35,91 +22,32 @@ const formats = {
 } as const;
 
 export async function posture(flags: PostureFlags): Promise<void> {
-  const now = new Date();
-  const findings: Finding[] = [];
-  const sources: SourceSeen[] = [];
-  const targets: string[] = [];
-  const validate = githubValidator();
-  const own = flags.uses.toLowerCase();
-  const frame: Frame = {
-    now,
-    own,
-    auditDays: flags.auditDays,
-    keepDays: flags.keepDays,
-    testDays: flags.testDays,
-    changed: () => null,
-    largerRunners: null,
-  };
-  if (flags.repository !== false) {
-    const folder = flags.repository;
-    const { facts, text, cut } = readRepository(folder, null);
-    sources.push({ name: `files of ${folder}`, seen: !cut, text });
-    const here = { ...frame, changed: lineAges(folder) };
-    findings.push(...checkRepository(facts, { defaultPermissions: null }, here, validate).findings);
-    targets.push(folder);
+  const isFix = flags.fix === true || flags.undo !== undefined;
+  if (isFix && flags.adoptionIssue !== undefined)
+    throw new SallyportError("USAGE", "--adoption-issue or --fix, not both.");
+  const goesWithFix = Object.entries({
+    "--apply": flags.adoptionIssue === undefined ? flags.apply : undefined,
+    "--undo-file": flags.undoFile,
+    "--version-comment": flags.versionComment,
+    "--pin": flags.pin[0],
+    "--select-group": flags.selectGroup[0],
+    "--restrict-group": flags.restrictGroup[0],
+  }).find(([, given]) => given !== undefined);
+  if (!isFix && goesWithFix !== undefined) throw new SallyportError("USAGE", `${goesWithFix[0]} goes with --fix.`);
+  if (isFix) {
+    const { fix, undo } = await import("./posture-fix.ts");
+    return flags.undo === undefined ? fix(flags) : undo(flags, flags.undo);
   }
-  if (flags.github.length > 0) {
-    const seen = await surveyGithub(clientOf(flags), flags.github, {
-      frame: { ...frame, knownRunners: flags.knownRunners, runnerNeeds },
-      runs: flags.runs,
-      progress,
-      validate,
-    });
-    findings.push(...seen.findings);
-    sources.push(...seen.sources);
-    targets.push(...flags.github);
+  if (flags.adoptionIssue !== undefined) {
+    const { adoptionIssue } = await import("./posture-adoption.ts");
+    return adoptionIssue(flags, flags.adoptionIssue);
   }
-  if (flags.evidence.length > 0) {
-    const files = readCloudFiles(flags.evidence).map(({ file, text }) => ({ path: file, text }));
-    findings.push(...checkEvidence(files, frame));
-    sources.push({ name: `evidence ${flags.evidence.join(", ")}`, seen: true, text: `${files.length} files` });
-    targets.push(...flags.evidence);
-  }
-  const cloud = await judgeCloud(flags);
-  for (const each of cloud.findings) findings.push(each);
-  for (const each of cloud.sources) sources.push(each);
-  if (cloud.target !== null) targets.push(cloud.target);
-  if (targets.length === 0)
-    throw new SallyportError(
-      "USAGE",
-      "Say what to look at: --repository DIR, --github NAME, or --iam, --network, --plan FILE.",
-    );
-  const target = targets.join(", ");
-  const { accepted, notes } =
-    flags.accept === undefined
-      ? { accepted: new Map(), notes: [] }
-      : acceptedNow(parseAccepted(readAccepted(flags.accept), flags.accept), findings, flags.accept, now);
-  const report = reportOf({ version, now, target, sources, findings, accepted, notes });
+  const seen = await look(flags);
+  const report = reportOf({ version, ...seen });
   const format = flags.json === true ? "json" : flags.format;
   say(formats[format](report, flags.all === true));
   // Said where a person looks, also where a machine reads the report.
-  if (format !== "text") for (const note of notes) console.error(`sallyport: ${note}`);
-  if (!sources.some(({ seen }) => seen)) {
-    const why = sources[0]?.text ?? "";
-    throw new SallyportError("POSTURE_UNSEEN", `nothing of ${target} could be looked at: ${why}.`);
-  }
+  if (format !== "text") for (const note of seen.notes) console.error(`sallyport: ${note}`);
+  mustHaveSeen(seen);
   process.exitCode = flags.failOn !== "never" && failsOn(report, flags.failOn, flags.unknownFails === true) ? 1 : 0;
-}
-
-function clientOf({ apiUrl, maxWait }: Pick<PostureFlags, "apiUrl" | "maxWait">): GithubClient {
-  const token = process.env["GITHUB_TOKEN"] || process.env["GH_TOKEN"] || "";
-  if (token === "") console.error("sallyport: neither GITHUB_TOKEN nor GH_TOKEN is set: GitHub shows what is public");
-  return new GithubClient({ url: apiUrl, token: token === "" ? null : token, maxWait, progress });
-}
-
-function readAccepted(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    throw new SallyportError("ACCEPTED_INVALID", `${file}: ${(error as Error).message}.`, {}, error);
-  }
-}
-
-let told = 0;
-
-/** At most a line every two seconds. */
-function progress(text: string): void {
-  if (Date.now() - told < 2_000) return;
-  told = Date.now();
-  console.error(`sallyport: ${text}`);
 }

@@ -5,12 +5,15 @@ import type { Severity } from "../posture/finding.ts";
 import { collect, integer } from "./options.ts";
 import { addCloudOptions } from "./posture-cloud-options.ts";
 import type { CloudFlags } from "./posture-cloud-options.ts";
+import { addFixOptions, fixHelp } from "./posture-fix-options.ts";
+import type { FixFlags } from "./posture-fix-options.ts";
+import { actionOf } from "./workflow.ts";
 
 const formats = ["text", "markdown", "json", "sarif", "junit", "runner-policy"] as const;
 
-export interface PostureFlags extends CloudFlags {
+export interface PostureFlags extends CloudFlags, FixFlags {
   repository: string | false;
-  uses: string;
+  uses: { readonly repository: string; readonly ref: string | null };
   auditDays: number;
   format: (typeof formats)[number];
   json?: true;
@@ -31,7 +34,9 @@ export interface PostureFlags extends CloudFlags {
 export function addPostureCommand(program: Command): void {
   const command = program
     .command("posture")
-    .description("Where runners and workflows break the runner policy, with the evidence. Changes nothing.")
+    .description(
+      "Where runners and workflows break the runner policy, with the evidence. Changes nothing without --apply.",
+    )
     .option("-C, --repository <dir>", "a repository's folder", ".")
     .option("--no-repository", "look at no folder")
     .option(
@@ -52,7 +57,11 @@ export function addPostureCommand(program: Command): void {
         .argParser(integer(0, 7200))
         .default(120),
     )
-    .option("--uses <owner/repo>", "whose step is ours", "sallyport/sallyport")
+    .addOption(
+      new Option("--uses <owner/repo[@sha]>", "whose step is ours; --fix puts it in at the commit")
+        .argParser(actionOf)
+        .default({ repository: "sallyport/sallyport", ref: null }, "sallyport/sallyport"),
+    )
     .addOption(
       new Option("--audit-days <n>", "how long a control may only watch, by git")
         .argParser(integer(0, 36_500))
@@ -79,7 +88,9 @@ export function addPostureCommand(program: Command): void {
     .option("--unknown-fails", "what was not seen fails like what was")
     .addHelpText(
       "after",
-      `
+      () =>
+        fixHelp() ??
+        `
 Examples:
   sallyport posture                              the repository here
   sallyport posture --format sarif > posture.sarif
@@ -95,6 +106,7 @@ Exit codes: 0 nothing as bad as --fail-on, 1 something is, 2 nothing could be lo
       await posture(flags);
     });
   addCloudOptions(command);
+  addFixOptions(command);
 }
 
 /** GitHub's runner says where its API is. */

@@ -33,9 +33,9 @@ export function addWorkflowCommand(program: Command): void {
     .argument("[workflow...]", "files; default: all in .github/workflows")
     .option("-C, --repository <dir>", "the repository's folder", ".")
     .addOption(
-      new Option("--uses <owner/repo@sha>", "the action, pinned by the commit's 40 digits").argParser(readUses),
+      new Option("--uses <owner/repo@sha>", "the action, pinned by the commit's 40 digits").argParser(actionOf),
     )
-    .addOption(new Option("--version-comment <text>", "behind the commit, such as v1").argParser(readComment))
+    .addOption(new Option("--version-comment <text>", "behind the commit, such as v1").argParser(commentOf))
     .addOption(new Option("--tag <tag>", "pin a tag instead, which its owner can move").argParser(readTag))
     .addOption(
       new Option("--egress-policy <mode>", "what the step says; default: audit, or what a replaced step said").choices([
@@ -154,14 +154,15 @@ function wantedOf(flags: Flags): StepWanted {
   };
 }
 
-function readUses(text: string): { repository: string; ref: string | null } {
+/** `owner/repository`, or with a commit behind `@`. */
+export function actionOf(text: string): { repository: string; ref: string | null } {
   const [, repository, ref] = /^([\w.-]+\/[\w.-]+)(?:@(.*))?$/.exec(text) ?? [];
   if (repository === undefined || (ref !== undefined && !/^[0-9a-f]{40}$/.test(ref)))
     throw new InvalidArgumentError(`Write ${usual}@ and a commit's 40 digits (0-9, a-f); --tag pins a tag.`);
   return { repository, ref: ref ?? null };
 }
 
-function readComment(text: string): string {
+export function commentOf(text: string): string {
   if (/^[\w.+-][\w.+ -]*$/.test(text)) return text.trim();
   throw new InvalidArgumentError("Write a version, such as v1.2.3.");
 }

@@ -2,7 +2,8 @@
  * Other firewalls' policies under fuzz: a policy that loads comes out, the same each time, or problems at places in the file. And
  * the same texts as workflows that our step is put into: what comes out is read, has it, and stays as it is the second time. And
  * as everything that the posture reads, a cloud's answers and plans among it: findings at places in the file, each id once in its
- * rule, and nothing thrown. All in one target, because one text is read by all.
+ * rule, and nothing thrown. And as what --fix edits and what --undo reads: proven or left, refused or what a fix can have done. All
+ * in one target, because one text is read by all.
  */
 import assert from "node:assert/strict";
 import { asBytes, fuzzTarget, textOf } from "../../test/support/fuzz.ts";
@@ -15,7 +16,11 @@ import { checkWorkflow } from "../workflow/check.ts";
 import { readSource } from "../workflow/source.ts";
 import { readLocalAction } from "../workflow/local-action.ts";
 import { parseAccepted } from "./accepted.ts";
+import { adoptionOf } from "./adoption/adoption.ts";
+import { adoptionReport, mostOfIssue } from "./adoption/markdown.ts";
 import { checkEvidence } from "./checks/assurance.ts";
+import { editLines } from "./fix/lines.ts";
+import { parseUndo, undoStart } from "./fix/undo-file.ts";
 import { reportOf } from "./report/report.ts";
 import { textValues } from "./workflows/expression.ts";
 import { cloudHolds } from "./testing/cloud.ts";
@@ -109,6 +114,33 @@ function postureHolds(text: string): void {
   assert.ok(reportOf({ ...reportFrame, findings }).findings.length > 0);
 }
 
+/** Small edits change something or nothing, and not twice; an undo file is refused, or says what it says when written again. */
+function fixHolds(text: string): void {
+  const some = {
+    permissions: true,
+    pins: new Map<string, string>(),
+    strict: new Set(["a", "b"]),
+    own: "sallyport/sallyport",
+  };
+  const first = editLines("fuzz.yml", text, some);
+  assert.equal(first.diff === "", first.text === text);
+  const second = editLines("fuzz.yml", first.text, { ...some, permissions: false });
+  assert.equal(second.text, first.text);
+  const lines = `{"schema":"sallyport.posture-undo/1","version":"0","made":"x","folder":null,"api":null}\n${text}\n`;
+  for (const each of [text, lines]) {
+    try {
+      const { changes, progress, ...about } = parseUndo(each, "fuzz");
+      assert.deepEqual(parseUndo(undoStart(about, changes), "fuzz").changes, changes);
+      assert.ok([...progress.keys()].every((number) => number < changes.length));
+    } catch (error) {
+      assert.equal((error as { code?: string }).code, "UNDO_INVALID");
+    }
+  }
+  const facts = repository({ "fuzz.yml": text }, { files: new Map([[".github/egress-firewall.yaml", text]]) });
+  const { body } = adoptionReport([adoptionOf(text, facts, [])], [text], [text], "0");
+  assert.ok(Buffer.byteLength(body) <= mostOfIssue);
+}
+
 fuzzTarget<"imported" | "refused">({
   name: "foreign-policy",
   grammar: [asBytes(foreignPolicies), asBytes(cloudTexts)],
@@ -118,6 +150,7 @@ fuzzTarget<"imported" | "refused">({
     postureHolds(textOf(bytes));
     refusalsHold(textOf(bytes));
     cloudHolds(bytes);
+    fixHolds(textOf(bytes));
     return importOutcome(textOf(bytes));
   },
 });

@@ -1,6 +1,6 @@
 /**
  * Settings of an organisation or a repository: which endpoint says them, what holds, what the API takes to set them right, and
- * which right a token needs. One table, read by the checks, the fixes and the documents.
+ * which right a token needs. One table, read by the checks and by `--fix`.
  */
 import type { RuleId } from "./catalogue.ts";
 import type { CheckId } from "./check-catalogue.ts";
@@ -29,6 +29,8 @@ export interface Setting {
   /** The first GitHub Enterprise Server with it; null: github.com alone. */
   readonly server: string | null;
   readonly fields: readonly Field[];
+  /** The fields of which a PUT to the same path consists, all of them in each; left out: `--fix` leaves the setting alone. */
+  readonly sends?: readonly string[];
   /** The setting holds whatever its other fields say. */
   readonly moot?: (all: Readonly<Record<string, unknown>>) => string | null;
 }
@@ -42,6 +44,12 @@ const oneOf =
 const admin = {
   org: "admin:org, or Organization administration: read",
   repo: "repo (as an administrator), or Administration: read",
+};
+
+/** What setting one takes. */
+export const adminWrites: Readonly<Record<Scope, string>> = {
+  org: "admin:org, or Organization administration: write",
+  repo: "repo (as an administrator), or Administration: write",
 };
 
 export const settings: readonly Setting[] = [
@@ -73,6 +81,7 @@ export const settings: readonly Setting[] = [
     scopes: ["org", "repo"],
     needs: admin,
     server: "3.17",
+    sends: ["default_workflow_permissions", "can_approve_pull_request_reviews"],
     fields: [
       {
         rule: "RG-08",
@@ -96,6 +105,7 @@ export const settings: readonly Setting[] = [
     scopes: ["org", "repo"],
     needs: admin,
     server: "3.19",
+    sends: ["approval_policy"],
     fields: [
       {
         rule: "RG-05",
@@ -114,6 +124,12 @@ export const settings: readonly Setting[] = [
     scopes: ["org", "repo"],
     needs: admin,
     server: "3.19",
+    sends: [
+      "run_workflows_from_fork_pull_requests",
+      "send_write_tokens_to_workflows",
+      "send_secrets_and_variables",
+      "require_approval_for_fork_pr_workflows",
+    ],
     moot: (all) =>
       all["run_workflows_from_fork_pull_requests"] === false ? "forks of private repositories run nothing" : null,
     fields: [

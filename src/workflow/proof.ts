@@ -23,37 +23,64 @@ export function isOnlyChange(
 ): boolean {
   const uses = `${wanted.repository}@${wanted.ref}`;
   let seen = 0;
-  const same = (a: unknown, b: unknown): boolean => {
-    if ((a ?? null) === null || (b ?? null) === null) return (a ?? null) === (b ?? null);
-    const [x, y] = [a as Node & { anchor?: string }, b as Node & { anchor?: string }];
-    if (x.anchor !== y.anchor || x.tag !== y.tag) return false;
-    if (isAlias(a)) return isAlias(b) && a.source === b.source;
-    if (isScalar(a)) return isScalar(b) && a.value === b.value && a.type === b.type && a.source === b.source;
-    if (isMap(a)) return isMap(b) && sameMap(a, b, new Set());
-    if (!isSeq(a) || !isSeq(b)) return false;
-    const change = changes.get(a);
-    if (change === undefined) return sameItems(a.items, b.items);
-    seen++;
-    const [first, ...rest] = b.items;
-    if (change.kind === "inserted") return isNew(first) && sameItems(a.items, rest);
-    const kept = a.items.filter((_, i) => i !== change.index);
-    if (!sameItems(kept, rest)) return false;
-    const was = a.items[change.index];
-    if (change.kind === "moved") return same(was, first);
-    return (
-      isMap(was) && isMap(first) && after.textOf(after.value(first, "uses")) === uses && sameMap(was, first, replaced)
-    );
-  };
   const replaced = new Set(["uses", "with"]);
-  const sameMap = (a: YAMLMap, b: YAMLMap, but: ReadonlySet<string>): boolean => {
-    const kept = (map: YAMLMap) => map.items.filter(({ key }) => !(isScalar(key) && but.has(String(key.value))));
-    const [x, y] = [kept(a), kept(b)];
-    return x.length === y.length && x.every(({ key, value }, i) => same(key, y[i]!.key) && same(value, y[i]!.value));
-  };
-  const sameItems = (a: readonly unknown[], b: readonly unknown[]) =>
-    a.length === b.length && a.every((item, i) => same(item, b[i]));
   const isNew = (node: unknown) =>
     isMap(node) && after.textOf(after.value(node, "uses")) === uses && node.items.length === 2;
+  const own = (a: unknown, b: unknown): boolean | null => {
+    const change = isSeq(a) ? changes.get(a) : undefined;
+    if (change === undefined || !isSeq(a)) return null;
+    if (!isSeq(b) || !sameHead(a, b)) return false;
+    seen++;
+    const [first, ...rest] = b.items;
+    if (change.kind === "inserted") return isNew(first) && sameItems(a.items, rest, own);
+    const kept = a.items.filter((_, i) => i !== change.index);
+    if (!sameItems(kept, rest, own)) return false;
+    const was = a.items[change.index];
+    if (change.kind === "moved") return sameNode(was, first, own);
+    return (
+      isMap(was) &&
+      isMap(first) &&
+      after.textOf(after.value(first, "uses")) === uses &&
+      sameEntries(was, first, replaced, own)
+    );
+  };
   // A list reached in no walk was not what was edited.
-  return same(before.root, after.root) && seen === changes.size && jobsOf(before).length === jobsOf(after).length;
+  return (
+    sameNode(before.root, after.root, own) && seen === changes.size && jobsOf(before).length === jobsOf(after).length
+  );
+}
+
+/** Decides over two nodes where something was to change; null: they must say the same. */
+export type Exception = (before: unknown, after: unknown) => boolean | null;
+
+/** Whether two nodes say the same, with anchors, aliases, tags and quoting; `own` is asked first. */
+export function sameNode(a: unknown, b: unknown, own: Exception): boolean {
+  const decided = own(a, b);
+  if (decided !== null) return decided;
+  if ((a ?? null) === null || (b ?? null) === null) return (a ?? null) === (b ?? null);
+  if (!sameHead(a, b)) return false;
+  if (isAlias(a)) return isAlias(b) && a.source === b.source;
+  if (isScalar(a)) return isScalar(b) && a.value === b.value && a.type === b.type && a.source === b.source;
+  if (isMap(a)) return isMap(b) && sameEntries(a, b, new Set(), own);
+  return isSeq(a) && isSeq(b) && sameItems(a.items, b.items, own);
+}
+
+/** Anchor and tag. */
+export function sameHead(a: unknown, b: unknown): boolean {
+  const [x, y] = [a as Node & { anchor?: string }, b as Node & { anchor?: string }];
+  return x.anchor === y.anchor && x.tag === y.tag;
+}
+
+/** The entries of two maps, in order, but for some keys. */
+export function sameEntries(a: YAMLMap, b: YAMLMap, but: ReadonlySet<string>, own: Exception): boolean {
+  const kept = (map: YAMLMap) => map.items.filter(({ key }) => !(isScalar(key) && but.has(String(key.value))));
+  const [x, y] = [kept(a), kept(b)];
+  return (
+    x.length === y.length &&
+    x.every(({ key, value }, i) => sameNode(key, y[i]!.key, own) && sameNode(value, y[i]!.value, own))
+  );
+}
+
+function sameItems(a: readonly unknown[], b: readonly unknown[], own: Exception): boolean {
+  return a.length === b.length && a.every((item, i) => sameNode(item, b[i], own));
 }

@@ -1,7 +1,8 @@
 /**
  * GitHub's REST API in miniature, by its own OpenAPI description (`test/schemas/github-rest.json`, made by
  * `scripts/github-slice.ts`): what no test says is answered by the description's example; what a test says must be valid by the
- * description's schema, so that no test invents an API. What is sent must be valid, too; a PUT is kept and answered from then on.
+ * description's schema, so that no test invents an API. What is sent must be valid, too, and is kept: a PUT is answered from then
+ * on, a PATCH changes the item of a list that the test gave, and a POST adds one.
  */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -33,7 +34,7 @@ export interface Github {
   readonly requests: string[];
   /** Bodies of what was sent, by request. */
   readonly sent: { readonly request: string; readonly body: unknown }[];
-  /** What paths answer, `/repos/octo/api`; a value is checked by the description. */
+  /** What paths answer, `/repos/octo/api`, or one method of them, `PUT /repos/…`; a value is checked by the description. */
   readonly answers: Map<string, unknown>;
 }
 
@@ -44,6 +45,10 @@ export interface GithubOptions {
   /** Items of a page, below what is asked for. */
   readonly page?: number;
   readonly token?: string;
+  /** Headers of every answer. */
+  readonly headers?: Record<string, string>;
+  /** Called before each request, `PUT /repos/…`, is answered: what happens meanwhile. */
+  readonly meanwhile?: (request: string, answers: Map<string, unknown>) => void;
 }
 
 const validators = new Map<object, z.ZodType>();
@@ -95,22 +100,28 @@ export async function github(t: TestContext, options: GithubOptions = {}): Promi
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const url = new URL(request.url!, "http://x");
     const path = url.pathname;
-    requests.push(`${request.method} ${path}`);
+    const named = `${request.method} ${path}`;
+    requests.push(named);
+    options.meanwhile?.(named, answers);
     const say = (status: number, body: string, headers: Record<string, string> = {}) => {
-      response.writeHead(status, { "content-type": "application/json", ...headers }).end(body);
+      response.writeHead(status, { "content-type": "application/json", ...options.headers, ...headers }).end(body);
     };
     if (options.token !== undefined && request.headers.authorization !== `Bearer ${options.token}`)
       return say(401, '{"message":"Bad credentials"}');
-    const own = answers.get(path);
+    const item = itemOf(answers, path);
+    const own = answers.get(named) ?? answers.get(path) ?? item?.value;
     if (own instanceof Odd) return say(own.status, own.body, own.headers);
     const operation = operationOf(request.method!, path);
     if (operation === null || (options.server === true && !operation.server))
       return say(404, '{"message":"Not Found"}');
     if (request.method !== "GET") {
       const body = JSON.parse(await text(request)) as object;
-      if (operation.body !== undefined) valid(operation.body, body, null, `${request.method} ${path}`);
-      sent.push({ request: `${request.method} ${path}`, body });
+      if (operation.body !== undefined) valid(operation.body, body, null, named);
+      sent.push({ request: named, body });
       if (request.method === "PUT") answers.set(path, { ...(own as object), ...body });
+      if (request.method === "PATCH")
+        return say(operation.status, JSON.stringify(item?.set(body) ?? operation.example));
+      if (request.method === "POST") return say(operation.status, JSON.stringify(added(own, body, operation)));
       return say(operation.status, operation.schema === null ? "" : JSON.stringify(operation.example));
     }
     const value = own ?? operation.example;
@@ -127,6 +138,39 @@ export async function github(t: TestContext, options: GithubOptions = {}): Promi
     assert.deepEqual(failures, []);
   });
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests, sent, answers };
+}
+
+/** The item of a list that an answer holds, by its number or id at the end of a path. */
+function itemOf(
+  answers: ReadonlyMap<string, unknown>,
+  path: string,
+): { value: object; set: (more: object) => object } | null {
+  const cut = path.lastIndexOf("/");
+  const list = listIn(answers.get(path.slice(0, cut)));
+  const index = list.findIndex((each) => String(each["number"] ?? each["id"]) === path.slice(cut + 1));
+  if (index < 0) return null;
+  return { value: list[index]!, set: (more) => (list[index] = { ...list[index], ...more }) };
+}
+
+/** The list itself, to be changed. */
+function listIn(value: unknown): Record<string, unknown>[] {
+  const list = Array.isArray(value) ? value : Object.values(value ?? {}).find((each) => Array.isArray(each));
+  return (list ?? []) as Record<string, unknown>[];
+}
+
+/** A new item, as its example, at the end of the list. */
+function added(own: unknown, body: object, { example }: Operation): object {
+  const list = listIn(own);
+  // The description's example of an issue is a pull request, which nobody makes so.
+  const item = {
+    ...(example as object),
+    pull_request: undefined,
+    ...body,
+    id: 1000 + list.length,
+    number: 1000 + list.length,
+  };
+  list.push(item);
+  return item;
 }
 
 /** One page of a list, or of the list in an object with `total_count`. */

@@ -53,7 +53,8 @@ export function cell(text: string): string {
 
 /** Text as code in a table's cell. */
 export function code(text: string): string {
-  const plain = text.replaceAll(/\s+/g, " ").replaceAll("|", "\\|");
+  // A backslash before the one that keeps a bar would take its force, and what follows would leave the code.
+  const plain = text.replaceAll(/\s+/g, " ").replaceAll("\\|", "\\¦").replaceAll("|", "\\|");
   const longest = Math.max(0, ...[...plain.matchAll(/`+/g)].map(([run]) => run.length));
   const fence = "`".repeat(longest + 1);
   return longest === 0 ? `\`${plain}\`` : `${fence} ${plain} ${fence}`;

@@ -25,6 +25,8 @@ export interface Refused {
   readonly status: number;
   /** In words, for a report. */
   readonly why: string;
+  /** A limit of GitHub's: what is asked next meets it, too. */
+  readonly isLimit?: true;
 }
 
 export function isRefused(answer: Answer | Refused): answer is Refused {
@@ -115,6 +117,10 @@ export class GithubClient {
     const shown = url.href.slice(this.#base.href.length).replace(/\?.*$/, "");
     const endpoint = `${method} /${shown}`;
     const refuse = (status: number, why: string) => ({ answer: { endpoint, status, why }, next: null });
+    const limited = (status: number, why: string) => {
+      const answer = { endpoint, status, why, isLimit: true } as const;
+      return { answer, next: null };
+    };
     if (this.#closed !== null) return refuse(this.#closed.status, this.#closed.why);
     let left = this.#options.maxWait;
     for (let failures = 0, waits = 0; ;) {
@@ -137,7 +143,7 @@ export class GithubClient {
       const wait = waitOf(response, text);
       if (wait !== null) {
         if (wait > left || ++waits > mostWaits)
-          return refuse(
+          return limited(
             response.status,
             `GitHub's limit: it asks to wait ${wait} s (--max-wait ${this.#options.maxWait})`,
           );

@@ -4,6 +4,7 @@ import type { GithubFrame } from "../checks/github.ts";
 import { flagsOf } from "../checks/runners.ts";
 import type { Finding } from "../finding.ts";
 import type { SourceSeen } from "../report/report.ts";
+import type { OwnerRead, RepositoryRead } from "./github.ts";
 import type { Validator } from "../workflows/validate.ts";
 import { checkRights } from "./rights.ts";
 import { readGithubRepository, readLargerRunners, readOwner, readRepositories } from "./github.ts";
@@ -20,6 +21,9 @@ export interface SurveyWanted {
 export interface Survey {
   readonly findings: readonly Finding[];
   readonly sources: readonly SourceSeen[];
+  /** Organisations and repositories as they were read, for who wants to set something right. */
+  readonly owners: readonly OwnerRead[];
+  readonly repositories: readonly { readonly read: RepositoryRead; readonly findings: readonly Finding[] }[];
 }
 
 /** `names`: `octo` or `octo/api`. */
@@ -30,6 +34,8 @@ export async function surveyGithub(
 ): Promise<Survey> {
   const findings: Finding[] = [];
   const sources: SourceSeen[] = [];
+  const owners: OwnerRead[] = [];
+  const repositories: { read: RepositoryRead; findings: Finding[] }[] = [];
   const calls = nothingBefore();
   const rights = await checkRights(client, names);
   const lacking = rights.filter(({ seen }) => !seen);
@@ -41,9 +47,10 @@ export async function surveyGithub(
   ) => {
     const read = await readGithubRepository(client, name, { ...wanted, own: wanted.frame.own, calls });
     sources.push(...read.sources);
-    findings.push(
-      ...checkGithubRepository(read, { ...wanted.frame, largerRunners: larger, ephemeral }, wanted.validate),
-    );
+    const found = checkGithubRepository(read, { ...wanted.frame, largerRunners: larger, ephemeral }, wanted.validate);
+    for (const each of found) findings.push(each);
+    owners.push(read);
+    repositories.push({ read, findings: found });
   };
   for (const name of names) {
     if (name.includes("/")) {
@@ -54,6 +61,7 @@ export async function surveyGithub(
     const larger = await readLargerRunners(client, name);
     const repositories = await readRepositories(client, name);
     sources.push(...owner.sources, larger.source, repositories.source);
+    owners.push(owner);
     findings.push(...checkOwner(owner, wanted.frame));
     for (const [i, each] of repositories.names.entries()) {
       wanted.progress(`${each} (${i + 1} of ${repositories.names.length})`);
@@ -63,5 +71,5 @@ export async function surveyGithub(
   sources.push(...rights);
   if (client.scopes !== null)
     sources.push({ name: "token", seen: true, text: `a classic token with ${client.scopes.join(", ") || "no scope"}` });
-  return { findings, sources };
+  return { findings, sources, owners, repositories };
 }

@@ -1,0 +1,42 @@
+/** `sallyport posture --adoption-issue`: the adoption of GitHub's firewall as Markdown, and with `--apply` as one issue. */
+import { SallyportError } from "../errors.ts";
+import { adoptionOf } from "../posture/adoption/adoption.ts";
+import { adoptionReport } from "../posture/adoption/markdown.ts";
+import { authorOf, issueToDo, postIssue } from "../posture/change/issue.ts";
+import { version } from "../version.ts";
+import { clientOf, look, mustHaveSeen } from "./posture-look.ts";
+import type { PostureFlags } from "./posture.ts";
+import { say } from "./policy-file.ts";
+
+/** Prints the text, and on stderr what is done with it. */
+export async function adoptionIssue(flags: PostureFlags, repository: string): Promise<void> {
+  if (flags.format !== "text" || flags.json === true)
+    throw new SallyportError("USAGE", "--adoption-issue is Markdown: leave --format and --json out.");
+  const seen = await look(flags);
+  mustHaveSeen(seen);
+  const { folder, github, sources, targets } = seen;
+  const all = [
+    ...(folder === null ? [] : [adoptionOf(flags.repository as string, folder.facts, folder.findings)]),
+    ...(github?.seen.repositories ?? []).map(({ read, findings }) => adoptionOf(read.name, read.facts, findings)),
+  ];
+  const isAbout = (name: string) => /\/(?:git\/trees|rules\/branches|repos)\b|^GET \/repos\/[^/]+\/[^/]+$/.test(name);
+  const unseen = sources.filter((each) => !each.seen && isAbout(each.name)).map(({ name, text }) => `${name}: ${text}`);
+  const report = adoptionReport(all, targets, unseen, version);
+  say(report.body.trimEnd());
+  if (report.leftOut > 0) console.error(`sallyport: ${report.leftOut} repositories did not fit into an issue`);
+  const client = github?.client ?? clientOf(flags);
+  const author = await authorOf(client, process.env["GITHUB_ACTIONS"] === "true" ? "github-actions[bot]" : null);
+  const plan = await issueToDo(client, repository, report, author);
+  const others =
+    plan.kind === "create" || plan.others.length === 0 ? "" : `; also ours, and left: #${plan.others.join(", #")}`;
+  const closed = plan.kind !== "create" && !plan.isOpen ? " (closed, and left so)" : "";
+  const what = plan.kind === "create" ? "a new issue" : `issue #${plan.number}${closed}`;
+  if (flags.apply !== true) {
+    const would = plan.kind === "same" ? "says this already" : "would say this; --apply posts it";
+    console.error(`sallyport: ${repository}: ${what} ${would}${others}`);
+    return;
+  }
+  const number = await postIssue(client, repository, report, author, plan);
+  const how = plan.kind === "same" ? "says this already" : plan.kind === "create" ? "is posted" : "says this now";
+  console.error(`sallyport: ${repository}: issue #${number}${closed} ${how}${others}`);
+}

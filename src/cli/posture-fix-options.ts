@@ -1,0 +1,92 @@
+/** What `sallyport posture --fix` takes; the work is loaded only when it runs. Its help is a screen of its own. */
+import { type Command, Help, InvalidArgumentError, Option } from "commander";
+import { collect } from "./options.ts";
+import { commentOf } from "./workflow.ts";
+
+export interface FixFlags {
+  fix?: true;
+  apply?: true;
+  undo?: string;
+  undoFile?: string;
+  adoptionIssue?: string;
+  pin: { readonly use: string; readonly commit: string }[];
+  versionComment?: string;
+  selectGroup: string[];
+  restrictGroup: { readonly group: string; readonly workflows: readonly string[] }[];
+}
+
+/** Only with --fix or --undo; the rest of the list is for looking. */
+const fixing = ["--apply", "--undo", "--undo-file", "--pin", "--version-comment", "--select-group", "--restrict-group"];
+/** Of looking, what a fix takes as well. */
+const both = ["--fix", "--repository", "--no-repository", "--github", "--api-url", "--max-wait", "--uses", "--accept"];
+
+const helpText = `
+Examples:
+  sallyport posture --fix --uses sallyport/sallyport@<40 hex> --version-comment v1
+  GITHUB_TOKEN=… sallyport posture --fix --no-repository --github octo --apply
+  GITHUB_TOKEN=… sallyport posture --undo sallyport-undo-….jsonl --no-repository --apply
+
+Without --apply nothing is changed: a plan is shown. Rules: docs/posture.md
+Exit codes: 0 all is done, or only planned; 1 some was not done; 2 nothing can be done`;
+
+export function addFixOptions(command: Command): void {
+  command
+    .option("--fix", "plan what can be set right: patches and settings (more: --fix --help)")
+    .addOption(
+      new Option(
+        "--adoption-issue <owner/repo>",
+        "how far GitHub's firewall is adopted, as one issue there; posted only with --apply",
+      ).argParser(readRepository),
+    )
+    .option("--apply", "do what the plan says")
+    .option("--undo <file>", "plan the way back, by the file that --apply left")
+    .option("--undo-file <file>", "its name; default: sallyport-undo-<time>.jsonl here")
+    .addOption(
+      new Option("--pin <owner/repo@ref=sha>", "the commit of something used (repeatable)")
+        .argParser((text: string, before: FixFlags["pin"]) => [...before, readPin(text)])
+        .default([], "none"),
+    )
+    .addOption(new Option("--version-comment <text>", "behind the commit of --uses, such as v1").argParser(commentOf))
+    .option("--select-group <name>", "make a runner group for its listed repositories alone (repeatable)", collect, [])
+    .addOption(
+      new Option("--restrict-group <name=workflow@ref,…>", "let these workflows alone use a group (repeatable)")
+        .argParser((text: string, before: FixFlags["restrictGroup"]) => [...before, readRestriction(text)])
+        .default([], "none"),
+    )
+    .configureHelp({
+      visibleOptions: (of) => {
+        const isFix = process.argv.includes("--fix") || process.argv.includes("--undo");
+        const all = new Help().visibleOptions(of);
+        const isWanted = ({ long }: Option) =>
+          isFix ? [...both, ...fixing, "--help", "--json", "--all"].includes(long ?? "") : !fixing.includes(long ?? "");
+        return all.filter(isWanted);
+      },
+    });
+}
+
+export function fixHelp(): string | null {
+  return process.argv.includes("--fix") || process.argv.includes("--undo") ? helpText : null;
+}
+
+function readPin(text: string): { use: string; commit: string } {
+  const [, use, commit] = /^([\w.-]+\/[\w.-]+@[^=\s]+)=([0-9a-f]{40})$/.exec(text) ?? [];
+  if (use === undefined)
+    throw new InvalidArgumentError("Write actions/checkout@v5= and a commit's 40 digits (0-9, a-f).");
+  return { use, commit: commit! };
+}
+
+function readRepository(text: string): string {
+  if (/^[\w.-]+\/[\w.-]+$/.test(text) && !text.split("/").some((part) => /^\.+$/.test(part))) return text;
+  throw new InvalidArgumentError("Write owner/repository.");
+}
+
+/** GitHub keeps a ref with each workflow (docs.github.com, "Managing access to self-hosted runners using groups"). */
+function readRestriction(text: string): { group: string; workflows: string[] } {
+  const [, group, list] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  const workflows = (list ?? "").split(",");
+  const isOne = (each: string) => /^[\w.-]+\/[\w.-]+\/\.github\/workflows\/[^@\s]+\.ya?ml@\S+$/.test(each);
+  if (group !== undefined && workflows.every(isOne)) return { group, workflows };
+  throw new InvalidArgumentError(
+    "Write NAME=OWNER/REPO/.github/workflows/FILE.yml@refs/heads/main, more behind commas.",
+  );
+}

@@ -1,0 +1,201 @@
+/**
+ * `sallyport posture --fix` and `--undo` as people meet them, by the real launcher, in real repositories and against a server made
+ * from GitHub's own description: a plan that git applies, nothing changed without --apply, all of it taken back, and every way in
+ * which that can go wrong said with an exit code. Plans word for word are in `golden/posture-fix/`.
+ */
+import assert from "node:assert/strict";
+import { execFile, execFileSync, spawnSync } from "node:child_process";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, test, type TestContext } from "node:test";
+import { github, Odd } from "../../test/support/github.ts";
+import { goldenTests } from "../../test/support/golden.ts";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const sha = "abcdefabcdefabcdefabcdefabcdefabcdefabcd";
+const uses = ["--uses", `sallyport/sallyport@${sha}`, "--version-comment", "v1"];
+const crlf = "on: push\r\njobs:\r\n  build:\r\n    runs-on: ubuntu-latest\r\n    steps:\r\n      - run: make\r\n";
+
+function repository(t: Pick<TestContext, "after">, files: Record<string, string>): string {
+  const at = mkdtempSync(join(tmpdir(), "sallyport-fix-"));
+  t.after(() => rmSync(at, { recursive: true }));
+  mkdirSync(join(at, ".github/workflows"), { recursive: true });
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(at, ".github/workflows", name), text);
+  execFileSync("git", ["-C", at, "init", "-q"]);
+  return at;
+}
+
+const textOf = (at: string, name: string) => readFileSync(join(at, ".github/workflows", name), "utf8");
+const undoFiles = (at: string) => readdirSync(at).filter((name) => name.startsWith("sallyport-undo"));
+
+/** In the folder, without a token of the host's; not in this thread, which serves the API. */
+function posture(
+  at: string,
+  words: readonly string[],
+  env: Record<string, string> = {},
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const clean = { ...process.env, GITHUB_TOKEN: "", GH_TOKEN: "", GITHUB_API_URL: "https://api.example", ...env };
+  return new Promise((resolve) => {
+    execFile(`${root}sallyport`, ["posture", ...words], { cwd: at, env: clean }, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
+    });
+  });
+}
+
+describe("plans", () => {
+  goldenTests(new URL("golden/posture-fix/", import.meta.url), ({ words, inputs: [input] }) => {
+    const ends: (() => void)[] = [];
+    const at = repository(
+      { after: (end) => void ends.push(end as () => void) },
+      { "ci.yml": input!.slice(input!.indexOf("\n") + 1) },
+    );
+    try {
+      const { stdout, stderr } = spawnSync(`${root}sallyport`, ["posture", "--fix", ...words], {
+        cwd: at,
+        encoding: "utf8",
+      });
+      assert.equal(stderr, "");
+      return stdout.trimEnd();
+    } finally {
+      for (const end of ends) end();
+    }
+  });
+});
+
+describe("a folder", () => {
+  test("nothing without --apply; what --apply does is what git makes of the plan; all of it can be taken back", async (t) => {
+    const files = { "ci.yml": crlf, "b.yaml": crlf.replaceAll("\r", ""), "readme.md": "x" };
+    const [shown, fixed] = [repository(t, files), repository(t, files)];
+    const plan = await posture(shown, ["--fix", "--json", ...uses]);
+    assert.deepEqual([plan.code, plan.stderr, textOf(shown, "ci.yml"), undoFiles(shown)], [0, "", crlf, []]);
+    const { files: planned } = JSON.parse(plan.stdout) as { files: { diff: string }[] };
+    const input = planned.map(({ diff }) => diff).join("");
+    execFileSync("git", ["-C", shown, "apply", "--whitespace=nowarn", "-"], { input });
+
+    const done = await posture(fixed, ["--fix", "--apply", ...uses], { GITHUB_TOKEN: "not-to-be-written" });
+    assert.deepEqual([done.code, done.stderr], [0, ""]);
+    for (const name of Object.keys(files)) assert.equal(textOf(fixed, name), textOf(shown, name), name);
+    assert.match(
+      textOf(fixed, "ci.yml"),
+      /permissions:\r\n {2}contents: read\r\njobs:\r\n[^]*- uses: sallyport\/sallyport@\w{40} # v1\r\n/,
+    );
+    const [undo] = undoFiles(fixed);
+    assert.equal(statSync(join(fixed, undo!)).mode & 0o7777, 0o600);
+    assert.ok(!readFileSync(join(fixed, undo!), "utf8").includes("not-to-be-written"));
+
+    const again = await posture(fixed, ["--fix", "--apply", ...uses]);
+    assert.deepEqual([again.code, undoFiles(fixed).length], [0, 1]);
+    assert.match(again.stdout, /Plan: 0 files, 0 settings.*\nNothing is to be changed\.\n$/);
+
+    const dry = await posture(fixed, ["--undo", undo!]);
+    assert.match(dry.stdout, /would take back \.github\/workflows\/ci\.yml\n.*\nNothing was changed/);
+    assert.notEqual(textOf(fixed, "ci.yml"), crlf);
+    writeFileSync(join(fixed, ".github/workflows/b.yaml"), "# somebody's own\n");
+    const back = await posture(fixed, ["--undo", undo!, "--apply"]);
+    assert.deepEqual([back.code, textOf(fixed, "ci.yml"), textOf(fixed, "b.yaml")], [1, crlf, "# somebody's own\n"]);
+    assert.match(back.stdout, /^done {11}\.github\/workflows\/ci\.yml$/m);
+    assert.match(back.stdout, /^NOT DONE {7}\.github\/workflows\/b\.yaml: what is there is neither/m);
+    assert.match(back.stderr, /1 of 2 changes were not made\.[^]*FIX_PARTIAL/);
+    assert.doesNotMatch((await posture(fixed, ["--undo", undo!])).stdout, /ci\.yml/);
+  });
+
+  test("an undo file of another folder, or that is none, changes nothing", async (t) => {
+    const [one, other] = [repository(t, { "ci.yml": crlf }), repository(t, { "ci.yml": crlf })];
+    await posture(one, ["--fix", "--apply", "--undo-file", "back.jsonl", ...uses]);
+    const text = textOf(one, "ci.yml");
+    writeFileSync(join(other, ".github/workflows/ci.yml"), text);
+    for (const words of [
+      ["--undo", join(one, "back.jsonl"), "--apply"],
+      ["--undo", join(one, ".github/workflows/ci.yml"), "--apply"],
+    ]) {
+      const { code, stderr } = await posture(other, words);
+      assert.deepEqual([code, /UNDO_INVALID/.test(stderr), textOf(other, "ci.yml")], [2, true, text], words[1]!);
+    }
+  });
+
+  test("where the undo file cannot be made, nothing is changed", async (t) => {
+    const at = repository(t, { "ci.yml": crlf });
+    writeFileSync(join(at, "there"), "x");
+    const { code, stderr } = await posture(at, ["--fix", "--apply", "--undo-file", "there", ...uses]);
+    assert.deepEqual([code, /FILE_UNWRITABLE/.test(stderr), textOf(at, "ci.yml")], [2, true, crlf]);
+  });
+
+  test("a workflows folder that is a link leads nowhere", async (t) => {
+    const [at, outside] = [repository(t, {}), repository(t, { "ci.yml": crlf })];
+    rmSync(join(at, ".github"), { recursive: true });
+    symlinkSync(join(outside, ".github"), join(at, ".github"));
+    const { stdout } = await posture(at, ["--fix", "--apply", ...uses]);
+    assert.match(stdout, /Plan: 0 files/);
+    assert.equal(textOf(outside, "ci.yml"), crlf);
+  });
+
+  test("words that do not go together are said", async (t) => {
+    const at = repository(t, { "ci.yml": crlf });
+    for (const words of [["--apply"], ["--fix", "--undo", "x"], ["--fix", "--restrict-group", "big=x"]])
+      assert.equal((await posture(at, words)).code, 2, words.join(" "));
+  });
+});
+
+describe("GitHub's settings", () => {
+  const base = "/orgs/octo/actions/permissions";
+  const bad = { default_workflow_permissions: "write", can_approve_pull_request_reviews: false };
+  const answers = () => ({
+    [`${base}/workflow`]: { ...bad },
+    [`${base}/fork-pr-contributor-approval`]: { approval_policy: "first_time_contributors" },
+    "/orgs/octo/actions/runner-groups": { total_count: 0, runner_groups: [] },
+    "/orgs/octo/repos": [],
+  });
+
+  test("planned, set, and taken back; one that GitHub refuses is listed, and the rest is done", async (t) => {
+    const server = await github(t, {
+      answers: answers(),
+      token: "secret-token",
+      headers: { "x-oauth-scopes": "admin:org, repo" },
+    });
+    const at = repository(t, {});
+    const words = ["--no-repository", "--github", "octo", "--api-url", server.url];
+    const env = { GH_TOKEN: "secret-token" };
+    const plan = await posture(at, ["--fix", ...words], env);
+    assert.equal(plan.code, 0);
+    assert.match(
+      plan.stdout,
+      /^PUT \/orgs\/octo\/actions\/permissions\/workflow:\n {2}answers RG-08 octo: default_workflow_permissions: write → read$/m,
+    );
+    assert.match(plan.stdout, /To apply it, the token needs:\n {2}admin:org, or Organization administration: write\n/);
+    assert.deepEqual(server.sent, []);
+    server.answers.set(`PUT ${base}/workflow`, new Odd(409, { message: "Conflict" }));
+    const done = await posture(at, ["--fix", "--apply", ...words], env);
+    assert.equal(done.code, 1);
+    assert.match(done.stdout, /^NOT DONE {7}PUT \/orgs\/octo\/actions\/permissions\/workflow: 409: Conflict$/m);
+    assert.match(done.stdout, /^done {11}PUT \/orgs\/octo\/actions\/permissions\/fork-pr-contributor-approval$/m);
+    const [undo] = undoFiles(at);
+    assert.ok(!`${done.stdout}${done.stderr}${readFileSync(join(at, undo!), "utf8")}`.includes("secret-token"));
+    const wrong = await posture(at, ["--undo", undo!, "--apply"], env);
+    assert.deepEqual([wrong.code, /UNDO_INVALID/.test(wrong.stderr)], [2, true]);
+    const back = await posture(at, ["--undo", undo!, "--apply", "--api-url", server.url], env);
+    assert.deepEqual([back.code, back.stderr], [0, ""]);
+    assert.deepEqual(server.answers.get(`${base}/fork-pr-contributor-approval`), {
+      approval_policy: "first_time_contributors",
+    });
+  });
+
+  test("a classic token without the right is refused before anything is done, here too", async (t) => {
+    const server = await github(t, { answers: answers(), headers: { "x-oauth-scopes": "read:org" } });
+    const at = repository(t, { "ci.yml": crlf });
+    const words = ["--fix", "--apply", ...uses, "--github", "octo", "--api-url", server.url];
+    const { code, stderr } = await posture(at, words, { GITHUB_TOKEN: "x" });
+    assert.deepEqual([code, /takes admin:org\.[^]*FIX_SCOPE/.test(stderr)], [2, true]);
+    assert.deepEqual([server.sent, textOf(at, "ci.yml"), undoFiles(at)], [[], crlf, []]);
+  });
+});

@@ -1,0 +1,223 @@
+/**
+ * How far GitHub's firewall is adopted, as an issue: each stage by what a repository has, text of repositories that is code and
+ * nothing else, as much as an issue takes with the rest counted, and one issue: found again by marker and author, never a second.
+ */
+import assert from "node:assert/strict";
+import { describe, test, type TestContext } from "node:test";
+import { marked } from "marked";
+import { github, Odd, slice } from "../../../test/support/github.ts";
+import type { GithubOptions } from "../../../test/support/github.ts";
+import { goldenTests } from "../../../test/support/golden.ts";
+import { authorOf, issueToDo, postIssue } from "../change/issue.ts";
+import { findingId } from "../finding.ts";
+import type { Finding } from "../finding.ts";
+import { GithubClient } from "../sources/github-client.ts";
+import { check, job, repository } from "../testing/repository.ts";
+import { adoptionOf } from "./adoption.ts";
+import type { Adoption } from "./adoption.ts";
+import { adoptionReport, mostOfIssue } from "./markdown.ts";
+
+const path = ".github/egress-firewall.yaml";
+const on = job("push", "ubuntu-24.04-firewall", "      - run: make");
+const off = job("push", "ubuntu-latest", "      - run: make");
+const enforce = "mode: enforce\nallow:\n  - pypi.org\n";
+const owned = ["CODEOWNERS", "/.github/ @octo/security\n"] as const;
+
+function adopted(
+  name: string,
+  workflow: string,
+  files: Record<string, string>,
+  review: Finding["status"] = "pass",
+): Adoption {
+  const facts = repository(
+    { "ci.yml": workflow },
+    { files: new Map(Object.entries(files)), paths: Object.keys(files) },
+  );
+  const reviewed = {
+    ...check(facts)[0]!,
+    id: findingId("RG-14", "review-required", name),
+    check: "review-required",
+    status: review,
+  };
+  return adoptionOf(name, facts, [...check(facts), reviewed]);
+}
+
+const ours = `version: 1\nrules:\n  - name: python\n    action: allow\n    to: [pypi.org, files.pythonhosted.org]\n    reason: builds\n    owner: sec\n`;
+const all = () => [
+  adopted("octo/good", on, { [path]: enforce, ...Object.fromEntries([owned]) }),
+  adopted("octo/open", on, { [path]: enforce }, "fail"),
+  adopted("octo/log", on, {
+    [path]: enforce.replace("enforce", "log"),
+    ...Object.fromEntries([owned]),
+    ".github/sallyport.yaml": ours,
+  }),
+  adopted("octo/misnamed", on, { ".github/egress-firewall.yml": enforce }),
+  adopted("octo/broken", on, { [path]: "mode: perhaps\n" }),
+  adopted("octo/nofile", on, {}),
+  adopted("octo/nolabel", off, { [path]: enforce, ...Object.fromEntries([owned]) }),
+  adopted("octo/never", off, {}),
+  adoptionOf("octo/unseen", null, []),
+];
+
+test("stages", () => {
+  assert.deepEqual(
+    all().map(({ name, stage, file }) => `${name} ${stage} ${file}`),
+    [
+      "octo/good enforced present",
+      "octo/open unprotected present",
+      "octo/log logging present",
+      "octo/misnamed incomplete misnamed",
+      "octo/broken incomplete broken",
+      "octo/nofile incomplete missing",
+      "octo/nolabel incomplete present",
+      "octo/never not-used missing",
+      "octo/unseen unknown unknown",
+    ],
+  );
+  assert.deepEqual(all()[0]!.lacks, []);
+  assert.equal(
+    adopted("octo/x", on, { [path]: enforce, ...Object.fromEntries([owned]) }, "unknown").stage,
+    "unprotected",
+  );
+});
+
+describe("the report, word for word", () => {
+  goldenTests(new URL("golden/", import.meta.url), ({ words }) => {
+    const unseen = ["GET /repos/octo/unseen: not there, or the token may not see it (404)"];
+    return adoptionReport(all(), words, unseen, "0.0.0").body.trimEnd();
+  });
+});
+
+describe("text of repositories", () => {
+  const hostile = [
+    "@octo/team",
+    "`@octo`",
+    "``x`@octo`",
+    "a\\|@octo",
+    "a|b|@octo",
+    "<script>x</script>",
+    "[a](https://a.example)",
+    "https://a.example",
+    "![x](//a.example/x.png)",
+    "#1 octo/api#2 GH-3",
+    "\n\n# @octo\n<!-- ",
+    "-->@octo",
+    "\u202E@octo",
+    "```\n@octo",
+    "`",
+    "\\",
+    "  ",
+    "www.a.example x@a.example",
+  ];
+  test("is code and nothing else, wherever it stands", () => {
+    const one = { ...all()[5]!, owners: hostile };
+    const named = hostile.map((name) => ({ ...one, name, jobs: [name], lacks: [name], owners: [name] }));
+    const { body } = adoptionReport(named, hostile, hostile, "0.0.0");
+    // GitHub reads Markdown as marked does, but for what is a mention, a reference or a bare link: nothing of it outside of code.
+    const html = marked.parse(body, { async: false });
+    const outside = html
+      .replaceAll(/<code>[^]*?<\/code>/g, "")
+      .replace(/^<!--.*?-->/, "")
+      .replaceAll("&#39;", "'");
+    assert.doesNotMatch(outside, /@|<script|<a |<img|a\.example|#\d|GH-|<!--|octo/);
+    assert.equal(html.match(/<pre/), null);
+  });
+
+  test("that fills an issue is counted, and the issue is taken", () => {
+    const one = all()[3]!;
+    const many = Array.from({ length: 3_000 }, (_, i) => ({ ...one, name: `octo/${"ü".repeat(40)}${i}` }));
+    const { body, leftOut } = adoptionReport(many, ["octo"], [], "0.0.0");
+    assert.ok(Buffer.byteLength(body) <= mostOfIssue && Buffer.byteLength(body) > mostOfIssue - 2_000);
+    const shown = [...body.matchAll(/^- `octo/gm)].length;
+    assert.ok(shown > 100 && shown + leftOut === 3_000);
+    assert.match(body, new RegExp(`${leftOut} of 3000 repositories are left out`));
+    const huge = { ...one, lacks: Array<string>(5_000).fill("x".repeat(5_000)) };
+    const unseen = Array<string>(5_000).fill("y".repeat(5_000));
+    assert.ok(Buffer.byteLength(adoptionReport([huge], unseen, unseen, "0.0.0").body) <= mostOfIssue);
+  });
+});
+
+describe("the issue", () => {
+  const report = adoptionReport(all(), ["octo"], [], "0.0.0");
+  const at = "/repos/octo/sec/issues";
+  const login = (slice.operations["get /user"]!.example as { login: string }).login;
+  const issue = (number: number, more: object = {}) => ({
+    ...(slice.operations["get /repos/{owner}/{repo}/issues"]!.example as object[])[0],
+    ...{ number, body: report.body, pull_request: undefined, ...more },
+  });
+  const start = async (t: TestContext, issues: object[], more: GithubOptions = {}) => {
+    const server = await github(t, { answers: { [at]: issues }, page: 2, ...more });
+    const client = new GithubClient({ url: server.url, token: "t", maxWait: 0, progress: () => undefined });
+    const run = async (said = report) => {
+      const author = await authorOf(client, null);
+      const plan = await issueToDo(client, "octo/sec", said, author);
+      return { plan, number: await postIssue(client, "octo/sec", said, author, plan) };
+    };
+    return { server, client, run };
+  };
+  const bodies = (list: unknown) => (list as { body: string }[]).map(({ body }) => body);
+
+  test("is made once, then says the same, then something else in place", async (t) => {
+    const { server, run } = await start(t, [issue(1, { body: "of others" })]);
+    const first = await run();
+    assert.equal(first.plan.kind, "create");
+    assert.deepEqual((await run()).plan.kind, "same");
+    const other = { ...report, body: `${report.body}\nmore` };
+    const { plan, number } = await run(other);
+    assert.deepEqual([plan.kind, number], ["update", first.number]);
+    assert.deepEqual(bodies(server.answers.get(at)), ["of others", other.body]);
+    assert.deepEqual(
+      server.sent.map(({ request }) => request.split(" ")[0]),
+      ["POST", "PATCH"],
+    );
+  });
+
+  test("of somebody else with our marker, and a pull request, are none of ours; a marker of other targets neither", async (t) => {
+    const user = { ...(issue(1) as { user?: object }).user, login: "eve" };
+    const pull = (slice.operations["post /repos/{owner}/{repo}/issues"]!.example as { pull_request: object })
+      .pull_request;
+    const elsewhere = adoptionReport(all(), ["other"], [], "0.0.0").body;
+    const { run } = await start(t, [
+      issue(1, { user }),
+      issue(2, { pull_request: pull }),
+      issue(3, { body: `x\n${report.body}` }),
+      issue(4, { body: elsewhere }),
+    ]);
+    assert.equal((await run()).plan.kind, "create");
+  });
+
+  test("that was closed is found on any page, and stays closed; of two, the older", async (t) => {
+    const old = { body: `${report.marker}\nold`, state: "closed" };
+    const { server, run } = await start(t, [issue(9), issue(8, { body: "x" }), issue(7, { body: "x" }), issue(3, old)]);
+    const { plan } = await run();
+    assert.deepEqual(plan, { kind: "update", number: 3, isOpen: false, others: [9] });
+    assert.deepEqual(server.sent, [{ request: `PATCH ${at}/3`, body: { title: report.title, body: report.body } }]);
+  });
+
+  test("made by another run meanwhile: ours is closed, and that one says it", async (t) => {
+    const { server, run } = await start(t, [], {
+      meanwhile: (request, answers) => {
+        if (request === `POST ${at}`) (answers.get(at) as object[]).push(issue(1, { body: `${report.marker}\nold` }));
+      },
+    });
+    assert.equal((await run()).number, 1);
+    const list = server.answers.get(at) as { number: number; state: string; body: string }[];
+    assert.deepEqual(
+      list.map(({ state }) => state),
+      ["open", "closed"],
+    );
+    assert.equal(list[0]!.body, report.body);
+  });
+
+  test("is not made where the list, or whose token it is, cannot be seen", async (t) => {
+    const { server, run, client } = await start(t, []);
+    server.answers.set(`GET ${at}`, new Odd(403, { message: "Resource not accessible by integration" }));
+    await assert.rejects(run, { code: "ISSUE_REFUSED" });
+    server.answers.delete(`GET ${at}`);
+    server.answers.set("/user", new Odd(403, "{}"));
+    await assert.rejects(run, { code: "ISSUE_REFUSED", message: /whose the token is/ });
+    assert.equal(await authorOf(client, "github-actions[bot]"), "github-actions[bot]");
+    assert.deepEqual(server.sent, []);
+    assert.notEqual(login, "");
+  });
+});

@@ -1,0 +1,85 @@
+/**
+ * The undo file on the disk: made new, for its owner alone, whole before the first change, and each line on the disk before the
+ * next step. Nothing in it is a secret of ours: no token is ever given to it.
+ */
+import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+import { SallyportError } from "../../errors.ts";
+import type { Change } from "../fix/change.ts";
+import { parseUndo, undoLine, undoStart } from "../fix/undo-file.ts";
+import type { Progress, UndoFile, UndoHeader } from "../fix/undo-file.ts";
+
+const { O_RDONLY, O_DIRECTORY, O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+
+export interface Journal {
+  readonly path: string;
+  note(change: number, state: Progress): void;
+  close(): void;
+}
+
+/** Throws FILE_UNWRITABLE, also where there is a file of that name. */
+export function startJournal(path: string, about: UndoHeader, changes: readonly Change[]): Journal {
+  const fd = guarded(path, () => openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600));
+  const journal = journalOn(path, fd);
+  guarded(path, () => {
+    append(fd, undoStart(about, changes));
+    const directory = openSync(dirname(path), O_RDONLY | O_DIRECTORY);
+    try {
+      fsyncSync(directory);
+    } finally {
+      closeSync(directory);
+    }
+  });
+  return journal;
+}
+
+/** One that is there, to be read and gone on with. Throws UNDO_INVALID. */
+export function openJournal(path: string): { file: UndoFile; resume: () => Journal } {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    throw new SallyportError("UNDO_INVALID", `${path}: ${(error as Error).message}.`, {}, error);
+  }
+  const file = parseUndo(text, path);
+  const resume = () => {
+    const fd = guarded(path, () => openSync(path, O_WRONLY | O_APPEND | O_NOFOLLOW));
+    // A line that was torn must not take the next one with it.
+    if (!text.endsWith("\n")) guarded(path, () => tearOff(path, text));
+    return journalOn(path, fd);
+  };
+  return { file, resume };
+}
+
+/** Cuts a line that was never finished. */
+function tearOff(path: string, text: string): void {
+  const fd = openSync(path, "r+");
+  try {
+    if (fstatSync(fd).size !== Buffer.byteLength(text)) throw new Error("it changed meanwhile");
+    ftruncateSync(fd, Buffer.byteLength(text.slice(0, text.lastIndexOf("\n") + 1)));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function journalOn(path: string, fd: number): Journal {
+  return {
+    path,
+    note: (change, state) => guarded(path, () => append(fd, undoLine(change, state))),
+    close: () => closeSync(fd),
+  };
+}
+
+function append(fd: number, text: string): void {
+  const bytes = Buffer.from(text);
+  for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done);
+  fsyncSync(fd);
+}
+
+function guarded<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new SallyportError("FILE_UNWRITABLE", `${path}: ${(error as Error).message}.`, { path }, error);
+  }
+}
