@@ -16,6 +16,8 @@ import { resolver } from "../stand/stand.ts";
 /** Of a medium project; a quick run has a small one. */
 const packages = (quick: boolean) => (quick ? 40 : 120);
 const repositoryMegabytes = 8;
+/** Bytes; a larger push would come in chunks, which the lab's server never sees the end of. */
+const postBuffer = 64 << 20;
 const registry = "https://registry.npm.example";
 const policy = `version: 1
 rules:
@@ -136,7 +138,8 @@ async function fill(lab: Lab, megabytes: number): Promise<void> {
   const script = `set -e
 git clone --quiet https://git.example/repo.git source && cd source
 for i in $(seq ${megabytes * 4}); do head -c 262144 /dev/urandom >file$i; done
-git add . && git -c user.name=bench -c user.email=bench@git.example commit --quiet -m fill && git push --quiet`;
+git add . && git -c user.name=bench -c user.email=bench@git.example commit --quiet -m fill
+git -c http.postBuffer=${postBuffer} push --quiet`;
   const { code, stderr } = await world.exec("sh", ["-c", script], { timeoutMs: 120_000 });
   if (code !== 0) throw new Error(`the repository could not be made: ${stderr.slice(-500)}`);
 }
