@@ -148,6 +148,7 @@ const parsers: Record<string, string | readonly string[]> = {
   "src/wire/stream.ts: StreamHead": "reassembly",
   "src/wire/tls/client-hello.ts: parseTls": "tls-hello",
   "src/wire/tls/extensions.ts: readExtensions": "tls-hello",
+  "src/wire/tls/extensions.ts: readWords": "tls-hello",
   "src/wire/tls/hello.ts: parseHello": "tls-hello",
   "src/wire/tls/second-hello.ts: readAfterHello": "second-hello",
 };
@@ -198,6 +199,7 @@ const notParsers: Record<string, string> = {
   "src/presets/machine.ts: readText": "opens a file",
   "src/presets/machine.ts: readTexts": "opens files",
   "src/presets/docker.ts: JSON": "the daemon's settings, root's own; a failure is a word on it",
+  "src/datapath/flow-kind.ts: JSON": "text that the same thread has written, of a flow it has judged",
   "src/kernel/settings.ts: JSON": "settings to give back, written by us as root",
   "src/kernel/sysctl.ts: readSysctl": "hands out the kernel's text as it is",
   "src/run/folder.ts: openReport": "opens a file to write",
