@@ -14,7 +14,7 @@ import { writeDocument } from "./report/document.ts";
 import { type Result, resultSchema } from "./report/result.ts";
 import { cells, columns, groupsOf, targetCells } from "./report/table.ts";
 import { targetsOf } from "./report/targets.ts";
-import { Bench, type Case } from "./stand/bench.ts";
+import { Bench, type Case, mostForOpening } from "./stand/bench.ts";
 import { Clock } from "./stand/clock.ts";
 import { lookAtHost, packageVersions } from "./stand/host.ts";
 
@@ -70,7 +70,7 @@ const tell = (from: number) => {
   for (const [group, rows] of groupsOf(bench.rows.slice(from))) print(`\n${group}\n${columns(cells(rows))}`);
 };
 /** Resolves with true when that is done; with false, and a word about it, when the run's time is over before. */
-async function withinTime(what: string, work: () => Promise<void>): Promise<boolean> {
+async function withinTime(what: string, work: () => Promise<void>, seconds = clock.left()): Promise<boolean> {
   if (clock.left() <= 0) {
     clock.shorten(`${what}: not begun, because the run's time was over`);
     return false;
@@ -79,10 +79,10 @@ async function withinTime(what: string, work: () => Promise<void>): Promise<bool
   const working = work();
   working.catch(() => {});
   try {
-    const end = sleep(Math.max(0, clock.left()) * 1000, false, { signal: over.signal });
+    const end = sleep(Math.max(0, seconds) * 1000, false, { signal: over.signal });
     end.catch(() => {});
     if (await Promise.race([working.then(() => true), end])) return true;
-    clock.shorten(`${what}: given up, because the run's time was over`);
+    clock.shorten(`${what}: given up, because its time was over`);
     return false;
   } finally {
     over.abort();
@@ -92,7 +92,7 @@ async function withinTime(what: string, work: () => Promise<void>): Promise<bool
 try {
   if (chosen.some(({ atStands }) => atStands)) {
     say("starting the contenders");
-    await withinTime("starting the contenders", () => bench.open(peers));
+    await withinTime("starting the contenders", () => bench.open(peers), clock.left() * mostForOpening);
   }
   for (const [index, each] of chosen.entries()) {
     const before = bench.rows.length;

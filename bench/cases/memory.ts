@@ -78,7 +78,8 @@ async function hold(
   try {
     if (load.failed + load.wrong > count * 0.01)
       return `${load.done} of ${count} were answered; a process may have ${descriptors()} descriptors here`;
-    if (load.done < count * 0.99) return `only ${load.done} of ${count} could be opened in ${load.seconds.toFixed(1)} s`;
+    if (load.done < count * 0.99)
+      return `only ${load.done} of ${count} could be opened in ${load.seconds.toFixed(1)} s`;
     // Events are written and garbage is collected behind the connections.
     await sleep(bench.quick ? 300 : 2000);
     const all = stand.memory();

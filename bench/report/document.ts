@@ -26,10 +26,7 @@ export function figures(result: Result): string {
   const short =
     result.shortened.length === 0
       ? []
-      : [
-          "Shortened, so that the run ended in time:",
-          result.shortened.map((each) => `- ${each}`).join("\n"),
-        ];
+      : ["Shortened, so that the run ended in time:", result.shortened.map((each) => `- ${each}`).join("\n")];
   return [
     `Measured ${result.at.slice(0, 10)} in ${minutes} minutes on ${machine}; the host was ${quiet}. Contenders: ${versions.join(", ")}.`,
     ...short,

@@ -12,9 +12,9 @@ import { Stand } from "./stand.ts";
 export const noTime = "no time was left for it in this run";
 /** Why there is none of a contender in a quick run. */
 export const notQuick = "it is left out of quick runs, for the time that it takes";
-const atOnce = 3;
+const atOnce = 2;
 /** The share of a run's time after which no further contender is started. */
-const mostForOpening = 0.4;
+export const mostForOpening = 0.4;
 
 /** One kind of measurement. */
 export interface Case {
@@ -50,7 +50,8 @@ export class Bench {
   readonly clock: Clock;
   readonly rows: Row[] = [];
   readonly #owned = new Set<{ close(): Promise<void> }>();
-  readonly #stands = new Map<string, Stand | string>();
+  /** By name; null while it is being opened. */
+  readonly #stands = new Map<string, Stand | string | null>();
   readonly #only: readonly string[] | null;
   readonly #say: (text: string) => void;
 
@@ -142,7 +143,9 @@ export class Bench {
 
   async #open(peer: Peer): Promise<Stand | string> {
     const known = this.#stands.get(peer.name);
-    if (known !== undefined) return known;
+    // What is still starting when the measuring begins is not waited for.
+    if (known !== undefined) return known ?? noTime;
+    this.#stands.set(peer.name, null);
     const opened = await this.#start(peer);
     this.#stands.set(peer.name, opened);
     return opened;

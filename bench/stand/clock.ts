@@ -124,6 +124,8 @@ export async function interleave<C, F extends string>(
   const full = wanted.rounds * (contenders.length - out.size);
   const least = Math.min(wanted.seconds, ...given);
   if (measured < full || least < wanted.seconds * 0.7)
-    clock.shorten(`${what}: ${measured} of ${full} measurements, the shortest of ${least.toFixed(2)} s for ${wanted.seconds} s`);
+    clock.shorten(
+      `${what}: ${measured} of ${full} measurements, the shortest of ${least.toFixed(2)} s for ${wanted.seconds} s`,
+    );
   return all;
 }

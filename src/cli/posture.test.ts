@@ -144,7 +144,7 @@ describe("a folder", () => {
       "deep.yml": `on: push\njobs: ${"[".repeat(100_000)}\n`,
       "bytes.yml": Buffer.from([0xff, 0xfe, 0x00]),
       "documents.yml": "on: push\njobs: {}\n---\non: push\njobs: {}\n",
-      "wide.yml": `on: push\njobs:\n${Array.from({ length: 60_000 }, (_, i) => `  j${i}: { runs-on: x }\n`).join("")}`,
+      "wide.yml": `${bare}x:\n${"- 1\n".repeat(201_000)}`,
     };
     /** What is said of each, on one line. */
     const lines: Record<keyof typeof bad, RegExp> = {

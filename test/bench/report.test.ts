@@ -71,7 +71,10 @@ test("a result has the form that is promised, and becomes a document", () => {
   });
   const text = figures(result);
   assert.match(text, /\*\*not quiet\*\*/);
-  assert.match(text, /### New TLS connections\n\n\*\*32 at a time, classical hello\*\*\n\n\| {2}\| per second \(\/s\) \|/);
+  assert.match(
+    text,
+    /### New TLS connections\n\n\*\*32 at a time, classical hello\*\*\n\n\| {2}\| per second \(\/s\) \|/,
+  );
   assert.match(text, /\| haproxy \| 60 ±42 % 0.30× \|/);
   assert.equal(groupsOf(rows).size, 1);
   assert.doesNotMatch(text, /Shortened/);

@@ -153,8 +153,8 @@ function readList(bytes: Uint8Array, from: number, end: number, prefix: 1 | 2): 
 
 /** The 16-bit values of `bytes[from, end)`, of which there is a whole number. */
 export function readWords(bytes: Uint8Array, from: number, end: number): number[] {
-  const values = new Array<number>((end - from) / 2);
-  for (let i = 0; i < values.length; i++) values[i] = u16(bytes, from + 2 * i);
+  const values: number[] = [];
+  for (let at = from; at < end; at += 2) values.push(u16(bytes, at));
   return values;
 }
 
