@@ -12,7 +12,7 @@ export const image = "sallyport.example/empty:1";
 const socket = "/run/sallyport/docker.sock";
 const folder = "/run/sallyport/docker";
 /** Control groups that engines put their containers' into. */
-const parents = ["docker", "libpod_parent/conmon", "libpod_parent"];
+const parents = ["docker", "libpod_parent"];
 /** What engines keep besides: not the host's own. */
 const kept = ["/var/lib/docker", "/var/lib/containers", "/run/containerd", "/run/containers", "/run/libpod"];
 
@@ -86,18 +86,23 @@ export class Engine {
     this.#said(`${docker} ps -aq | xargs -r ${docker} rm -f > /dev/null 2>&1 || true`);
     const ended = () => this.#said(`kill $(cat ${folder}/pid 2> /dev/null) 2> /dev/null && echo runs || true`) === null;
     await until(ended, 20_000);
-    const hierarchies = ["", ...readdirSync("/sys/fs/cgroup")];
-    for (const folder of hierarchies.flatMap((each) => parents.map((parent) => join("/sys/fs/cgroup", each, parent)))) {
-      try {
-        rmdirSync(folder);
-      } catch {
-        // Never made there, or somebody else's containers are in it.
-      }
-    }
+    for (const each of ["", ...readdirSync("/sys/fs/cgroup")])
+      for (const parent of parents) removeFolders(join("/sys/fs/cgroup", each, parent));
   }
 
   #said(script: string): string | null {
     const text = this.#runner.root(`export DOCKER_HOST=unix://${socket}; ${script}`).trim();
     return text === "" ? null : text;
+  }
+}
+
+/** Control groups from the innermost out; those that somebody else's containers are in stay. */
+function removeFolders(path: string): void {
+  try {
+    for (const each of readdirSync(path, { withFileTypes: true }))
+      if (each.isDirectory()) removeFolders(join(path, each.name));
+    rmdirSync(path);
+  } catch {
+    // Never made there, or in use.
   }
 }
