@@ -76,10 +76,10 @@ async function hold(
   const { load, release } = await stand.hold(count, seconds * 0.7, bench.hellos.classical);
   rates.set(peer.name, load.done / load.seconds);
   try {
-    if (load.failed + load.wrong > count * 0.01)
+    // Where a limit of descriptors is in the way of the last few, as many as there are tell what each takes.
+    if (load.failed + load.wrong > count * 0.01 && load.done < count * 0.9)
       return `${load.done} of ${count} were answered; a process may have ${descriptors()} descriptors here`;
-    if (load.done < count * 0.99)
-      return `only ${load.done} of ${count} could be opened in ${load.seconds.toFixed(1)} s`;
+    if (load.done < count * 0.9) return `only ${load.done} of ${count} could be opened in ${load.seconds.toFixed(1)} s`;
     // Events are written and garbage is collected behind the connections.
     await sleep(bench.quick ? 300 : 2000);
     const all = stand.memory();
