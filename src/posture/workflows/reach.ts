@@ -18,6 +18,8 @@ export interface Reach {
   readonly means: Means;
   /** The trigger that a stranger pulls, `pull_request_target`. */
   readonly trigger: string;
+  /** The event that the workflow's own jobs run by, those of a called one by its caller's: `workflow_run` in what follows. */
+  readonly event: string;
   /** From that workflow to this one, each where it leads on (`ci.yml:7:5`); the last is the workflow itself. */
   readonly way: readonly string[];
   /** Where the trigger, or what leads here, is written. */
@@ -43,7 +45,9 @@ export function reachOf(workflows: readonly Workflow[]): Map<string, Reach[]> {
   const reached = new Map<string, Reach[]>();
   const add = (path: string, reach: Reach): boolean => {
     const list = reached.get(path) ?? [];
-    if (list.some(({ means, trigger }) => means === reach.means && trigger === reach.trigger)) return false;
+    const isSame = ({ means, trigger, event }: Reach) =>
+      means === reach.means && trigger === reach.trigger && event === reach.event;
+    if (list.some(isSame)) return false;
     reached.set(path, [...list, reach]);
     return true;
   };
@@ -53,7 +57,7 @@ export function reachOf(workflows: readonly Workflow[]): Map<string, Reach[]> {
     if (elsewhereOf(path) !== null) continue;
     for (const { name, line, column } of triggers) {
       if (!Object.hasOwn(open, name)) continue;
-      add(path, { means: open[name]!, trigger: name, way: [path], at: { line, column } });
+      add(path, { means: open[name]!, trigger: name, event: name, way: [path], at: { line, column } });
       waiting.push(path);
     }
   }
@@ -66,7 +70,7 @@ export function reachOf(workflows: readonly Workflow[]): Map<string, Reach[]> {
         const target = calls === null ? undefined : byPath.get(calls);
         if (target === undefined || job.neverRuns) continue;
         // A condition of the caller's holds for what it calls, where the stranger cannot edit it.
-        if (reach.means === "input" && guardOf(workflow.source, job)) continue;
+        if (reach.means === "input" && guardOf(workflow.source, job, reach)) continue;
         const at = target.triggers.find(({ name }) => name === "workflow_call") ?? { line: 1, column: 1 };
         const way = [...reach.way.slice(0, -1), placeOf(workflow, job.call), target.path];
         if (add(target.path, { ...reach, way, at })) waiting.push(target.path);
@@ -74,8 +78,9 @@ export function reachOf(workflows: readonly Workflow[]): Map<string, Reach[]> {
       for (const { names, follower, at } of followers) {
         if (!names.includes(workflow.name) && !names.includes(path)) continue;
         // What follows runs the default branch's file, whatever began it.
-        if (add(follower, { means: "input", trigger: reach.trigger, way: [...reach.way, follower], at }))
-          waiting.push(follower);
+        const { trigger } = reach;
+        const way = [...reach.way, follower];
+        if (add(follower, { means: "input", trigger, event: "workflow_run", way, at })) waiting.push(follower);
       }
     }
   }
