@@ -4,9 +4,9 @@ import { finding } from "../finding.ts";
 import type { Frame, RepositoryFacts } from "../facts.ts";
 import { inFile, subjectIn } from "../facts.ts";
 import { unreadText } from "../workflows/calls.ts";
-import { compareVersions, controlsIn, controlsOf } from "../workflows/control.ts";
+import { compareVersions, controlsOf } from "../workflows/control.ts";
 import type { Control } from "../workflows/control.ts";
-import { insideOf } from "../workflows/local-actions.ts";
+import { hiddenControl } from "../workflows/hidden.ts";
 import type { LocalActions } from "../workflows/local-actions.ts";
 import type { Workflow, WorkflowJob } from "../workflows/read.ts";
 import { kindOf } from "../workflows/runs-on.ts";
@@ -122,13 +122,8 @@ function withoutControl(
   const where = runsOn.text === "" ? "no runs-on" : `runs-on ${runsOn.text}`;
   const kinds = new Set(runsOn.possible.map((set) => kindOf(set, frame.largerRunners ?? new Set())));
   const partly = kinds.has("firewall") ? "; only some of its runners have GitHub's firewall" : "";
-  const [inner] = insideOf(job, actions).flatMap((inside) =>
-    controlsIn(inside.source, inside.steps, frame.own).map((control) => ({ control, inside })),
-  );
-  const hidden =
-    inner === undefined
-      ? ""
-      : `; ${inner.control.product} is in a composite action (${inner.inside.source.path}:${inner.control.line}:${inner.control.column}, used on line ${source.spot(inner.inside.from).line}), too late to see what comes before`;
+  const inner = hiddenControl(source, job, actions, frame.own);
+  const hidden = inner === null ? "" : `; ${inner}`;
   const key = source.entry(job.map, "steps")?.key;
   return say({
     ...common,

@@ -1,7 +1,7 @@
 /** RG-09 and RG-08 in files: what is used is pinned, and the token of a job has the minimum. */
-import { isMap, isScalar, isSeq } from "yaml";
+import { isMap, isScalar } from "yaml";
 import type { Node } from "yaml";
-import { stepOf } from "../../workflow/jobs.ts";
+import { withBeside } from "../../workflow/jobs.ts";
 import type { Step } from "../../workflow/jobs.ts";
 import type { Source } from "../../workflow/source.ts";
 import type { RepositoryFacts } from "../facts.ts";
@@ -39,13 +39,9 @@ export function checkPins(
 
 /** What a list of steps uses, those that run beside each other (`parallel`) counted in. */
 function usesIn(source: Source, steps: readonly Step[]): { node: Node; text: string }[] {
-  return steps.flatMap(({ uses, map }) => {
-    const beside = source.value(map, "parallel");
-    const inner = isSeq(beside) ? beside.items.map((item) => stepOf(source, item as Node)) : [];
-    const own = uses === null ? [] : [{ node: uses, text: source.textOf(uses)?.trim() ?? "" }];
-    // GitHub nests no parallel in a parallel; an alias in itself would not end.
-    return [...own, ...inner.flatMap((step) => (step.uses === null ? [] : usesIn(source, [{ ...step, map: null }])))];
-  });
+  return withBeside(source, steps).flatMap(({ uses }) =>
+    uses === null ? [] : [{ node: uses, text: source.textOf(uses)?.trim() ?? "" }],
+  );
 }
 
 function pinsOf(
