@@ -94,10 +94,16 @@ function checkJob(
       finding({ ...common, status: "unknown", seen: `${runner}: ${why}, but ${doubt}`, fix: "Check the callers too." }),
     ];
   }
-  const means = left.some((each) => each.means === "code") ? "code" : "input";
-  const ways = [...new Set(left.map(wayText))].join(", ");
+  const certain = left.filter(({ doubt }) => doubt === null);
+  const ways = [...new Set((certain.length > 0 ? certain : left).map(wayText))].join(", ");
+  if (certain.length === 0) {
+    const seen = `${runner}: ${ways} may run with a stranger's input; ${left[0]!.doubt}`;
+    const fix = "See to it that no stranger can cause it, or run it on GitHub's runners.";
+    return [finding({ ...common, status: "unknown", severity: "high", seen, fix })];
+  }
+  const means = certain.some((each) => each.means === "code") ? "code" : "input";
   const carried = means === "code" ? "runs a fork's code" : "runs with a stranger's input";
-  const isGuarded = left.some((reach) => reach.means === "code" && guardOf(workflow.source, job, reach));
+  const isGuarded = certain.some((reach) => reach.means === "code" && guardOf(workflow.source, job, reach));
   const guarded = isGuarded ? "; its if: stands in a file that the fork may change" : "";
   const seen = `${runner}: ${ways} ${carried}${guarded}`;
   if (kinds.has("self-hosted"))

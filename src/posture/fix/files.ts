@@ -230,5 +230,7 @@ function whyNoStep(
   if (hidden !== null) return `${hidden}: take it out of there first, since two undo each other`;
   if (runsOn.isWhole && runsOn.possible.every((set) => kindOf(set, new Set()) === "firewall"))
     return "the job has GitHub's firewall: write its policy, .github/egress-firewall.yaml";
+  if (job.platform === "unsaid")
+    return "its runs-on names no system: say it in a label ([self-hosted, linux]), or let sallyport workflow add do it";
   return step === null ? "say which commit of the action: --uses OWNER/REPO@<40 hex digits>" : null;
 }
