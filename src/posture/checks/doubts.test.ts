@@ -78,6 +78,19 @@ describe("runs-on that names no system", () => {
   });
 });
 
+test("RG-09: images of containers and services are what can be moved, too", () => {
+  const digest = `node@sha256:${"a".repeat(64)}`;
+  const image = (text: string) => said({ "a.yml": job("push", "ubuntu-latest", ours, text) }, "RG-09");
+  expect(image("    container: node:24\n"), /^fail: node:24 is pinned by a name/);
+  expect(
+    image("    container: { image: node }\n    services: { db: { image: postgres:18 } }\n"),
+    /^fail: node /,
+    /^fail: postgres:18 /,
+  );
+  expect(image("    container: { image: '${{ vars.IMAGE }}' }\n"), /^unknown: the image \$\{\{ vars\.IMAGE \}\}/);
+  expect(image(`    container: ${digest}\n`), /^pass: all pinned: 1 by commit, 1 by digest$/);
+});
+
 describe("events that strangers cause only where something lets them", () => {
   const on = (event: string) => job(event, "self-hosted", ours);
   for (const [event, pattern] of [
