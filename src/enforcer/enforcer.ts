@@ -308,9 +308,9 @@ export class Enforcer {
   }
 
   #failed(message: string, fatal: boolean): void {
-    if (this.#stopped) return;
-    this.record({ kind: "lifecycle", message: "failure", data: { message, fatal } });
-    if (!fatal) return;
+    this.journal.record({ kind: "lifecycle", message: "failure", data: { message, fatal } });
+    // While it stops it is only recorded: nobody needs to give up what ends.
+    if (!fatal || this.#stopped) return;
     this.problems.add(message);
     this.options.onFatal?.(message);
   }
