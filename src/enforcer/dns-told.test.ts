@@ -21,7 +21,7 @@ const question = (i: number, verdict: "allow" | "deny", source = "10.0.0.2"): Ev
   reason: verdict === "allow" ? "rule" : "over_limit",
   stage: "dns",
   source: { ip: source, group: null },
-  destination: { name: `host${i}.example`, name_from: "dns", ip: null, port: null, protocol: "dns" },
+  destination: { name: `host${i}.example`, name_from: "dns", protocol: "dns" },
 });
 
 function stand() {
