@@ -17,7 +17,7 @@ async function phase(): Promise<ChildProcess> {
     env: { PATH: "/usr/bin:/bin", SHLVL: "1", GITHUB_ACTION: "own" },
     stdio: ["pipe", "pipe", "inherit"],
   });
-  await once(child.stdout!, "data");
+  await once(child.stdout, "data");
   return child;
 }
 

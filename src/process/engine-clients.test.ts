@@ -71,6 +71,10 @@ suite("an engine's clients", { timeout: 60_000 }, () => {
     assert.deepEqual(stepsOf(among([record({ exe: "/usr/bin/dockerd", container: "x" })])), [null]);
   });
 
+  test("a container of which nobody knows who asked for it is a client of no step", () => {
+    assert.deepEqual(stepsOf(among([record({ asked: { by: [], joins: false } })])), [null]);
+  });
+
   test("of a job that has more open than can be gone through, who was not reached is nobody's", () => {
     assert.deepEqual(stepsOf(among([...many({ step: other }), record({ step })])), [null]);
     assert.deepEqual(stepsOf(among([record({ step }), ...many({ step: other })])), [step]);

@@ -56,7 +56,7 @@ export class EngineClients {
   }
 
   #look(): (StepTag | null)[] | null {
-    const effort = { left: MOST_STEPS };
+    const effort = new Effort();
     const clients = this.#clients(effort);
     if (clients === null) return this.#diag === null ? null : [null];
     const found = new Set<StepTag | null>();
@@ -65,7 +65,7 @@ export class EngineClients {
     for (const each of processes) if (isEnginesOwn(each)) takeHeld(each.pid, clients, effort);
     for (const { pid, step, asked } of processes) {
       if (step === null && asked === null) continue;
-      if (takeHeld(pid, clients, effort)) for (const each of asked?.by ?? [step]) found.add(each);
+      if (takeHeld(pid, clients, effort)) addAll(found, asked?.by ?? [step]);
     }
     // A client asks several questions, each on a connection that is closed soon.
     this.#keepConnected(clients, effort);
@@ -86,7 +86,7 @@ export class EngineClients {
     if (this.#diag === null) return null;
     try {
       this.#diag ??= new UnixDiag();
-      const accepted = this.#diag.accepted(() => --effort.left < 0);
+      const accepted = this.#diag.accepted(() => !effort.spend());
       if (accepted === null) return null;
       const engines = accepted.filter(({ path, peer }) => peer !== 0 && isEngineSocket(path));
       return new Set(engines.map(({ peer }) => peer));
@@ -99,18 +99,29 @@ export class EngineClients {
 }
 
 /** What one look may still cost. */
-interface Effort {
-  left: number;
+class Effort {
+  #left = MOST_STEPS;
+
+  /** False where that was too much. */
+  spend(steps = 1): boolean {
+    this.#left -= steps;
+    return this.#left >= 0;
+  }
 }
 
 function isEnginesOwn({ step, asked, exe, container }: ProcessRecord): boolean {
   return step === null && asked === null && container === null && isEngine(exe);
 }
 
+/** A container whose asker is not known is no step's. */
+function addAll(found: Set<StepTag | null>, steps: readonly (StepTag | null)[]): void {
+  if (steps.length === 0) found.add(null);
+  for (const each of steps) found.add(each);
+}
+
 /** Whether the process holds any of the sockets, which are taken out. */
 function takeHeld(pid: number, sockets: Set<number>, effort: Effort): boolean {
-  if (sockets.size === 0 || effort.left <= 0) return false;
-  effort.left -= FOLDER_STEPS;
+  if (sockets.size === 0 || !effort.spend(FOLDER_STEPS)) return false;
   const folder = `/proc/${pid}/fd`;
   let holds = false;
   let names: Dir;
@@ -120,7 +131,7 @@ function takeHeld(pid: number, sockets: Set<number>, effort: Effort): boolean {
     return false;
   }
   try {
-    for (let i = 0; i < MOST_DESCRIPTORS && sockets.size > 0 && --effort.left >= 0; i++) {
+    for (let i = 0; i < MOST_DESCRIPTORS && sockets.size > 0 && effort.spend(); i++) {
       const name = names.readSync()?.name;
       if (name === undefined) break;
       if (takes(`${folder}/${name}`, sockets)) holds = true;
