@@ -52,8 +52,9 @@ export class UnixDiag {
     } catch (error) {
       if (error !== enough) throw error;
       // With the socket goes the rest of the answer, which the kernel has not written yet.
+      const next = new NetlinkSocket(NETLINK_SOCK_DIAG);
       this.#socket.close();
-      this.#socket = new NetlinkSocket(NETLINK_SOCK_DIAG);
+      this.#socket = next;
       return null;
     }
     return found;

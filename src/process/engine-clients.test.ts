@@ -4,12 +4,13 @@
  * which step they belong to is made up. In a network namespace, where no other engine's clients are; needs root.
  */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, type SpawnOptions } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { after, before, suite, test } from "node:test";
 import { addNamespace, deleteNamespace, inNamespace } from "../kernel/namespace.ts";
 import { UnixDiag } from "../kernel/unix-diag.ts";
@@ -95,6 +96,25 @@ suite("an engine's clients", { timeout: 60_000 }, () => {
       assert.ok(diag.accepted()!.some((each) => each.path === path));
       diag.close();
     });
+  });
+
+  test("where no descriptor is left it is nobody's answer this time, and nothing worse", async () => {
+    const script = `
+      import { closeSync, openSync } from "node:fs";
+      import { EngineClients } from ${JSON.stringify(join(import.meta.dirname, "engine-clients.ts"))};
+      const engine = { pid: ${process.pid}, exe: "/usr/bin/dockerd", step: null, asked: null, container: null };
+      const clients = new EngineClients(() => [engine]);
+      const open = [];
+      try { for (;;) open.push(openSync("/dev/null")); } catch (error) { open.push(error.code); }
+      const full = open.pop();
+      const answers = [full, clients.steps()];
+      for (const each of open) closeSync(each);
+      console.log(JSON.stringify([...answers, clients.steps()]));`;
+    const run = 'ulimit -n 64; exec "$0" --disable-warning=ExperimentalWarning --input-type=module -e "$1"';
+    const options: SpawnOptions = { stdio: ["ignore", "pipe", "inherit"] };
+    const child = inNamespace(namespace, () => spawn("sh", ["-c", run, process.execPath, script], options));
+    const [answers] = await Promise.all([text(child.stdout!), once(child, "exit")]);
+    assert.deepEqual(JSON.parse(answers), ["EMFILE", [null], []]);
   });
 
   test("looking takes a share of the time, and is nobody's answer where that is used up", () => {

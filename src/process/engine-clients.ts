@@ -6,6 +6,7 @@
  * steps, and all of them a fifth of the time. A client that was not found is somebody's that belongs to no step.
  */
 import { type Dir, opendirSync, readlinkSync } from "node:fs";
+import { KernelError } from "../kernel/libc.ts";
 import { isUnsupported, UnixDiag } from "../kernel/unix-diag.ts";
 import { isEngine, isEngineSocket } from "./engines.ts";
 import type { ProcessRecord, StepTag } from "./record.ts";
@@ -38,7 +39,7 @@ export class EngineClients {
   }
 
   /**
-   * The steps of clients; null among them: a client that belongs to none, or whose process was not found, or it was not looked at all.
+   * The steps of clients; null among them: a client that belongs to none, or whose process was not found, or it could not be looked this time.
    * Null: the kernel cannot be asked. Clients that are engines themselves do not count.
    */
   steps(): (StepTag | null)[] | null {
@@ -91,8 +92,10 @@ export class EngineClients {
       const engines = accepted.filter(({ path, peer }) => peer !== 0 && isEngineSocket(path));
       return new Set(engines.map(({ peer }) => peer));
     } catch (error) {
-      if (!isUnsupported(error)) throw error;
-      this.#diag = null;
+      if (!(error instanceof KernelError)) throw error;
+      // No descriptors or memory left: another time. What is left of an answer goes with the socket.
+      this.#diag?.close();
+      this.#diag = isUnsupported(error) ? null : undefined;
       return null;
     }
   }
