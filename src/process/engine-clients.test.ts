@@ -28,7 +28,7 @@ function record(part: Partial<ProcessRecord>): ProcessRecord {
   return { ...unseen, ...tree, pid: process.pid, endedAt: null, seenAt: 0, past: [], ...part };
 }
 
-suite("an engine's clients", { timeout: 60_000 }, () => {
+suite("an engine's clients", { timeout: 300_000 }, () => {
   let server: Server;
   let client: Socket;
   /** Has many descriptors, and none of the engine's. */
