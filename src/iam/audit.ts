@@ -29,6 +29,8 @@ export interface IamOptions {
   readonly accounts: readonly string[];
   /** Control policies that stand over the runners' account. */
   readonly controls: readonly JsonFile[];
+  /** Whether others were given that are no JSON. */
+  readonly hasUnreadControls: boolean;
   /** All of AWS's actions; null: how wide permissions are is not judged. */
   readonly catalogue: Catalogue | null;
 }
@@ -47,7 +49,7 @@ export interface IamAudit {
 export function auditIam(files: readonly JsonFile[], plans: readonly Plan[], options: IamOptions): IamAudit {
   const evidence: IamEvidence[] = [];
   const principals: Principal[] = plans.flatMap(principalsOfPlan);
-  const { policies: guardrails, troubles: unread } = guardrailsOf(options.controls);
+  const { policies: guardrails, troubles: unread } = guardrailsOf(options.controls, options.hasUnreadControls);
   const troubles: Trouble[] = [...unread];
   const resources: Policy[] = [];
   for (const file of files) {

@@ -98,10 +98,11 @@ export function checkCloud(input: CloudInput): CloudResult {
     return isCidrDefect(cidr) ? [] : [cidr];
   });
   const evidence: { rule: RuleId; each: CloudEvidence }[] = [];
+  const controls = read(input.controls);
   const roles = auditIam(
     iam.filter(({ value }) => !isPlan(value)),
     plans,
-    { ...input, controls: read(input.controls) },
+    { ...input, controls, hasUnreadControls: controls.length < input.controls.length },
   );
   for (const each of roles.evidence) evidence.push({ rule: ruleOfIam[each.check], each });
   let subnets: readonly SubnetAudit[] = [];

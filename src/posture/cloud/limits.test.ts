@@ -50,6 +50,20 @@ describe("control policies", () => {
     for (const broken of ["{", "[]x", { Statement: [{ Effect: "Perhaps" }] }, {}])
       assert.deepEqual(says(allow("iam:PassRole"), [broken]), ["pass-role fail", "unreadable unknown"]);
   });
+
+  test("that cannot be read may be the one that allows: beside them a list of what is allowed takes nothing away, a deny does", () => {
+    const unread = { Policy: { PolicySummary: { Id: "p-FullAWSAccess", Name: "FullAWSAccess" } } };
+    const half = document(allow("s3:*"), { Effect: "Perhaps" });
+    for (const controls of [
+      [document(allow("s3:*")), unread],
+      [[document(allow("s3:*")), unread]],
+      [document(allow("s3:*")), "{"],
+      [half],
+    ]) {
+      assert.deepEqual(says(allow("iam:*"), controls), ["administrator fail", "unreadable unknown"]);
+      assert.deepEqual(says(allow("iam:*"), [...controls, document(deny("iam:*"))]), ["unreadable unknown"]);
+    }
+  });
 });
 
 describe("policies of resources", () => {
