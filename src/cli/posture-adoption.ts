@@ -25,7 +25,8 @@ export async function adoptionIssue(flags: PostureFlags, repository: string): Pr
   say(report.body.trimEnd());
   if (report.leftOut > 0) console.error(`sallyport: ${report.leftOut} repositories did not fit into an issue`);
   const client = github?.client ?? clientOf(flags);
-  const author = await authorOf(client, process.env["GITHUB_ACTIONS"] === "true" ? "github-actions[bot]" : null);
+  const usual = process.env["GITHUB_ACTIONS"] === "true" ? "github-actions[bot]" : null;
+  const author = await authorOf(client, flags.issueAuthor ?? null, usual);
   const plan = await issueToDo(client, repository, report, author);
   const others =
     plan.kind === "create" || plan.others.length === 0 ? "" : `; also ours, and left: #${plan.others.join(", #")}`;

@@ -42,6 +42,7 @@ export async function posture(flags: PostureFlags): Promise<void> {
     const { adoptionIssue } = await import("./posture-adoption.ts");
     return adoptionIssue(flags, flags.adoptionIssue);
   }
+  if (flags.issueAuthor !== undefined) throw new SallyportError("USAGE", "--issue-author goes with --adoption-issue.");
   const seen = await look(flags);
   const report = reportOf({ version, ...seen });
   const format = flags.json === true ? "json" : flags.format;

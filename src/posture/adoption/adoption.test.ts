@@ -148,8 +148,8 @@ describe("the issue", () => {
   const start = async (t: TestContext, issues: object[], more: GithubOptions = {}) => {
     const server = await github(t, { answers: { [at]: issues }, page: 2, ...more });
     const client = new GithubClient({ url: server.url, token: "t", maxWait: 0, progress: () => undefined });
-    const run = async (said = report) => {
-      const author = await authorOf(client, null);
+    const run = async (said = report, named: string | null = null, usual: string | null = null) => {
+      const author = await authorOf(client, named, usual);
       const plan = await issueToDo(client, "octo/sec", said, author);
       return { plan, number: await postIssue(client, "octo/sec", said, author, plan) };
     };
@@ -209,6 +209,34 @@ describe("the issue", () => {
     assert.equal(list[0]!.body, report.body);
   });
 
+  test("of another app's token is not made a second time, whoever we take ourselves for", async (t) => {
+    const bot = { ...(issue(1) as { user?: object }).user, login: "ours[bot]", type: "Bot" };
+    const example = slice.operations["post /repos/{owner}/{repo}/issues"]!.example as object;
+    const { server, run } = await start(t, []);
+    server.answers.set("/user", new Odd(403, "{}"));
+    const usual = "github-actions[bot]";
+    // GitHub says only then whose the token is.
+    server.answers.set(`POST ${at}`, new Odd(201, { ...example, number: 7, user: bot }));
+    server.answers.set(`PATCH ${at}/7`, new Odd(200, { ...example, number: 7 }));
+    await assert.rejects(run(report, null, usual), {
+      code: "ISSUE_REFUSED",
+      message: /ours\[bot\].*#7 is closed.*--issue-author ours\[bot\]/,
+    });
+    assert.deepEqual(
+      server.requests.filter((each) => !each.startsWith("GET")),
+      [`POST ${at}`, `PATCH ${at}/7`],
+    );
+    server.answers.set(at, [issue(7, { user: bot, state: "closed" })]);
+    await assert.rejects(run(report, null, usual), {
+      code: "ISSUE_REFUSED",
+      message: /#7 .*--issue-author ours\[bot\]/,
+    });
+    assert.equal(server.requests.filter((each) => each.startsWith("POST")).length, 1);
+    assert.deepEqual((await run(report, "ours[bot]", usual)).plan.kind, "same");
+    server.answers.delete("/user");
+    await assert.rejects(run(report, "ours[bot]"), { code: "ISSUE_REFUSED", message: /the token is octocat's/ });
+  });
+
   test("is not made where the list, or whose token it is, cannot be seen", async (t) => {
     const { server, run, client } = await start(t, []);
     server.answers.set(`GET ${at}`, new Odd(403, { message: "Resource not accessible by integration" }));
@@ -216,7 +244,8 @@ describe("the issue", () => {
     server.answers.delete(`GET ${at}`);
     server.answers.set("/user", new Odd(403, "{}"));
     await assert.rejects(run, { code: "ISSUE_REFUSED", message: /whose the token is/ });
-    assert.equal(await authorOf(client, "github-actions[bot]"), "github-actions[bot]");
+    assert.equal(await authorOf(client, null, "github-actions[bot]"), "github-actions[bot]");
+    assert.equal(await authorOf(client, "ours[bot]", "github-actions[bot]"), "ours[bot]");
     assert.deepEqual(server.sent, []);
     assert.notEqual(login, "");
   });
