@@ -15,7 +15,7 @@ export const stages = ["enforced", "unprotected", "logging", "incomplete", "not-
 export type Stage = (typeof stages)[number];
 
 export interface Adoption {
-  /** `octo/api`, or a folder as it was typed. */
+  /** `octo/api`, or `octo/api/folder` of a checkout. */
   readonly name: string;
   readonly stage: Stage;
   /** `misnamed`: one is there that GitHub does not read; `broken`: it is there and says no mode. */
