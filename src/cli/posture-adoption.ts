@@ -2,7 +2,7 @@
 import { SallyportError } from "../errors.ts";
 import { adoptionOf } from "../posture/adoption/adoption.ts";
 import { adoptionReport } from "../posture/adoption/markdown.ts";
-import { authorOf, issueToDo, postIssue } from "../posture/change/issue.ts";
+import { authorOf, isPublic, issueToDo, postIssue } from "../posture/change/issue.ts";
 import { checkoutName } from "../posture/sources/checkout.ts";
 import { version } from "../version.ts";
 import { clientOf, look, mustHaveSeen } from "./posture-look.ts";
@@ -42,6 +42,17 @@ export async function adoptionIssue(flags: PostureFlags, repository: string): Pr
   say(report.body.trimEnd());
   if (report.leftOut > 0) console.error(`sallyport: ${report.leftOut} repositories did not fit into an issue`);
   const client = github?.client ?? clientOf(flags);
+  const known = [folder?.facts, ...(github?.seen.repositories ?? []).map(({ read }) => read.facts)].filter(
+    (facts) => facts !== undefined,
+  );
+  // A folder does not say whether its repository is public, nor does what was not seen.
+  const isSecret = unseen.length > 0 || known.some((facts) => facts?.visibility !== "public");
+  if (isSecret && flags.publicIssue !== true && (await isPublic(client, repository))) {
+    const why = `everybody may read ${repository}, and the report is of repositories that are not known to be public`;
+    if (flags.apply === true)
+      throw new SallyportError("ISSUE_REFUSED", `${why}: name a private one, or say --public-issue.`);
+    console.error(`sallyport: ${why}; --apply posts it only with --public-issue`);
+  }
   const usual = process.env["GITHUB_ACTIONS"] === "true" ? "github-actions[bot]" : null;
   const author = await authorOf(client, flags.issueAuthor ?? null, usual);
   const plan = await issueToDo(client, repository, report, author);

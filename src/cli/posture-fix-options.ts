@@ -10,6 +10,7 @@ export interface FixFlags {
   undoFile?: string;
   adoptionIssue?: string;
   issueAuthor?: string;
+  publicIssue?: true;
   pin: { readonly use: string; readonly commit: string }[];
   versionComment?: string;
   selectGroup: string[];
@@ -45,6 +46,7 @@ export function addFixOptions(command: Command): void {
         "who posts it, where the token cannot say: APP[bot]; in GitHub Actions github-actions[bot]",
       ).argParser(readLogin),
     )
+    .option("--public-issue", "post it where everybody reads what private repositories lack")
     .option("--apply", "do what the plan says")
     .option("--undo <file>", "plan the way back, by the file that --apply left")
     .option("--undo-file <file>", "its name; default: sallyport-undo-<time>.jsonl here")

@@ -5,6 +5,7 @@ import type { IssuePlan } from "../adoption/issue.ts";
 import type { AdoptionReport } from "../adoption/markdown.ts";
 import { fieldsOf } from "../checks/settings.ts";
 import { isRefused } from "../sources/github-client.ts";
+import { visibilityOf } from "../sources/github.ts";
 import type { Answer, GithubClient, Refused } from "../sources/github-client.ts";
 
 /**
@@ -49,6 +50,15 @@ export async function issueToDo(
     "ISSUE_REFUSED",
     `${repository}#${other.number} has this report and is ${other.login}'s, not ${author}'s: say --issue-author ${other.login} where the token is its, else take the first line out of that issue.`,
   );
+}
+
+/**
+ * Whether everybody may read the issue: of a public repository, and of one that does not say what it is. Throws ISSUE_REFUSED where
+ * the repository cannot be seen.
+ */
+export async function isPublic(client: GithubClient, repository: string): Promise<boolean> {
+  const fields = fieldsOf(needed(await client.get(`repos/${repository}`), repository));
+  return (visibilityOf(fields) ?? "public") === "public";
 }
 
 /** Does it; the issue's number. Throws ISSUE_REFUSED. */
