@@ -10,6 +10,7 @@ import type { GithubOptions } from "../../../test/support/github.ts";
 import { goldenTests } from "../../../test/support/golden.ts";
 import { authorOf, issueToDo, postIssue } from "../change/issue.ts";
 import { findingId } from "../finding.ts";
+import type { RepositoryFacts } from "../facts.ts";
 import type { Finding } from "../finding.ts";
 import { GithubClient } from "../sources/github-client.ts";
 import { check, job, repository } from "../testing/repository.ts";
@@ -79,6 +80,58 @@ test("stages", () => {
     adopted("octo/x", on, { [path]: enforce, ...Object.fromEntries([owned]) }, "unknown").stage,
     "unprotected",
   );
+});
+
+describe("jobs", () => {
+  const files = new Map([[path, enforce], owned]);
+  const of = (workflows: Record<string, string>, more: Partial<RepositoryFacts> = {}) => {
+    const facts = repository(workflows, { files, ...more });
+    const reviewed = { ...check(facts)[0]!, check: "review-required", status: "pass" as const };
+    const { stage, jobs, lacks } = adoptionOf("octo/x", facts, [...check(facts), reviewed]);
+    return { stage, jobs, lacks: lacks.join("\n") };
+  };
+  const none = { files: new Map<string, string>() };
+
+  test("that nobody could read are no sign that it is not used", () => {
+    const broken = of({ "ci.yml": "on: [push\njobs:\n" }, none);
+    assert.equal(broken.stage, "unknown");
+    assert.match(broken.lacks, /ci\.yml cannot be read/);
+    const unread = [{ path: ".github/workflows/ci.yml", why: "too large" }];
+    assert.equal(of({}, { ...none, unread }).stage, "unknown");
+    assert.equal(of({}, { ...none, unread: [{ path: ".github/x.yml", why: "too large" }] }).stage, "not-used");
+    assert.equal(of({ "ci.yml": job("push", "${{ vars.RUNNER }}", "      - run: make") }).stage, "unknown");
+    // What is known to be on the label stays so.
+    assert.equal(of({ "ci.yml": on, "b.yml": "on: [push\n" }).stage, "enforced");
+  });
+
+  test("of called workflows count, here and elsewhere; what was not read is unknown", () => {
+    const elsewhere = "octo/shared/.github/workflows/build.yml@v1";
+    const caller = (uses: string) => `on: push\njobs:\n  all:\n    uses: ${uses}\n`;
+    const called = [{ path: elsewhere, text: on.replace("push", "workflow_call") }];
+    const good = of({ "ci.yml": caller(elsewhere) }, { called });
+    assert.deepEqual([good.stage, good.jobs], ["enforced", [`${elsewhere}#build`]]);
+    assert.deepEqual(of({ "ci.yml": caller("./.github/workflows/b.yml"), "b.yml": called[0]!.text }).stage, "enforced");
+    const unseen = of({ "ci.yml": caller(elsewhere) });
+    assert.equal(unseen.stage, "unknown");
+    assert.match(unseen.lacks, /ci\.yml#all calls a workflow whose jobs were not read/);
+  });
+
+  test("beside the label are said, and the firewall is not called enforced for them", () => {
+    const others = Array.from(
+      { length: 5 },
+      (_, i) => `  j${i}:\n    runs-on: self-hosted\n    steps:\n      - run: make\n`,
+    );
+    const mixed = of({ "ci.yml": on + others.join("") });
+    assert.equal(mixed.stage, "partial");
+    assert.match(mixed.lacks, /^5 of 6 jobs can run on other runners$/m);
+    const matrix = job(
+      "push",
+      "${{ matrix.os }}",
+      "      - run: make",
+      "    strategy:\n      matrix:\n        os: [ubuntu-24.04-firewall, ubuntu-latest]\n",
+    );
+    assert.equal(of({ "ci.yml": matrix }).stage, "partial");
+  });
 });
 
 describe("the report, word for word", () => {
