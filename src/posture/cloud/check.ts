@@ -45,6 +45,8 @@ export interface CloudInput {
   readonly controls: readonly CloudFile[];
   /** Accounts that roles may trust. */
   readonly accounts: readonly string[];
+  /** Hosts of own GitHub Enterprise Servers, whose jobs roles may trust. */
+  readonly servers: readonly string[];
   /** Ids or addresses of firewalls: an interface, an instance, a transit gateway behind which one stands. */
   readonly firewalls: readonly string[];
   /** Prefixes of own networks that runners may reach, by a review. */
