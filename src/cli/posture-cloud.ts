@@ -56,7 +56,9 @@ export async function judgeCloud(
   // A plan has roles as well.
   const catalogue = iam.length + plan.length > 0 ? await loadIamCatalogue() : null;
   // Whose jobs these are is whose API is named; github.com's own issuer needs no name.
-  const servers = [URL.parse(flags.apiUrl ?? "")?.hostname ?? ""].filter((host) => host !== "" && host !== "api.github.com");
+  const servers = [URL.parse(flags.apiUrl ?? "")?.hostname ?? ""].filter(
+    (host) => host !== "" && host !== "api.github.com",
+  );
   const lists = { servers, subnets: subnet, roles: role, accounts: account, firewalls: firewall, destinations: reach };
   const { findings, subnets, leftOut, roles, resources } = checkCloud({ ...files, ...lists, catalogue });
   if (flags.picture !== undefined) drawFirst(flags.picture, subnets, lists);

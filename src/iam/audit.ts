@@ -33,7 +33,7 @@ export interface IamOptions {
   readonly controls: readonly JsonFile[];
   /** Whether others were given that are no JSON. */
   readonly hasUnreadControls: boolean;
-  /** All of AWS's actions; null: how wide permissions are is not judged. */
+  /** All of AWS's actions; null: how wide permissions are is not judged, and no policy of a resource passes. */
   readonly catalogue: Catalogue | null;
 }
 
@@ -85,7 +85,7 @@ export function auditIam(files: readonly JsonFile[], plans: readonly Plan[], opt
     const say = sayer(evidence, principal.name, principal.place);
     const isAdministrator = judgeRights(principal, say);
     if (options.catalogue !== null && !isAdministrator) judgeBreadth(principal, options.catalogue, say);
-    judgeResourcePolicies(principal, resources, say);
+    judgeResourcePolicies(principal, resources, options.catalogue, say);
     judgeTrust(principal, { accounts, servers }, say);
     const isJobs = principal.kind === "role" && (principal.onMachines || trustsGitHub(principal, servers));
     if (isJobs && principal.boundary === null)
