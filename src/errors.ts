@@ -109,7 +109,7 @@ export const errorTable = {
   },
   ISSUE_REFUSED: {
     exit: 1,
-    help: "Nothing was posted or changed. The token needs repo, or Issues: write, for the issue's repository.",
+    help: "Nothing was posted or changed, but for what the message says. The token needs repo, or Issues: write, for the issue's repository.",
   },
   POSTURE_UNSEEN: {
     exit: 2,

@@ -12,7 +12,7 @@ import type { CloudFlags } from "./posture-cloud-options.ts";
 
 /** Findings about the files, and what was looked at. Throws CLOUD_UNREADABLE and FILE_UNWRITABLE. */
 export async function judgeCloud(
-  flags: CloudFlags,
+  flags: CloudFlags & { readonly apiUrl?: string },
 ): Promise<{ findings: Finding[]; sources: SourceSeen[]; target: string | null }> {
   const {
     iam = [],
@@ -55,7 +55,11 @@ export async function judgeCloud(
   };
   // A plan has roles as well.
   const catalogue = iam.length + plan.length > 0 ? await loadIamCatalogue() : null;
-  const lists = { subnets: subnet, roles: role, accounts: account, firewalls: firewall, destinations: reach };
+  // Whose jobs these are is whose API is named; github.com's own issuer needs no name.
+  const servers = [URL.parse(flags.apiUrl ?? "")?.hostname ?? ""].filter(
+    (host) => host !== "" && host !== "api.github.com",
+  );
+  const lists = { servers, subnets: subnet, roles: role, accounts: account, firewalls: firewall, destinations: reach };
   const { findings, subnets, leftOut, roles, resources } = checkCloud({ ...files, ...lists, catalogue });
   if (flags.picture !== undefined) drawFirst(flags.picture, subnets, lists);
   const more = leftOut === 0 ? "" : `; ${leftOut} roles and users that CI cannot get are left out (--role names them)`;

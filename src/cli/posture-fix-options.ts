@@ -9,6 +9,8 @@ export interface FixFlags {
   undo?: string;
   undoFile?: string;
   adoptionIssue?: string;
+  issueAuthor?: string;
+  publicIssue?: true;
   pin: { readonly use: string; readonly commit: string }[];
   versionComment?: string;
   selectGroup: string[];
@@ -38,6 +40,13 @@ export function addFixOptions(command: Command): void {
         "how far GitHub's firewall is adopted, as one issue there; posted only with --apply",
       ).argParser(readRepository),
     )
+    .addOption(
+      new Option(
+        "--issue-author <login>",
+        "who posts it, where the token cannot say: APP[bot]; in GitHub Actions github-actions[bot]",
+      ).argParser(readLogin),
+    )
+    .option("--public-issue", "post it where everybody reads what private repositories lack")
     .option("--apply", "do what the plan says")
     .option("--undo <file>", "plan the way back, by the file that --apply left")
     .option("--undo-file <file>", "its name; default: sallyport-undo-<time>.jsonl here")
@@ -78,6 +87,11 @@ function readPin(text: string): { use: string; commit: string } {
 function readRepository(text: string): string {
   if (/^[\w.-]+\/[\w.-]+$/.test(text) && !text.split("/").some((part) => /^\.+$/.test(part))) return text;
   throw new InvalidArgumentError("Write owner/repository.");
+}
+
+function readLogin(text: string): string {
+  if (/^[\w-]{1,100}(?:\[bot\])?$/.test(text)) return text;
+  throw new InvalidArgumentError("Write a login of GitHub's, or APP[bot].");
 }
 
 /** GitHub keeps a ref with each workflow (docs.github.com, "Managing access to self-hosted runners using groups"). */

@@ -42,6 +42,10 @@ export async function posture(flags: PostureFlags): Promise<void> {
     const { adoptionIssue } = await import("./posture-adoption.ts");
     return adoptionIssue(flags, flags.adoptionIssue);
   }
+  if (flags.issueAuthor !== undefined || flags.publicIssue === true) {
+    const given = flags.issueAuthor === undefined ? "--public-issue" : "--issue-author";
+    throw new SallyportError("USAGE", `${given} goes with --adoption-issue.`);
+  }
   const seen = await look(flags);
   const report = reportOf({ version, ...seen });
   const format = flags.json === true ? "json" : flags.format;

@@ -27,9 +27,13 @@ export interface IamOptions {
   readonly roles: readonly string[];
   /** Accounts that may be trusted, twelve digits each. */
   readonly accounts: readonly string[];
+  /** Hosts of own GitHub Enterprise Servers. */
+  readonly servers: readonly string[];
   /** Control policies that stand over the runners' account. */
   readonly controls: readonly JsonFile[];
-  /** All of AWS's actions; null: how wide permissions are is not judged. */
+  /** Whether others were given that are no JSON. */
+  readonly hasUnreadControls: boolean;
+  /** All of AWS's actions; null: how wide permissions are is not judged, and no policy of a resource passes. */
   readonly catalogue: Catalogue | null;
 }
 
@@ -47,7 +51,7 @@ export interface IamAudit {
 export function auditIam(files: readonly JsonFile[], plans: readonly Plan[], options: IamOptions): IamAudit {
   const evidence: IamEvidence[] = [];
   const principals: Principal[] = plans.flatMap(principalsOfPlan);
-  const { policies: guardrails, troubles: unread } = guardrailsOf(options.controls);
+  const { policies: guardrails, troubles: unread } = guardrailsOf(options.controls, options.hasUnreadControls);
   const troubles: Trouble[] = [...unread];
   const resources: Policy[] = [];
   for (const file of files) {
@@ -71,8 +75,9 @@ export function auditIam(files: readonly JsonFile[], plans: readonly Plan[], opt
   }
   for (const { file, pointer, message, fix } of bounded(troubles))
     sayer(evidence, file, { file, pointer })("unreadable", shown(message, 300), fix, { outcome: "unknown" });
+  const servers = new Set(options.servers.map((host) => host.toLowerCase()));
   const chosen = principals
-    .filter((each) => isChosen(each, options.roles))
+    .filter((each) => isChosen(each, options.roles, servers))
     .map((each) => (guardrails === null ? each : { ...each, guardrails }));
   const accounts = new Set(options.accounts);
   for (const principal of chosen) {
@@ -80,9 +85,9 @@ export function auditIam(files: readonly JsonFile[], plans: readonly Plan[], opt
     const say = sayer(evidence, principal.name, principal.place);
     const isAdministrator = judgeRights(principal, say);
     if (options.catalogue !== null && !isAdministrator) judgeBreadth(principal, options.catalogue, say);
-    judgeResourcePolicies(principal, resources, say);
-    judgeTrust(principal, { accounts }, say);
-    const isJobs = principal.kind === "role" && (principal.onMachines || trustsGitHub(principal));
+    judgeResourcePolicies(principal, resources, options.catalogue, say);
+    judgeTrust(principal, { accounts, servers }, say);
+    const isJobs = principal.kind === "role" && (principal.onMachines || trustsGitHub(principal, servers));
     if (isJobs && principal.boundary === null)
       say("no-boundary", "has no permissions boundary", "Set one that leaves out IAM and what its jobs never need.");
     // Said under the first check of each kind, so that a role without fault is seen to have been looked at.
@@ -125,7 +130,7 @@ function isNamed({ name }: Principal, wanted: string): boolean {
   return name === wanted || name.endsWith(`/${wanted}`);
 }
 
-function isChosen(principal: Principal, roles: readonly string[]): boolean {
+function isChosen(principal: Principal, roles: readonly string[], servers: ReadonlySet<string>): boolean {
   if (roles.length > 0) return roles.some((name) => isNamed(principal, name));
   if (principal.kind !== "role") return principal.kind === "document";
   // A plan's roles have a Terraform address and are few; an account's roles have ARNs and are many.
@@ -134,14 +139,14 @@ function isChosen(principal: Principal, roles: readonly string[]): boolean {
   // A provider that is none of GitHub's may be another CI's, or only look like GitHub's.
   return trusted.some(
     ([type, names]) =>
-      (type === "Federated" && names.some((name) => isGitHub(name) || name.includes(":oidc-provider/"))) ||
+      (type === "Federated" && names.some((name) => isGitHub(name, servers) || name.includes(":oidc-provider/"))) ||
       (type === "Service" && names.some((name) => /^(?:ec2|ecs-tasks|pods\.eks|codebuild)\.amazonaws\.com/.test(name))),
   );
 }
 
-function trustsGitHub({ trust }: Principal): boolean {
+function trustsGitHub({ trust }: Principal, servers: ReadonlySet<string>): boolean {
   return (trust?.statements ?? []).some(
-    ({ principals }) => principals?.byType.get("Federated")?.some(isGitHub) === true,
+    ({ principals }) => principals?.byType.get("Federated")?.some((name) => isGitHub(name, servers)) === true,
   );
 }
 

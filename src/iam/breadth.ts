@@ -78,7 +78,7 @@ function broadResources({ resources }: Statement): string[] {
 }
 
 /** The actions that the patterns name. */
-function* actionsOf({ not, globs }: Patterns, catalogue: Catalogue): Generator<ActionFacts, void> {
+export function* actionsOf({ not, globs }: Patterns, catalogue: Catalogue): Generator<ActionFacts, void> {
   // A pattern that begins with a service's whole name can name no other's actions.
   const prefixes = globs.map(({ text }) => /^([a-z0-9-]+):/.exec(text)?.[1] ?? null);
   const services = not || prefixes.includes(null) ? [...catalogue.keys()] : [...new Set(prefixes)].map((each) => each!);

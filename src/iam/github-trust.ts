@@ -20,10 +20,25 @@ export function issuerOf(arn: string): string {
 
 /**
  * True for the ARN of GitHub's provider: the public issuer, also one with an enterprise's name behind it; of an enterprise with data
- * residency (ghe.com); of an Enterprise Server (`HOST/_services/token`).
+ * residency (ghe.com); of an Enterprise Server (`HOST/_services/token`). `servers`: hosts of such that somebody named, in lower case.
+ * Anybody can have such a path: a host that nobody named is `isUnnamedServer`, and one that is made to be read as GitHub's own
+ * (`github.com.evil.example`) is none.
  */
-export function isGitHub(arn: string): boolean {
-  return isIssuer(issuerOf(arn));
+export function isGitHub(arn: string, servers: ReadonlySet<string>): boolean {
+  const text = issuerOf(arn);
+  const host = serverOf(text);
+  return isIssuer(text) && (host === null || servers.has(host) || !/github(?:\.com|usercontent\.com)/.test(host));
+}
+
+/** True for an Enterprise Server's provider whose host nobody named: whose it is is not known. */
+export function isUnnamedServer(arn: string, servers: ReadonlySet<string>): boolean {
+  const host = serverOf(issuerOf(arn));
+  return host !== null && !servers.has(host) && isGitHub(arn, servers);
+}
+
+/** The host of an issuer that has an Enterprise Server's path, in lower case; else null. */
+function serverOf(issuerText: string): string | null {
+  return /^([\w.-]+)\/_services\/token(?:\/[\w-]+)?$/i.exec(issuerText)?.[1]?.toLowerCase() ?? null;
 }
 
 function isIssuer(text: string): boolean {
@@ -33,8 +48,8 @@ function isIssuer(text: string): boolean {
 }
 
 /** True where a provider's name makes people think of GitHub's and it is another's. */
-export function isLookalike(arn: string): boolean {
-  return !isGitHub(arn) && /github/i.test(issuerOf(arn));
+export function isLookalike(arn: string, servers: ReadonlySet<string>): boolean {
+  return !isGitHub(arn, servers) && /github/i.test(issuerOf(arn));
 }
 
 /** Claims that say which repository, by themselves. */

@@ -19,8 +19,11 @@ export interface Guardrails {
 
 const everything = { Version: "2012-10-17", Statement: { Effect: "Allow", Action: "*", Resource: "*" } };
 
-/** Reads them; what cannot be read is said, and does not limit. */
-export function guardrailsOf(files: readonly JsonFile[]): Guardrails {
+/**
+ * Reads them; what cannot be read is said, and does not limit: it may be FullAWSAccess, so that beside it no list of what is allowed
+ * takes anything away. Denies count all the same. `isUnread`: others were given that are no JSON.
+ */
+export function guardrailsOf(files: readonly JsonFile[], isUnread = false): Guardrails {
   const troubles: Trouble[] = [];
   const policies = files.flatMap(({ file, value }) => {
     const list: readonly unknown[] = Array.isArray(value) ? value : [value];
@@ -35,7 +38,10 @@ export function guardrailsOf(files: readonly JsonFile[]): Guardrails {
   });
   if (files.length === 0) return { policies: null, troubles };
   // AWS attaches FullAWSAccess everywhere; where only denies were given, it was left out.
-  const allows = policies.some(({ statements }) => statements.some(({ effect }) => effect === "Allow"));
+  const allows =
+    !isUnread &&
+    troubles.length === 0 &&
+    policies.some(({ statements }) => statements.some(({ effect }) => effect === "Allow"));
   const place = { file: files[0]!.file, pointer: "" };
   return {
     policies: allows ? policies : [...policies, readPolicyDocument("FullAWSAccess", everything, place)],

@@ -6,11 +6,14 @@
  */
 import type { JsonFile } from "../cloud/json.ts";
 import { isFields, own, shown, textAt } from "../cloud/value.ts";
+import { actionsOf } from "./breadth.ts";
+import type { Catalogue } from "./catalogue.ts";
 import { readPolicyDocument } from "./document.ts";
 import type { Policy, Statement } from "./document.ts";
 import { credentialActions, iamProbes, otherProbes } from "./escalations.ts";
 import type { Say } from "./finding.ts";
 import { grantOf } from "./grant.ts";
+import type { Grant } from "./grant.ts";
 import type { Principal } from "./principal.ts";
 import { session } from "./rights.ts";
 
@@ -22,7 +25,7 @@ const places: readonly (readonly string[])[] = [
   ["Attributes", "Policy"],
 ];
 
-/** What changes things, or reads secrets. */
+/** What matters most, named first: what changes things, or reads secrets. */
 const probes: readonly string[] = [
   ...new Set([
     ...credentialActions,
@@ -65,9 +68,18 @@ export function isResourceDocument(value: unknown): boolean {
   });
 }
 
-/** Judges what the policies give one principal by name, or as one of everybody. */
-export function judgeResourcePolicies(principal: Principal, policies: readonly Policy[], say: Say): void {
-  if (policies.length === 0 || !principal.name.startsWith("arn:")) return;
+/**
+ * Judges what the policies give one principal by name, or as one of everybody. `catalogue`: all of AWS's actions; null: the best known
+ * alone are asked for, and nothing passes.
+ */
+export function judgeResourcePolicies(
+  principal: Principal,
+  policies: readonly Policy[],
+  catalogue: Catalogue | null,
+  say: Say,
+): void {
+  const hasArn = principal.name.startsWith("arn:");
+  if (policies.length === 0 || (!hasArn && principal.kind !== "role")) return;
   let quiet = true;
   for (const policy of policies) {
     if (policy.partial !== null) {
@@ -80,10 +92,19 @@ export function judgeResourcePolicies(principal: Principal, policies: readonly P
     }
     const statements = policy.statements.filter((each) => names(each, principal.name) !== null);
     const layer = [{ ...policy, statements, partial: null }];
-    const grants = probes.flatMap((action) => {
+    const grants: { action: string; grant: Grant }[] = [];
+    for (const action of changingActions(statements, catalogue)) {
       const grant = grantOf([layer], action, session);
-      return grant === null ? [] : [{ action, grant }];
-    });
+      if (grant !== null) grants.push({ action, grant });
+    }
+    if (policy.statements.some((each) => isUnknown(each, statements))) {
+      quiet = false;
+      say("policy-unknown", `whom the policy of ${shown(policy.name)} names is not known`, "Judge it after apply.", {
+        outcome: "unknown",
+        about: policy.name,
+        place: policy.place,
+      });
+    }
     if (grants.length === 0) continue;
     quiet = false;
     const everybody = grants.some(
@@ -103,17 +124,46 @@ export function judgeResourcePolicies(principal: Principal, policies: readonly P
       },
     );
   }
-  if (quiet)
+  const unknown = hasArn
+    ? catalogue === null
+      ? "which actions AWS has is not at hand, so what policies of resources give it is not known"
+      : null
+    : "its ARN is not known, so what policies of resources give it by name is not";
+  if (unknown !== null && (quiet || !hasArn))
+    say("resource-policy", unknown, "Judge it again from get-account-authorization-details, after apply.", {
+      outcome: "unknown",
+    });
+  else if (quiet)
     say("resource-policy", `${policies.length} resources' policies give it nothing that changes them`, "", {
       outcome: "pass",
     });
+}
+
+/** The probes, then all else that the allowing statements name and that does more than read. */
+function changingActions(statements: readonly Statement[], catalogue: Catalogue | null): Set<string> {
+  const found = new Set(probes);
+  const known = new Set(probes.map((action) => action.toLowerCase()));
+  if (catalogue === null) return found;
+  for (const { effect, actions } of statements) {
+    if (effect !== "Allow") continue;
+    for (const { name, level } of actionsOf(actions, catalogue))
+      if (level !== "Read" && level !== "List" && !known.has(name.toLowerCase())) found.add(name);
+  }
+  return found;
+}
+
+/** An allowing statement that names somebody who is known only later, and nobody whom it is known to be about. */
+function isUnknown(statement: Statement, about: readonly Statement[]): boolean {
+  return statement.effect === "Allow" && statement.principals?.partial === true && !about.includes(statement);
 }
 
 /** Whether a statement is about the principal: by its ARN, as one of everybody, or not at all. */
 function names({ effect, principals }: Statement, arn: string): "it" | "everybody" | null {
   if (principals === null) return null;
   const list = [...(principals.byType.get("AWS") ?? [])];
-  const hit = list.some((each) => /^[*?]+$/.test(each)) ? "everybody" : list.includes(arn) ? "it" : null;
+  // A session of the role is the role, for what it is allowed; a deny of one session leaves the others.
+  const isIt = list.includes(arn) || (effect === "Allow" && list.some((each) => isSessionOf(each, arn)));
+  const hit = list.some((each) => /^[*?]+$/.test(each)) ? "everybody" : isIt ? "it" : null;
   // Everybody but those it names; a deny of that form counts, since less is said then.
   if (principals.not) return list.includes(arn) ? null : "everybody";
   if (hit === null && effect === "Deny") {
@@ -121,4 +171,10 @@ function names({ effect, principals }: Statement, arn: string): "it" | "everybod
     return list.some((each) => each === account || each.endsWith(`::${account}:root`)) ? "it" : null;
   }
   return hit;
+}
+
+/** `arn:aws:sts::111122223333:assumed-role/runner/i-0a1` of `arn:aws:iam::111122223333:role/ci/runner`: without the role's path. */
+function isSessionOf(session: string, role: string): boolean {
+  const [, partition, account, name] = /^arn:([^:]*):iam::(\d{12}):role\/(?:.*\/)?([^/]+)$/.exec(role) ?? [];
+  return name !== undefined && session.startsWith(`arn:${partition}:sts::${account}:assumed-role/${name}/`);
 }

@@ -6,13 +6,15 @@ import { shown } from "../cloud/value.ts";
 import { operatorOf } from "./condition.ts";
 import type { Condition, Statement } from "./document.ts";
 import type { Say } from "./finding.ts";
-import { isGitHub, isLookalike, issuerOf, judgeGitHub } from "./github-trust.ts";
+import { isGitHub, isLookalike, issuerOf, isUnnamedServer, judgeGitHub } from "./github-trust.ts";
 import { accountOf } from "./principal.ts";
 import type { Principal } from "./principal.ts";
 
 export interface TrustOptions {
   /** Accounts that may be trusted, besides the role's own. */
   readonly accounts: ReadonlySet<string>;
+  /** Hosts of the GitHub Enterprise Servers that are one's own, in lower case. */
+  readonly servers: ReadonlySet<string>;
 }
 
 /** Keys that tie a call to somebody; a condition on one of them limits even `*`. */
@@ -66,11 +68,19 @@ export function judgeTrust(principal: Principal, options: TrustOptions, say: Say
       continue;
     }
     const federated = byType.get("Federated") ?? [];
+    const isOurs = (each: string) => isGitHub(each, options.servers);
     // Who the unknown principal is, its conditions tell: a role for GitHub's jobs asks for GitHub's claims.
     const forGitHub =
-      federated.some(isGitHub) ||
+      federated.some(isOurs) ||
       (partial && statement.conditions.some(({ key }) => key.startsWith("token.actions.githubusercontent.com")));
-    if (forGitHub) judgeGitHub(statement, federated.find(isGitHub) ?? null, say);
+    if (forGitHub) judgeGitHub(statement, federated.find(isOurs) ?? null, say);
+    for (const each of federated.filter((arn) => isUnnamedServer(arn, options.servers)))
+      say(
+        "oidc-issuer",
+        `trusts tokens of ${shown(issuerOf(each))}, which is a GitHub Enterprise Server by its path, and whose is not known`,
+        "Say that it is yours (--api-url https://HOST/api/v3), or take the provider out.",
+        { ...place, about: issuerOf(each), outcome: "unknown" },
+      );
     if (partial && !forGitHub)
       say("trust-unknown", "whom its trust policy names is known only after apply", "Judge it again after apply.", {
         outcome: "unknown",
@@ -79,7 +89,7 @@ export function judgeTrust(principal: Principal, options: TrustOptions, say: Say
     judgeAccounts(byType.get("AWS") ?? [], principal, options, tied, statement, say);
     judgeServices(byType.get("Service") ?? [], principal, tied, statement, say);
     const strangers = federated.filter(
-      (each) => !isGitHub(each) && !/:(?:oidc-provider\/oidc\.eks\.|saml-provider\/)/.test(each),
+      (each) => !isOurs(each) && !/:(?:oidc-provider\/oidc\.eks\.|saml-provider\/)/.test(each),
     );
     if (strangers.length > 0 && statement.conditions.length === 0)
       say(
@@ -88,15 +98,20 @@ export function judgeTrust(principal: Principal, options: TrustOptions, say: Say
         "Add conditions on its audience and subject.",
         place,
       );
-    judgeIssuers(strangers, statement, say);
+    judgeIssuers(strangers, statement, options, say);
   }
 }
 
 /** Providers whose tokens' claims are not known here: one that looks like GitHub's is a trap, the others are in question. */
-function judgeIssuers(strangers: readonly string[], { conditions, place }: Statement, say: Say): void {
+function judgeIssuers(
+  strangers: readonly string[],
+  { conditions, place }: Statement,
+  { servers }: TrustOptions,
+  say: Say,
+): void {
   for (const each of strangers) {
     const issuer = issuerOf(each);
-    if (isLookalike(each))
+    if (isLookalike(each, servers))
       say(
         "oidc-issuer",
         `trusts tokens of ${shown(issuer)}, which looks like GitHub's issuer and is somebody else's`,

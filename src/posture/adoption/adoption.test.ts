@@ -10,6 +10,7 @@ import type { GithubOptions } from "../../../test/support/github.ts";
 import { goldenTests } from "../../../test/support/golden.ts";
 import { authorOf, issueToDo, postIssue } from "../change/issue.ts";
 import { findingId } from "../finding.ts";
+import type { RepositoryFacts } from "../facts.ts";
 import type { Finding } from "../finding.ts";
 import { GithubClient } from "../sources/github-client.ts";
 import { check, job, repository } from "../testing/repository.ts";
@@ -81,6 +82,58 @@ test("stages", () => {
   );
 });
 
+describe("jobs", () => {
+  const files = new Map([[path, enforce], owned]);
+  const of = (workflows: Record<string, string>, more: Partial<RepositoryFacts> = {}) => {
+    const facts = repository(workflows, { files, ...more });
+    const reviewed = { ...check(facts)[0]!, check: "review-required", status: "pass" as const };
+    const { stage, jobs, lacks } = adoptionOf("octo/x", facts, [...check(facts), reviewed]);
+    return { stage, jobs, lacks: lacks.join("\n") };
+  };
+  const none = { files: new Map<string, string>() };
+
+  test("that nobody could read are no sign that it is not used", () => {
+    const broken = of({ "ci.yml": "on: [push\njobs:\n" }, none);
+    assert.equal(broken.stage, "unknown");
+    assert.match(broken.lacks, /ci\.yml cannot be read/);
+    const unread = [{ path: ".github/workflows/ci.yml", why: "too large" }];
+    assert.equal(of({}, { ...none, unread }).stage, "unknown");
+    assert.equal(of({}, { ...none, unread: [{ path: ".github/x.yml", why: "too large" }] }).stage, "not-used");
+    assert.equal(of({ "ci.yml": job("push", "${{ vars.RUNNER }}", "      - run: make") }).stage, "unknown");
+    // What is known to be on the label stays so.
+    assert.equal(of({ "ci.yml": on, "b.yml": "on: [push\n" }).stage, "enforced");
+  });
+
+  test("of called workflows count, here and elsewhere; what was not read is unknown", () => {
+    const elsewhere = "octo/shared/.github/workflows/build.yml@v1";
+    const caller = (uses: string) => `on: push\njobs:\n  all:\n    uses: ${uses}\n`;
+    const called = [{ path: elsewhere, text: on.replace("push", "workflow_call") }];
+    const good = of({ "ci.yml": caller(elsewhere) }, { called });
+    assert.deepEqual([good.stage, good.jobs], ["enforced", [`${elsewhere}#build`]]);
+    assert.deepEqual(of({ "ci.yml": caller("./.github/workflows/b.yml"), "b.yml": called[0]!.text }).stage, "enforced");
+    const unseen = of({ "ci.yml": caller(elsewhere) });
+    assert.equal(unseen.stage, "unknown");
+    assert.match(unseen.lacks, /ci\.yml#all calls a workflow whose jobs were not read/);
+  });
+
+  test("beside the label are said, and the firewall is not called enforced for them", () => {
+    const others = Array.from(
+      { length: 5 },
+      (_, i) => `  j${i}:\n    runs-on: self-hosted\n    steps:\n      - run: make\n`,
+    );
+    const mixed = of({ "ci.yml": on + others.join("") });
+    assert.equal(mixed.stage, "partial");
+    assert.match(mixed.lacks, /^5 of 6 jobs can run on other runners$/m);
+    const matrix = job(
+      "push",
+      "${{ matrix.os }}",
+      "      - run: make",
+      "    strategy:\n      matrix:\n        os: [ubuntu-24.04-firewall, ubuntu-latest]\n",
+    );
+    assert.equal(of({ "ci.yml": matrix }).stage, "partial");
+  });
+});
+
 describe("the report, word for word", () => {
   goldenTests(new URL("golden/", import.meta.url), ({ words }) => {
     const unseen = ["GET /repos/octo/unseen: not there, or the token may not see it (404)"];
@@ -148,8 +201,8 @@ describe("the issue", () => {
   const start = async (t: TestContext, issues: object[], more: GithubOptions = {}) => {
     const server = await github(t, { answers: { [at]: issues }, page: 2, ...more });
     const client = new GithubClient({ url: server.url, token: "t", maxWait: 0, progress: () => undefined });
-    const run = async (said = report) => {
-      const author = await authorOf(client, null);
+    const run = async (said = report, named: string | null = null, usual: string | null = null) => {
+      const author = await authorOf(client, named, usual);
       const plan = await issueToDo(client, "octo/sec", said, author);
       return { plan, number: await postIssue(client, "octo/sec", said, author, plan) };
     };
@@ -209,6 +262,34 @@ describe("the issue", () => {
     assert.equal(list[0]!.body, report.body);
   });
 
+  test("of another app's token is not made a second time, whoever we take ourselves for", async (t) => {
+    const bot = { ...(issue(1) as { user?: object }).user, login: "ours[bot]", type: "Bot" };
+    const example = slice.operations["post /repos/{owner}/{repo}/issues"]!.example as object;
+    const { server, run } = await start(t, []);
+    server.answers.set("/user", new Odd(403, "{}"));
+    const usual = "github-actions[bot]";
+    // GitHub says only then whose the token is.
+    server.answers.set(`POST ${at}`, new Odd(201, { ...example, number: 7, user: bot }));
+    server.answers.set(`PATCH ${at}/7`, new Odd(200, { ...example, number: 7 }));
+    await assert.rejects(run(report, null, usual), {
+      code: "ISSUE_REFUSED",
+      message: /ours\[bot\].*#7 is closed.*--issue-author ours\[bot\]/,
+    });
+    assert.deepEqual(
+      server.requests.filter((each) => !each.startsWith("GET")),
+      [`POST ${at}`, `PATCH ${at}/7`],
+    );
+    server.answers.set(at, [issue(7, { user: bot, state: "closed" })]);
+    await assert.rejects(run(report, null, usual), {
+      code: "ISSUE_REFUSED",
+      message: /#7 .*--issue-author ours\[bot\]/,
+    });
+    assert.equal(server.requests.filter((each) => each.startsWith("POST")).length, 1);
+    assert.deepEqual((await run(report, "ours[bot]", usual)).plan.kind, "same");
+    server.answers.delete("/user");
+    await assert.rejects(run(report, "ours[bot]"), { code: "ISSUE_REFUSED", message: /the token is octocat's/ });
+  });
+
   test("is not made where the list, or whose token it is, cannot be seen", async (t) => {
     const { server, run, client } = await start(t, []);
     server.answers.set(`GET ${at}`, new Odd(403, { message: "Resource not accessible by integration" }));
@@ -216,7 +297,8 @@ describe("the issue", () => {
     server.answers.delete(`GET ${at}`);
     server.answers.set("/user", new Odd(403, "{}"));
     await assert.rejects(run, { code: "ISSUE_REFUSED", message: /whose the token is/ });
-    assert.equal(await authorOf(client, "github-actions[bot]"), "github-actions[bot]");
+    assert.equal(await authorOf(client, null, "github-actions[bot]"), "github-actions[bot]");
+    assert.equal(await authorOf(client, "ours[bot]", "github-actions[bot]"), "ours[bot]");
     assert.deepEqual(server.sent, []);
     assert.notEqual(login, "");
   });

@@ -8,14 +8,15 @@ import type { Finding } from "../finding.ts";
 import { parsePolicyFile } from "../native-file.ts";
 import { nativePath } from "../checks/native.ts";
 import { readWorkflowTexts } from "../workflows/read.ts";
+import type { Workflow } from "../workflows/read.ts";
 import { kindOf } from "../workflows/runs-on.ts";
 
-/** From the best on; `unprotected`: it enforces, and whoever may push may open it. */
-export const stages = ["enforced", "unprotected", "logging", "incomplete", "not-used", "unknown"] as const;
+/** From the best on; `unprotected`: it enforces, and whoever may push may open it; `partial`: it enforces for some jobs alone. */
+export const stages = ["enforced", "unprotected", "partial", "logging", "incomplete", "not-used", "unknown"] as const;
 export type Stage = (typeof stages)[number];
 
 export interface Adoption {
-  /** `octo/api`, or a folder as it was typed. */
+  /** `octo/api`, or `octo/api/folder` of a checkout. */
   readonly name: string;
   readonly stage: Stage;
   /** `misnamed`: one is there that GitHub does not read; `broken`: it is there and says no mode. */
@@ -41,15 +42,12 @@ export interface Adoption {
 /** `findings`: of the same repository, by the posture's checks. */
 export function adoptionOf(name: string, facts: RepositoryFacts | null, findings: readonly Finding[]): Adoption {
   if (facts === null) return unknownAdoption(name, "its files were not seen");
-  const { read, unreadable } = readWorkflowTexts(facts.workflows);
-  const all = read.flatMap(({ path, jobs }) =>
-    jobs.flatMap(({ id, job, runsOn }) => {
-      if (job.call !== null || job.neverRuns) return [];
-      const kinds = runsOn.possible.map((set) => kindOf(set, new Set()));
-      return [{ name: `${path}#${id}`, isOn: kinds.includes("firewall") }];
-    }),
-  );
+  const { read, called, unreadable } = readWorkflowTexts(facts.workflows, facts.called);
+  const { all, unseen } = jobsIn([...read, ...called]);
   const jobs = all.filter(({ isOn }) => isOn).map((each) => each.name);
+  const beside = all.filter(({ isAlways }) => !isAlways).length;
+  const isUnseen =
+    unseen.length + unreadable.length > 0 || facts.unread.some(({ path }) => path.startsWith(".github/workflows/"));
   const text = facts.files.get(nativePath);
   const parsed = text === undefined ? null : parsePolicyFile(text);
   const policy = parsed === null || "problem" in parsed ? null : parsed;
@@ -90,15 +88,20 @@ export function adoptionOf(name: string, facts: RepositoryFacts | null, findings
   const lacks = [
     ...(file === "missing" && jobs.length === 0 ? [] : absent),
     ...(file === "present" && jobs.length === 0 ? ["no job runs on a label with the firewall"] : []),
+    ...(jobs.length > 0 && beside > 0 ? [`${beside} of ${all.length} jobs can run on other runners`] : []),
     ...(policy?.mode === "log" ? ["it only logs (mode: log)"] : []),
     ...(policy === null ? [] : unguarded),
     ...drift.filter(({ differs }) => differs !== false).map((each) => each.text),
     ...unreadable.map(({ path, why }) => `${path} cannot be read: ${why}`),
+    ...unseen,
     ...facts.unread.map(({ path, why }) => `${path} was not read: ${why}`),
   ];
   return {
     ...{ name, file, owners, isReviewed, drift, jobs, lacks },
-    stage: stageOf(jobs.length, file, policy?.mode ?? null, unguarded.length === 0, facts.notRead !== null),
+    stage: stageOf({
+      ...{ jobs: jobs.length, beside, file, mode: policy?.mode ?? null, isGuarded: unguarded.length === 0 },
+      isUnread: facts.notRead !== null || (jobs.length === 0 && isUnseen),
+    }),
     mode: policy?.mode ?? null,
     hosts: policy?.allow.length ?? 0,
     hasDefaults: policy?.hasDefaults ?? null,
@@ -106,17 +109,44 @@ export function adoptionOf(name: string, facts: RepositoryFacts | null, findings
   };
 }
 
-function stageOf(
-  jobs: number,
-  file: Adoption["file"],
-  mode: Adoption["mode"],
-  isGuarded: boolean,
-  isUnread: boolean,
-): Stage {
+/** What of jobs is known: those that run, by their names, and where it was not seen, why. */
+function jobsIn(workflows: readonly Workflow[]): {
+  readonly all: readonly { readonly name: string; readonly isOn: boolean; readonly isAlways: boolean }[];
+  readonly unseen: readonly string[];
+} {
+  const known = new Set(workflows.map(({ path }) => path));
+  const unseen: string[] = [];
+  const all = workflows.flatMap(({ path, jobs }) =>
+    jobs.flatMap(({ id, job, runsOn, calls }) => {
+      if (job.neverRuns) return [];
+      const name = `${path}#${id}`;
+      if (job.call !== null) {
+        if (calls === null || !known.has(calls)) unseen.push(`${name} calls a workflow whose jobs were not read`);
+        return [];
+      }
+      const kinds = runsOn.possible.map((set) => kindOf(set, new Set()));
+      const isOn = kinds.includes("firewall");
+      if (!isOn && !runsOn.isWhole) unseen.push(`${name}: on which runner it runs, only GitHub can work out`);
+      return [{ name, isOn, isAlways: isOn && runsOn.isWhole && kinds.every((kind) => kind === "firewall") }];
+    }),
+  );
+  return { all, unseen };
+}
+
+interface Seen extends Pick<Adoption, "file" | "mode"> {
+  readonly jobs: number;
+  /** Jobs that can run where there is no firewall. */
+  readonly beside: number;
+  readonly isGuarded: boolean;
+  readonly isUnread: boolean;
+}
+
+function stageOf({ jobs, beside, file, mode, isGuarded, isUnread }: Seen): Stage {
   if (file === "unknown" || isUnread) return "unknown";
   if (jobs === 0) return file === "missing" ? "not-used" : "incomplete";
   if (file !== "present") return "incomplete";
   if (mode === "log") return "logging";
+  if (beside > 0) return "partial";
   return isGuarded ? "enforced" : "unprotected";
 }
 

@@ -17,6 +17,7 @@ const mostListed = 10;
 const titles: Readonly<Record<Stage, string>> = {
   enforced: "enforced, and guarded by code owners",
   unprotected: "enforced, and not guarded",
+  partial: "enforced for some jobs, and not for others",
   logging: "only logging",
   incomplete: "incomplete: the label without a policy that is read, or the other way round",
   "not-used": "not used",

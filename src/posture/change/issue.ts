@@ -1,28 +1,38 @@
 /** Posts the adoption as an issue, or replaces the text of the one there is: never a second one, as far as GitHub shows them. */
 import { SallyportError } from "../../errors.ts";
-import { issuesOf, planIssue } from "../adoption/issue.ts";
-import type { IssuePlan, IssueSeen } from "../adoption/issue.ts";
+import { isSameLogin, issueOfOtherBot, issuesOf, planIssue } from "../adoption/issue.ts";
+import type { IssuePlan } from "../adoption/issue.ts";
 import type { AdoptionReport } from "../adoption/markdown.ts";
 import { fieldsOf } from "../checks/settings.ts";
 import { isRefused } from "../sources/github-client.ts";
+import { visibilityOf } from "../sources/github.ts";
 import type { Answer, GithubClient, Refused } from "../sources/github-client.ts";
 
-/** `author`: whose issues are ours, where the token cannot say who it is; null: nobody knows. Throws ISSUE_REFUSED. */
-export async function authorOf(client: GithubClient, author: string | null): Promise<string> {
+/**
+ * Whose issues are ours. `named`: as somebody said (--issue-author), null: nobody did; `usual`: who it is where the token cannot say,
+ * null: nobody knows. An app's token never can. Throws ISSUE_REFUSED.
+ */
+export async function authorOf(client: GithubClient, named: string | null, usual: string | null): Promise<string> {
   const said = await client.get("user");
   const login = isRefused(said) ? null : fieldsOf(said.value)?.["login"];
-  if (typeof login === "string") return login;
+  if (typeof login === "string") {
+    if (named === null || isSameLogin(login, named)) return login;
+    throw new SallyportError("ISSUE_REFUSED", `the token is ${login}'s, and --issue-author says ${named}.`);
+  }
+  const author = named ?? usual;
   if (author !== null) return author;
   const why = isRefused(said) ? said.why : "it says no login";
-  throw new SallyportError("ISSUE_REFUSED", `whose the token is was not seen (${why}), so our issue cannot be told.`);
+  throw new SallyportError(
+    "ISSUE_REFUSED",
+    `whose the token is was not seen (${why}), so our issue cannot be told: say --issue-author, APP[bot] for an app's.`,
+  );
 }
 
 /** Throws ISSUE_REFUSED where the list cannot be read whole: without it, a second issue might be made. */
-async function found(client: GithubClient, repository: string, marker: string, author: string): Promise<IssueSeen[]> {
+async function listed(client: GithubClient, repository: string, author: string): Promise<unknown[]> {
   // How a list names an app as the creator is not written down; asked for so, it might be empty, and a second issue made.
   const query = { state: "all", ...(author.endsWith("[bot]") ? {} : { creator: author }) };
-  const list = needed(await client.list(`repos/${repository}/issues`, null, query), repository);
-  return issuesOf(list as unknown[], marker, author);
+  return needed(await client.list(`repos/${repository}/issues`, null, query), repository) as unknown[];
 }
 
 /** What is to be done; changes nothing. Throws ISSUE_REFUSED. */
@@ -32,7 +42,23 @@ export async function issueToDo(
   report: AdoptionReport,
   author: string,
 ): Promise<IssuePlan> {
-  return planIssue(await found(client, repository, report.marker, author), report);
+  const list = await listed(client, repository, author);
+  const plan = planIssue(issuesOf(list, report.marker, author), report);
+  const other = plan.kind === "create" ? issueOfOtherBot(list, report.marker, author) : null;
+  if (other === null) return plan;
+  throw new SallyportError(
+    "ISSUE_REFUSED",
+    `${repository}#${other.number} has this report and is ${other.login}'s, not ${author}'s: say --issue-author ${other.login} where the token is its, else take the first line out of that issue.`,
+  );
+}
+
+/**
+ * Whether everybody may read the issue: of a public repository, and of one that does not say what it is. Throws ISSUE_REFUSED where
+ * the repository cannot be seen.
+ */
+export async function isPublic(client: GithubClient, repository: string): Promise<boolean> {
+  const fields = fieldsOf(needed(await client.get(`repos/${repository}`), repository));
+  return (visibilityOf(fields) ?? "public") === "public";
 }
 
 /** Does it; the issue's number. Throws ISSUE_REFUSED. */
@@ -50,14 +76,25 @@ export async function postIssue(
     needed(await client.send("PATCH", `${path}/${plan.number}`, { title, body }), repository);
     return plan.number;
   }
-  const number = fieldsOf(needed(await client.send("POST", path, { title, body }), repository))?.["number"];
+  const { number, user } = fieldsOf(needed(await client.send("POST", path, { title, body }), repository)) ?? {};
   if (typeof number !== "number")
     throw new SallyportError("ISSUE_REFUSED", `GitHub took the issue for ${repository} and said no number.`);
-  const all = await found(client, repository, marker, author);
+  const close = { state: "closed", state_reason: "not_planned" };
+  const login = fieldsOf(user)?.["login"];
+  // An issue that the next run would not find would be made again by each: only now GitHub has said whose the token is.
+  if (typeof login !== "string" || !isSameLogin(login, author)) {
+    needed(await client.send("PATCH", `${path}/${number}`, close), repository);
+    const who = typeof login === "string" ? login : "of nobody that is named";
+    throw new SallyportError(
+      "ISSUE_REFUSED",
+      `the token is ${who}, not ${author}: the new ${repository}#${number} is closed. Say --issue-author ${who}, and reopen it.`,
+    );
+  }
+  const all = issuesOf(await listed(client, repository, author), marker, author);
   const [first] = all;
   if (first === undefined || first.number === number || !all.some((each) => each.number === number)) return number;
   // Another run was there between our look and our post: its issue stays.
-  needed(await client.send("PATCH", `${path}/${number}`, { state: "closed", state_reason: "not_planned" }), repository);
+  needed(await client.send("PATCH", `${path}/${number}`, close), repository);
   needed(await client.send("PATCH", `${path}/${first.number}`, { title, body }), repository);
   return first.number;
 }

@@ -45,6 +45,8 @@ export interface CloudInput {
   readonly controls: readonly CloudFile[];
   /** Accounts that roles may trust. */
   readonly accounts: readonly string[];
+  /** Hosts of own GitHub Enterprise Servers, whose jobs roles may trust. */
+  readonly servers: readonly string[];
   /** Ids or addresses of firewalls: an interface, an instance, a transit gateway behind which one stands. */
   readonly firewalls: readonly string[];
   /** Prefixes of own networks that runners may reach, by a review. */
@@ -98,10 +100,11 @@ export function checkCloud(input: CloudInput): CloudResult {
     return isCidrDefect(cidr) ? [] : [cidr];
   });
   const evidence: { rule: RuleId; each: CloudEvidence }[] = [];
+  const controls = read(input.controls);
   const roles = auditIam(
     iam.filter(({ value }) => !isPlan(value)),
     plans,
-    { ...input, controls: read(input.controls) },
+    { ...input, controls, hasUnreadControls: controls.length < input.controls.length },
   );
   for (const each of roles.evidence) evidence.push({ rule: ruleOfIam[each.check], each });
   let subnets: readonly SubnetAudit[] = [];

@@ -3,8 +3,11 @@
  * doubt nothing is taken; policies of resources give a role, or everybody, what its own need not say.
  */
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { before, describe, test } from "node:test";
+import type { Catalogue } from "../../iam/catalogue.ts";
+import { loadIamCatalogue } from "../sources/iam-catalogue.ts";
 import { account, allow, details, judge, runnerArn, said, withPolicy } from "./testing/given.ts";
+import { machineRole, plan } from "./testing/plan.ts";
 
 const deny = (Action: string | string[], Condition?: unknown) => ({
   ...{ Effect: "Deny", Action, Resource: "*" },
@@ -50,6 +53,20 @@ describe("control policies", () => {
     for (const broken of ["{", "[]x", { Statement: [{ Effect: "Perhaps" }] }, {}])
       assert.deepEqual(says(allow("iam:PassRole"), [broken]), ["pass-role fail", "unreadable unknown"]);
   });
+
+  test("that cannot be read may be the one that allows: beside them a list of what is allowed takes nothing away, a deny does", () => {
+    const unread = { Policy: { PolicySummary: { Id: "p-FullAWSAccess", Name: "FullAWSAccess" } } };
+    const half = document(allow("s3:*"), { Effect: "Perhaps" });
+    for (const controls of [
+      [document(allow("s3:*")), unread],
+      [[document(allow("s3:*")), unread]],
+      [document(allow("s3:*")), "{"],
+      [half],
+    ]) {
+      assert.deepEqual(says(allow("iam:*"), controls), ["administrator fail", "unreadable unknown"]);
+      assert.deepEqual(says(allow("iam:*"), [...controls, document(deny("iam:*"))]), ["unreadable unknown"]);
+    }
+  });
 });
 
 describe("policies of resources", () => {
@@ -58,7 +75,11 @@ describe("policies of resources", () => {
     ...more,
   });
   const it = { AWS: runnerArn };
-  const of = (...list: unknown[]) => said(judge({ iam: [details(), ...list] }));
+  let catalogue: Catalogue;
+  before(async () => {
+    catalogue = await loadIamCatalogue();
+  });
+  const of = (...list: unknown[]) => said(judge({ iam: [details(), ...list], catalogue }));
   const string = (...Statement: unknown[]) => JSON.stringify({ Statement });
 
   test("give a role what changes things or reads secrets, in each answer that has one", () => {
@@ -83,13 +104,56 @@ describe("policies of resources", () => {
       [statement(it, "s3:*"), statement({ AWS: account }, "s3:*", { Effect: "Deny" })],
     ])
       assert.deepEqual(of({ Policy: string(...list) }), []);
-    const { findings } = judge({ iam: [details(), { Policy: string(statement(it, "s3:GetObject")) }] });
+    const { findings } = judge({
+      iam: [details(), { Policy: string(statement(it, "s3:GetObject")) }],
+      catalogue,
+    });
     assert.ok(findings.some(({ check, status }) => check === "resource-policy" && status === "pass"));
+  });
+
+  test("give more than the best known actions: each of AWS's that does more than read; without the list nothing passes", () => {
+    for (const action of [
+      "s3:PutBucketAcl",
+      "s3:PutObjectAcl",
+      "sqs:SendMessage",
+      "sns:Publish",
+      "lambda:InvokeFunction",
+    ])
+      assert.deepEqual(of({ Policy: string(statement(it, action)) }), ["resource-policy fail"], action);
+    const all = judge({ iam: [details(), { Policy: string(statement(it, "s3:*")) }], catalogue }).findings;
+    assert.match(all.find(({ check }) => check === "resource-policy")!.seen, /and \d\d more$/);
+    assert.deepEqual(said(judge({ iam: [details(), { Policy: string(statement(it, "s3:GetObject")) }] })), [
+      "resource-policy unknown",
+    ]);
+  });
+
+  test("name a role's session as well; of a role whose ARN is not known, and of whom is not, nothing passes", () => {
+    const session = (name: string) => ({ AWS: `arn:aws:sts::${account}:assumed-role/${name}/i-0a1` });
+    const policy = (...list: unknown[]) => ({ Policy: string(...list) });
+    assert.deepEqual(of(policy(statement(session("runner"), "s3:*"))), ["resource-policy fail"]);
+    assert.deepEqual(of(policy(statement(session("other"), "s3:*"))), []);
+    // Another session has what this one is denied.
+    const denied = statement(session("runner"), "s3:*", { Effect: "Deny" });
+    assert.deepEqual(of(policy(statement(it, "s3:*"), denied)), ["resource-policy fail"]);
+    const role = { Statement: [{ ...statement({ AWS: [null] }, "s3:*") }] };
+    assert.deepEqual(of(role), ["policy-unknown unknown"]);
+    const says = judge({
+      plan: [plan(machineRole())],
+      iam: [policy(statement({ AWS: "arn:aws:iam::1:role/x" }, "s3:*"))],
+      catalogue,
+    });
+    const found = says.findings.filter(({ check }) => check === "resource-policy");
+    assert.deepEqual(
+      found.map(({ status, subject }) => `${subject} ${status}`),
+      ["aws_iam_role.runner unknown"],
+    );
   });
 
   test("are worst where everybody is meant, smaller under a condition, and unknown where they cannot be read", () => {
     const found = (text: string) =>
-      judge({ iam: [details(), { Policy: text }] }).findings.find(({ check }) => check === "resource-policy")!;
+      judge({ iam: [details(), { Policy: text }], catalogue }).findings.find(
+        ({ check }) => check === "resource-policy",
+      )!;
     assert.equal(found(string(statement("*", "s3:*"))).severity, "critical");
     assert.match(found(string(statement("*", "s3:*"))).seen, /gives everybody/);
     assert.equal(found(string(statement(it, "s3:*"))).severity, "high");

@@ -348,15 +348,23 @@ describe("trust (RG-18)", () => {
 
   test("in whose tokens: GitHub's issuers by their own keys, one that looks like GitHub's, others in question", () => {
     const provider = (issuer: string) => `arn:aws:iam::${account}:oidc-provider/${issuer}`;
-    const by = (issuer: string, keys = issuer) =>
+    const by = (issuer: string, keys = issuer, servers: string[] = []) =>
       saysOf(
         forGitHub(
           { StringEquals: { [`${keys}:aud`]: "sts.amazonaws.com", [`${keys}:sub`]: `${ids}:ref:refs/heads/main` } },
           provider(issuer),
         ),
+        { servers },
       );
-    for (const issuer of [hub, `${hub}/octo`, "token.actions.octo.ghe.com", "ghe.octo.example/_services/token"])
-      assert.deepEqual(by(issuer), [], issuer);
+    for (const issuer of [hub, `${hub}/octo`, "token.actions.octo.ghe.com"]) assert.deepEqual(by(issuer), [], issuer);
+    // Anybody can have an Enterprise Server's path: whose it is, somebody must say.
+    const [server, trap] = ["Ghe.octo.example/_services/token", "github.com.evil.example/_services/token"];
+    assert.deepEqual(by(server), ["oidc-issuer unknown"]);
+    assert.deepEqual(by(server, server, ["ghe.Octo.example"]), []);
+    assert.deepEqual(by("github.octo.example/_services/token"), ["oidc-issuer unknown"]);
+    assert.deepEqual(by(trap), ["oidc-issuer fail"]);
+    assert.deepEqual(by("x.githubusercontent.com/_services/token", trap, ["ghe.octo.example"]), ["oidc-issuer fail"]);
+    assert.deepEqual(by(trap, trap, ["github.com.evil.example"]), []);
     assert.deepEqual(by(`${hub}/octo`, hub), ["oidc-issuer fail", "oidc-issuer fail"]);
     for (const issuer of [`${hub}.example`, "token.actions.githubusercontents.com", "github.example/token"])
       assert.deepEqual(by(issuer), ["oidc-issuer fail"], issuer);

@@ -174,7 +174,8 @@ export async function readGithubRepository(
   };
 }
 
-function visibilityOf(fields: Readonly<Record<string, unknown>> | null): RepositoryFacts["visibility"] {
+/** By a repository of the API's; null: it says none. */
+export function visibilityOf(fields: Readonly<Record<string, unknown>> | null): RepositoryFacts["visibility"] {
   const visibility = fields?.["visibility"];
   if (visibility === "public" || visibility === "private" || visibility === "internal") return visibility;
   return typeof fields?.["private"] === "boolean" ? (fields["private"] ? "private" : "public") : null;

@@ -8,7 +8,15 @@ import { subnetPicture } from "../cloud/picture.ts";
 export function cloudHolds(bytes: Uint8Array): void {
   const text = decodeJson(bytes);
   const file = (name: string) => [{ file: `${name}.json`, text }];
-  const options = { subnets: [], roles: [], accounts: [], firewalls: [], destinations: [], catalogue: null };
+  const options = {
+    subnets: [],
+    roles: [],
+    accounts: [],
+    servers: [],
+    firewalls: [],
+    destinations: [],
+    catalogue: null,
+  };
   const { findings, subnets } = checkCloud({
     iam: file("iam"),
     network: file("network"),

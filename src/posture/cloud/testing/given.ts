@@ -10,6 +10,7 @@ const nothing: CloudInput = {
   subnets: [],
   roles: [],
   accounts: [],
+  servers: [],
   firewalls: [],
   destinations: [],
   catalogue: null,
