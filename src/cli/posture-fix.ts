@@ -47,7 +47,11 @@ export async function fix(flags: PostureFlags): Promise<void> {
     const path = flags.undoFile ?? `sallyport-undo-${about.made.replaceAll(/[-:]|\.\d+/g, "")}.jsonl`;
     const journal = startJournal(path, about, changes);
     const outcomes = await applyAll(changes, folder, client, journal, (index) => index);
-    say(isJson ? planJson(plan, outcomes, path) : outcomeText(outcomes, `To take it back: --undo ${path}${placeText(path, folder)}`));
+    say(
+      isJson
+        ? planJson(plan, outcomes, path)
+        : outcomeText(outcomes, `To take it back: --undo ${path}${placeText(path, folder)}`),
+    );
     endOf(outcomes);
   } finally {
     folder?.close();
