@@ -140,6 +140,17 @@ describe("a folder", () => {
     assert.equal(textOf(outside, "ci.yml"), crlf);
   });
 
+  test("names that fit nothing are said, and those that fit are not", async (t) => {
+    const at = repository(t, { "ci.yml": crlf.replace("run: make", "uses: o/x@v1") });
+    const pins = ["--pin", `o/x@v1=${sha}`, "--pin", `o/y@v1=${sha}`];
+    const { code, stderr } = await posture(at, ["--fix", ...pins, "--select-group", "big"]);
+    assert.equal(code, 0);
+    assert.equal(
+      stderr,
+      "sallyport: --pin o/y@v1 fits nothing that is to be pinned\nsallyport: --select-group big fits no runner group that was seen\n",
+    );
+  });
+
   test("words that do not go together are said", async (t) => {
     const at = repository(t, { "ci.yml": crlf });
     for (const words of [["--apply"], ["--fix", "--undo", "x"], ["--fix", "--restrict-group", "big=x"]])

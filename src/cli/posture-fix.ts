@@ -29,6 +29,7 @@ export async function fix(flags: PostureFlags): Promise<void> {
   try {
     const plan = planHere(flags, seen, folder);
     const changes = changesOf(plan);
+    for (const each of unusedOf(flags, seen)) console.error(`sallyport: ${each}`);
     const isJson = flags.json === true || flags.format === "json";
     if (!isJson) say(planText(plan, flags.all === true ? Infinity : 20));
     if (flags.apply !== true || changes.length === 0) {
@@ -94,6 +95,26 @@ function planHere(flags: PostureFlags, seen: Looked, folder: Folder | null): Pla
     findings: seen.findings,
     accepted,
   });
+}
+
+/** Names that somebody gave and that fit nothing which was seen: one written wrongly would do nothing in silence. */
+function unusedOf({ pin, selectGroup, restrictGroup }: PostureFlags, { findings }: Looked): string[] {
+  const used = new Set(
+    findings.flatMap(({ rule, check, subject }) =>
+      rule === "RG-09" && check === "unpinned" ? [pinKey(/: (\S+)$/.exec(subject)?.[1] ?? "")] : [],
+    ),
+  );
+  const groups = new Set(findings.flatMap(({ subject }) => /: runner group (.+)$/s.exec(subject)?.[1] ?? []));
+  const named = [
+    ...selectGroup.map((name) => ["--select-group", name] as const),
+    ...restrictGroup.map(({ group }) => ["--restrict-group", group] as const),
+  ];
+  return [
+    ...pin.flatMap(({ use }) => (used.has(pinKey(use)) ? [] : [`--pin ${use} fits nothing that is to be pinned`])),
+    ...named.flatMap(([option, name]) =>
+      groups.has(name) ? [] : [`${option} ${name} fits no runner group that was seen`],
+    ),
+  ];
 }
 
 /** A classic token says what it may do; of others, only GitHub's answer to the change does. */

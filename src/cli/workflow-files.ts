@@ -67,7 +67,7 @@ export function localActions(
 ): Map<string, LocalAction> {
   const found = new Map<string, LocalAction>();
   const named = (text: string) =>
-    [...text.matchAll(/uses["']?\s*:\s*["']?(\.\/[^\s"'#@,}]+)/g)].map((match) => match[1]!);
+    [...text.matchAll(/uses["']?\s*:\s*["']?([.$]\/[^\s"'#@,}]+)/g)].map((match) => match[1]!);
   const wanted = files.flatMap((file) => ("code" in file ? [] : named(file.text)));
   for (let action = wanted.pop(); action !== undefined && found.size < mostActions; action = wanted.pop()) {
     const at = folderOf(action);

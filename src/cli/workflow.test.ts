@@ -61,7 +61,7 @@ describe("sallyport workflow add", () => {
       `runs:\n  using: composite\n  steps:\n${steps.map((each) => `    - uses: ${each}\n`).join("")}`;
     const folder = repository(t, { "a.yml": workflow.replace("- run: make", "- uses: ./.github/actions/outer/") });
     const actions = {
-      outer: composite("actions/setup-node@v5", "./.github/actions/inner"),
+      outer: composite("actions/setup-node@v5", "$/.github/actions/inner"),
       inner: composite("./.github/actions/outer", "step-security/harden-runner@v2"),
     };
     for (const [name, text] of Object.entries(actions)) {

@@ -18,6 +18,36 @@ interface Written {
 
 /** Kinds remembered, to be found again by their text. Those that are forgotten live on in their flows. */
 const mostKinds = 4_096;
+/**
+ * What they may be of text in all, in UTF-16 units. A kind has every name of its address and who it is of: where a thousand long names are
+ * bound to one address, each process that connects there is a kind of a quarter of a million.
+ */
+const mostUnits = 8 * 1024 * 1024;
+/** A longer text is none of many flows as a rule, and must not displace those that are. */
+const longUnits = 8 * 1024;
+
+/** What was made of texts, until there are too many or too much of them. */
+class TextCache<T> {
+  readonly #made = new Map<string, T>();
+  #units = 0;
+
+  get(text: string): T | undefined {
+    return this.#made.get(text);
+  }
+
+  /** `units` beyond the text that `made` keeps. */
+  set(text: string, made: T, units = 0): void {
+    const added = text.length + units;
+    if (this.#made.size >= mostKinds || this.#units + added > mostUnits) this.clear();
+    this.#made.set(text, made);
+    this.#units += added;
+  }
+
+  clear(): void {
+    this.#made.clear();
+    this.#units = 0;
+  }
+}
 
 /** What tells flows apart. ICMP has no ports, but conntrack keeps its id and type in their place. */
 export function flowKey(flow: FlowTuple): string {
@@ -81,14 +111,14 @@ export class FlowKind {
 
 /** The kinds that the main thread has seen. */
 export class FlowKinds {
-  readonly #known = new Map<string, FlowKind>();
+  readonly #known = new TextCache<FlowKind>();
+  readonly #long = new TextCache<FlowKind>();
 
   /** The same object for the same text, as a rule. */
   of(text: string): FlowKind {
-    let kind = this.#known.get(text);
-    if (kind !== undefined) return kind;
-    if (this.#known.size >= mostKinds) this.#known.clear();
-    this.#known.set(text, (kind = new FlowKind(text)));
+    const known = text.length > longUnits ? this.#long : this.#known;
+    let kind = known.get(text);
+    if (kind === undefined) known.set(text, (kind = new FlowKind(text)));
     return kind;
   }
 }
@@ -96,12 +126,12 @@ export class FlowKinds {
 /** Writes the kinds of flows. */
 export class FlowKindWriter {
   /** By what the text is made from. */
-  readonly #texts = new Map<string, string>();
+  readonly #texts = new TextCache<string>();
   #engine: Engine | null = null;
 
   /** The kind's text, for {@link FlowKinds}; `engine` let the flow through. */
   textOf(flow: LiveFlow, engine: Engine): string {
-    if (engine !== this.#engine || this.#texts.size >= mostKinds) this.#texts.clear();
+    if (engine !== this.#engine) this.#texts.clear();
     this.#engine = engine;
     const { source, sourcePort, destination: _to, destinationPort, since: _since, ...rest } = flow;
     const common: Common = hasPorts(flow.protocol) ? rest : { ...rest, sourcePort, destinationPort };
@@ -109,7 +139,7 @@ export class FlowKindWriter {
     let text = this.#texts.get(asked);
     if (text !== undefined) return text;
     text = JSON.stringify({ flow: common, end: flowEndParts(flow, engine), policy: engine.hash } satisfies Written);
-    this.#texts.set(asked, text);
+    if (asked.length <= longUnits) this.#texts.set(asked, text, text.length);
     return text;
   }
 }

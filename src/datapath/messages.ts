@@ -73,7 +73,8 @@ export type ToWorker =
   | { kind: "stop"; sequence: number };
 
 export type FromWorker =
-  | { kind: "ready"; wake: number }
+  /** `queue` is the descriptor of its queue's socket, for whoever sees to it that it is closed when the thread dies. */
+  | { kind: "ready"; wake: number; queue: number }
   | { kind: "done"; sequence: number }
   | { kind: "noticed"; noticed: Noticed[] }
   /** A packet made our own code fail and was dropped. */

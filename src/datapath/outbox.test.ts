@@ -189,6 +189,48 @@ test("a live flow of a kind that is known takes less than 200 bytes", () => {
   assert.ok(each > 50, `${each} bytes: nothing was measured`);
 });
 
+test("kinds without end take no more than some megabytes, however long the names of an address are", () => {
+  const engine = engineOf("web");
+  // As the address book keeps them for one address; each name as long as DNS has them.
+  const names = Array.from({ length: 1_024 }, (_, i) => `${String(i).padStart(60, "n")}.${"x".repeat(180)}.example`);
+  const [outbox, known] = [new Outbox(), new FlowKinds()];
+  const heap = () => {
+    gc();
+    gc();
+    return process.memoryUsage().heapUsed;
+  };
+  const connect = (first: number, count: number) => {
+    for (let pid = first; pid < first + count; pid++) {
+      // A process each: a kind each.
+      const who = { pid, comm: "curl" } as unknown as EventProcess;
+      const live = { ...flow(pid), names, who };
+      outbox.settle(allowed(live, engine), live, engine);
+      while (outbox.size >= batchSize)
+        for (const each of unpacked(structuredClone(outbox.take().flows), known)) void each.ends;
+    }
+  };
+  connect(1, 8);
+  const before = heap();
+  connect(9, 200);
+  const kept = heap() - before;
+  assert.ok(kept < 32 * 1024 * 1024, `${kept} bytes`);
+  // What nobody takes is as much as many short ones.
+  for (let pid = 1; pid <= 8; pid++) {
+    const live = { ...flow(pid), names, who: { pid, comm: "wget" } as unknown as EventProcess };
+    outbox.settle(allowed(live, engine), live, engine);
+  }
+  assert.ok(outbox.size >= 4 * batchSize, String(outbox.size));
+});
+
+test("a kind that is long is found again and does not displace those that are short", () => {
+  const known = new FlowKinds();
+  const [short, long] = ["{}", JSON.stringify("x".repeat(1_000_000))];
+  const kinds = [known.of(short), known.of(long)];
+  assert.deepEqual([known.of(short) === kinds[0], known.of(long) === kinds[1]], [true, true]);
+  for (let i = 0; i < 20; i++) known.of(`${i}${long}`);
+  assert.deepEqual([known.of(short) === kinds[0], known.of(long) === kinds[1]], [true, false]);
+});
+
 test("what may be a sign is told whole; a name is told once in a while", () => {
   const engine = engineOf("web");
   const outbox = new Outbox();

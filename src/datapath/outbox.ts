@@ -13,6 +13,11 @@ import { RecentNames } from "./recent-names.ts";
 
 /** Events, or names, of one batch. */
 export const batchSize = 64;
+/**
+ * Kinds of flows in one batch, in UTF-16 units: past it the batch is closed, and counts for as much as a full one. A kind may be as long
+ * as all the names of an address together; what waits here is bounded by its number, and so by its size.
+ */
+const batchKindUnits = 256 * 1024;
 
 export class Outbox {
   readonly #ready: Told[] = [];
@@ -23,6 +28,7 @@ export class Outbox {
   readonly #writer = new FlowKindWriter();
   /** Numbers of the kinds in the open batch. */
   readonly #kinds = new Map<string, number>();
+  #kindUnits = 0;
   #flows = noFlows();
   #shown: ShownName[] = [];
 
@@ -42,7 +48,7 @@ export class Outbox {
     const { destination, data } = event;
     if (maybeSign(destination?.name ?? null, destination?.ip ?? "", data?.["speaks"])) this.#signs.push(event);
     if (live !== null) this.#begin(live, engine);
-    if (this.#open >= batchSize) this.#close();
+    if (this.#open >= batchSize || this.#kindUnits >= batchKindUnits) this.#close();
   }
 
   /** A name that a connection showed. `now` in milliseconds. */
@@ -65,6 +71,7 @@ export class Outbox {
     if (kind === undefined) {
       this.#kinds.set(text, (kind = kinds.length));
       kinds.push(text);
+      this.#kindUnits += text.length;
     }
     keys.push(flowKey(live));
     kindOf.push(kind);
@@ -83,6 +90,7 @@ export class Outbox {
     this.#shown = [];
     this.#flows = noFlows();
     this.#kinds.clear();
+    this.#kindUnits = 0;
   }
 }
 

@@ -7,6 +7,7 @@ import { MessageChannel, type MessagePort, type Worker } from "node:worker_threa
 import type { Progress } from "../audit/progress.ts";
 import type { Binding } from "../flow/book.ts";
 import type { OverdrawnEntry } from "../flow/overdrawn.ts";
+import * as libc from "../kernel/libc.ts";
 import { wake } from "../kernel/wait.ts";
 import { type HistogramCounts, sumOf } from "../metrics/histogram.ts";
 import type { AttributionOptions, Noticed } from "./attribution.ts";
@@ -78,6 +79,8 @@ const restartsPerMinute = 5;
 export class DataPath {
   readonly #options: DataPathOptions;
   readonly #threads: (Thread | null)[] = [];
+  /** Threads on their way to be one of these: until they are told what was changed meanwhile, and have taken it in. */
+  readonly #starting = new Set<Promise<void>>();
   #conntrack: Thread | null = null;
   #policy: PolicyAt;
   #overdrawn: readonly OverdrawnEntry[] = [];
@@ -156,21 +159,35 @@ export class DataPath {
     );
   }
 
-  /** Resolves when every thread has it; at once while they stop: their descriptors may be other files' by then. */
+  /**
+   * Resolves when every thread has it, those that are being started as well: their queue's backlog is theirs to judge. At once while they
+   * stop: their descriptors may be other files' by then.
+   */
   async #broadcast(command: Command): Promise<void> {
     if (this.#stopping && command.kind !== "stop") return;
-    const confirmed: Promise<void>[] = [];
-    for (const thread of this.#threads) {
-      if (thread === null) continue;
-      const sequence = ++this.#sequence;
-      confirmed.push(new Promise((resolve) => thread.waiting.set(sequence, resolve)));
-      thread.worker.postMessage({ ...command, sequence });
-      wake(thread.wake);
-    }
-    await Promise.all(confirmed);
+    const running = this.#threads.filter((thread) => thread !== null);
+    const starting = command.kind === "stop" ? [] : this.#starting;
+    await Promise.all([...running.map((thread) => this.#tell(thread, command)), ...starting]);
   }
 
+  /** Resolves when the thread has it, or is gone. */
+  async #tell(thread: Thread, command: Command): Promise<void> {
+    const sequence = ++this.#sequence;
+    const confirmed = new Promise<void>((resolve) => thread.waiting.set(sequence, resolve));
+    thread.worker.postMessage({ ...command, sequence });
+    wake(thread.wake);
+    await confirmed;
+  }
+
+  /** Resolves when it judges by what is in force then. Rejects with what ended it before. */
   async #startQueue(i: number): Promise<void> {
+    const started = this.#started(i);
+    const settled = started.catch(() => {}).finally(() => this.#starting.delete(settled));
+    this.#starting.add(settled);
+    await started;
+  }
+
+  async #started(i: number): Promise<void> {
     const { who = null } = this.#options;
     const { port1: ours, port2: names } = new MessageChannel();
     const data: QueueWorkerData = {
@@ -190,18 +207,27 @@ export class DataPath {
     const worker = this.#newWorker(queueFile, data, [names]);
     const { taken } = data;
     const thread: Thread = { worker, wake: -1, statistics: null, verdictTimes: null, waiting: new Map(), taken };
-    thread.wake = await ready(worker, ours);
+    const { wake: descriptor, queue } = await ready<{ wake: number; queue: number }>(worker, ours);
+    thread.wake = descriptor;
+    if (this.#stopping) {
+      // All that was there is stopped already; this one would go on, and hold its queue.
+      ours.close();
+      await worker.terminate();
+      return;
+    }
     // Between the snapshot and now the policy or the bindings may have changed.
     this.#threads[i] = thread;
     worker.on("message", (message: FromWorker) => this.#received(thread, message));
-    worker.on("error", (error) => this.#died(i, thread, String(error)));
-    worker.on("exit", () => this.#died(i, thread, "exited"));
-    const tell = (command: Command) => worker.postMessage({ ...command, sequence: ++this.#sequence });
-    if (this.#policy !== data.policy) tell({ kind: "policy", policy: this.#policy });
-    tell({ kind: "overdrawn", overdrawn: this.#overdrawn });
-    tell({ kind: "bind", bindings: this.#options.bindings() });
-    wake(thread.wake);
+    let why = "exited";
+    worker.on("error", (error) => (why = String(error)));
+    // Always comes, and when nothing of the thread runs any more.
+    worker.on("exit", () => this.#died(i, thread, why, queue));
+    const commands: Command[] = this.#policy === data.policy ? [] : [{ kind: "policy", policy: this.#policy }];
+    commands.push({ kind: "overdrawn", overdrawn: this.#overdrawn });
+    commands.push({ kind: "bind", bindings: this.#options.bindings() });
+    const told = commands.map((command) => this.#tell(thread, command));
     this.#options.onLink({ port: ours, wake: thread.wake });
+    await Promise.all(told);
   }
 
   async #startConntrack(): Promise<Thread> {
@@ -209,7 +235,7 @@ export class DataPath {
     const worker = this.#newWorker(conntrackFile, data);
     const thread: Thread = {
       worker,
-      wake: await ready(worker),
+      wake: (await ready(worker)).wake,
       statistics: null,
       verdictTimes: null,
       waiting: new Map(),
@@ -250,11 +276,14 @@ export class DataPath {
     }
   }
 
-  #died(i: number, thread: Thread, why: string): void {
+  #died(i: number, thread: Thread, why: string, queue: number): void {
     for (const resolve of thread.waiting.values()) resolve();
     thread.waiting.clear();
     if (this.#threads[i] !== thread) return;
     if (this.#stopping) return;
+    // Descriptors are the process's: the kernel would go on filling the queue, and let nobody else listen to it. The one that wakes the
+    // thread stays: others may write to it until they hear of this.
+    libc.close(queue);
     this.#threads[i] = null;
     if (thread.statistics !== null) this.#past.push({ ...thread.statistics, pending: 0, pendingBytes: 0 });
     if (thread.verdictTimes !== null) this.#pastTimes.push(thread.verdictTimes);
@@ -271,10 +300,10 @@ function newCount(): Int32Array<SharedArrayBuffer> {
   return new Int32Array(new SharedArrayBuffer(4));
 }
 
-/** The thread's wake descriptor once it is set up; rejects with the error that ended it before that, and closes what led to it. */
-async function ready(worker: Worker, link?: MessagePort): Promise<number> {
+/** The thread's descriptors once it is set up; rejects with the error that ended it before that, and closes what led to it. */
+async function ready<T extends { wake: number }>(worker: Worker, link?: MessagePort): Promise<T> {
   try {
-    return (await firstWord<{ wake: number }>(worker, "A data-path thread")).wake;
+    return await firstWord(worker, "A data-path thread");
   } catch (error) {
     link?.close();
     throw error;

@@ -129,7 +129,7 @@ class QueueWorker implements Effects {
     const owners = who === null ? {} : { owners: { find: who.find, always: true } };
     this.#flows = new FlowEngine(this.#engine, this.#book, this, { answersSeen: true, ...owners }, data.queues);
     this.#flows.setOverdrawn(data.overdrawn);
-    this.#post({ kind: "ready", wake: this.#waiter.wakeDescriptor });
+    this.#post({ kind: "ready", wake: this.#waiter.wakeDescriptor, queue: queue.fd });
   }
 
   run(): void {

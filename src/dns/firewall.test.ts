@@ -59,6 +59,32 @@ test("an answer that comes after a policy change is judged by the new policy", a
   assert.deepEqual(bindings, []);
 });
 
+test("an answer that waited for the data path over a policy change is judged by the new policy", async (t) => {
+  const before = engineOf(
+    "version: 1\nrules:\n  - { name: r, to: [allowed.example, both.example] }\ndefault: { mode: enforce }\n",
+  );
+  const after = engineOf("version: 1\nrules:\n  - { name: new, to: [both.example] }\ndefault: { mode: enforce }\n");
+  let engine = before;
+  const far = await server(t, fixed("192.0.2.7"));
+  const { port, events } = await stand(t, [far.endpoint], {
+    policy: () => engine,
+    bind: async () => {
+      engine = after;
+    },
+  });
+  assert.equal((await ask(port, "allowed.example")).header.rcode, Rcode.NXDOMAIN);
+  engine = before;
+  const { answers } = await ask(port, "both.example");
+  assert.equal(answers.length, 1);
+  assert.deepEqual(
+    events.map(({ verdict, rule }) => [verdict, rule?.name, rule?.policy]),
+    [
+      ["deny", null, after.hash],
+      ["allow", "new", after.hash],
+    ],
+  );
+});
+
 test("cached answers count down and equal questions in flight are asked once", async (t) => {
   const far = await server(
     t,

@@ -19,7 +19,7 @@ import type { Ledger } from "./ledger.ts";
 import { dnsEvent } from "./observe.ts";
 import { type NotPlain, type PlainQuery, readQuery } from "./query.ts";
 import { blocked, reply, type ReplyParts } from "./reply.ts";
-import type { Resolver } from "./resolver.ts";
+import type { Resolution, Resolver } from "./resolver.ts";
 import type { Client, DnsFirewallOptions } from "./types.ts";
 
 /** Seconds a reverse answer may be cached: bindings come and go. */
@@ -117,7 +117,7 @@ export class Policed {
 
   private async forward(current: Case, judgement: Forward, bytes: Uint8Array): Promise<Uint8Array | null> {
     const { asked } = judgement;
-    const { source, link, sender } = current.client;
+    const { link, sender } = current.client;
     const name = asked.host ?? judgement.host;
     const domain = registrableDomain(name) ?? name;
     // The whole name counts, service labels included: all of it is seen by whoever runs the zone.
@@ -126,34 +126,44 @@ export class Policed {
     }
     const maySend = () => this.budget.send(link, sender, domain, current.started);
     const resolution = await this.resolver.resolve(asked.name, asked.question.type, maySend);
-    const engine = this.options.policy();
-    if (engine !== current.engine) {
-      // The policy changed while the answer was on its way: the new one judges it.
-      current.engine = engine;
-      const again = this.judge(current.client, bytes, engine);
-      if (again.kind === "refuse") {
-        return this.finish(current, refusal(again.rcode, again.reason, again.decision));
+    for (;;) {
+      const engine = this.options.policy();
+      if (engine !== current.engine) {
+        // The policy changed while the answer was on its way, or waited for the data path: the new one judges it.
+        current.engine = engine;
+        const again = this.judge(current.client, bytes, engine);
+        if (again.kind === "refuse") {
+          return this.finish(current, refusal(again.rcode, again.reason, again.decision));
+        }
+        if (again.kind === "forward") judgement = again;
       }
-      if (again.kind === "forward") judgement = again;
+      const outcome = await this.outcome(current, judgement, resolution);
+      // What was bound under the policy of before stays: whoever connects is judged by the names, and by the one in force.
+      if (this.options.policy() === engine) return this.finish(current, outcome);
     }
-    const { decision, host } = judgement;
+  }
+
+  /** What becomes of what upstream said; when this resolves the data path knows the addresses in it. */
+  private async outcome(current: Case, { asked, decision, host }: Forward, resolution: Resolution): Promise<Outcome> {
+    const { engine } = current;
+    const { source } = current.client;
     if ("failed" in resolution && resolution.failed === "budget") {
-      return this.finish(current, refusal(Rcode.REFUSED, "query_budget", null));
+      return refusal(Rcode.REFUSED, "query_budget", null);
     }
-    if ("failed" in resolution) return this.finish(current, upstreamFailed(decision, resolution.failed));
+    if ("failed" in resolution) return upstreamFailed(decision, resolution.failed);
     const { answer, stale } = resolution;
     const ttl = Math.min(resolution.ttl, maxTtl);
     const admitted = admit(answer.records, (address) => permitted(engine, source, address));
     const asksAddress = asked.question.type === Type.A || asked.question.type === Type.AAAA;
     if (asksAddress && admitted.removed.length > 0 && admitted.addresses.length === 0) {
-      return this.finish(current, refusal(this.denyRcode, "private_address", null));
+      return refusal(this.denyRcode, "private_address", null);
     }
     this.aliases.remember(aliasNames(answer.chain), host, ttl, source, this.options.now());
     await this.binder.bind(host, admitted.addresses, ttl, source, true);
     const records = [...answer.chain, ...admitted.records].map((record) =>
       ownedBy(record, asked.name, asked.question.name, Math.min(record.ttl, ttl)),
     );
-    return this.finish(current, {
+    return {
       verdict: decision.verdict,
       reason: decision.reason,
       decision,
@@ -163,7 +173,7 @@ export class Policed {
       extended: stale
         ? { code: ExtendedError.staleAnswer, text: "No upstream answers; this is the last answer." }
         : null,
-    });
+    };
   }
 
   private finish(current: Case, outcome: Outcome): Uint8Array {

@@ -31,6 +31,8 @@ export interface DnsSetup {
   port: MessagePort;
   /** Events and names told to the main thread that it has taken. */
   taken: Int32Array<SharedArrayBuffer>;
+  /** Counted up by the thread for as long as it goes on, several times a second: see `Pulse`. */
+  beats: Int32Array<SharedArrayBuffer>;
 }
 
 /** What is answered with {@link FromDns} `done`. */

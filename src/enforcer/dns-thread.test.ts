@@ -1,12 +1,14 @@
 /**
  * The DNS firewall's thread, on loopback. It answers while the main thread is busy; no answer leaves before every data-path thread
  * knows its addresses and its event is told; a new policy is in force when it is said, and not before; a thread that dies answers
- * nobody, and is told.
+ * nobody, and is told; for one that hangs nobody waits for ever, and it does not come back.
  */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { type TestContext, test } from "node:test";
-import { MessageChannel, type MessagePort, type Worker } from "node:worker_threads";
+import { setTimeout as sleep } from "node:timers/promises";
+import { BroadcastChannel, MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { ask, dig, exchange, fixed, queryBytes, server } from "../../test/dns/peers.ts";
 import { until } from "../../test/support/until.ts";
 import { parseAddress } from "../address/ip.ts";
@@ -14,13 +16,14 @@ import { bodiesOf } from "../audit/body.ts";
 import type { EventBody } from "../audit/event.ts";
 import type { ToBook } from "../datapath/messages.ts";
 import type { QueueLink } from "../datapath/pool.ts";
+import type { SpareThreads } from "../datapath/threads.ts";
 import type { Binding } from "../flow/book.ts";
 import { boundTo, listenTcp, listenUdp } from "../kernel/sockets.ts";
 import { Waiter } from "../kernel/wait.ts";
 import { isPolicyProblems, loadPolicy } from "../policy/load.ts";
 import { formatName } from "../wire/dns/name.ts";
 import { Rcode } from "../wire/dns/types.ts";
-import { DnsThread } from "./dns-thread.ts";
+import { dnsFile, DnsThread, type DnsThreadOptions } from "./dns-thread.ts";
 
 const loopback = parseAddress("127.0.0.1")!;
 
@@ -69,7 +72,73 @@ class Book {
   }
 }
 
-async function stand(t: TestContext, names: readonly string[], books: readonly Book[]) {
+/** The firewall's thread, with a handle to stop it wherever it is: as a defect would that goes round and round. */
+class Hanging {
+  readonly #held = new Int32Array(new SharedArrayBuffer(8));
+  readonly #name = `hang ${randomUUID()}`;
+
+  take(): Worker {
+    const program = `
+      const { BroadcastChannel, workerData } = require("node:worker_threads");
+      new BroadcastChannel(workerData.name).onmessage = () => {
+        Atomics.store(workerData.held, 0, 1);
+        while (Atomics.load(workerData.held, 1) === 0);
+      };
+      import(workerData.file);`;
+    return new Worker(program, {
+      eval: true,
+      workerData: { name: this.#name, held: this.#held, file: dnsFile.href },
+    });
+  }
+
+  /** Resolves when the thread hangs. */
+  async hang(): Promise<void> {
+    const channel = new BroadcastChannel(this.#name);
+    channel.postMessage(null);
+    assert.ok(await until(() => Atomics.load(this.#held, 0) === 1, 30_000));
+    channel.close();
+  }
+
+  letGo(): void {
+    Atomics.store(this.#held, 1, 1);
+  }
+}
+
+/** A thread that can be made to hang, and whose seconds pass when the test says so: no machine is too slow for it. */
+async function hangable(t: TestContext) {
+  const hanging = new Hanging();
+  let look = () => {};
+  const every = (given: () => void) => {
+    look = given;
+    return () => (look = () => {});
+  };
+  const stood = await stand(t, ["allowed.example"], [new Book(t)], {
+    spare: hanging as unknown as SpareThreads,
+    every,
+  });
+  const pass = (seconds: number) => {
+    for (let i = 0; i < seconds; i++) look();
+  };
+  /** There was a sign of life since: what was asked after one was due is answered. */
+  const goesOn = async () => {
+    await sleep(300);
+    for (let i = 0; i < 2; i++) await ask(stood.port, "denied.example");
+  };
+  /** Hangs, and a sign of life before was seen. */
+  const hang = async () => {
+    await goesOn();
+    await hanging.hang();
+    pass(1);
+  };
+  return { ...stood, hang, pass, goesOn, letGo: () => hanging.letGo() };
+}
+
+async function stand(
+  t: TestContext,
+  names: readonly string[],
+  books: readonly Book[],
+  more: Pick<DnsThreadOptions, "spare" | "every"> = {},
+) {
   const upstream = await server(t, fixed("198.51.100.7"));
   const events: EventBody[] = [];
   const bound: Binding[] = [];
@@ -84,6 +153,7 @@ async function stand(t: TestContext, names: readonly string[], books: readonly B
     deny: "nxdomain",
     isMachine: false,
     askers: null,
+    ...more,
     onTold: ({ bodies }) => void events.push(...bodiesOf(bodies)),
     onBound: (bindings) => void bound.push(...bindings),
     onFailure: (message) => void failures.push(message),
@@ -192,4 +262,48 @@ test("a thread that dies answers nobody, and it is told; nobody waits for it", a
   assert.deepEqual((await thread.look()).stats, stats);
   assert.equal(await exchange(port, queryBytes("allowed.example"), "127.0.0.1", 300), null);
   assert.match(await dig(port, "+tcp", "allowed.example"), /refused/);
+});
+
+test("how a thread stands that hangs is told at once, with the problem; and no longer once it goes on", async (t) => {
+  const { thread, failures, hang, pass, goesOn, letGo } = await hangable(t);
+  assert.equal(thread.problem, null);
+  await goesOn();
+  const { stats } = await thread.look();
+  await hang();
+  const waited = thread.look();
+  pass(2);
+  assert.deepEqual((await waited).stats, stats);
+  assert.match(thread.problem!, /does not answer/);
+  assert.deepEqual((await thread.look()).stats, stats, "nobody waits");
+  // A machine that stands for half a minute less a second has lost nothing.
+  pass(27);
+  letGo();
+  await goesOn();
+  pass(1);
+  assert.equal(thread.problem, null);
+  assert.notDeepEqual((await thread.look()).stats, stats);
+  assert.deepEqual(failures, []);
+});
+
+test("a thread that hangs is given up, ended and told: at once where a policy waits for it", async (t) => {
+  for (const [seconds, what] of [
+    [30, () => Promise.resolve()],
+    [10, (thread: DnsThread) => thread.prepare(policyOf(["other.example"]))],
+    [10, (thread: DnsThread) => thread.commit()],
+    [5, (thread: DnsThread) => thread.tellAll()],
+    [5, (thread: DnsThread) => thread.close()],
+  ] as const) {
+    const { thread, port, failures, hang, pass } = await hangable(t);
+    await hang();
+    const waited = what(thread);
+    pass(seconds - 1);
+    assert.deepEqual(failures, []);
+    pass(1);
+    await waited;
+    assert.match(failures[0]!, /died: it hung/);
+    assert.equal(failures.length, 1);
+    assert.equal(thread.problem, null, "told already");
+    await thread.close();
+    assert.equal(await exchange(port, queryBytes("allowed.example"), "127.0.0.1", 300), null);
+  }
 });

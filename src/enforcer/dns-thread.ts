@@ -12,22 +12,37 @@ import { SallyportError } from "../errors.ts";
 import { partsOf } from "../policy/parts.ts";
 import type { DnsOrder, DnsSetup, DnsStanding, FromDns, ToDns } from "./dns-messages.ts";
 import type { Opened } from "./listeners.ts";
+import { type EverySecond, everySecond, Pulse, terminated } from "./pulse.ts";
 
 export const dnsFile = new URL("./dns-worker.ts", import.meta.url);
 
-export interface DnsThreadOptions extends Omit<DnsSetup, "port" | "taken"> {
+export interface DnsThreadOptions extends Omit<DnsSetup, "port" | "taken" | "beats"> {
   /** Threads begun earlier. */
   spare?: SpareThreads;
   onTold: (told: Told) => void;
   /** Bindings that every data-path thread has. */
   onBound: (bindings: Binding[]) => void;
-  /** It is gone, by itself, and with it all that resolves names. */
+  /** It is gone, by itself or because it hung, and with it all that resolves names. */
   onFailure: (message: string) => void;
+  /** When it is looked whether it goes on; left out: once a second. */
+  every?: EverySecond;
 }
+
+/**
+ * How long it may give no sign of life, in seconds, before it is given up and ended: whatever happens; while a policy waits for it, which
+ * must not be kept from the data path; and while it is being closed. Nothing is asked of how long its work takes.
+ */
+const patience = { always: 30, policy: 10, end: 5 } as const;
+/** After so many silent seconds nobody waits to hear how it stands: the last word is told, and that there is none since. */
+const silentAfter = 2;
+/** How long it may take to end by force, ms. */
+const terminateMs = 5_000;
 
 interface Waiting {
   resolve: () => void;
   reject: (error: Error) => void;
+  /** Of {@link patience}; null: only until it is {@link silentAfter}. */
+  patience: number | null;
 }
 
 export class DnsThread {
@@ -36,16 +51,23 @@ export class DnsThread {
   readonly #port: MessagePort;
   readonly #taken: Int32Array<SharedArrayBuffer>;
   readonly #waiting = new Map<number, Waiting>();
+  readonly #pulse: Pulse;
   #sequence = 0;
   #standing: DnsStanding | null = null;
   #isGone = false;
   #isClosing = false;
 
-  private constructor(options: DnsThreadOptions, worker: Worker, port: MessagePort, taken: DnsSetup["taken"]) {
+  private constructor(
+    options: DnsThreadOptions,
+    worker: Worker,
+    port: MessagePort,
+    { taken, beats }: Pick<DnsSetup, "taken" | "beats">,
+  ) {
     this.#options = options;
     this.#worker = worker;
     this.#port = port;
     this.#taken = taken;
+    this.#pulse = new Pulse(beats, (silence) => this.#looked(silence), options.every ?? everySecond);
     port.on("message", (message: FromDns) => this.#received(message));
     worker.on("error", (error: unknown) => this.#died(String(error)));
     worker.on("exit", () => this.#died("it exited"));
@@ -53,23 +75,23 @@ export class DnsThread {
 
   /** Sets it up, without serving anybody. Rejects with a SallyportError. */
   static async start(options: DnsThreadOptions): Promise<DnsThread> {
-    const { spare, onTold: _told, onBound: _bound, onFailure: _failure, ...setup } = options;
+    const { spare, onTold: _told, onBound: _bound, onFailure: _failure, every: _every, ...setup } = options;
     const { port1, port2 } = new MessageChannel();
-    const taken = new Int32Array(new SharedArrayBuffer(4));
+    const shared = { taken: newCount(), beats: newCount() };
     const worker = spare?.take(dnsFile) ?? threadOf(dnsFile);
-    worker.postMessage({ ...setup, port: port2, taken } satisfies DnsSetup, [port2]);
+    worker.postMessage({ ...setup, port: port2, ...shared } satisfies DnsSetup, [port2]);
     try {
       await firstWord(worker, "The DNS firewall's thread");
     } catch (error) {
       port1.close();
       throw error;
     }
-    return new DnsThread(options, worker, port1, taken);
+    return new DnsThread(options, worker, port1, shared);
   }
 
   /** Serves when it resolves. The sockets are the thread's from now on; its answers wait for these data-path threads. */
   async serve(sockets: readonly Opened[], links: readonly QueueLink[]): Promise<void> {
-    await this.#ask({ kind: "serve", sockets, links }, portsOf(links));
+    await this.#ask({ kind: "serve", sockets, links }, patience.always, portsOf(links));
     if (this.#standing === null) throw new SallyportError("INTERNAL", "The DNS firewall's thread ended at once.");
   }
 
@@ -78,34 +100,37 @@ export class DnsThread {
     if (!this.#isGone) this.#post({ kind: "link", link }, [link.port]);
   }
 
-  /** Resolves when the policy is compiled there; the one in force goes on. */
+  /** Resolves when the policy is compiled there; the one in force goes on. A thread that hangs is given up: nobody waits for it. */
   async prepare({ policy, at }: PolicyAt): Promise<void> {
     const { head, parts } = partsOf(policy);
     // One after the other: what waits at a thread's port is all taken in in one turn of its event loop.
     for (const [i, each] of parts.entries())
-      await this.#ask({
-        kind: "prepare",
-        at,
-        head: i === 0 ? head : null,
-        parts: each,
-        isLast: i === parts.length - 1,
-      });
+      await this.#ask(
+        { kind: "prepare", at, head: i === 0 ? head : null, parts: each, isLast: i === parts.length - 1 },
+        patience.policy,
+      );
   }
 
   /** Resolves when no question is judged by another policy than the one prepared. */
   async commit(): Promise<void> {
-    await this.#ask({ kind: "commit" });
+    await this.#ask({ kind: "commit" }, patience.policy);
   }
 
-  /** Resolves when everything answered so far is told, refusals that are only counted too. */
+  /** Resolves when everything answered so far is told, refusals that are only counted too; or the thread is given up. */
   async tellAll(): Promise<void> {
-    await this.#ask({ kind: "tell" });
+    await this.#ask({ kind: "tell" }, patience.end);
   }
 
-  /** How it stands; of a thread that is gone, how it stood last. */
+  /** How it stands; of a thread that is gone, or has been silent for some seconds, how it stood last. */
   async look(): Promise<DnsStanding> {
-    await this.#ask({ kind: "look" });
+    if (this.#pulse.silence < silentAfter) await this.#ask({ kind: "look" }, null);
     return this.standing;
+  }
+
+  /** What is the matter with it, for a person; null: nothing, or it is gone, which was told. */
+  get problem(): string | null {
+    if (this.#isGone || this.#pulse.silence < silentAfter) return null;
+    return "the DNS firewall's thread does not answer: no name is resolved, and its numbers are from before";
   }
 
   /** As of the last word: it serves. */
@@ -119,22 +144,23 @@ export class DnsThread {
       this.#received(received.message as FromDns);
   }
 
-  /** Resolves when it serves nobody any more and has told the last. Never rejects. */
+  /** Resolves when it serves nobody any more and has told the last, or is given up. Never rejects. */
   async close(): Promise<void> {
     if (this.#isClosing) return;
-    const closed = this.#ask({ kind: "close" });
+    const closed = this.#ask({ kind: "close" }, patience.end);
     this.#isClosing = true;
     await closed.catch(() => {});
+    this.#pulse.end();
     this.#port.close();
-    await this.#worker.terminate();
+    await terminated(this.#worker, terminateMs);
   }
 
   /** Resolves when it is done, or the thread is gone. */
-  async #ask(order: DnsOrder, ports: MessagePort[] = []): Promise<void> {
+  async #ask(order: DnsOrder, silent: Waiting["patience"], ports: MessagePort[] = []): Promise<void> {
     if (this.#isGone) return;
     await new Promise<void>((resolve, reject) => {
       const sequence = ++this.#sequence;
-      this.#waiting.set(sequence, { resolve, reject });
+      this.#waiting.set(sequence, { resolve, reject, patience: silent });
       this.#post({ ...order, sequence }, ports);
     });
   }
@@ -159,15 +185,37 @@ export class DnsThread {
     Atomics.add(this.#taken, 0, told.bodies.lines + told.names.length);
   }
 
-  #died(why: string): void {
+  #looked(silence: number): void {
+    if (silence < silentAfter) return;
+    let left: number = patience.always;
+    for (const [sequence, waiting] of this.#waiting) {
+      if (waiting.patience !== null) left = Math.min(left, waiting.patience);
+      else {
+        this.#waiting.delete(sequence);
+        waiting.resolve();
+      }
+    }
+    if (silence < left) return;
+    this.#died(`it hung, without a sign of life for ${silence} seconds`, true);
+    // It must not come back and answer by a policy of before.
+    void terminated(this.#worker, terminateMs);
+  }
+
+  #died(why: string, isHung = false): void {
     if (this.#isGone) return;
     // What it told before is still on its way.
     this.takeTold();
     this.#isGone = true;
+    this.#pulse.end();
     for (const { resolve } of this.#waiting.values()) resolve();
     this.#waiting.clear();
-    if (!this.#isClosing) this.#options.onFailure(`the DNS firewall's thread died: ${why}`);
+    // What one that hung had not told is missing, also where it was to end.
+    if (!this.#isClosing || isHung) this.#options.onFailure(`the DNS firewall's thread died: ${why}`);
   }
+}
+
+function newCount(): Int32Array<SharedArrayBuffer> {
+  return new Int32Array(new SharedArrayBuffer(4));
 }
 
 function portsOf(links: readonly QueueLink[]): MessagePort[] {

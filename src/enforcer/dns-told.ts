@@ -4,6 +4,7 @@
  * about: whatever a client does upon an answer comes later in the record.
  */
 import { Aggregator } from "../audit/aggregate.ts";
+import { formatTime } from "../audit/clock.ts";
 import type { EventBody } from "../audit/event.ts";
 import type { Told } from "../datapath/messages.ts";
 import { Outbox } from "../datapath/outbox.ts";
@@ -25,6 +26,11 @@ const mostUntaken = 16_384;
 export class DnsTold {
   readonly #options: DnsToldOptions;
   readonly #names = new Aggregator({ maxKeys: 1_500, maxKeysPerSource: 500 });
+  /**
+   * While nobody hears it: refusals by source and reason alone, and until somebody does. Told one by one, or once a second, they would
+   * pile up at the main thread's port for as long as it stands.
+   */
+  readonly #unheard = new Aggregator({ maxKeys: 1_500, maxKeysPerSource: 0, windowMs: Number.POSITIVE_INFINITY });
   readonly #outbox = new Outbox();
   #bindings: Binding[] = [];
   /** What leaves when all this is told. */
@@ -43,7 +49,13 @@ export class DnsTold {
   /** An event of one query. */
   record(event: EventBody): void {
     const now = Date.now();
-    this.#settle(this.#names.push(event, now));
+    if (this.isHeard) {
+      this.#settleUnheard();
+      this.#settle(this.#names.push(event, now));
+    } else {
+      const at = formatTime(now * 1000);
+      this.#settle(this.#unheard.push({ first: at, last: at, ...event }, now));
+    }
     const judged = judgedInDns(event);
     if (judged !== null) this.#outbox.show({ ...judged, process: event.process ?? null }, now);
     this.#due();
@@ -63,7 +75,9 @@ export class DnsTold {
 
   /** Refusals whose window has closed by `now` (ms; Infinity: all). */
   tick(now: number): void {
+    // Also those that came while somebody heard: they are bounded, and stay that way as long as nobody does.
     this.#settle(this.#names.tick(now));
+    if (this.isHeard || now === Number.POSITIVE_INFINITY) this.#settleUnheard();
     this.#due();
   }
 
@@ -75,6 +89,11 @@ export class DnsTold {
       this.#bindings = [];
     }
     for (const send of this.#leaving.splice(0)) send();
+  }
+
+  #settleUnheard(): void {
+    const message = "The record was far behind: destinations are left out.";
+    this.#settle(this.#unheard.tick(Number.POSITIVE_INFINITY).map((event) => ({ ...event, message })));
   }
 
   #settle(events: readonly EventBody[]): void {

@@ -22,7 +22,7 @@ import { adopt, type Listeners } from "./listeners.ts";
 import { AnsweringAddresses, originalServer } from "./original-server.ts";
 import { QueueLinks } from "./queue-links.ts";
 
-/** Refusals are counted in windows of a second, and processes that nobody asks about are taken in this often, ms. */
+/** Refusals are counted in windows of a second; processes that nobody asks about are taken in, and a sign of life given, this often, ms. */
 const tickMs = 250;
 /** How long a policy is compiled before questions have their turn, ms. */
 const sliceMs = 2;
@@ -96,6 +96,7 @@ class DnsWorker {
   }
 
   #tick(): void {
+    Atomics.add(this.#setup.beats, 0, 1);
     this.#told.tick(Date.now());
     this.#who?.drain();
     this.#who?.tick();
@@ -148,9 +149,10 @@ class DnsWorker {
   }
 
   async #close(): Promise<void> {
-    clearInterval(this.#ticking);
     this.#listeners?.close();
     await this.#firewall.close();
+    // Not before: until then somebody waits for it, as long as it lives.
+    clearInterval(this.#ticking);
     this.#told.tick(Number.POSITIVE_INFINITY);
     this.#links.close();
     this.#conntrack.close();

@@ -8,7 +8,7 @@
 import type { EventBody } from "../audit/event.ts";
 import { lockState, type StateLock } from "../audit/lock.ts";
 import type { Recorder } from "../audit/recorder.ts";
-import { DataPath, type QueueLink } from "../datapath/pool.ts";
+import { DataPath } from "../datapath/pool.ts";
 import type { Exporter } from "../export/exporter.ts";
 import { AddressBook, type Binding } from "../flow/book.ts";
 import { inNamespace } from "../kernel/namespace.ts";
@@ -17,7 +17,8 @@ import { AroundMachine, guardDevices, guardFor } from "./around-machine.ts";
 import { Denials } from "./denials.ts";
 import { dnsSetup } from "./dns-setup.ts";
 import { DnsThread } from "./dns-thread.ts";
-import { startedEvent } from "./events.ts";
+import { EarlyLinks } from "./early-links.ts";
+import { inForceEvent, startedEvent } from "./events.ts";
 import { HostSettings } from "./host.ts";
 import { Journal } from "./journal.ts";
 import { Keeper } from "./keeper.ts";
@@ -59,7 +60,7 @@ export class Enforcer {
   #housekeeping: NodeJS.Timeout | null = null;
   #change: Promise<unknown> = Promise.resolve();
   #stopped = false;
-  /** Opened, and nobody's yet; null: not opened. */
+  /** Opened, and nobody's yet; null: there are none. */
   #unserved: readonly Opened[] | null = null;
   /** The ruleset as this process found it; null before it was touched. */
   found: RulesetState | null = null;
@@ -197,7 +198,7 @@ export class Enforcer {
     this.#unserved = sockets;
     lap("cgroup, record, sockets");
     const surveyed = surveyAside(this.ruleset, options);
-    const links: QueueLink[] = [];
+    const links = new EarlyLinks((link) => this.dns.link(link));
     const dns = DnsThread.start({
       ...dnsSetup(options, this.policy),
       onTold: (told) => this.journal.told(told),
@@ -210,7 +211,7 @@ export class Enforcer {
       who: options.who ?? null,
       policy: { policy: this.policy.loaded.policy, at: this.policy.at },
       bindings: () => [...this.book.entries(Date.now())],
-      onLink: (link) => (this.#unserved?.length === 0 ? this.dns.link(link) : links.push(link)),
+      onLink: (link) => links.add(link),
       ...(options.spare === undefined ? {} : { spare: options.spare }),
       recorded: this.recorder.progress,
       onTold: (told) => {
@@ -230,8 +231,8 @@ export class Enforcer {
       within: (fn) => this.within(fn),
       record: (event) => this.record(event),
     });
-    this.#unserved = [];
-    await this.dns.serve(sockets, links);
+    this.#unserved = null;
+    await this.dns.serve(sockets, links.serving());
     const survey = await surveyed;
     this.found = survey?.state ?? this.within(() => this.ruleset.state());
     if (this.machine !== null) await this.#aroundMachine(this.machine, survey);
@@ -292,11 +293,7 @@ export class Enforcer {
     this.rejected = null;
     this.within(() => guardFor(this.ruleset, next.loaded.engine));
     const ended = this.live.endRefused(closed, Date.now());
-    this.record({
-      kind: "policy",
-      message: "in force",
-      data: { file, before, policy: next.loaded.engine.hash, ended },
-    });
+    this.record(inForceEvent({ file, before, policy: next.loaded.engine.hash, ended }));
     return { ended };
   }
 
@@ -308,9 +305,9 @@ export class Enforcer {
   }
 
   #failed(message: string, fatal: boolean): void {
-    if (this.#stopped) return;
-    this.record({ kind: "lifecycle", message: "failure", data: { message, fatal } });
-    if (!fatal) return;
+    this.journal.record({ kind: "lifecycle", message: "failure", data: { message, fatal } });
+    // While it stops it is only recorded: nobody needs to give up what ends.
+    if (!fatal || this.#stopped) return;
     this.problems.add(message);
     this.options.onFatal?.(message);
   }

@@ -23,6 +23,11 @@ export function startedEvent(engine: Engine, where: Record<string, unknown>): Ev
   return { kind: "lifecycle", message: "started", data: { pid: process.pid, policy: engine.hash, ...where } };
 }
 
+/** A policy is in force: the hashes of the one `before` and of itself, and how many live connections it `ended`. */
+export function inForceEvent(data: { file: string; before: string; policy: string; ended: number }): EventBody {
+  return { kind: "policy", message: "in force", data };
+}
+
 /** A live connection that the policy now in force refuses. */
 export function policyChangedEvent(flow: LiveFlow, engine: Engine): EventBody {
   return {

@@ -3,7 +3,7 @@
  * garbage, rows that somebody touched, what has run out) is forgotten, never believed.
  */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -77,6 +77,32 @@ test("only what has changed is written, and a large table not every second", asy
   assert.equal(rows(), 3_000);
   await keeper.keep(new AddressBook(), ledger, now + 3_001);
   assert.equal(rows(), 3_001);
+});
+
+test("what could not be written is still to be: nobody is told that it is kept before it is", async () => {
+  const full = mkdtempSync(join(tmpdir(), "keeper-full-"));
+  try {
+    // Whatever the reason: here each file's place is taken.
+    for (const name of ["bindings.json.new", "flows.json.new"]) mkdirSync(join(full, name));
+    const keeper = new Keeper(full);
+    const book = new AddressBook();
+    book.bind({ name: "allowed.example", address: destination, expires: now + 60_000, source: null });
+    keeper.bindingsChanged();
+    const ledger = new Ledger();
+    for (let port = 1; port <= 3_000; port++) ledger.begin({ ...flow, sourcePort: port }, now);
+    const keep = (at: number) => keeper.keep(book, ledger, at);
+    await assert.rejects(keep(now), { code: "EISDIR" });
+    // Flows are not due again for three seconds.
+    await assert.rejects(keep(now + 1_000), { code: "EISDIR" });
+    rmdirSync(join(full, "bindings.json.new"));
+    await assert.rejects(keep(now + 2_000), { code: "EISDIR" });
+    rmdirSync(join(full, "flows.json.new"));
+    await keep(now + 3_001);
+    const later = new Keeper(full);
+    assert.deepEqual([later.bindings(now).length, later.flows(now).size], [1, 3_000]);
+  } finally {
+    rmSync(full, { recursive: true });
+  }
 });
 
 test("files that are missing, torn, foreign or touched hold nothing", async () => {

@@ -11,6 +11,8 @@ import { Snapshot } from "./snapshot.ts";
 
 /** Rows that one millisecond between two snapshots pays for: writing takes about a hundredth of the time then. */
 const rowsPerMs = 1;
+/** No revision of a ledger. */
+const notWritten = -1;
 
 export class Keeper {
   readonly #bindings: Snapshot;
@@ -19,6 +21,8 @@ export class Keeper {
   #flowsDue = 0;
   #changed = false;
   #revision = 0;
+  /** What could not be written last time, and why: until it is, nobody is told that all is kept. */
+  readonly #failed = new Map<Snapshot, unknown>();
 
   constructor(state: string) {
     this.#bindings = new Snapshot(state, "bindings.json", "sallyport.bindings/1");
@@ -47,20 +51,34 @@ export class Keeper {
     this.#changed = true;
   }
 
-  /** Writes what has changed and is due; with `all`, whatever it may cost. Rejects where a file cannot be written. */
+  /**
+   * Writes what has changed and is due; with `all`, whatever it may cost. Rejects where a file cannot be written, and from then on until
+   * it could: what was not written is still to be.
+   */
   async keep(book: AddressBook, ledger: Ledger, now: number, all = false): Promise<void> {
     const writes: Promise<void>[] = [];
     if (all || (this.#changed && now >= this.#bindingsDue)) {
       this.#changed = false;
       this.#bindingsDue = now + book.size / rowsPerMs;
-      writes.push(this.#bindings.write(bindingRows(book, now)));
+      writes.push(this.#write(this.#bindings, bindingRows(book, now), () => (this.#changed = true)));
     }
     if (all || (this.#revision !== ledger.revision && now >= this.#flowsDue)) {
       this.#revision = ledger.revision;
       this.#flowsDue = now + ledger.size / rowsPerMs;
-      writes.push(this.#flows.write(rowsOf(ledger)));
+      writes.push(this.#write(this.#flows, rowsOf(ledger), () => (this.#revision = notWritten)));
     }
     await Promise.all(writes);
+    for (const error of this.#failed.values()) throw error;
+  }
+
+  async #write(snapshot: Snapshot, rows: Iterable<unknown[]>, again: () => void): Promise<void> {
+    try {
+      await snapshot.write(rows);
+      this.#failed.delete(snapshot);
+    } catch (error) {
+      again();
+      this.#failed.set(snapshot, error);
+    }
   }
 }
 

@@ -96,6 +96,7 @@ export async function statusOf(enforcer: Enforcer): Promise<Status> {
   const problems = [...enforcer.problems];
   if (ruleset !== "present") problems.push(`the ruleset is ${ruleset}`);
   if (dataPath.running < options.queues) problems.push("a data-path thread is down; its share of packets is dropped");
+  if (enforcer.dns.problem !== null) problems.push(enforcer.dns.problem);
   const unjudged = enforcer.denials.problem(Date.now());
   if (unjudged !== null) problems.push(unjudged);
   if (record.degraded) problems.push(recordProblem(record));

@@ -53,6 +53,8 @@ const SLOT_SIZE = 72 * 1024;
 const SEND_SIZE = 256 * 1024;
 /** nlmsghdr + nfgenmsg + verdict header + mark. */
 const VERDICT_SIZE = NFGEN_HEADER + 12 + 8;
+/** Packets that wait in one queue at most, where nothing else is said. */
+export const QUEUE_LENGTH = 65_536;
 const RECEIVE_BUFFER = 8 * 1024 * 1024;
 
 export type Action = "accept" | "drop";
@@ -114,7 +116,7 @@ export class QueueSocket {
       parameters.writeUInt8(COPY_PACKET, 4);
       // Flags and length before the copy mode: packets flow once it is set.
       configure(socket, queue, (writer) => writer.u32(CFG_FLAGS, FLAG_GSO).u32(CFG_MASK, FLAG_GSO));
-      configure(socket, queue, (writer) => writer.u32(CFG_QUEUE_MAXLEN, options.maxLength ?? 65536));
+      configure(socket, queue, (writer) => writer.u32(CFG_QUEUE_MAXLEN, options.maxLength ?? QUEUE_LENGTH));
       configure(socket, queue, (writer) => writer.attribute(CFG_PARAMS, parameters));
     } catch (error) {
       socket.close();

@@ -10,6 +10,7 @@ import type { Address } from "../address/ip.ts";
 import { LruMap } from "./bpf-maps.ts";
 import { Assembler, attach, helpers, type Hook, unifiedCgroup, withFolder } from "./ebpf.ts";
 import * as libc from "./libc.ts";
+import { QUEUE_LENGTH } from "./nfqueue.ts";
 
 /** A system call by a process. */
 export interface Call {
@@ -29,10 +30,12 @@ export interface Seen {
 }
 
 /**
- * Calls remembered, of sockets and of addresses: a note is asked for when its packet comes, milliseconds later. The kernel takes the memory of all at
- * once, and a job waits for that.
+ * Calls remembered by their addresses: as many as packets can wait to be asked about. Those by socket serve what is sent on a connected
+ * UDP socket only, TCP has both. The kernel takes the memory of all at once, and a job waits for that. Whoever makes sockets fast enough pushes
+ * others' notes out of tables of any length: who asks must not take the holder of a socket without a note for who used it.
  */
-const ENTRIES = 16_384;
+const TUPLES = QUEUE_LENGTH;
+const SOCKETS = 16_384;
 /** Values: pid and tgid, time; the tuples' one also the cookie, and the other process with its time. */
 const SOCKET_VALUE = 16;
 const TUPLE_VALUE = 40;
@@ -222,9 +225,9 @@ export class SocketWitness {
     if (cgroup === null) throw new libc.KernelError("bpf", libc.ENOENT, "no unified cgroup hierarchy is mounted");
     const held: number[] = [];
     try {
-      const sockets = new LruMap(8, SOCKET_VALUE, ENTRIES);
+      const sockets = new LruMap(8, SOCKET_VALUE, SOCKETS);
       held.push(sockets.fd);
-      const tuples = new LruMap(TUPLE_KEY, TUPLE_VALUE, ENTRIES);
+      const tuples = new LruMap(TUPLE_KEY, TUPLE_VALUE, TUPLES);
       held.push(tuples.fd);
       const maps = { sockets, tuples };
       withFolder(cgroup, (fd) => {
@@ -240,8 +243,8 @@ export class SocketWitness {
   /** The notes that another thread's object keeps, which outlives this one. */
   static at({ sockets, tuples }: CallsAt): SocketWitness {
     const maps = {
-      sockets: LruMap.at(sockets, 8, SOCKET_VALUE, ENTRIES),
-      tuples: LruMap.at(tuples, TUPLE_KEY, TUPLE_VALUE, ENTRIES),
+      sockets: LruMap.at(sockets, 8, SOCKET_VALUE, SOCKETS),
+      tuples: LruMap.at(tuples, TUPLE_KEY, TUPLE_VALUE, TUPLES),
     };
     return new SocketWitness(maps, []);
   }
@@ -250,7 +253,7 @@ export class SocketWitness {
     return { sockets: this.#maps.sockets.fd, tuples: this.#maps.tuples.fd };
   }
 
-  /** Who last connected this socket or sent by it to an address, or else made it; null where that was before our time. */
+  /** Who last connected this socket or sent by it to an address, or else made it; null: that was before our time, or is forgotten. */
   socket(cookie: bigint): Call | null {
     const value = this.#maps.sockets.get((key) => key.writeBigUInt64LE(cookie));
     return value === null ? null : { ...caller(value, 0), cookie };

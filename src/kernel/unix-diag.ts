@@ -17,6 +17,8 @@ const ANSWER = 16;
 const SHOW = { name: 1, peer: 4 } as const;
 const ATTRIBUTE = { name: 0, peer: 2 } as const;
 
+const enough = new Error("enough");
+
 /** The server's end of a connection. */
 export interface AcceptedSocket {
   /** Where the server listens, as it was bound. */
@@ -26,11 +28,14 @@ export interface AcceptedSocket {
 }
 
 export class UnixDiag {
-  readonly #socket = new NetlinkSocket(NETLINK_SOCK_DIAG);
+  #socket = new NetlinkSocket(NETLINK_SOCK_DIAG);
   readonly #writer = new MessageWriter(64);
 
-  /** Servers' ends of stream connections, in no order. Throws KernelError; ENOENT: without CONFIG_UNIX_DIAG. */
-  accepted(): AcceptedSocket[] {
+  /**
+   * Servers' ends of stream connections, in no order. `isEnough` is asked at each connected socket of the machine, and where it says so
+   * nothing is told (null). Throws KernelError; ENOENT: without CONFIG_UNIX_DIAG.
+   */
+  accepted(isEnough: () => boolean = () => false): AcceptedSocket[] | null {
     const body = Buffer.alloc(REQUEST);
     body[0] = AF_UNIX;
     body.writeUInt32LE(1 << ESTABLISHED, 4);
@@ -38,10 +43,20 @@ export class UnixDiag {
     const sequence = this.#socket.sequence();
     this.#writer.reset().beginBare(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, sequence, body);
     const found: AcceptedSocket[] = [];
-    this.#socket.request("unix socket dump", this.#writer.end(), sequence, (bytes, { start, end }) => {
-      const socket = readAccepted(bytes, start, end);
-      if (socket !== null) found.push(socket);
-    });
+    try {
+      this.#socket.request("unix socket dump", this.#writer.end(), sequence, (bytes, { start, end }) => {
+        if (isEnough()) throw enough;
+        const socket = readAccepted(bytes, start, end);
+        if (socket !== null) found.push(socket);
+      });
+    } catch (error) {
+      if (error !== enough) throw error;
+      // With the socket goes the rest of the answer, which the kernel has not written yet.
+      const next = new NetlinkSocket(NETLINK_SOCK_DIAG);
+      this.#socket.close();
+      this.#socket = next;
+      return null;
+    }
     return found;
   }
 

@@ -21,7 +21,8 @@ import { OwnFiles } from "./own-files.ts";
 import { type Places, placesIn } from "./places.ts";
 import { makeReceipt, receiptEvent, receiptText, sha256 } from "./receipt.ts";
 import { copyRecord } from "./record-copy.ts";
-import { type Asked, PostGuard } from "./post-guard.ts";
+import { PostGuard } from "./post-guard.ts";
+import { Questions } from "./questions.ts";
 import { giveBackSudo, takeRootAccess } from "./root-access.ts";
 import { sarifOf } from "./sarif.ts";
 import { machineChecks } from "./machine-checks.ts";
@@ -56,7 +57,7 @@ export class Job {
   readonly #failed = new Set<string>();
   #looking: NodeJS.Timeout | null = null;
   #hearing: NodeJS.Timeout | null = null;
-  #asked: Asked = { status: 0, reports: 0, reasons: [] };
+  readonly #questions: Questions;
   #answers: Server | null = null;
   #isLost = false;
   #isOver = false;
@@ -145,6 +146,7 @@ export class Job {
     this.#places = placesIn(order.state);
     this.#enforcer = enforcer;
     this.#processes = processes;
+    this.#questions = new Questions(processes);
     this.#files = files;
     this.#key = key;
     const { engine, policy } = enforcer.policy.loaded;
@@ -201,7 +203,7 @@ export class Job {
     }
     this.#answers = await answerAt(this.#places.socket, {
       status: () => {
-        this.#asked = { ...this.#asked, status: this.#asked.status + 1 };
+        this.#questions.status();
         return this.#status();
       },
       finish: () => this.#finish(),
@@ -262,7 +264,7 @@ export class Job {
     const onLie = (message: string) => {
       if (!this.#isOver) this.#endJob("post", message);
     };
-    return new PostGuard({ worker, step, asked: () => this.#asked, onLie });
+    return new PostGuard({ worker, step, asked: () => this.#questions.asked, onLie });
   }
 
   #lost(message: string): void {
@@ -309,7 +311,7 @@ export class Job {
     const receipt = receiptText(makeReceipt(report, text, { made, passed }), this.#key);
     const sarif = sarifOf(report, this.#order.workflow_file ?? null);
     const { reasons } = verdictOf(report, await this.#status(), { failOn: this.#order.summary.fail_on });
-    this.#asked = { ...this.#asked, reports: this.#asked.reports + 1, reasons };
+    this.#questions.report(reasons);
     write(this.#places.report, text);
     write(this.#places.receipt, receipt);
     write(this.#places.sarif, `${JSON.stringify(sarif, null, 1)}\n`);

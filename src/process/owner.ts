@@ -5,7 +5,8 @@
  *    process that acts, however its socket came to it, and it is known also where the socket is gone already.
  * 2. The socket by its addresses (`sock-diag.ts`), in the network namespace that has the source; then the same notes by socket.
  * 3. The socket's holders, by descriptor tables: for sockets older than us, and where the hooks could not be attached. Of several
- *    it is the one that the others descend from.
+ *    it is the one that the others descend from. Where the hooks are, it is never certain: a note can be pushed out by whoever makes
+ *    sockets fast enough, while the socket goes to somebody else.
  *
  * An owner is `certain` where nothing else is possible; a policy takes only those for known.
  */
@@ -200,7 +201,9 @@ export class OwnerLookup {
     if (call !== null) return this.#called(call, socket.uid, "call");
     const known = this.#found.get(socket.cookie);
     if (known !== undefined && known.record?.endedAt === null) return known;
-    const owner = { ...this.#search(socket.inode, socket.uid), socket: socket.cookie };
+    const holder = this.#search(socket.inode, socket.uid);
+    // No note: it is older than the programs, or its note was pushed out. Who made it may have sent, and given it away since.
+    const owner = { ...holder, certain: holder.certain && this.#witness === null, socket: socket.cookie };
     this.#found.delete(socket.cookie);
     this.#found.set(socket.cookie, owner);
     if (this.#found.size > REMEMBERED) this.#found.delete(this.#found.keys().next().value!);

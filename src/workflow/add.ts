@@ -11,6 +11,7 @@ import { firewallOf, jobsOf } from "./jobs.ts";
 import type { Job } from "./jobs.ts";
 import { hiddenFirewalls } from "./local-action.ts";
 import { dashOf, layoutObstacle, obstacleOf } from "./obstacle.ts";
+import { needOf } from "./needs.ts";
 import { isExcepted, isOurs } from "./options.ts";
 import type { Scope, StepWanted } from "./options.ts";
 import { isOnlyChange } from "./proof.ts";
@@ -47,7 +48,12 @@ export function addStep(path: string, text: string, wanted: StepWanted, scope: S
   const nothing = { file: path, text, diff: "", done: [], policies: [] };
   if ("code" in source) return { ...nothing, findings: [source] };
   const work = new Work(source, wanted, scope);
-  for (const job of jobsOf(source)) work.take(job);
+  const jobs = jobsOf(source);
+  for (const job of jobs)
+    work.take(
+      job,
+      jobs.filter(({ list }) => list === job.list),
+    );
   const out = applyEdits(text, work.edits);
   const again = readSource(path, out);
   if ("code" in again || !isOnlyChange(source, again, work.changes, wanted)) {
@@ -77,7 +83,8 @@ class Work {
     this.#scope = scope;
   }
 
-  take(job: Job): void {
+  /** `sharing`: the jobs whose list of steps is the same one, by alias. */
+  take(job: Job, sharing: readonly Job[]): void {
     const [source, scope] = [this.#source, this.#scope];
     if (isExcepted(scope, source, job)) return;
     const { list, steps } = job;
@@ -94,12 +101,39 @@ class Work {
     if (index === ours) this.#others(job, rivals);
     else this.#others(job, rivals.slice(1));
     if (ours === 0) return;
-    const layout = layoutObstacle(source, job);
+    const layout = layoutObstacle(source, job) ?? this.#shared(job, sharing) ?? this.#needs(job, index);
     if (layout !== null) this.findings.push(layout);
     else if (ours > 0)
       this.#move(job, ours, [], "moved", [], "its Sallyport step was not the first and is moved to the front");
     else if (index >= 0) this.#replace(job, index);
     else this.#insert(job);
+  }
+
+  /** What is written for this job would be in the other's steps too, where it fails or nobody wants it. */
+  #shared(job: Job, sharing: readonly Job[]): Finding | null {
+    for (const other of sharing) {
+      const obstacle = obstacleOf(this.#source, other, this.#scope);
+      const why = isExcepted(this.#scope, this.#source, other)
+        ? "which is not to have the step"
+        : obstacle === null || obstacle.code === "never_runs"
+          ? null
+          : `of which is to be said: ${obstacle.message}`;
+      if (why === null) continue;
+      const at = this.#source.spot(this.#source.entry(job.map, "steps")?.key ?? job.key);
+      const message = `its steps are by alias those of job ${other.id} too, ${why}`;
+      const fix = "Write the steps out for each of the two.";
+      return finding(this.#source.path, job.id, at, "shared_steps", message, fix);
+    }
+    return null;
+  }
+
+  /** Where the step that is to be the first uses what one before it said. */
+  #needs(job: Job, index: number): Finding | null {
+    const need = index > 0 ? needOf(this.#source, job, index) : null;
+    if (need === null) return null;
+    const message = `its step ${index + 1} cannot be moved to the front: it uses ${need}, for which a step before it is needed`;
+    const fix = "Write the value out, or let a job before this one work it out (needs).";
+    return finding(this.#source.path, job.id, this.#source.spot(job.steps[index]!.node), "needs_earlier", message, fix);
   }
 
   /** Two firewalls on one machine undo each other's rules. */

@@ -20,6 +20,8 @@ export const findingTitles = {
   no_steps: "The job has no steps",
   flow_steps: "The steps are written in one line",
   odd_layout: "The text cannot be edited safely",
+  shared_steps: "The steps are also those of a job that is not to have the step",
+  needs_earlier: "The step uses what a step before it says",
   other_firewall: "Another firewall is a step of the job",
   never_runs: "The job never runs",
 } as const;

@@ -95,6 +95,14 @@ export function stepOf(source: Source, node: Node): Step {
   };
 }
 
+/** Steps, and behind each those that it runs beside each other (`parallel`). GitHub nests no such list in another. */
+export function withBeside(source: Source, steps: readonly Step[]): Step[] {
+  return steps.flatMap((step) => {
+    const beside = source.value(step.map, "parallel");
+    return [step, ...(isSeq(beside) ? beside.items.map((item) => stepOf(source, item as Node)) : [])];
+  });
+}
+
 /** Which other firewall a step is; null: none. */
 export function firewallOf({ action }: Step): Firewall | null {
   return action !== null && Object.hasOwn(firewalls, action) ? firewalls[action as keyof typeof firewalls] : null;

@@ -6,7 +6,7 @@ import { isSeq } from "yaml";
 import type { Node } from "yaml";
 import { finding } from "./finding.ts";
 import type { Finding } from "./finding.ts";
-import { firewallOf, stepOf } from "./jobs.ts";
+import { firewallOf, stepOf, withBeside } from "./jobs.ts";
 import type { Job } from "./jobs.ts";
 import { isOurs } from "./options.ts";
 import type { LocalAction, Scope } from "./options.ts";
@@ -18,23 +18,36 @@ export function readLocalAction(path: string, text: string, scope: Pick<Scope, "
   const source = readYaml(path, text);
   const list = "code" in source ? null : source.value(source.root, "runs", "steps");
   if ("code" in source || !isSeq(list)) return { firewalls: [], uses: [] };
-  const steps = list.items.map((item) => stepOf(source, item as Node));
+  const own = list.items.map((item) => stepOf(source, item as Node));
+  const steps = withBeside(source, own);
   return {
     firewalls: steps.flatMap((step) => (isOurs(scope, step) ? ["Sallyport"] : (firewallOf(step) ?? []))),
-    uses: steps.flatMap(({ action }) => (action?.startsWith("./") ? [action] : [])),
+    uses: steps.flatMap(({ action }) => (isLocal(action) ? [action] : [])),
   };
+}
+
+/** `./x`, and `$/x`, which is the same folder at the workflow's own commit. */
+function isLocal(action: string | null): action is string {
+  return action !== null && /^[.$]\//.test(action);
 }
 
 /** The folder of a local action, as the repository names it. */
 export function folderOf(action: string): string {
-  return action.replace(/^\.\/+/, "").replace(/\/+$/, "");
+  return action.replace(/^[.$]\/+/, "").replace(/\/+$/, "");
 }
 
-/** Firewalls that come into a job by its local actions. */
-export function hiddenFirewalls(source: Source, job: Job, { actions }: Scope): Finding[] {
-  if (actions === undefined) return [];
-  return job.steps.flatMap(({ action, node }) => {
-    if (action === null || !action.startsWith("./")) return [];
+/** Firewalls that come into a job by its local actions, or stand beside other steps (`parallel`). */
+export function hiddenFirewalls(source: Source, job: Job, scope: Scope): Finding[] {
+  const { actions = new Map<string, LocalAction>() } = scope;
+  return withBeside(source, job.steps).flatMap((step) => {
+    const { action, node } = step;
+    const product = isOurs(scope, step) ? "Sallyport" : firewallOf(step);
+    if (product !== null && !job.steps.includes(step)) {
+      const message = `${product} is among steps that run beside each other (parallel), which is too late`;
+      const fix = "Take it out of the list: the step belongs to the job, as its first.";
+      return [finding(source.path, job.id, source.spot(node), "other_firewall", message, fix)];
+    }
+    if (!isLocal(action)) return [];
     const found = within(action, actions, new Set());
     if (found.length === 0) return [];
     const message = `the action ${action} that it uses has a firewall in it: ${found.join(", ")}`;

@@ -3,8 +3,11 @@ import { isMap, isSeq } from "yaml";
 import type { Node } from "yaml";
 import type { Source } from "./source.ts";
 
-/** `other`: Windows or macOS; `mixed`: some runs of a matrix are; `unknown`: an expression that only GitHub can work out. */
-export type Platform = "linux" | "other" | "mixed" | "unknown";
+/**
+ * `other`: Windows or macOS; `mixed`: some runs of a matrix are; `unknown`: an expression that only GitHub can work out; `unsaid`:
+ * labels or a group of the organisation's own, which name no system.
+ */
+export type Platform = "linux" | "other" | "mixed" | "unknown" | "unsaid";
 
 /** What a label can come to: texts, and null for what cannot be told. */
 export type Values = readonly (string | null)[];
@@ -14,10 +17,28 @@ export function platformOf(source: Source, job: Node | null): Platform {
   const labels = labelsOf(source, runsOn);
   const matrix = source.value(job, "strategy", "matrix");
   const readings = labels.map((label) => (label === null ? [null] : expand(source, label, matrix)));
-  const isOther = (value: string | null) => value !== null && /(?:^|,)\s*(?:windows|macos)/i.test(value);
   if (readings.some((values) => values.length > 0 && values.every(isOther))) return "other";
   if (readings.some((values) => values.some(isOther))) return "mixed";
-  return readings.length === 0 || readings.some((values) => values.includes(null)) ? "unknown" : "linux";
+  if (readings.length === 0 || readings.some((values) => values.includes(null))) return "unknown";
+  return readings.some((values) => values.length > 0 && values.every(isLinux)) ? "linux" : "unsaid";
+}
+
+/** The same for labels that are written out, with the group's name among them. */
+export function platformOfLabels(labels: readonly string[]): "linux" | "other" | "unsaid" {
+  if (labels.some(isOther)) return "other";
+  return labels.some(isLinux) ? "linux" : "unsaid";
+}
+
+function isOther(value: string | null): boolean {
+  return value !== null && /(?:^|,)\s*(?:windows|macos)/i.test(value);
+}
+
+const linuxNames = ["linux", "ubuntu", "debian", "fedora", "centos", "rhel", "rocky", "alma", "alpine", "suse"];
+const linuxWord = new RegExp(`(?<![a-z])(?:${linuxNames.join("|")})(?![a-z])`, "i");
+
+/** Names of Linux and its distributions as a word of a label: `ubuntu-24.04`, `linux-x64`, `gpu_linux`. */
+function isLinux(value: string | null): boolean {
+  return value !== null && linuxWord.test(value);
 }
 
 function labelsOf(source: Source, node: Node | null): Values {

@@ -83,13 +83,15 @@ function attributeProblems(
   return isKnown ? [] : [`${path}: ${String(value)} is none of its values`];
 }
 
-/** The caption beside a value is that value's, but where the value is Other: then it is the source's own word. */
+/** The caption beside a value is that value's, but where the caption is Other: then it is the source's own word. */
 function siblingProblems(attribute: Attribute | undefined, value: unknown, owner: Value, path: string): string[] {
   const { sibling, enum: captions } = attribute ?? {};
   const said = sibling === undefined ? undefined : owner[sibling];
-  if (said === undefined || captions === undefined || value === 99) return [];
+  if (said === undefined || captions === undefined || attribute?.array === true) return [];
   const caption = captions[String(value)];
-  return caption === undefined || caption === said ? [] : [`${path}${sibling!}: not “${caption}”`];
+  return caption === undefined || caption === "Other" || caption === said
+    ? []
+    : [`${path}${sibling!}: not “${caption}”`];
 }
 
 function hasType(slice: Slice, type: string, value: unknown): boolean {

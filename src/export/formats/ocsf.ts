@@ -24,8 +24,7 @@ const outcomes = {
   would_deny: { action_id: 1, action: "Allowed", disposition_id: 17, disposition: "Logged" },
 } as const;
 
-/** RFC 6895, by the text in our events. */
-/** Maps: a record may hold any word, `constructor` too. */
+/** RFC 6895, by the text in our events (`rcodeName`). Maps: a record may hold any word, `constructor` too. */
 const rcodes: ReadonlyMap<string, [number, string]> = new Map(
   Object.entries<[number, string]>({
     NOERROR: [0, "NoError"],
@@ -34,6 +33,20 @@ const rcodes: ReadonlyMap<string, [number, string]> = new Map(
     NXDOMAIN: [3, "NXDomain"],
     NOTIMP: [4, "NotImp"],
     REFUSED: [5, "Refused"],
+    RCODE6: [6, "YXDomain"],
+    RCODE7: [7, "YXRRSet"],
+    RCODE8: [8, "NXRRSet"],
+    RCODE9: [9, "NotAuth"],
+    RCODE10: [10, "NotZone"],
+    RCODE11: [11, "DSOTYPENI"],
+    BADVERS: [16, "BADSIG_VERS"],
+    RCODE17: [17, "BADKEY"],
+    RCODE18: [18, "BADTIME"],
+    RCODE19: [19, "BADMODE"],
+    RCODE20: [20, "BADNAME"],
+    RCODE21: [21, "BADALG"],
+    RCODE22: [22, "BADTRUNC"],
+    RCODE23: [23, "BADCOOKIE"],
   }),
 );
 
@@ -180,7 +193,8 @@ function base(
     activity_id: activityId,
     activity_name: activity,
     type_uid: kind.class_uid * 100 + activityId,
-    type_name: `${kind.class_name}: ${activity}`,
+    // The activity's caption, where the activity's name is a word of ours too.
+    type_name: `${kind.class_name}: ${activityId === 99 ? "Other" : activity}`,
     time: Date.parse(event.time),
     severity_id: severityId,
     severity,

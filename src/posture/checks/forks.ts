@@ -45,8 +45,7 @@ function checkCall(
   reached: readonly Reach[],
   why: string,
 ): Finding[] {
-  const guard = guardOf(workflow.source, each.job);
-  const left = reached.filter(({ means }) => means === "code" || !guard);
+  const left = reached.filter((reach) => reach.means === "code" || !guardOf(workflow.source, each.job, reach));
   if (left.length === 0) return [];
   const at = workflow.source.spot(each.job.call);
   const where = whereOf(callers, workflow, each, at, `jobs.${each.id}.uses`);
@@ -82,8 +81,7 @@ function checkJob(
   const where = whereOf(callers, workflow, each, spot, `jobs.${id}.runs-on`);
   if (where === null) return [];
   const common = { rule: "RG-07", check: "fork-reach", subject, where } as const;
-  const guard = guardOf(workflow.source, job);
-  const left = reached.filter(({ means }) => means === "code" || !guard);
+  const left = reached.filter((reach) => reach.means === "code" || !guardOf(workflow.source, job, reach));
   const runner = seenAt(workflow, spot, `runs-on ${runsOn.text}`);
   if (left.length === 0) {
     const why = reached.length === 0 ? "no trigger that a stranger can pull leads here" : "its if: holds forks off";
@@ -96,10 +94,17 @@ function checkJob(
       finding({ ...common, status: "unknown", seen: `${runner}: ${why}, but ${doubt}`, fix: "Check the callers too." }),
     ];
   }
-  const means = left.some((each) => each.means === "code") ? "code" : "input";
-  const ways = [...new Set(left.map(wayText))].join(", ");
+  const certain = left.filter(({ doubt }) => doubt === null);
+  const ways = [...new Set((certain.length > 0 ? certain : left).map(wayText))].join(", ");
+  if (certain.length === 0) {
+    const seen = `${runner}: ${ways} may run with a stranger's input; ${left[0]!.doubt}`;
+    const fix = "See to it that no stranger can cause it, or run it on GitHub's runners.";
+    return [finding({ ...common, status: "unknown", severity: "high", seen, fix })];
+  }
+  const means = certain.some((each) => each.means === "code") ? "code" : "input";
   const carried = means === "code" ? "runs a fork's code" : "runs with a stranger's input";
-  const guarded = guard && means === "code" ? "; its if: stands in a file that the fork may change" : "";
+  const isGuarded = certain.some((reach) => reach.means === "code" && guardOf(workflow.source, job, reach));
+  const guarded = isGuarded ? "; its if: stands in a file that the fork may change" : "";
   const seen = `${runner}: ${ways} ${carried}${guarded}`;
   if (kinds.has("self-hosted"))
     return [finding({ ...common, status: "fail", severity: severityOf(means, repository.visibility), seen })];

@@ -3,10 +3,12 @@ import type { Finding, FindingInput, Severity } from "../finding.ts";
 import { finding } from "../finding.ts";
 import type { Frame, RepositoryFacts } from "../facts.ts";
 import { inFile, subjectIn } from "../facts.ts";
+import { platformOfLabels } from "../../workflow/platform.ts";
+import type { Platform } from "../../workflow/platform.ts";
 import { unreadText } from "../workflows/calls.ts";
-import { compareVersions, controlsIn, controlsOf } from "../workflows/control.ts";
+import { compareVersions, controlsOf } from "../workflows/control.ts";
 import type { Control } from "../workflows/control.ts";
-import { insideOf } from "../workflows/local-actions.ts";
+import { hiddenControl } from "../workflows/hidden.ts";
 import type { LocalActions } from "../workflows/local-actions.ts";
 import type { Workflow, WorkflowJob } from "../workflows/read.ts";
 import { kindOf } from "../workflows/runs-on.ts";
@@ -122,13 +124,8 @@ function withoutControl(
   const where = runsOn.text === "" ? "no runs-on" : `runs-on ${runsOn.text}`;
   const kinds = new Set(runsOn.possible.map((set) => kindOf(set, frame.largerRunners ?? new Set())));
   const partly = kinds.has("firewall") ? "; only some of its runners have GitHub's firewall" : "";
-  const [inner] = insideOf(job, actions).flatMap((inside) =>
-    controlsIn(inside.source, inside.steps, frame.own).map((control) => ({ control, inside })),
-  );
-  const hidden =
-    inner === undefined
-      ? ""
-      : `; ${inner.control.product} is in a composite action (${inner.inside.source.path}:${inner.control.line}:${inner.control.column}, used on line ${source.spot(inner.inside.from).line}), too late to see what comes before`;
+  const inner = hiddenControl(source, job, actions, frame.own);
+  const hidden = inner === null ? "" : `; ${inner}`;
   const key = source.entry(job.map, "steps")?.key;
   return say({
     ...common,
@@ -138,20 +135,40 @@ function withoutControl(
   });
 }
 
-function checkPlace({ job, runsOn }: WorkflowJob, control: Control, say: Say): Finding {
-  const { product, index, weakened } = control;
+/** Where it runs, with what callers pass counted in. */
+function platformIn({ job, runsOn }: WorkflowJob): Platform {
+  if (job.platform !== "unknown" || !runsOn.isWhole) return job.platform;
+  const all = new Set(
+    runsOn.possible.map(({ labels, group }) => platformOfLabels(group === null ? labels : [...labels, group])),
+  );
+  if (all.has("other")) return all.size === 1 ? "other" : "mixed";
+  return all.has("unsaid") ? "unsaid" : "linux";
+}
+
+function checkPlace(each: WorkflowJob, control: Control, say: Say): Finding {
+  const { job, runsOn } = each;
+  const { product, index, weakened, maybeOff } = control;
+  const platform = platformIn(each);
   const wrong = [
     ...(index === 0 ? [] : [`${index === 1 ? "a step comes" : `${index} steps come`} before it`]),
     ...weakened,
     ...(job.container !== null && !control.inContainers
       ? ["the job runs in a container, where it enforces nothing"]
       : []),
-    ...(job.platform === "other" ? ["the job runs on Windows or macOS, where it enforces nothing"] : []),
-    ...(job.platform === "mixed" ? ["some runs of the matrix are on Windows or macOS, where it enforces nothing"] : []),
+    ...(platform === "other" ? ["the job runs on Windows or macOS, where it enforces nothing"] : []),
+    ...(platform === "mixed" ? ["some of its runs are on Windows or macOS, where it enforces nothing"] : []),
   ];
   const common = { rule: "RG-10", check: "control", at: control } as const;
   if (wrong.length > 0) return say({ ...common, status: "fail", seen: `${product}: ${wrong.join("; ")}` });
-  if (job.platform === "unknown" && !runsOn.isWhole) {
+  if (maybeOff !== null) {
+    const seen = `${product} is first, but ${maybeOff} only GitHub can work out`;
+    return say({ ...common, status: "unknown", seen, fix: "Take enabled: out." });
+  }
+  if (platform === "unsaid") {
+    const seen = `${product} is first, but runs-on ${runsOn.text} names no system, and on Windows or macOS it enforces nothing`;
+    return say({ ...common, status: "unknown", seen, fix: "Say the system in a label: [self-hosted, linux]." });
+  }
+  if (platform === "unknown") {
     const seen = `${product} is first, but runs-on ${runsOn.text} only GitHub can work out, and on Windows or macOS it enforces nothing`;
     return say({ ...common, status: "unknown", seen, fix: "Write the possible labels into the file." });
   }

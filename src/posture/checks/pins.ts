@@ -1,8 +1,8 @@
 /** RG-09 and RG-08 in files: what is used is pinned, and the token of a job has the minimum. */
-import { isMap, isScalar, isSeq } from "yaml";
+import { isMap, isScalar } from "yaml";
 import type { Node } from "yaml";
-import { stepOf } from "../../workflow/jobs.ts";
-import type { Step } from "../../workflow/jobs.ts";
+import { withBeside } from "../../workflow/jobs.ts";
+import type { Job, Step } from "../../workflow/jobs.ts";
 import type { Source } from "../../workflow/source.ts";
 import type { RepositoryFacts } from "../facts.ts";
 import { inFile, subjectIn } from "../facts.ts";
@@ -39,12 +39,22 @@ export function checkPins(
 
 /** What a list of steps uses, those that run beside each other (`parallel`) counted in. */
 function usesIn(source: Source, steps: readonly Step[]): { node: Node; text: string }[] {
-  return steps.flatMap(({ uses, map }) => {
-    const beside = source.value(map, "parallel");
-    const inner = isSeq(beside) ? beside.items.map((item) => stepOf(source, item as Node)) : [];
-    const own = uses === null ? [] : [{ node: uses, text: source.textOf(uses)?.trim() ?? "" }];
-    // GitHub nests no parallel in a parallel; an alias in itself would not end.
-    return [...own, ...inner.flatMap((step) => (step.uses === null ? [] : usesIn(source, [{ ...step, map: null }])))];
+  return withBeside(source, steps).flatMap(({ uses }) =>
+    uses === null ? [] : [{ node: uses, text: source.textOf(uses)?.trim() ?? "" }],
+  );
+}
+
+/** Images of a job: its container's and its services'. */
+function imagesIn(source: Source, { map }: Job): { node: Node; text: string }[] {
+  const services = source.value(map, "services");
+  const all = [
+    source.value(map, "container"),
+    ...(isMap(services) ? services.items.map(({ value }) => source.resolve(value)) : []),
+  ];
+  return all.flatMap((each) => {
+    const node = isMap(each) ? source.value(each, "image") : each;
+    const text = source.textOf(node)?.trim() ?? "";
+    return node === null || text === "" ? [] : [{ node, text }];
   });
 }
 
@@ -59,7 +69,11 @@ function pinsOf(
       ...(job.call === null ? [] : [{ id, node: job.call, text: source.textOf(job.call)?.trim() ?? "" }]),
       ...usesIn(source, job.steps).map((use) => ({ id, ...use })),
     ]);
-    const pinned = uses.map((use) => ({ ...use, pin: pinOf(use.text, lock?.get(path) ?? null) }));
+    const images = workflow.jobs.flatMap(({ id, job }) => imagesIn(source, job).map((image) => ({ id, ...image })));
+    const pinned = [
+      ...uses.map((use) => ({ ...use, pin: pinOf(use.text, lock?.get(path) ?? null) })),
+      ...images.map((image) => ({ ...image, pin: pinOf(`docker://${image.text}`, null) })),
+    ];
     const loose = pinned.filter(({ pin }) => pin === "loose");
     const subject = subjectIn(repository, path);
     if (loose.length === 0) {
@@ -75,12 +89,14 @@ function pinsOf(
     return [...byText.values()].map((same) => {
       const { id, node, text } = same[0]!;
       const { line, column } = source.spot(node);
+      // What an image is called may be an expression; what is used may not.
+      const isKnown = !text.includes("${{");
       return finding({
         rule: "RG-09",
         check: "unpinned",
-        status: "fail",
+        status: isKnown ? "fail" : "unknown",
         subject: subjectIn(repository, `${path}#${id}: ${text}`),
-        seen: `${text} is pinned by a name that can be moved`,
+        seen: isKnown ? `${text} is pinned by a name that can be moved` : `the image ${text} only GitHub can work out`,
         where: inFile(path, line, column, `jobs.${id}`),
       });
     });

@@ -6,7 +6,7 @@ import { isMap, isScalar } from "yaml";
 import type { Node, Scalar, YAMLMap } from "yaml";
 import { applyEdits, unifiedDiff } from "../../workflow/edit.ts";
 import type { Edit } from "../../workflow/edit.ts";
-import { jobsOf } from "../../workflow/jobs.ts";
+import { jobsOf, withBeside } from "../../workflow/jobs.ts";
 import type { Step } from "../../workflow/jobs.ts";
 import { sameEntries, sameHead, sameNode } from "../../workflow/proof.ts";
 import type { Exception } from "../../workflow/proof.ts";
@@ -19,7 +19,7 @@ export interface LinesWanted {
   readonly permissions: boolean;
   /** Commits by `job` and the text of `uses:`, as {@link useKey} makes them. */
   readonly pins: ReadonlyMap<string, string>;
-  /** Jobs whose control's step is to lose its continue-on-error. */
+  /** Jobs whose first control's step is to lose its continue-on-error. */
   readonly strict: ReadonlySet<string>;
   /** `owner/repository` in lower case: whose step is ours. */
   readonly own: string;
@@ -35,7 +35,8 @@ export interface LinesEdited {
 
 const forgiving = "continue-on-error";
 
-export function useKey(job: string, uses: string): string {
+/** `uses` null: the job's control, whatever it is. */
+export function useKey(job: string, uses: string | null): string {
   return JSON.stringify([job, uses]);
 }
 
@@ -46,12 +47,14 @@ export function editLines(path: string, text: string, wanted: LinesWanted): Line
   const work = new Lines(source);
   if (wanted.permissions) work.permit();
   for (const { id, call, steps } of jobsOf(source)) {
-    for (const uses of [call, ...steps.map((step) => step.uses)]) {
+    for (const uses of [call, ...withBeside(source, steps).map((step) => step.uses)]) {
       const commit = uses === null ? undefined : wanted.pins.get(useKey(id, source.textOf(uses)?.trim() ?? ""));
       if (uses !== null && commit !== undefined) work.pin(uses, commit);
     }
     if (!wanted.strict.has(id)) continue;
-    for (const step of steps) if (productOf(step, wanted.own) !== null) work.makeStrict(step);
+    // The first is what the finding is about.
+    const first = steps.find((step) => productOf(step, wanted.own) !== null);
+    if (first !== undefined) work.makeStrict(first);
   }
   if (work.edits.length === 0) return { text, diff: "", refused: work.refused };
   const out = applyEdits(text, work.edits);

@@ -19,18 +19,16 @@ export interface PlanInput {
 }
 
 export function planOf({ folder, owners, groups, findings, accepted }: PlanInput): Plan {
-  const failing = new Map(
-    findings
-      .filter(({ status, id }) => status === "fail" && !accepted.has(id))
-      .toSorted(compareFindings)
-      .map((each) => [each.id, each]),
-  );
+  const open = findings.filter(({ status, id }) => status !== "pass" && !accepted.has(id)).toSorted(compareFindings);
+  const failing = new Map(open.filter(({ status }) => status === "fail").map((each) => [each.id, each]));
   const files = folder === null ? { files: [], why: new Map<string, string>() } : planFiles(folder);
   const settings = planSettings(owners, failing, groups);
   const answered = new Set(
     [...files.files, ...settings.settings].flatMap(({ reasons }) => reasons.map(({ id }) => id)),
   );
-  const left = [...failing.values()]
+  // Of what is unknown, that whose edit was refused is told as well.
+  const refused = open.filter(({ id }) => files.why.has(id) && !failing.has(id));
+  const left = [...failing.values(), ...new Map(refused.map((each) => [each.id, each])).values()]
     .filter(({ id }) => !answered.has(id))
     .map((each) => ({
       ...reasonOf(each),

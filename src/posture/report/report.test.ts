@@ -145,7 +145,10 @@ test("Markdown: hostile text is no link, no image, no tag and no mention, and br
 test("the runner policy of a repository, word for word: what holds, what does not, and what nobody has seen", () => {
   const steps = `      - uses: sallyport/sallyport@${sha}\n        with: { allowed-endpoints: api.github.com }`;
   const facts = repository(
-    { "ci.yml": job("push", "self-hosted", steps), "pr.yml": job("pull_request", "big-metal", "      - run: make") },
+    {
+      "ci.yml": job("push", "[self-hosted, linux]", steps),
+      "pr.yml": job("pull_request", "big-metal", "      - run: make"),
+    },
     { infrastructure: [{ path: "runner.sh", text: "./config.sh --url x --token y\n" }] },
   );
   const findings = check(facts);

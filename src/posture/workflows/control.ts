@@ -22,13 +22,11 @@ interface Product {
 
 const blocks = { input: "egress-policy", enforce: ["block"], monitor: ["audit"] } as const;
 
+const harden: Product = { name: "harden-runner", mode: { ...blocks, usual: "enforce" }, inContainers: false };
+
 /** Steps that are an egress control, by action in lower case. Ours is added by its repository's name. */
 const products: Readonly<Record<string, Product>> = {
-  "step-security/harden-runner": {
-    name: "harden-runner",
-    mode: { ...blocks, usual: "enforce" },
-    inContainers: false,
-  },
+  "step-security/harden-runner": harden,
   "bullfrogsec/bullfrog": { name: "Bullfrog", mode: { ...blocks, usual: "monitor" }, inContainers: false },
   "code-cargo/cargowall-action": {
     name: "CargoWall",
@@ -46,7 +44,7 @@ const ours: Product = { name: "Sallyport", mode: { ...blocks, usual: "enforce" }
 
 export interface Control extends Spot {
   readonly product: string;
-  /** `unknown`: an expression, or a product whose settings are not known here. */
+  /** `unknown`: an expression, a mode that is kept elsewhere, or a product whose settings are not known here. */
   readonly mode: "enforce" | "monitor" | "unknown";
   /** Where the mode is written; the step's place where it is not. */
   readonly modeAt: Spot;
@@ -58,20 +56,22 @@ export interface Control extends Spot {
   readonly index: number;
   /** Conditions and settings that take its force away, in words. */
   readonly weakened: readonly string[];
+  /** An expression that may switch it off, as it is written: `enabled: ${{ vars.EGRESS }}`; null: there is none. */
+  readonly maybeOff: string | null;
   readonly inContainers: boolean;
   readonly step: Step;
 }
 
 /** `own`: whose step is ours, `owner/repository` in lower case. */
 export function controlsOf(source: Source, job: Job, own: string): Control[] {
-  return controlsIn(source, job.steps, own, job.map);
+  return controlsIn(source, job.steps, own, job);
 }
 
-/** The same for any list of steps, such as a composite action's; `map`: of the job, whose settings count as well. */
-export function controlsIn(source: Source, steps: readonly Step[], own: string, map: Job["map"] = null): Control[] {
+/** The same for any list of steps, such as a composite action's; `job`: whose settings count as well. */
+export function controlsIn(source: Source, steps: readonly Step[], own: string, job: Job | null = null): Control[] {
   return steps.flatMap((step, index) => {
     const product = productOf(step, own);
-    return product === null ? [] : [controlOf(source, map, step, index, product)];
+    return product === null ? [] : [controlOf(source, job, step, index, product)];
   });
 }
 
@@ -81,21 +81,26 @@ export function productOf({ action }: Step, own: string): Product | null {
   return Object.hasOwn(products, action) ? products[action]! : null;
 }
 
-function controlOf(source: Source, map: Job["map"], step: Step, index: number, product: Product): Control {
+function controlOf(source: Source, job: Job | null, step: Step, index: number, product: Product): Control {
   const spot = source.spot(step.uses ?? step.node);
   const input = product.mode === null ? null : inputOf(source, step, product.mode.input);
   const text = input === null ? null : (source.textOf(input)?.trim().toLowerCase() ?? null);
+  const maybeOff = maybeOffIn(source, job, step);
+  const store = product === harden ? storeIn(source, step) : null;
+  const besides = store === null ? maybeOff : `${store}: StepSecurity's store decides, whatever the step says`;
+  const said =
+    product.mode === null ? "" : text === null ? `no ${product.mode.input}` : `${product.mode.input}: ${text}`;
   return {
     product: product.name,
     ...spot,
-    mode: modeOf(product, text),
+    mode: besides === null ? modeOf(product, text) : "unknown",
     modeAt: input === null ? spot : source.spot(input),
-    modeText:
-      product.mode === null ? "" : text === null ? `no ${product.mode.input}` : `${product.mode.input}: ${text}`,
+    modeText: besides ?? said,
     version: versionOf(source, step),
     ref: step.ref,
     index,
-    weakened: weaknesses(source, map, step),
+    weakened: weaknesses(source, job?.map ?? null, step),
+    maybeOff,
     inContainers: product.inContainers,
     step,
   };
@@ -119,8 +124,26 @@ function weaknesses(source: Source, job: Job["map"], step: Step): string[] {
   if (isSet(job, "continue-on-error")) found.push("its job has continue-on-error");
   if (isSet(step.map, "background")) found.push("its step runs in the background");
   const enabled = inputOf(source, step, "enabled");
-  if (enabled !== null && source.textOf(enabled)?.trim().toLowerCase() === "false") found.push("enabled is false");
+  if (enabled !== null && /^(?:false|\$\{\{\s*false\s*\}\})$/i.test(source.textOf(enabled)?.trim() ?? ""))
+    found.push("enabled is false");
   return found;
+}
+
+/** Whether an expression decides that it is on; that the runner is Linux is known where the job's labels say so. */
+function maybeOffIn(source: Source, job: Job | null, step: Step): string | null {
+  const text = source.textOf(inputOf(source, step, "enabled"))?.trim() ?? "";
+  if (!text.includes("${{") || /^\$\{\{\s*true\s*\}\}$/i.test(text)) return null;
+  const isLinux = /^\$\{\{\s*(?:runner\.os\s*==\s*'Linux'|'Linux'\s*==\s*runner\.os)\s*\}\}$/i.test(text);
+  return isLinux && job?.platform === "linux" ? null : `enabled: ${text}`;
+}
+
+/** harden-runner's inputs that take the mode from a policy which StepSecurity keeps; null: neither is set. */
+function storeIn(source: Source, step: Step): string | null {
+  for (const name of ["use-policy-store", "policy"]) {
+    const text = source.textOf(inputOf(source, step, name))?.trim() ?? "";
+    if (text !== "" && (name === "policy" || text.toLowerCase() !== "false")) return `${name}: ${text}`;
+  }
+  return null;
 }
 
 /** An input by its name, which GitHub reads in any case. */

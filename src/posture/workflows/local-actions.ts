@@ -5,7 +5,7 @@
 import { isSeq } from "yaml";
 import type { Node } from "yaml";
 import { folderOf } from "../../workflow/local-action.ts";
-import { stepOf } from "../../workflow/jobs.ts";
+import { stepOf, withBeside } from "../../workflow/jobs.ts";
 import type { Job, Step } from "../../workflow/jobs.ts";
 import { readYaml } from "../../workflow/source.ts";
 import type { Source } from "../../workflow/source.ts";
@@ -25,7 +25,7 @@ const names = ["action.yml", "action.yaml"];
 /** The folder of a step's action in the repository; null: it is not of the repository, or a workflow. */
 function folderIn(action: string | null): string | null {
   if (action === null || !/^[.$]\//.test(action) || action.includes("${{")) return null;
-  const folder = folderOf(action.replace(/^\$/, "."));
+  const folder = folderOf(action);
   return folder.split("/").includes("..") ? null : folder;
 }
 
@@ -53,16 +53,16 @@ export function readLocalActions(files: ReadonlyMap<string, string>): LocalActio
 }
 
 /** The actions that a job comes to use; `from`: the job's step that leads to each. */
-export function insideOf(job: Job, actions: LocalActions): (LocalAction & { readonly from: Node })[] {
+export function insideOf(home: Source, job: Job, actions: LocalActions): (LocalAction & { readonly from: Node })[] {
   const seen = new Set<string>();
-  const within = (steps: readonly Step[], from: Node | null, depth: number): (LocalAction & { from: Node })[] =>
-    steps.flatMap(({ action, node }) => {
+  const within = ({ source, steps }: LocalAction, from: Node | null, depth: number): (LocalAction & { from: Node })[] =>
+    withBeside(source, steps).flatMap(({ action, node }) => {
       const folder = folderIn(action);
       const known = folder === null ? undefined : actions.get(folder);
       if (known === undefined || seen.has(folder!) || depth > mostNested) return [];
       seen.add(folder!);
       const start = from ?? node;
-      return [{ ...known, from: start }, ...within(known.steps, start, depth + 1)];
+      return [{ ...known, from: start }, ...within(known, start, depth + 1)];
     });
-  return actions.size === 0 ? [] : within(job.steps, null, 1);
+  return actions.size === 0 ? [] : within({ source: home, steps: job.steps }, null, 1);
 }
