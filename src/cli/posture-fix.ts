@@ -1,4 +1,5 @@
 /** `sallyport posture --fix` and `--undo`: the plan, and with `--apply` its changes, each of which can be taken back. */
+import { realpathSync } from "node:fs";
 import { SallyportError } from "../errors.ts";
 import { applyChanges } from "../posture/change/apply.ts";
 import type { Outcome } from "../posture/change/apply.ts";
@@ -9,7 +10,7 @@ import { changeName, changesOf, reversed } from "../posture/fix/change.ts";
 import type { Change, Plan } from "../posture/fix/change.ts";
 import { pinKey } from "../posture/fix/files.ts";
 import { planOf } from "../posture/fix/plan.ts";
-import { outcomeText, planText } from "../posture/fix/text.ts";
+import { backText, outcomeText, planText } from "../posture/fix/text.ts";
 import { doneOf } from "../posture/fix/undo-file.ts";
 import type { GithubClient } from "../posture/sources/github-client.ts";
 import { version } from "../version.ts";
@@ -47,11 +48,21 @@ export async function fix(flags: PostureFlags): Promise<void> {
     const path = flags.undoFile ?? `sallyport-undo-${about.made.replaceAll(/[-:]|\.\d+/g, "")}.jsonl`;
     const journal = startJournal(path, about, changes);
     const outcomes = await applyAll(changes, folder, client, journal, (index) => index);
-    say(isJson ? planJson(plan, outcomes, path) : outcomeText(outcomes, `To take it back: --undo ${path}`));
+    say(
+      isJson
+        ? planJson(plan, outcomes, path)
+        : outcomeText(outcomes, `To take it back: --undo ${path}${placeText(path, folder)}`),
+    );
     endOf(outcomes);
   } finally {
     folder?.close();
   }
+}
+
+/** The undo file stands where the command runs, which mostly is the repository: then the next commit may take it along. */
+function placeText(path: string, folder: Folder | null): string {
+  if (folder === null || !realpathSync(path).startsWith(`${folder.path}/`)) return "";
+  return `\nIt is in the repository and has its workflows' texts: move ${path} out before a commit (--undo-file)`;
 }
 
 function planHere(flags: PostureFlags, seen: Looked, folder: Folder | null): Plan {
@@ -127,7 +138,7 @@ async function applyAll(
   isUndo = false,
 ): Promise<Outcome[]> {
   try {
-    return await applyChanges(changes, {
+    const outcomes = await applyChanges(changes, {
       folder,
       client,
       note: (index, state) => {
@@ -136,6 +147,10 @@ async function applyAll(
         else if (state === "done") journal.note(numberOf(index), "undone");
       },
     });
+    // What is as it was needs no way back, and must not be taken for ours when a later fix makes it so again.
+    for (const [index, { state }] of outcomes.entries())
+      if (isUndo && state === "already") journal.note(numberOf(index), "undone");
+    return outcomes;
   } finally {
     journal.close();
   }
@@ -143,6 +158,8 @@ async function applyAll(
 
 export async function undo(flags: PostureFlags, path: string): Promise<void> {
   if (flags.fix === true) throw new SallyportError("USAGE", "--fix or --undo, not both.");
+  if (flags.format !== "text" && flags.format !== "json")
+    throw new SallyportError("USAGE", "--undo says its plan as text, or as --json.");
   const { file, resume } = openJournal(path);
   const back = doneOf(file).toReversed();
   const changes = reversed(doneOf(file).map(({ change }) => change));
@@ -156,12 +173,13 @@ export async function undo(flags: PostureFlags, path: string): Promise<void> {
   try {
     if (folder !== null && folder.path !== file.folder)
       throw new SallyportError("UNDO_INVALID", `${path} is about the folder ${file.folder ?? "of nobody"}: say -C so.`);
-    const isJson = flags.json === true;
+    const isJson = flags.json === true || flags.format === "json";
     const names = changes.map(changeName);
     if (flags.apply !== true || changes.length === 0) {
       const end = changes.length === 0 ? "Nothing is to be taken back." : "Nothing was changed; --apply does it.";
-      const rows = names.map((name) => `would take back ${name}`);
-      say(isJson ? JSON.stringify({ schema: undoSchema, changes: names, outcomes: [] }) : [...rows, end].join("\n"));
+      const plan = { schema: undoSchema, changes: names, planned: changes, outcomes: [] };
+      const text = changes.length === 0 ? [] : [backText(changes)];
+      say(isJson ? JSON.stringify(plan) : [...text, end].join("\n"));
       return;
     }
     const client = needsApi ? clientOf(flags) : null;

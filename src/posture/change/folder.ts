@@ -29,9 +29,11 @@ export class Folder {
   /** The real path. */
   readonly path: string;
   readonly #root: number;
+  readonly #sync: (directory: string) => void;
 
-  /** Throws WORKFLOW_UNREADABLE. A link to the folder itself is followed: somebody typed it. */
-  constructor(path: string) {
+  /** Throws WORKFLOW_UNREADABLE. A link to the folder itself is followed: somebody typed it. `sync`: brings a directory's names onto the disk. */
+  constructor(path: string, sync: (directory: string) => void = syncDirectory) {
+    this.#sync = sync;
     try {
       this.path = realpathSync(path);
       this.#root = openSync(this.path, O_RDONLY | O_DIRECTORY);
@@ -49,8 +51,9 @@ export class Folder {
     return this.#below(path, (at) => readAt(at).text);
   }
 
-  /** Null: done. Else why not, and the file is as it was. */
-  replace(path: string, from: string, to: string): string | null {
+  /** Null: done. Else why not: the file is as it was, or is replaced and its directory was not brought onto the disk. */
+  replace(path: string, from: string, to: string): { readonly why: string; readonly isReplaced: boolean } | null {
+    let isReplaced = false;
     const done = this.#below(path, (at, directory) => {
       const before = readAt(at);
       if (before.text !== from) throw new Error("it changed meanwhile");
@@ -65,16 +68,17 @@ export class Folder {
         // As late as can be: between here and the next call, nothing waits.
         if (readAt(at).text !== from) throw new Error("it changed meanwhile");
         renameSync(temporary, at);
+        isReplaced = true;
       } catch (error) {
         rmSync(temporary, { force: true });
         throw error;
       } finally {
         closeSync(fd);
       }
-      syncDirectory(directory);
+      this.#sync(directory);
       return to;
     });
-    return "why" in done ? done.why : null;
+    return "why" in done ? { why: done.why, isReplaced } : null;
   }
 
   /** Opens each directory on the way without following links, and works below the last one by its number. */

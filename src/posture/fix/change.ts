@@ -96,6 +96,11 @@ function refs(list: unknown): string[] {
   return items.map((each) => String(each).replace(/@refs\/(?:heads|tags)\//, "@")).toSorted();
 }
 
+/** A setting's value in full: what is set is read before. */
+export function valueText(value: unknown): string {
+  return typeof value === "string" ? value : (JSON.stringify(value) ?? "nothing");
+}
+
 /** Names a change in a line: `.github/workflows/ci.yml`, `PUT /orgs/octo/actions/permissions/workflow`. */
 export function changeName(change: Change): string {
   return change.kind === "file" ? change.path : `${change.method} /${change.path}`;

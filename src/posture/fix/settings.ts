@@ -2,12 +2,13 @@
  * Which settings `--fix` would set, and to what: those whose right value is no matter of taste, and for runner groups what somebody
  * named. What was not seen is not set. Pure.
  */
-import { fieldsOf, shown } from "../checks/settings.ts";
+import { fieldsOf } from "../checks/settings.ts";
 import { findingId } from "../finding.ts";
 import type { Finding } from "../finding.ts";
 import { adminWrites } from "../settings.ts";
 import type { Setting } from "../settings.ts";
 import type { OwnerRead } from "../sources/github.ts";
+import { valueText } from "./change.ts";
 import type { PlannedSetting, Reason, Values } from "./change.ts";
 
 export interface GroupsWanted {
@@ -104,6 +105,9 @@ function planGroup(
   if (set("RG-04", "restricted_to_workflows", true, unnamed)) {
     from["selected_workflows"] = Array.isArray(group["selected_workflows"]) ? group["selected_workflows"] : [];
     to["selected_workflows"] = workflows;
+    // The list that is there is replaced, also where it was not in force.
+    const id = findingId("RG-04", "restricted-to-workflows", subject);
+    reasons.push({ rule: "RG-04", id, subject, text: changeText("selected_workflows", from, to) });
   }
   if (reasons.length === 0) return [];
   const path = `orgs/${org}/actions/runner-groups/${number}`;
@@ -112,5 +116,5 @@ function planGroup(
 }
 
 function changeText(field: string, from: Values, to: Values): string {
-  return `${field}: ${shown(from[field])} → ${shown(to[field])}`;
+  return `${field}: ${valueText(from[field])} → ${valueText(to[field])}`;
 }

@@ -10,7 +10,7 @@ import type { Change } from "./change.ts";
 
 const schema = "sallyport.posture-undo/1";
 
-/** `started`: whether it was done, only the present state says. */
+/** `started`: whether it was done, only the present state says. `failed`: it certainly was not. */
 export type Progress = "started" | "done" | "failed" | "undone";
 
 export interface UndoHeader {
@@ -132,6 +132,7 @@ export function parseUndo(text: string, path: string): UndoFile {
 export function doneOf({ changes, progress }: UndoFile): { change: Change; number: number }[] {
   return changes.flatMap((change, number) => {
     const state = progress.get(number);
-    return state === undefined || state === "undone" ? [] : [{ change, number }];
+    // What failed was never ours: where it is so now, somebody else made it so.
+    return state === undefined || state === "failed" || state === "undone" ? [] : [{ change, number }];
   });
 }

@@ -47,6 +47,8 @@ export function cell(text: string): string {
   return text
     .replaceAll(/[\\`*_{}[\]<>()#!|~$&]/g, (mark) => `\\${mark}`)
     .replaceAll("@", "@\u2060")
+    .replaceAll(/\b(www)\./gi, "$1\u2060.")
+    .replaceAll(/\b(GH)-(?=\d)/gi, "$1\u2060-")
     .replaceAll(/\s+/g, " ")
     .replaceAll("://", ":\u2060//");
 }

@@ -14,7 +14,7 @@ import { finding } from "../finding.ts";
 import type { FindingInput } from "../finding.ts";
 import { check, job, now, repository, sha } from "../testing/repository.ts";
 import { reportJunit } from "./junit.ts";
-import { reportMarkdown } from "./markdown.ts";
+import { cell, reportMarkdown } from "./markdown.ts";
 import { failsOn, reportOf } from "./report.ts";
 import type { Acceptance } from "./report.ts";
 import { runnerPolicy } from "./runner-policy.ts";
@@ -189,4 +189,8 @@ test("for people: every rule, every open finding with place and fix, what was no
   // oxlint-disable-next-line no-control-regex
   assert.doesNotMatch(said, /[\u0000-\u0009\u000b-\u001f]/);
   assert.match(reportText(report, 0), /… 1 more of RG-11/);
+});
+
+test("text in a cell links nowhere: no bare address and no issue by its short name", () => {
+  assert.doesNotMatch(cell("see www.evil.example, WWW.evil.example, GH-1 and https://a.example"), /www\.|GH-\d|:\/\//i);
 });

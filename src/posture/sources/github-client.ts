@@ -49,7 +49,6 @@ export class GithubClient {
   #closed: Omit<Refused, "endpoint"> | null = null;
   /** Of a classic token, by its own answers; null: another kind, or nothing was answered yet. */
   scopes: readonly string[] | null = null;
-  asked = 0;
 
   /** Throws USAGE where the URL is none. */
   constructor(options: ClientOptions) {
@@ -124,7 +123,6 @@ export class GithubClient {
     if (this.#closed !== null) return refuse(this.#closed.status, this.#closed.why);
     let left = this.#options.maxWait;
     for (let failures = 0, waits = 0; ;) {
-      this.asked++;
       const response = await this.#fetch(method, url, body);
       if (response instanceof Error) return refuse(0, reasonOf(response));
       this.#noteScopes(response);
