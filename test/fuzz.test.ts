@@ -200,6 +200,7 @@ const notParsers: Record<string, string> = {
   "src/presets/machine.ts: readTexts": "opens files",
   "src/presets/docker.ts: JSON": "the daemon's settings, root's own; a failure is a word on it",
   "src/datapath/flow-kind.ts: JSON": "text that the same thread has written, of a flow it has judged",
+  "src/posture/fix/files.ts: JSON": "keys of a map that the same function has made",
   "src/kernel/settings.ts: JSON": "settings to give back, written by us as root",
   "src/kernel/sysctl.ts: readSysctl": "hands out the kernel's text as it is",
   "src/run/folder.ts: openReport": "opens a file to write",

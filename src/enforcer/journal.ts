@@ -18,8 +18,8 @@ export interface JournalOptions extends Omit<DetectionsOptions, "record"> {
   onEvent: ((event: EventBody) => void) | undefined;
 }
 
-/** What a disk that takes half a second to synchronise leaves waiting at 100 000 events a second. */
-const memory = { bufferBytes: 64 * 1024 * 1024, flushBytes: 1024 * 1024 };
+/** What a disk that stands still for two to three seconds leaves waiting at 100 000 events a second; taken only when it does. */
+const memory = { bufferBytes: 256 * 1024 * 1024, flushBytes: 1024 * 1024 };
 
 export class Journal {
   readonly recorder: Recorder;
