@@ -18,7 +18,13 @@ describe("notes of programs", () => {
   const run = (command: readonly string[], options = {}): string | null => {
     const since = now();
     const { pid } = spawnSync(command[0]!, command.slice(1), options);
-    return notes.of(pid, since, now());
+    return notes.of(pid, since, now())?.path ?? null;
+  };
+  const argumentsOf = (command: readonly string[], options = {}) => {
+    const since = now();
+    const { pid } = spawnSync(command[0]!, command.slice(1), options);
+    const note = notes.of(pid, since, now());
+    return note === null ? null : [note.arguments.split("\0"), note.isCut];
   };
 
   before(() => {
@@ -53,7 +59,23 @@ describe("notes of programs", () => {
     const since = now();
     const { pid } = spawnSync(own);
     rmSync(own);
-    assert.equal(notes.of(pid, since, now()), null);
+    assert.equal(notes.of(pid, since, now())?.path, null);
+  });
+
+  test("hold the arguments of what is gone, and say where they are cut", () => {
+    assert.deepEqual(argumentsOf(["/bin/true", "-w", "a=1", "", "é"]), [
+      ["/bin/true", "-w", "a=1", "", "é", ""],
+      false,
+    ]);
+    assert.deepEqual(argumentsOf(["/bin/true", "x"], { env: {} }), [["/bin/true", "x", ""], false]);
+    assert.deepEqual(argumentsOf(["/bin/sh", "-c", "exec /bin/true last one"]), [
+      ["/bin/true", "last", "one", ""],
+      false,
+    ]);
+    const [words, isCut] = argumentsOf(["/bin/true", "y".repeat(300), "z"]) as [string[], boolean];
+    assert.deepEqual([words[0], isCut], ["/bin/true", true]);
+    assert.match(words[1]!, /^y{200,240}$/);
+    assert.deepEqual(argumentsOf(["/bin/true", "n".repeat(120_000)], { env: { A: "b".repeat(120_000) } })?.[1], true);
   });
 
   test("are of the time that is asked for", () => {
@@ -62,7 +84,7 @@ describe("notes of programs", () => {
     assert.equal(notes.of(pid, now(), now()), null);
     assert.equal(notes.of(pid, since, since), null);
     const other = ProgramNotes.at(notes.fd);
-    assert.equal(other.of(pid, since, now()), realpathSync("/bin/true"));
+    assert.equal(other.of(pid, since, now())?.path, realpathSync("/bin/true"));
     other.close();
   });
 });

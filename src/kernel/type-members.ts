@@ -14,6 +14,9 @@ export const stepMembers = [
 export const programMembers = [
   "linux_binprm.file",
   "linux_binprm.interp",
+  "linux_binprm.p",
+  "linux_binprm.exec",
+  "linux_binprm.argc",
   "file.f_inode",
   "inode.i_ino",
   "inode.i_sb",

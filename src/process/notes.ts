@@ -7,7 +7,8 @@ import { KernelError } from "../kernel/libc.ts";
 import { ProgramNotes } from "../kernel/program-notes.ts";
 import { StepNotes } from "../kernel/step-notes.ts";
 import { programMembers, stepMembers } from "../kernel/type-members.ts";
-import { parseEnvironment } from "./proc-text.ts";
+import { argumentBounds } from "./mask.ts";
+import { parseArguments, parseEnvironment } from "./proc-text.ts";
 import { type StepEnvironment, stepVariables } from "./steps.ts";
 
 /** Descriptors of what is noted, for other threads; null: that is not. */
@@ -51,9 +52,14 @@ export class Notes {
     return note === null ? null : parseEnvironment(note.environment.toString("utf8"), stepVariables);
   }
 
-  /** What `pid` executed last, after `since` and until `time`: a file of ours; null: not known. */
-  program(pid: number, since: number, time: number): string | null {
-    return this.#programs?.of(pid, since, time) ?? null;
+  /** What `pid` executed last, after `since` and until `time`: where it is a file of ours, and with what arguments, unmasked; null: not noted. */
+  program(pid: number, since: number, time: number): { exe: string | null; args: string[] } | null {
+    const note = this.#programs?.of(pid, since, time) ?? null;
+    if (note === null) return null;
+    const args = parseArguments(note.arguments, argumentBounds.most);
+    // Half a secret is not recognised.
+    if (note.isCut && args.length > 0 && args.length < argumentBounds.most) args[args.length - 1] = "…";
+    return { exe: note.path, args };
   }
 
   close(): void {

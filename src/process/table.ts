@@ -94,7 +94,10 @@ export class ProcessTable {
       now: monotonic,
       environment: (pid) => environmentOf(pid, stepVariables),
       told: (pid, since, time) => this.#notes.told(pid, since, time),
-      program: (pid, since, time) => this.#notes.program(pid, since, time),
+      program: (pid, since, time) => {
+        const note = this.#notes.program(pid, since, time);
+        return note === null ? null : { ...note, args: this.#mask(note.args) };
+      },
       askers: (pid, exe) => {
         const steps = this.#engineClients.steps();
         // Asked last: whoever asked for what it does waits for it until it is done.

@@ -16,17 +16,18 @@ const SECOND = 1e9;
 /** A tree whose processes run what `programs` says, at the time it is looked at. */
 function planted() {
   const programs = new Map<number, string>();
+  const images = new Map<number, ProcessImage>();
   const environments = new Map<number, StepEnvironment>();
-  const ran = new Map<number, { at: number; exe: string }>();
+  const ran = new Map<number, { at: number; exe: string; args?: string[] }>();
   const notes = new Map<number, { at: number; environment: StepEnvironment }>();
   let clock = 0;
   const image = (exe: string): ProcessImage => ({ exe, args: [exe], uid: 1000, container: null, native: true });
   const tree = new ProcessTree({
-    image: (pid) => (programs.has(pid) ? image(programs.get(pid)!) : null),
+    image: (pid) => images.get(pid) ?? (programs.has(pid) ? image(programs.get(pid)!) : null),
     environment: (pid) => environments.get(pid) ?? {},
     program: (pid, since, time) => {
       const run = ran.get(pid);
-      return run !== undefined && run.at > since && run.at <= time ? run.exe : null;
+      return run !== undefined && run.at > since && run.at <= time ? { exe: run.exe, args: run.args ?? [] } : null;
     },
     told: (pid, since, time) => {
       const note = notes.get(pid);
@@ -49,6 +50,7 @@ function planted() {
   return {
     tree,
     programs,
+    images,
     environments,
     notes,
     ran,
@@ -230,17 +232,34 @@ describe("time", () => {
   });
 
   test("who is gone when it is looked at runs what the kernel noted at that very exec, and nothing it noted elsewhen", () => {
-    const { tree, fork, ran } = planted();
+    const { tree, fork, ran, at } = planted();
     fork(200, WORKER, 1 * SECOND);
-    ran.set(200, { at: 2 * SECOND - 1e5, exe: "/usr/bin/git" });
+    ran.set(200, { at: 2 * SECOND - 1e5, exe: "/usr/bin/git", args: ["git", "push"] });
+    at(9 * SECOND);
     tree.exec(200, 2 * SECOND);
-    assert.deepEqual([tree.get(200)?.exe, tree.get(200)?.native, tree.get(200)?.args], ["/usr/bin/git", true, []]);
+    assert.deepEqual(
+      [tree.get(200)?.exe, tree.get(200)?.native, tree.get(200)?.args],
+      ["/usr/bin/git", true, ["git", "push"]],
+    );
     tree.exec(200, 3 * SECOND);
     assert.deepEqual([tree.get(200)?.exe, tree.get(200)?.native], [null, false], "the note is of the exec before");
     ran.set(200, { at: 9 * SECOND, exe: "/usr/bin/ls" });
     tree.exec(200, 4 * SECOND);
     assert.equal(tree.get(200)?.exe, null, "the note is of a later exec");
-    assert.equal(tree.at(200, 2.5 * SECOND)?.exe, "/usr/bin/git");
+    assert.deepEqual(
+      [tree.at(200, 2.5 * SECOND)?.exe, tree.at(200, 2.5 * SECOND)?.args],
+      ["/usr/bin/git", ["git", "push"]],
+    );
+  });
+
+  test("who has ended and is not collected shows nothing of itself: what the kernel noted counts", () => {
+    const { tree, fork, ran, images } = planted();
+    fork(200, WORKER, 1 * SECOND);
+    images.set(200, { exe: null, args: [], uid: 0, container: null, native: false });
+    ran.set(200, { at: 2 * SECOND - 1e5, exe: "/usr/sbin/sysctl", args: ["sysctl", "-w", "a=1"] });
+    tree.exec(200, 2 * SECOND);
+    const { exe, args, uid } = tree.get(200)!;
+    assert.deepEqual([exe, args, uid], ["/usr/sbin/sysctl", ["sysctl", "-w", "a=1"], 0]);
   });
 
   test("ended ones are forgotten after a while, and the oldest first where there are many", () => {

@@ -25,8 +25,8 @@ export interface Eyes {
   environment(pid: number): StepEnvironment;
   /** The same as the kernel noted them at its first exec after `since` and until `time` (ns); null where it has no such note. */
   told(pid: number, since: number, time: number): StepEnvironment | null;
-  /** What it executed last, after `since` and until `time` (ns), as the kernel noted it: a file of ours; null where that is not known. */
-  program(pid: number, since: number, time: number): string | null;
+  /** What it executed last, after `since` and until `time` (ns), as the kernel noted it: a file of ours, with what; null: not noted. */
+  program(pid: number, since: number, time: number): Pick<ProcessImage, "exe" | "args"> | null;
   /** Steps of those who are connected to container engines while `pid` runs `exe`; null: not known, or it does no more. */
   askers(pid: number, exe: string | null): readonly (StepTag | null)[] | null;
 }
@@ -48,6 +48,8 @@ type Entry = { -readonly [Key in keyof ProcessRecord]: ProcessRecord[Key] } & {
   countedAt: number;
   /** How its children name it; renewed when it executes. */
   self: Ancestor;
+  /** What it executed last is the kernel's note of that very exec, not what /proc showed after it. */
+  isNoted: boolean;
 };
 
 /** A start time from /proc may be off by one tick, and the two clocks by another. */
@@ -118,10 +120,13 @@ export class ProcessTree {
     if (time < entry.seenAt) this.#seenTooLate(entry);
     entry.seenAt = this.#eyes.now();
     const since = entry.past.at(-1)?.until ?? entry.startedAt;
-    const image = this.#eyes.image(pid, time) ?? this.#noted(entry, since, time);
+    const seen = this.#eyes.image(pid, time);
+    // Who has ended and is not collected yet is there still, and shows nothing.
+    const noted = seen === null || seen.exe === null ? this.#noted(since, time, entry, seen) : null;
+    entry.isNoted = noted !== null;
     entry.past = [...entry.past, { image: imageIn(entry), until: time }].slice(-recordBounds.past);
     const { container } = entry;
-    Object.assign(entry, image);
+    Object.assign(entry, noted ?? seen ?? { ...unseen, uid: entry.uid, container });
     entry.self = { pid, exe: entry.exe };
     if (entry.step === null)
       entry.asked = this.#askers.executed(entry, container, () => this.#eyes.askers(pid, entry.exe));
@@ -244,16 +249,18 @@ export class ProcessTree {
    */
   #seenTooLate(entry: Entry): void {
     const { args } = entry;
-    if (args === unseen.args) return;
+    // A note is of the very exec that it was asked for.
+    if (args === unseen.args || entry.isNoted) return;
     for (const each of [...this.#living.values(), ...this.#endedOrder]) {
       if (each.args === args) Object.assign(each, { ...unseen, uid: each.uid }, { self: { pid: each.pid, exe: null } });
     }
   }
 
-  /** Gone already: that it runs its parent's program is known to be wrong. */
-  #noted({ pid, uid, container }: Entry, since: number, time: number): ProcessImage {
-    const exe = this.#eyes.program(pid, since, time);
-    return { ...unseen, uid, container, exe, native: exe !== null };
+  /** Gone already: that it runs its parent's program is known to be wrong. Null where nothing was noted. */
+  #noted(since: number, time: number, { pid, uid, container }: Entry, seen: ProcessImage | null): ProcessImage | null {
+    const noted = this.#eyes.program(pid, since, time);
+    if (noted === null) return null;
+    return { uid: seen?.uid ?? uid, container: seen?.container ?? container, ...noted, native: noted.exe !== null };
   }
 
   #name(pid: number, time: number): void {
@@ -282,9 +289,10 @@ export class ProcessTree {
     return this.#add({ pid, startedAt: time, ...unseen, ...place, threads: 1, countedAt: 0 });
   }
 
-  #add(part: Omit<Entry, "self" | "endedAt" | "past" | "seenAt">): Entry {
+  #add(part: Omit<Entry, "self" | "endedAt" | "past" | "seenAt" | "isNoted">): Entry {
     const entry: Entry = {
       ...part,
+      isNoted: false,
       endedAt: null,
       past: noPast,
       seenAt: part.countedAt,
