@@ -1,7 +1,7 @@
 /** DNS through a filtering forwarder: questions that a cache answers, that go upstream, and that are denied. */
 import { hasTool } from "../../test/lab/tools.ts";
 import { type DnsPeer, dnsPeers } from "../peers/dns/servers.ts";
-import { type Bench, type Case, notQuick } from "../stand/bench.ts";
+import { type Bench, type Case, notQuick, warmUp } from "../stand/bench.ts";
 import { interleave } from "../stand/clock.ts";
 import { type Answers, ask, kinds, prove, type QuestionKind, wireNames, writeQuestions } from "../stand/questions.ts";
 import { Stand } from "../stand/stand.ts";
@@ -76,6 +76,7 @@ async function measure(
     const why = peer.cannot(kind);
     if (why !== null) cannot.set(peer.name, why);
   }
+  const warm = (bench.quick ? warmUp.quick : warmUp.whole) / 4;
   const figures = await interleave<Standing, Figure>(
     bench.clock,
     `dns.${kind}`,
@@ -84,7 +85,7 @@ async function measure(
     ({ peer }) => peer.name,
     async ({ peer, stand }, round, seconds) => {
       bench.progress(`DNS, ${kind}: ${peer.name}, round ${round + 1}`);
-      const { perSecond, ...rest }: Answers = await ask(stand, kind, file, seconds, round === 0);
+      const { perSecond, ...rest }: Answers = await ask(stand, kind, file, seconds, round === 0 ? warm : 0);
       return { per_second: perSecond, ...rest };
     },
     (peer, why) => cannot.set(peer.peer.name, why),

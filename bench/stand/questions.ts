@@ -77,18 +77,21 @@ export async function prove({ lab }: Stand, filters: boolean): Promise<void> {
 
 /**
  * Many outstanding at once for the rate, then one at a time for how long one takes. Throws where answers are not the expected ones.
- * `first` fills the caches before.
+ * `warm` seconds of the same go before, after every question was asked once; 0 where both was done.
  */
 export async function ask(
   { lab }: Stand,
   kind: QuestionKind,
   file: string,
   seconds: number,
-  first: boolean,
+  warm: number,
 ): Promise<Answers> {
   const dnsperf = (...args: string[]) =>
     run(lab.runner(1), "dnsperf", ["-s", upstream, "-d", file, "-t", "2", ...args]);
-  if (first) await dnsperf("-n", "1", "-c", "16", "-q", "64");
+  if (warm > 0) {
+    await dnsperf("-n", "1", "-c", "16", "-q", "64");
+    await dnsperf("-c", "64", "-q", "128", "-l", `${warm}`);
+  }
   const flood = await dnsperf("-c", "64", "-q", "128", "-l", `${(seconds * 2) / 3}`);
   const expected = kind === "denied" ? "NXDOMAIN" : "NOERROR";
   const share = Number(new RegExp(`${expected} \\d+ \\(([\\d.]+)%\\)`).exec(flood)?.[1] ?? 0);
