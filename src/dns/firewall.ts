@@ -32,6 +32,7 @@ import {
   type DnsFirewallOptions,
   type DnsLimits,
   type DnsStats,
+  type Redirected,
 } from "./types.ts";
 import { Upstreams } from "./upstream.ts";
 
@@ -50,6 +51,7 @@ export class DnsFirewall {
   private readonly streams = new Map<Connection, PassedStream>();
   private readonly work = new Set<Promise<void>>();
   private readonly detach: (() => void)[] = [];
+  private readonly arrived: (Redirected & { socket: dgram.Socket; link: string; bytes: Uint8Array })[] = [];
   private readonly times = new Histogram(answerBounds);
   private readonly counts = { queries: 0, allowed: 0, denied: 0, wouldDeny: 0, passed: 0, overLimit: 0, failures: 0 };
 
@@ -83,8 +85,18 @@ export class DnsFirewall {
     // Bound once and for all: no system call for each question.
     let address: Client["endpoint"] | null = null;
     const local = () => (address ??= socket.address());
-    const onMessage = (bytes: Uint8Array, from: dgram.RemoteInfo): void =>
-      void this.datagram(socket, { link, local }, bytes, from);
+    const onMessage = (bytes: Uint8Array, from: dgram.RemoteInfo): void => {
+      if (
+        this.arrived.push({
+          socket,
+          link,
+          bytes,
+          client: { address: from.address, port: from.port },
+          local: local(),
+        }) === 1
+      )
+        setImmediate(() => this.settleArrived());
+    };
     socket.on("message", onMessage);
     this.detach.push(() => socket.off("message", onMessage));
   }
@@ -142,19 +154,23 @@ export class DnsFirewall {
     await Promise.all([...gone, ...this.work]);
   }
 
-  private async datagram(
-    socket: dgram.Socket,
-    { link, local }: { link: string; local: () => Client["endpoint"] },
-    bytes: Uint8Array,
-    from: dgram.RemoteInfo,
-  ): Promise<void> {
-    const client = this.identify("udp", link, { address: from.address, port: from.port }, local);
-    if (client === null) return;
+  /** What one turn of the event loop brought. The kernel is asked about all of it at once: asking by one takes longer than answering. */
+  private settleArrived(): void {
+    const arrived = this.arrived.splice(0);
+    const servers = this.serversOf("udp", arrived);
+    for (const [i, datagram] of arrived.entries()) {
+      const client = this.identify("udp", datagram.link, datagram, servers[i]);
+      if (client !== null) void this.datagram(datagram.socket, client, datagram.bytes);
+    }
+  }
+
+  private async datagram(socket: dgram.Socket, client: Client, bytes: Uint8Array): Promise<void> {
+    const { address, port } = client.endpoint;
     // The socket may have been closed by its owner while the answer was made; an answer that cannot be sent is lost.
     const send = (answer: Uint8Array): void =>
       this.release(() => {
         try {
-          socket.send(answer, from.port, from.address, () => {});
+          socket.send(answer, port, address, () => {});
         } catch {
           this.counts.failures++;
         }
@@ -261,22 +277,33 @@ export class DnsFirewall {
   private identifyStream(socket: net.Socket, link: string): Client | null {
     const { remoteAddress, remotePort, localAddress, localPort } = socket;
     if (remoteAddress === undefined || remotePort === undefined) return null;
-    const local = () => ({ address: localAddress ?? "", port: localPort ?? 0 });
-    return this.identify("tcp", link, { address: remoteAddress, port: remotePort }, local);
+    const query = {
+      client: { address: remoteAddress, port: remotePort },
+      local: { address: localAddress ?? "", port: localPort ?? 0 },
+    };
+    return this.identify("tcp", link, query, this.serversOf("tcp", [query])[0]);
+  }
+
+  private serversOf(transport: Client["transport"], queries: readonly Redirected[]) {
+    try {
+      return this.options.originalServers(transport, queries);
+    } catch {
+      return [];
+    }
   }
 
   private identify(
     transport: Client["transport"],
     link: string,
-    peer: Client["endpoint"],
-    local: () => Client["endpoint"],
+    { client, local }: Redirected,
+    server: Client["endpoint"] | null | undefined,
   ): Client | null {
-    const source = peerAddress(peer.address);
+    const source = peerAddress(client.address);
     if (source === null) return null;
-    const endpoint = { address: peer.address, port: peer.port };
+    const endpoint = { address: client.address, port: client.port };
     try {
-      const server = this.options.originalServer(transport, endpoint, local());
-      const process = this.options.askerOf?.(transport, endpoint, server ?? local()) ?? null;
+      if (server === undefined) throw new Error("nobody can say where the query was going");
+      const process = this.options.askerOf?.(transport, endpoint, server ?? local) ?? null;
       return {
         source,
         sender: this.options.oneSender === true ? "" : senderOf(source),
@@ -287,7 +314,7 @@ export class DnsFirewall {
         ...(process === null ? {} : { process }),
       };
     } catch {
-      // A socket that closed under us, or a lookup that failed: the query is dropped rather than sent elsewhere.
+      // A look-up that failed: the query is dropped rather than sent elsewhere.
       this.counts.failures++;
       return null;
     }

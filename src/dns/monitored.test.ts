@@ -34,7 +34,9 @@ const withoutId = (bytes: Uint8Array) => Buffer.from(bytes).subarray(2).toString
 test("query and answer are the same bytes but for the ID, for any name, type, option and oddity", async (t) => {
   const far = await server(t);
   const upstream = await server(t);
-  const { port } = await stand(t, [upstream.endpoint], { originalServer: () => far.endpoint });
+  const { port } = await stand(t, [upstream.endpoint], {
+    originalServers: (_, queries) => queries.map(() => far.endpoint),
+  });
   const options = [{ code: 65001, data: Uint8Array.of(1, 2, 3) }];
   const queries = [
     queryBytes("Evil.Example", Type.NULL, { udpSize: 4096, version: 0, dnssecOk: true, options }),
@@ -67,7 +69,9 @@ test("an unknown original server means the configured upstream; an answer that d
 
 test("the record says what enforcement would have done", async (t) => {
   const far = await server(t, fixed("192.0.2.7"));
-  const { port, events } = await stand(t, [far.endpoint], { originalServer: () => far.endpoint });
+  const { port, events } = await stand(t, [far.endpoint], {
+    originalServers: (_, queries) => queries.map(() => far.endpoint),
+  });
   await ask(port, "allowed.example", Type.A, watched);
   await ask(port, "evil.example", Type.A, watched);
   await ask(port, "allowed.example", Type.NULL, watched);
@@ -111,7 +115,10 @@ test("a denial that the policy enforces for a watched source refuses it, and the
     name: (facts) => enforcing.name(facts),
     cidrAllows: () => false,
   };
-  const { port, events } = await stand(t, [far.endpoint], { originalServer: () => far.endpoint, policy: () => policy });
+  const { port, events } = await stand(t, [far.endpoint], {
+    originalServers: (_, queries) => queries.map(() => far.endpoint),
+    policy: () => policy,
+  });
   assert.match(await dig(port, "-b", watched, "gist.example"), /status: NXDOMAIN[^]*EDE: 15/);
   assert.match(await dig(port, "-b", watched, "+tcp", "gist.example"), /status: NXDOMAIN[^]*EDE: 15/);
   assert.deepEqual(far.received, []);
@@ -124,10 +131,14 @@ test("a denial that the policy enforces for a watched source refuses it, and the
 test("answers of a server the client chose bind for that client only; those of an upstream bind for all", async (t) => {
   const chosen = await server(t, fixed("203.0.113.66"));
   const upstream = await server(t, fixed("192.0.2.7"));
-  const made = await stand(t, [upstream.endpoint], { originalServer: () => chosen.endpoint });
+  const made = await stand(t, [upstream.endpoint], {
+    originalServers: (_, queries) => queries.map(() => chosen.endpoint),
+  });
   await ask(made.port, "allowed.example", Type.A, watched);
-  made.options.originalServer = () => upstream.endpoint;
-  const other = await stand(t, [upstream.endpoint], { originalServer: () => upstream.endpoint });
+  made.options.originalServers = (_, queries) => queries.map(() => upstream.endpoint);
+  const other = await stand(t, [upstream.endpoint], {
+    originalServers: (_, queries) => queries.map(() => upstream.endpoint),
+  });
   await ask(other.port, "allowed.example", Type.A, watched);
   const shown = (list: typeof made.bindings) =>
     list.map(({ name, address, source }) => [name, formatAddress(address), source]);
@@ -186,7 +197,9 @@ test("over TCP: same bytes, same order, a zone transfer of several messages, and
     if (bytes.length > 40) peer?.end();
     else for (const part of parts) send(Uint8Array.from(part, (byte, i) => (i < 2 ? bytes[i]! : byte)));
   });
-  const { port, firewall } = await stand(t, [far.endpoint], { originalServer: () => far.endpoint });
+  const { port, firewall } = await stand(t, [far.endpoint], {
+    originalServers: (_, queries) => queries.map(() => far.endpoint),
+  });
   const socket = net.connect({ host: "127.0.0.1", port, localAddress: watched });
   const frames = new FrameReader();
   const got: Uint8Array[] = [];
@@ -219,7 +232,7 @@ test("dig notices no difference between dnsmasq asked directly and through us", 
     "--txt-record=evil.example,text",
     "--local=/example/",
   );
-  const { port } = await stand(t, [upstream], { originalServer: () => upstream });
+  const { port } = await stand(t, [upstream], { originalServers: (_, queries) => queries.map(() => upstream) });
   const strip = (text: string) =>
     text.replace(/^;; (Query time|SERVER|WHEN|Got).*$|id: \d+|^; <<>>.*$|COOKIE.*$/gm, "");
   for (const args of [

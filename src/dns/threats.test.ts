@@ -144,7 +144,9 @@ test("D2: reverse lookups are answered from bindings and never go upstream", asy
 test("D4: a query to another resolver is answered by ours, and its event says where it was meant to go", async (t) => {
   const chosen = await server(t, fixed("203.0.113.66"));
   const ours = await server(t, fixed("192.0.2.7"));
-  const { port, events } = await stand(t, [ours.endpoint], { originalServer: () => chosen.endpoint });
+  const { port, events } = await stand(t, [ours.endpoint], {
+    originalServers: (_, queries) => queries.map(() => chosen.endpoint),
+  });
   assert.match(await dig(port, "+short", "allowed.example"), /^192\.0\.2\.7$/m);
   nothingReached(chosen);
   assert.equal(events[0]?.dns?.server, `127.0.0.1:${chosen.endpoint.port}`);

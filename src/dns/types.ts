@@ -28,6 +28,12 @@ export interface Binding {
   source: Address | null;
 }
 
+/** A query as it came to us: from a client, to an address of ours. */
+export interface Redirected {
+  client: Endpoint;
+  local: Endpoint;
+}
+
 export interface DnsFirewallOptions {
   /** The policy in force now. */
   policy: () => Engine;
@@ -35,8 +41,11 @@ export interface DnsFirewallOptions {
   upstreams: readonly Endpoint[];
   /** Writes bindings to every data-path worker; resolves when all have them. Called before the answer leaves. */
   bind: (bindings: Binding[]) => Promise<void>;
-  /** The server a redirected query was addressed to; null where that is unknown or is this firewall itself. */
-  originalServer: (transport: DnsTransport, client: Endpoint, local: Endpoint) => Endpoint | null;
+  /**
+   * The server each redirected query was addressed to; null where that is unknown or is this firewall itself, undefined where asking
+   * failed: that query is dropped rather than sent elsewhere. Throws where none can be told.
+   */
+  originalServers: (transport: DnsTransport, queries: readonly Redirected[]) => (Endpoint | null | undefined)[];
   /** Whose a question is that was addressed to `server`; left out, or null: nobody is known. */
   askerOf?: (transport: DnsTransport, client: Endpoint, server: Endpoint) => EventProcess | null;
   record: (event: EventBody) => void;

@@ -209,7 +209,7 @@ test("upstreams that are no addresses, or none at all, are the user's error", ()
           upstreams,
           policy: () => assert.fail(),
           bind: async () => {},
-          originalServer: () => null,
+          originalServers: (_, queries) => queries.map(() => null),
           record: () => {},
           deny: "nxdomain",
           now: () => 0,

@@ -19,7 +19,7 @@ import { Askers } from "./askers.ts";
 import type { AskersOptions, DnsOrder, DnsSetup, FromDns, ToDns } from "./dns-messages.ts";
 import { DnsTold } from "./dns-told.ts";
 import { adopt, type Listeners } from "./listeners.ts";
-import { AnsweringAddresses, originalServer } from "./original-server.ts";
+import { AnsweringAddresses, originalServers } from "./original-server.ts";
 import { QueueLinks } from "./queue-links.ts";
 
 /** Refusals are counted in windows of a second; processes that nobody asks about are taken in, and a sign of life given, this often, ms. */
@@ -79,8 +79,10 @@ class DnsWorker {
         await this.#links.bind(bindings);
         this.#told.bound(bindings);
       },
-      originalServer: (transport, client, local) =>
-        originalServer(this.#conntrack, own(), transport, client, answering.of(local, client)),
+      originalServers: (transport, queries) => {
+        const asked = queries.map(({ client, local }) => ({ client, local: answering.of(local, client) }));
+        return originalServers(this.#conntrack, own(), transport, asked);
+      },
       ...(askers === null ? {} : { askerOf: (...asked) => askers.of(...asked) }),
       oneSender: isMachine,
       record: (event) => this.#told.record(event),

@@ -1,27 +1,38 @@
 /** Where a query that the ruleset redirected to our DNS firewall was going: the kernel knows, by the answer's tuple. */
 import { type Address, formatAddress, parseAddress } from "../address/ip.ts";
 import { cidrContains } from "../address/cidr.ts";
-import type { DnsTransport, Endpoint } from "../dns/types.ts";
-import type { Conntrack } from "../kernel/conntrack.ts";
+import type { DnsTransport, Endpoint, Redirected } from "../dns/types.ts";
+import type { Conntrack, Tuple } from "../kernel/conntrack.ts";
+import { KernelError } from "../kernel/libc.ts";
 import { interfaces } from "../kernel/interfaces.ts";
 
-/** Null where it is not known, or where the query was for one of `own`, the firewall's addresses. */
-export function originalServer(
+/**
+ * In the order of `queries`; null where it is not known, or where the query was for one of `own`, the firewall's addresses; undefined where
+ * asking failed. Throws KernelError where the kernel does not answer.
+ */
+export function originalServers(
   conntrack: Conntrack,
   own: ReadonlySet<string>,
   transport: DnsTransport,
-  client: Endpoint,
-  local: Endpoint,
-): Endpoint | null {
-  const source = parseAddress(local.address.replace(/%.*$/, ""));
-  const destination = parseAddress(client.address.replace(/%.*$/, ""));
-  if (source === null || destination === null) return null;
+  queries: readonly Redirected[],
+): (Endpoint | null | undefined)[] {
   const protocol = transport === "udp" ? 17 : 6;
-  const tuple = { protocol, source, sourcePort: local.port, destination, destinationPort: client.port };
-  const flow = conntrack.lookup(tuple, "reply");
-  if (flow === null) return null;
-  const address = formatAddress(flow.original.destination);
-  return own.has(address) ? null : { address, port: flow.original.destinationPort };
+  const tuples = queries.map(({ client, local }): Tuple | null => {
+    const source = parseAddress(local.address.replace(/%.*$/, ""));
+    const destination = parseAddress(client.address.replace(/%.*$/, ""));
+    if (source === null || destination === null) return null;
+    return { protocol, source, sourcePort: local.port, destination, destinationPort: client.port };
+  });
+  const known = tuples.filter((tuple) => tuple !== null);
+  const flows = conntrack.lookupAll(known, "reply");
+  let next = 0;
+  return tuples.map((tuple) => {
+    const flow = tuple === null ? null : (flows[next++] ?? null);
+    if (flow === null) return null;
+    if (flow instanceof KernelError) return undefined;
+    const address = formatAddress(flow.original.destination);
+    return own.has(address) ? null : { address, port: flow.original.destinationPort };
+  });
 }
 
 /** Addresses of interfaces are looked up again for a client that none of them explains, this often at most, ms. */

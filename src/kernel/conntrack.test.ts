@@ -53,6 +53,36 @@ suite("conntrack", { timeout: 120_000 }, () => {
         assert.equal(table.lookup({ ...flow.original, sourcePort: flow.original.sourcePort ^ 1 }, "original"), null);
       }));
 
+    test(`many are looked up at once, each answered for itself, IPv${v}`, () =>
+      withLab(async (lab) => {
+        const table = masquerade(lab);
+        const server = await lab.udp(lab.server, v, 7000);
+        for (let i = 0; i < 5; i++) {
+          (await lab.udp(lab.client, v)).send("x", 7000, addresses[v].server);
+          await datagram(server);
+        }
+        const flows = table.dump({ family: v });
+        // More than fit into one message, two of three unknown, and one of a protocol that the kernel tracks no ports of.
+        const asked = Array.from({ length: 200 }, (_, i) => {
+          const flow = flows[i % flows.length]!;
+          return i % 3 === 0
+            ? { flow, tuple: flow.original }
+            : { flow: null, tuple: { ...flow.original, sourcePort: 1 + i } };
+        });
+        asked[100] = { flow: null, tuple: { ...flows[0]!.original, protocol: 255 } };
+        const found = table.lookupAll(
+          asked.map(({ tuple }) => tuple),
+          "original",
+        );
+        const ids = found.map((each) => (each === null || each instanceof Error ? null : each.id));
+        assert.deepEqual(
+          ids,
+          asked.map(({ flow }) => flow?.id ?? null),
+        );
+        assert.deepEqual(table.lookupAll([], "original"), []);
+        assert.equal(table.lookup(flows[1]!.reply, "reply")!.id, flows[1]!.id);
+      }));
+
     test(`a mark changes within its mask, and is what a dump can ask for, IPv${v}`, () =>
       withLab(async (lab) => {
         const table = masquerade(lab);

@@ -54,6 +54,9 @@ const ESTABLISHED_SECONDS = 432_000;
 const GROUP = { new: 1, update: 2, destroy: 3 } as const;
 const EVENT_BUFFER = 16 * 1024 * 1024;
 
+/** Look-ups in one message: their answers, of some 4 kB in the kernel, must fit a socket's receive buffer. */
+const mostAtOnce = 32;
+
 export type FlowEvent = keyof typeof GROUP;
 
 export interface DumpFilter {
@@ -67,6 +70,7 @@ export interface DumpFilter {
 export class Conntrack {
   readonly #socket = new NetlinkSocket(NETLINK_NETFILTER);
   readonly #writer = new MessageWriter(512);
+  readonly #lookups = new MessageWriter(mostAtOnce * 256);
   #asking = false;
 
   /**
@@ -99,14 +103,36 @@ export class Conntrack {
    * and the client as destination (`reply`), and read where it wanted to go in `original.destination`.
    */
   lookup(tuple: Tuple, direction: "original" | "reply"): Flow | null {
-    const sequence = this.#socket.sequence();
-    this.#writer.reset().begin(CT_GET, NLM_F_REQUEST | NLM_F_ACK, sequence, addressFamily(tuple.source));
-    writeTuple(this.#writer, direction === "original" ? CTA_TUPLE_ORIG : CTA_TUPLE_REPLY, tuple);
-    let flow: Flow | null = null;
-    const done = this.#ask("conntrack get", sequence, (bytes, start, end) => {
-      flow = readFlow(bytes, start, end);
-    });
-    return done ? flow : null;
+    const [found] = this.lookupAll([tuple], direction);
+    if (found instanceof libc.KernelError) throw found;
+    return found ?? null;
+  }
+
+  /**
+   * {@link lookup} of many in few system calls, which are most of what one costs. An error is of the one look-up in its place; throws
+   * KernelError where the kernel does not answer.
+   */
+  lookupAll(tuples: readonly Tuple[], direction: "original" | "reply"): (Flow | null | libc.KernelError)[] {
+    const flows: (Flow | null | libc.KernelError)[] = tuples.map(() => null);
+    const call = "conntrack get";
+    for (let from = 0; from < tuples.length; from += mostAtOnce) {
+      const some = tuples.slice(from, from + mostAtOnce);
+      const sequences = some.map(() => this.#socket.sequence());
+      const writer = this.#lookups.reset();
+      some.forEach((tuple, i) => {
+        writer.begin(CT_GET, NLM_F_REQUEST, sequences[i]!, addressFamily(tuple.source));
+        writeTuple(writer, direction === "original" ? CTA_TUPLE_ORIG : CTA_TUPLE_REPLY, tuple);
+        writer.end();
+      });
+      const onFlow = (place: number, bytes: Buffer, { start, end }: { start: number; end: number }) => {
+        flows[from + place] = readFlow(bytes, start + NFGEN_HEADER, end);
+      };
+      const onError = (place: number, errno: number) => {
+        if (errno !== libc.ENOENT) flows[from + place] = new libc.KernelError(call, errno);
+      };
+      this.#alone(() => this.#socket.requestEach(call, writer, sequences[0]!, some.length, onFlow, onError));
+    }
+    return flows;
   }
 
   /**
@@ -169,17 +195,25 @@ export class Conntrack {
 
   /** Sends the writer's message; false where the kernel knows no such flow. */
   #ask(call: string, sequence: number, onFlow?: (bytes: Buffer, start: number, end: number) => void): boolean {
+    return this.#alone(() => {
+      try {
+        this.#socket.request(call, this.#writer.end(), sequence, (bytes, message) =>
+          onFlow?.(bytes, message.start + NFGEN_HEADER, message.end),
+        );
+        return true;
+      } catch (error) {
+        if (error instanceof libc.KernelError && error.code === "ENOENT") return false;
+        throw error;
+      }
+    });
+  }
+
+  #alone<T>(ask: () => T): T {
     // A second request would take this one's answers off the socket.
     if (this.#asking) throw new Error("conntrack asked from inside its own callback");
     this.#asking = true;
     try {
-      this.#socket.request(call, this.#writer.end(), sequence, (bytes, message) =>
-        onFlow?.(bytes, message.start + NFGEN_HEADER, message.end),
-      );
-      return true;
-    } catch (error) {
-      if (error instanceof libc.KernelError && error.code === "ENOENT") return false;
-      throw error;
+      return ask();
     } finally {
       this.#asking = false;
     }

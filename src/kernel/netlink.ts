@@ -286,6 +286,35 @@ export class NetlinkSocket {
     }
   }
 
+  /**
+   * Sends what `writer` holds, requests for one thing each without NLM_F_ACK, the first of which has the sequence number `first`.
+   * Each gets one message back, which `onMessage` is handed with the request's place, or `onError` its errno: what is wrong with one is not
+   * the others' fault. Throws {@link libc.KernelError} where nothing more comes.
+   */
+  requestEach(
+    call: string,
+    writer: MessageWriter,
+    first: number,
+    count: number,
+    onMessage: (place: number, bytes: Buffer, message: MessageCursor) => void,
+    onError: (place: number, errno: number) => void,
+  ): void {
+    this.send(writer);
+    for (let answered = 0; answered < count;) {
+      const datagram = this.receive();
+      if (typeof datagram === "number") throw new libc.KernelError(call, -datagram);
+      const { bytes, messages } = datagram;
+      while (messages.next()) {
+        const place = (messages.sequence - first) >>> 0;
+        // An earlier request's, which gave up waiting.
+        if (place >= count) continue;
+        answered++;
+        if (messages.type === NLMSG_ERROR) onError(place, messages.error());
+        else onMessage(place, bytes, messages);
+      }
+    }
+  }
+
   close(): void {
     libc.close(this.fd);
   }

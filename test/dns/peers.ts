@@ -72,7 +72,7 @@ export async function stand(
     policy: () => testPolicy,
     upstreams,
     bind: async (list) => void bindings.push(...list),
-    originalServer: () => null,
+    originalServers: (_, queries) => queries.map(() => null),
     record: (event) => void events.push(event),
     deny: "nxdomain",
     now: () => Date.now() + made.skew,
