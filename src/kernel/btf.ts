@@ -15,6 +15,7 @@ const MEMBER = 3;
 const ONCE = [0, 1, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0];
 const EACH = [0, 0, 0, 0, MEMBER, 3, 2, 0, 0, 0, 0, 0, 0, 2, 0, 3, 0, 0, 0, 3];
 const LAST_KIND = 19;
+const none: ReadonlyMap<string, string> = new Map();
 
 /**
  * Offsets in bytes of `structure.member`s; those that there are not, or that begin inside a byte, are missing. Looks through all
@@ -44,8 +45,9 @@ export function offsetsInBtf(bytes: Buffer, wanted: readonly string[]): Map<stri
     const next = at + TYPE + ONCE[kind]! + EACH[kind]! * (info & 0xffff);
     if (next > last) break;
     const name = words[at]!;
-    const members = kind === STRUCT && name !== 0 ? structures.get(name) : undefined;
-    for (let part = at + TYPE; members !== undefined && part < next; part += MEMBER) {
+    const members = kind === STRUCT && name !== 0 ? (structures.get(name) ?? none) : none;
+    const from = members === none ? next : at + TYPE;
+    for (let part = from; part < next; part += MEMBER) {
       const member = members.get(nameAt(text, words[part]!));
       // The upper bits are the size of a bit field, where the structure has any.
       const word = words[part + 2]!;

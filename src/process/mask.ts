@@ -32,7 +32,7 @@ interface Shape {
    * False only for text (`lower` is its lower case) in which the shape cannot be. Every program that a build starts is masked by three
    * threads, and the expressions are slow to compile and to run; nearly all arguments are told from secrets by this alone.
    */
-  canBeIn(text: string, lower: string): boolean;
+  canBeIn: (text: string, lower: string) => boolean;
 }
 
 const isAssignment = (text: string) => text.includes("=") || text.includes(":");
