@@ -1,10 +1,11 @@
 /**
- * `sallyport posture --fix` and `--undo` as people meet them, by the real launcher, in real repositories and against a server made
- * from GitHub's own description: a plan that git applies, nothing changed without --apply, all of it taken back, and every way in
- * which that can go wrong said with an exit code. Plans word for word are in `golden/posture-fix/`.
+ * `sallyport posture --fix` and `--undo` as people meet them, in real repositories and against a server made from GitHub's own
+ * description: a plan that git applies, nothing changed without --apply, all of it taken back, and every way in which that can go
+ * wrong said with an exit code. The way there and back is by the real launcher, the rest by the command alone. Plans word for word
+ * are in `golden/posture-fix/`.
  */
 import assert from "node:assert/strict";
-import { execFile, execFileSync, spawnSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import {
   mkdirSync,
   mkdtempSync,
@@ -21,13 +22,15 @@ import { fileURLToPath } from "node:url";
 import { describe, test, type TestContext } from "node:test";
 import { github, Odd } from "../../test/support/github.ts";
 import { goldenTests } from "../../test/support/golden.ts";
+import { plainEnv, postureHere } from "./testing/in-process.ts";
+import type { Ended } from "./testing/in-process.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const sha = "abcdefabcdefabcdefabcdefabcdefabcdefabcd";
 const uses = ["--uses", `sallyport/sallyport@${sha}`, "--version-comment", "v1"];
 const crlf = "on: push\r\njobs:\r\n  build:\r\n    runs-on: ubuntu-latest\r\n    steps:\r\n      - run: make\r\n";
 
-function repository(t: Pick<TestContext, "after">, files: Record<string, string>): string {
+function repository(t: TestContext, files: Record<string, string>): string {
   const at = mkdtempSync(join(tmpdir(), "sallyport-fix-"));
   t.after(() => rmSync(at, { recursive: true }));
   mkdirSync(join(at, ".github/workflows"), { recursive: true });
@@ -39,13 +42,11 @@ function repository(t: Pick<TestContext, "after">, files: Record<string, string>
 const textOf = (at: string, name: string) => readFileSync(join(at, ".github/workflows", name), "utf8");
 const undoFiles = (at: string) => readdirSync(at).filter((name) => name.startsWith("sallyport-undo"));
 
-/** In the folder, without a token of the host's; not in this thread, which serves the API. */
-function posture(
-  at: string,
-  words: readonly string[],
-  env: Record<string, string> = {},
-): Promise<{ code: number; stdout: string; stderr: string }> {
-  const clean = { ...process.env, GITHUB_TOKEN: "", GH_TOKEN: "", GITHUB_API_URL: "https://api.example", ...env };
+const posture = (at: string, words: readonly string[], env: Record<string, string> = {}) => postureHere(words, env, at);
+
+/** By the real launcher, without a token of the host's. */
+function launched(at: string, words: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+  const clean = { ...process.env, ...plainEnv, ...env };
   return new Promise((resolve) => {
     execFile(`${root}sallyport`, ["posture", ...words], { cwd: at, env: clean }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
@@ -54,22 +55,11 @@ function posture(
 }
 
 describe("plans", () => {
-  goldenTests(new URL("golden/posture-fix/", import.meta.url), ({ words, inputs: [input] }) => {
-    const ends: (() => void)[] = [];
-    const at = repository(
-      { after: (end) => void ends.push(end as () => void) },
-      { "ci.yml": input!.slice(input!.indexOf("\n") + 1) },
-    );
-    try {
-      const { stdout, stderr } = spawnSync(`${root}sallyport`, ["posture", "--fix", ...words], {
-        cwd: at,
-        encoding: "utf8",
-      });
-      assert.equal(stderr, "");
-      return stdout.trimEnd();
-    } finally {
-      for (const end of ends) end();
-    }
+  goldenTests(new URL("golden/posture-fix/", import.meta.url), async ({ words, inputs: [input] }, t) => {
+    const at = repository(t, { "ci.yml": input!.slice(input!.indexOf("\n") + 1) });
+    const { stdout, stderr } = await posture(at, ["--fix", ...words]);
+    assert.equal(stderr, "");
+    return stdout.trimEnd();
   });
 });
 
@@ -77,13 +67,13 @@ describe("a folder", () => {
   test("nothing without --apply; what --apply does is what git makes of the plan; all of it can be taken back", async (t) => {
     const files = { "ci.yml": crlf, "b.yaml": crlf.replaceAll("\r", ""), "readme.md": "x" };
     const [shown, fixed] = [repository(t, files), repository(t, files)];
-    const plan = await posture(shown, ["--fix", "--json", ...uses]);
+    const plan = await launched(shown, ["--fix", "--json", ...uses]);
     assert.deepEqual([plan.code, plan.stderr, textOf(shown, "ci.yml"), undoFiles(shown)], [0, "", crlf, []]);
     const { files: planned } = JSON.parse(plan.stdout) as { files: { diff: string }[] };
     const input = planned.map(({ diff }) => diff).join("");
     execFileSync("git", ["-C", shown, "apply", "--whitespace=nowarn", "-"], { input });
 
-    const done = await posture(fixed, ["--fix", "--apply", ...uses], { GITHUB_TOKEN: "not-to-be-written" });
+    const done = await launched(fixed, ["--fix", "--apply", ...uses], { GITHUB_TOKEN: "not-to-be-written" });
     assert.deepEqual([done.code, done.stderr], [0, ""]);
     for (const name of Object.keys(files)) assert.equal(textOf(fixed, name), textOf(shown, name), name);
     assert.match(
@@ -102,7 +92,7 @@ describe("a folder", () => {
     assert.match(dry.stdout, /would take back \.github\/workflows\/ci\.yml\n.*\nNothing was changed/);
     assert.notEqual(textOf(fixed, "ci.yml"), crlf);
     writeFileSync(join(fixed, ".github/workflows/b.yaml"), "# somebody's own\n");
-    const back = await posture(fixed, ["--undo", undo!, "--apply"]);
+    const back = await launched(fixed, ["--undo", undo!, "--apply"]);
     assert.deepEqual([back.code, textOf(fixed, "ci.yml"), textOf(fixed, "b.yaml")], [1, crlf, "# somebody's own\n"]);
     assert.match(back.stdout, /^done {11}\.github\/workflows\/ci\.yml$/m);
     assert.match(back.stdout, /^NOT DONE {7}\.github\/workflows\/b\.yaml: what is there is neither/m);
