@@ -56,6 +56,8 @@ export const checks = {
     "sha-pinning": fails(permissions),
     unpinned: fails(`${workflows}, \`actions.lock\``),
     pins: holds(`${workflows}, \`actions.lock\``),
+    "action-image": fails("`action.yml` of the repository's own actions"),
+    "action-unread": asks(`${workflows}, \`action.yml\``),
   },
   "RG-10": {
     control: fails(`${workflows}, ${native}`),

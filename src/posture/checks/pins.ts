@@ -9,7 +9,8 @@ import { inFile, subjectIn } from "../facts.ts";
 import { finding } from "../finding.ts";
 import type { Finding } from "../finding.ts";
 import { lockedUses } from "../lockfile.ts";
-import type { LocalActions } from "../workflows/local-actions.ts";
+import { folderIn } from "../workflows/local-actions.ts";
+import type { LocalAction, LocalActions } from "../workflows/local-actions.ts";
 import type { Workflow, WorkflowJob } from "../workflows/read.ts";
 
 const lockPath = ".github/workflows/actions.lock";
@@ -23,18 +24,67 @@ export function checkPins(
   actions: LocalActions = new Map(),
 ): Finding[] {
   const lock = lockedUses(repository.files.get(lockPath) ?? null);
-  const inActions = [...actions.values()].flatMap(({ source, steps }) =>
-    usesIn(source, steps).flatMap(({ node, text }) => {
-      if (pinOf(text, null) !== "loose") return [];
-      const { line, column } = source.spot(node);
-      const subject = subjectIn(repository, `${source.path}: ${text}`);
-      const seen = `${text} is pinned by a name that can be moved, in a composite action`;
-      const where = inFile(source.path, line, column, "runs.steps");
-      return [finding({ rule: "RG-09", check: "unpinned", status: "fail", subject, seen, where })];
-    }),
+  const inActions = [...actions.values()].flatMap((action) => pinsInAction(repository, action));
+  const inJobs = workflows.flatMap(({ path, source, jobs }) =>
+    jobs.flatMap(({ id, job }) => unreadActions(repository, source, job.steps, `${path}#${id}`, `jobs.${id}`, actions)),
   );
-  const once = new Map(inActions.map((each) => [each.id, each]));
+  const inside = [...actions.values()].flatMap(({ source, steps }) =>
+    unreadActions(repository, source, steps, source.path, "runs.steps", actions),
+  );
+  const once = new Map([...inActions, ...inJobs, ...inside].map((each) => [each.id, each]));
   return [...pinsOf(repository, workflows, lock), ...once.values()];
+}
+
+/** What an action of the repository uses that can be moved: by its steps, or the image it is. */
+function pinsInAction(repository: RepositoryFacts, { source, steps, image }: LocalAction): Finding[] {
+  const common = (node: Node, text: string, field: string) => {
+    const { line, column } = source.spot(node);
+    const subject = subjectIn(repository, `${source.path}: ${text}`);
+    return { rule: "RG-09", subject, where: inFile(source.path, line, column, field) } as const;
+  };
+  const used = usesIn(source, steps).flatMap(({ node, text }) => {
+    if (pinOf(text, null) !== "loose") return [];
+    const seen = `${text} is pinned by a name that can be moved, in a composite action`;
+    return [finding({ ...common(node, text, "runs.steps"), check: "unpinned", status: "fail", seen })];
+  });
+  const text = image === null ? "" : (source.textOf(image)?.trim() ?? "");
+  if (image === null || text === "") return used;
+  const about = { ...common(image, text, "runs.image"), check: "action-image" } as const;
+  if (/^docker:\/\//i.test(text)) {
+    const isLoose = pinOf(text, null) === "loose";
+    const seen = `the Docker action's image ${text} is pinned by ${isLoose ? "a name that can be moved" : "digest"}`;
+    return [...used, finding({ ...about, status: isLoose ? "fail" : "pass", seen })];
+  }
+  const seen = `the Docker action is built from ${text}, whose FROM is not read`;
+  const fix = "Pin each FROM in it by digest, and see to it that what it installs is pinned.";
+  return [...used, finding({ ...about, status: "unknown", seen, fix })];
+}
+
+/** Actions of the repository that steps use and that could not be read: what they use is not known. */
+function unreadActions(
+  repository: RepositoryFacts,
+  source: Source,
+  steps: readonly Step[],
+  user: string,
+  field: string,
+  actions: LocalActions,
+): Finding[] {
+  return usesIn(source, steps).flatMap(({ node, text }) => {
+    const folder = folderIn(text);
+    if (folder === null ? !/^[.$]\//.test(text) : actions.has(folder)) return [];
+    const { line, column } = source.spot(node);
+    return [
+      finding({
+        rule: "RG-09",
+        check: "action-unread",
+        status: "unknown",
+        subject: subjectIn(repository, `${user}: ${text}`),
+        seen: `no action that can be read is at ${text}: what it uses is not known`,
+        where: inFile(source.path, line, column, field),
+        fix: "Check its action.yml. Where a step puts it there, pin what it comes from, and look at that.",
+      }),
+    ];
+  });
 }
 
 /** What a list of steps uses, those that run beside each other (`parallel`) counted in. */

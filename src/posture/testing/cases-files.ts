@@ -20,6 +20,8 @@ const workflow =
     check(repository({ "ci.yml": text }, { files: new Map(Object.entries(files)), paths: Object.keys(files) }));
 const steps = (list: string, files: Files = {}, runsOn = "ubuntu-latest", on = "push") =>
   workflow(job(on, runsOn, list), files);
+const dockerAction = (image: string) =>
+  steps("      - uses: ./tool", { "tool/action.yml": `name: tool\nruns: { using: docker, image: "${image}" }\n` });
 const code =
   (text: string, path = "a.sh") =>
   () =>
@@ -95,6 +97,18 @@ export const fileCases: readonly RuleCase[] = [
   ),
   ruleCase("RG-09", "unpinned", ["an action by a tag", steps("      - uses: x/y@v1")], ["by a commit", steps(ours)]),
   ruleCase("RG-09", "pins", ["an action by a commit", steps(ours)], ["by a branch", steps("      - uses: x/y@main")]),
+  ruleCase(
+    "RG-09",
+    "action-image",
+    ["a Docker action's image by a tag", dockerAction("docker://alpine:3")],
+    ["by its digest", dockerAction(`docker://alpine@sha256:${"0".repeat(64)}`)],
+  ),
+  ruleCase(
+    "RG-09",
+    "action-unread",
+    ["an action ./tool that is not there", steps("      - uses: ./tool")],
+    ["one that is", dockerAction("docker://alpine:3")],
+  ),
   ruleCase("RG-10", "control", ["a job without a control", steps(run)], ["ours as its first step", steps(ours)]),
   ruleCase(
     "RG-10",
