@@ -26,7 +26,7 @@ const helpText = `
 Examples:
   sallyport posture --fix --uses sallyport/sallyport@<40 hex> --version-comment v1
   GITHUB_TOKEN=… sallyport posture --fix --no-repository --github octo --apply
-  GITHUB_TOKEN=… sallyport posture --undo sallyport-undo-….jsonl --no-repository --apply
+  GITHUB_TOKEN=… sallyport posture --undo .git/sallyport/undo-….jsonl --no-repository --apply
 
 Without --apply nothing is changed: a plan is shown. Rules: docs/posture.md
 Exit codes: 0 all is done, or only planned; 1 some was not done; 2 nothing can be done`;
@@ -49,7 +49,7 @@ export function addFixOptions(command: Command): void {
     .option("--public-issue", "post it where everybody reads what private repositories lack")
     .option("--apply", "do what the plan says")
     .option("--undo <file>", "plan the way back, by the file that --apply left")
-    .option("--undo-file <file>", "its name; default: sallyport-undo-<time>.jsonl here")
+    .option("--undo-file <file>", "where that goes; default: .git/sallyport/ of the repository, else here")
     .addOption(
       new Option("--pin <owner/repo@ref=sha>", "the commit of something used (repeatable)")
         .argParser((text: string, before: FixFlags["pin"]) => [...before, readPin(text)])

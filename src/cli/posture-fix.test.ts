@@ -7,10 +7,12 @@
 import assert from "node:assert/strict";
 import { execFile, execFileSync } from "node:child_process";
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
+  realpathSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -40,7 +42,9 @@ function repository(t: TestContext, files: Record<string, string>): string {
 }
 
 const textOf = (at: string, name: string) => readFileSync(join(at, ".github/workflows", name), "utf8");
-const undoFiles = (at: string) => readdirSync(at).filter((name) => name.startsWith("sallyport-undo"));
+const undoFolder = ".git/sallyport";
+const undoFiles = (at: string) =>
+  existsSync(join(at, undoFolder)) ? readdirSync(join(at, undoFolder)).map((name) => join(at, undoFolder, name)) : [];
 
 const posture = (at: string, words: readonly string[], env: Record<string, string> = {}) => postureHere(words, env, at);
 
@@ -81,8 +85,13 @@ describe("a folder", () => {
       /permissions:\r\n {2}contents: read\r\njobs:\r\n[^]*- uses: sallyport\/sallyport@\w{40} # v1\r\n/,
     );
     const [undo] = undoFiles(fixed);
-    assert.equal(statSync(join(fixed, undo!)).mode & 0o7777, 0o600);
-    assert.ok(!readFileSync(join(fixed, undo!), "utf8").includes("not-to-be-written"));
+    assert.ok(done.stdout.endsWith(`\nTo take it back: --undo ${undo!}\n`), done.stdout);
+    assert.doesNotMatch(
+      execFileSync("git", ["-C", fixed, "status", "--porcelain", "-uall"], { encoding: "utf8" }),
+      /undo/,
+    );
+    assert.equal(statSync(undo!).mode & 0o7777, 0o600);
+    assert.ok(!readFileSync(undo!, "utf8").includes("not-to-be-written"));
 
     const again = await posture(fixed, ["--fix", "--apply", ...uses]);
     assert.deepEqual([again.code, undoFiles(fixed).length], [0, 1]);
@@ -102,7 +111,14 @@ describe("a folder", () => {
 
   test("an undo file of another folder, or that is none, changes nothing", async (t) => {
     const [one, other] = [repository(t, { "ci.yml": crlf }), repository(t, { "ci.yml": crlf })];
-    await posture(one, ["--fix", "--apply", "--undo-file", "back.jsonl", ...uses]);
+    const made = await posture(one, ["--fix", "--apply", "--json", "--undo-file", "back.jsonl", ...uses]);
+    const said = JSON.parse(made.stdout) as { undo_file: string; undo_note: string | null };
+    assert.equal(said.undo_file, realpathSync(join(one, "back.jsonl")));
+    assert.match(said.undo_note!, /among the repository's files/);
+    const third = await posture(repository(t, { "ci.yml": crlf }), ["--fix", "--apply", "--json", ...uses]);
+    const usual = JSON.parse(third.stdout) as typeof said;
+    assert.match(usual.undo_file, /^\/.*\/\.git\/sallyport\/undo-\d{8}T\d{6}Z\.jsonl$/);
+    assert.equal(usual.undo_note, null);
     const text = textOf(one, "ci.yml");
     writeFileSync(join(other, ".github/workflows/ci.yml"), text);
     for (const words of [
@@ -181,7 +197,7 @@ describe("GitHub's settings", () => {
     assert.match(done.stdout, /^NOT DONE {7}PUT \/orgs\/octo\/actions\/permissions\/workflow: 409: Conflict$/m);
     assert.match(done.stdout, /^done {11}PUT \/orgs\/octo\/actions\/permissions\/fork-pr-contributor-approval$/m);
     const [undo] = undoFiles(at);
-    assert.ok(!`${done.stdout}${done.stderr}${readFileSync(join(at, undo!), "utf8")}`.includes("secret-token"));
+    assert.ok(!`${done.stdout}${done.stderr}${readFileSync(undo!, "utf8")}`.includes("secret-token"));
     const wrong = await posture(at, ["--undo", undo!, "--apply"], env);
     assert.deepEqual([wrong.code, /UNDO_INVALID/.test(wrong.stderr)], [2, true]);
     const back = await posture(at, ["--undo", undo!, "--apply", "--api-url", server.url], env);

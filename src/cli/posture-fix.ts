@@ -1,11 +1,12 @@
 /** `sallyport posture --fix` and `--undo`: the plan, and with `--apply` its changes, each of which can be taken back. */
-import { realpathSync } from "node:fs";
+import { resolve } from "node:path";
 import { SallyportError } from "../errors.ts";
 import { applyChanges } from "../posture/change/apply.ts";
 import type { Outcome } from "../posture/change/apply.ts";
 import { Folder } from "../posture/change/folder.ts";
 import { openJournal, startJournal } from "../posture/change/journal.ts";
 import type { Journal } from "../posture/change/journal.ts";
+import { isAmongFiles, undoPlace } from "../posture/change/undo-place.ts";
 import { changeName, changesOf, reversed } from "../posture/fix/change.ts";
 import type { Change, Plan } from "../posture/fix/change.ts";
 import { pinKey } from "../posture/fix/files.ts";
@@ -34,7 +35,7 @@ export async function fix(flags: PostureFlags): Promise<void> {
     if (!isJson) say(planText(plan, flags.all === true ? Infinity : 20));
     if (flags.apply !== true || changes.length === 0) {
       const end = changes.length === 0 ? "Nothing is to be changed." : "Nothing was changed; --apply does it.";
-      say(isJson ? planJson(plan, [], null) : end);
+      say(isJson ? planJson(plan, [], null, null) : end);
       return;
     }
     const client = seen.github?.client ?? null;
@@ -45,24 +46,21 @@ export async function fix(flags: PostureFlags): Promise<void> {
       folder: plan.files.length === 0 ? null : folder!.path,
       api: plan.settings.length === 0 ? null : flags.apiUrl,
     };
-    const path = flags.undoFile ?? `sallyport-undo-${about.made.replaceAll(/[-:]|\.\d+/g, "")}.jsonl`;
+    const path =
+      flags.undoFile === undefined
+        ? undoPlace([...(about.folder === null ? [] : [about.folder]), "."], about.made)
+        : resolve(flags.undoFile);
     const journal = startJournal(path, about, changes);
+    const note = isAmongFiles(path)
+      ? "it is among the repository's files and has workflows' texts: move it out before a commit"
+      : null;
     const outcomes = await applyAll(changes, folder, client, journal, (index) => index);
-    say(
-      isJson
-        ? planJson(plan, outcomes, path)
-        : outcomeText(outcomes, `To take it back: --undo ${path}${placeText(path, folder)}`),
-    );
+    const way = `To take it back: --undo ${path}${note === null ? "" : `\n  (${note})`}`;
+    say(isJson ? planJson(plan, outcomes, path, note) : outcomeText(outcomes, way));
     endOf(outcomes);
   } finally {
     folder?.close();
   }
-}
-
-/** The undo file stands where the command runs, which mostly is the repository: then the next commit may take it along. */
-function placeText(path: string, folder: Folder | null): string {
-  if (folder === null || !realpathSync(path).startsWith(`${folder.path}/`)) return "";
-  return `\nIt is in the repository and has its workflows' texts: move ${path} out before a commit (--undo-file)`;
 }
 
 function planHere(flags: PostureFlags, seen: Looked, folder: Folder | null): Plan {
@@ -193,8 +191,9 @@ export async function undo(flags: PostureFlags, path: string): Promise<void> {
 
 const undoSchema = "sallyport.posture-undo-report/1";
 
-function planJson(plan: Plan, outcomes: readonly Outcome[], undoFile: string | null): string {
-  return JSON.stringify({ schema: "sallyport.posture-fix/1", version, ...plan, outcomes, undo_file: undoFile });
+function planJson(plan: Plan, outcomes: readonly Outcome[], undoFile: string | null, undoNote: string | null): string {
+  const undo = { undo_file: undoFile, undo_note: undoNote };
+  return JSON.stringify({ schema: "sallyport.posture-fix/1", version, ...plan, outcomes, ...undo });
 }
 
 /** Throws FIX_PARTIAL where something was not done. */

@@ -24,7 +24,10 @@ test("shows each line before, in text and in JSON alone; what was put back by ha
   const posture = (...words: string[]) => postureHere(words, {}, at);
   const fixed = await posture("--fix", "--apply", "--undo-file", "undo.jsonl", ...uses);
   assert.equal(fixed.code, 0, fixed.stderr);
-  assert.match(fixed.stdout, /It is in the repository .*: move undo\.jsonl out before a commit/);
+  assert.match(
+    fixed.stdout,
+    /--undo .*\/undo\.jsonl\n {2}\(it is among the repository's files .*: move it out before a commit\)\n$/,
+  );
   const made = readFileSync(file, "utf8");
   assert.notEqual(made, workflow);
 
