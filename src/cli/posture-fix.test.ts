@@ -22,7 +22,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, test, type TestContext } from "node:test";
-import { github, Odd } from "../../test/support/github.ts";
+import { github, Odd, slice } from "../../test/support/github.ts";
 import { goldenTests } from "../../test/support/golden.ts";
 import { plainEnv, postureHere } from "./testing/in-process.ts";
 import type { Ended } from "./testing/in-process.ts";
@@ -149,12 +149,11 @@ describe("a folder", () => {
   test("names that fit nothing are said, and those that fit are not", async (t) => {
     const at = repository(t, { "ci.yml": crlf.replace("run: make", "uses: o/x@v1") });
     const pins = ["--pin", `o/x@v1=${sha}`, "--pin", `o/y@v1=${sha}`];
-    const { code, stderr } = await posture(at, ["--fix", ...pins, "--select-group", "big"]);
-    assert.equal(code, 0);
-    assert.equal(
-      stderr,
-      "sallyport: --pin o/y@v1 fits nothing that is to be pinned\nsallyport: --select-group big fits no runner group that was seen\n",
-    );
+    const { code, stderr } = await posture(at, ["--fix", ...pins]);
+    assert.deepEqual([code, stderr], [0, "sallyport: --pin o/y@v1 fits nothing that is to be pinned\n"]);
+    const nobody = await posture(at, ["--fix", "--select-group", "big"]);
+    assert.equal(nobody.code, 2);
+    assert.match(nobody.stderr, /--select-group "big": .*: no organisation was looked at[^]*GROUP_UNKNOWN/);
   });
 
   test("words that do not go together are said", async (t) => {
@@ -205,6 +204,39 @@ describe("GitHub's settings", () => {
     assert.deepEqual(server.answers.get(`${base}/fork-pr-contributor-approval`), {
       approval_policy: "first_time_contributors",
     });
+  });
+
+  test("a runner group is looked up before anything is planned: unknown is an error, known shows who may use it", async (t) => {
+    const group = { id: 7, name: "big", visibility: "all", default: false, runners_url: "x", inherited: false };
+    const groups = { total_count: 2, runner_groups: [{ ...group, id: 1, name: "Default" }, group] };
+    const rest = { allows_public_repositories: false, restricted_to_workflows: true, selected_workflows: [] };
+    groups.runner_groups = groups.runner_groups.map((each) => ({ ...each, ...rest }));
+    const example = slice.operations["get /repos/{owner}/{repo}"]!.example as object;
+    const repositories = ["octo/web", "octo/api", "octo/docs"].map((full_name) => ({ ...example, full_name }));
+    const list = "/orgs/octo/actions/runner-groups";
+    const listed = { total_count: 3, repositories };
+    // One on each page: the group and its last repository are seen all the same.
+    const server = await github(t, {
+      answers: { ...answers(), [list]: groups, [`${list}/7/repositories`]: listed },
+      page: 1,
+    });
+    const at = repository(t, {});
+    const words = ["--fix", "--apply", "--no-repository", "--github", "octo", "--api-url", server.url];
+    const wrong = await posture(at, [...words, "--select-group", "Big"], { GH_TOKEN: "x" });
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.stderr, /"Big": there is no such runner group: octo has "Default", "big"\.\n/);
+    assert.deepEqual([wrong.stdout, server.sent, undoFiles(at)], ["", [], []]);
+
+    const done = await posture(at, [...words, "--json", "--select-group", "big"], { GH_TOKEN: "x" });
+    assert.equal(done.code, 0, done.stderr);
+    const { settings } = JSON.parse(done.stdout) as { settings: { path: string; users?: object }[] };
+    assert.deepEqual(settings.find(({ path }) => path.endsWith("/7"))!.users, {
+      before: "every repository of octo",
+      after: ["octo/api", "octo/docs", "octo/web"],
+    });
+    server.answers.set(list, new Odd(404, "{}"));
+    const unseen = await posture(at, [...words, "--select-group", "big"], { GH_TOKEN: "x" });
+    assert.match(unseen.stderr, /the groups of octo were not read: not there, or the token may not see it \(404\)/);
   });
 
   test("a classic token without the right is refused before anything is done, here too", async (t) => {

@@ -1,6 +1,8 @@
 /** `sallyport posture --fix` and `--undo`: the plan, and with `--apply` its changes, each of which can be taken back. */
 import { resolve } from "node:path";
 import { SallyportError } from "../errors.ts";
+import type { Said } from "../posture/checks/settings.ts";
+import { mustBeGroups } from "../posture/groups.ts";
 import { applyChanges } from "../posture/change/apply.ts";
 import type { Outcome } from "../posture/change/apply.ts";
 import { Folder } from "../posture/change/folder.ts";
@@ -11,9 +13,11 @@ import { changeName, changesOf, reversed } from "../posture/fix/change.ts";
 import type { Change, Plan } from "../posture/fix/change.ts";
 import { pinKey } from "../posture/fix/files.ts";
 import { planOf } from "../posture/fix/plan.ts";
+import type { GroupsWanted } from "../posture/fix/settings.ts";
 import { backText, outcomeText, planText } from "../posture/fix/text.ts";
 import { doneOf } from "../posture/fix/undo-file.ts";
 import type { GithubClient } from "../posture/sources/github-client.ts";
+import { readListed } from "../posture/sources/runner-groups.ts";
 import { version } from "../version.ts";
 import { clientOf, look, mustHaveSeen } from "./posture-look.ts";
 import type { Looked } from "./posture-look.ts";
@@ -26,9 +30,10 @@ export async function fix(flags: PostureFlags): Promise<void> {
     throw new SallyportError("USAGE", "--fix says its plan as text, or as --json.");
   const seen = await look(flags);
   mustHaveSeen(seen);
+  const groups = await groupsWanted(flags, seen);
   const folder = flags.repository === false ? null : new Folder(flags.repository);
   try {
-    const plan = planHere(flags, seen, folder);
+    const plan = planHere(flags, seen, folder, groups);
     const changes = changesOf(plan);
     for (const each of unusedOf(flags, seen)) console.error(`sallyport: ${each}`);
     const isJson = flags.json === true || flags.format === "json";
@@ -63,7 +68,18 @@ export async function fix(flags: PostureFlags): Promise<void> {
   }
 }
 
-function planHere(flags: PostureFlags, seen: Looked, folder: Folder | null): Plan {
+/** Throws GROUP_UNKNOWN. */
+async function groupsWanted({ selectGroup, restrictGroup }: PostureFlags, { github }: Looked): Promise<GroupsWanted> {
+  const owners = github?.seen.owners ?? [];
+  const restrict = new Map(restrictGroup.map(({ group, workflows }) => [group, workflows]));
+  const select = new Set(selectGroup);
+  mustBeGroups(owners, "--select-group", [...select]);
+  mustBeGroups(owners, "--restrict-group", [...restrict.keys()]);
+  const listed = select.size === 0 ? new Map<string, Said>() : await readListed(github!.client, owners, select);
+  return { select, restrict, listed };
+}
+
+function planHere(flags: PostureFlags, seen: Looked, folder: Folder | null, groups: GroupsWanted): Plan {
   const accepted = new Set(seen.accepted.keys());
   const { repository, ref } = flags.uses;
   const comment = flags.versionComment ?? null;
@@ -86,33 +102,20 @@ function planHere(flags: PostureFlags, seen: Looked, folder: Folder | null): Pla
             actions: localActions(folder!.path, files, { repository: repository.toLowerCase() }),
           },
     owners: seen.github?.seen.owners ?? [],
-    groups: {
-      select: new Set(flags.selectGroup),
-      restrict: new Map(flags.restrictGroup.map(({ group, workflows }) => [group, workflows])),
-    },
+    groups,
     findings: seen.findings,
     accepted,
   });
 }
 
-/** Names that somebody gave and that fit nothing which was seen: one written wrongly would do nothing in silence. */
-function unusedOf({ pin, selectGroup, restrictGroup }: PostureFlags, { findings }: Looked): string[] {
+/** Pins that somebody gave and that fit nothing which was seen: one written wrongly would do nothing in silence. */
+function unusedOf({ pin }: PostureFlags, { findings }: Looked): string[] {
   const used = new Set(
     findings.flatMap(({ rule, check, subject }) =>
       rule === "RG-09" && check === "unpinned" ? [pinKey(/: (\S+)$/.exec(subject)?.[1] ?? "")] : [],
     ),
   );
-  const groups = new Set(findings.flatMap(({ subject }) => /: runner group (.+)$/s.exec(subject)?.[1] ?? []));
-  const named = [
-    ...selectGroup.map((name) => ["--select-group", name] as const),
-    ...restrictGroup.map(({ group }) => ["--restrict-group", group] as const),
-  ];
-  return [
-    ...pin.flatMap(({ use }) => (used.has(pinKey(use)) ? [] : [`--pin ${use} fits nothing that is to be pinned`])),
-    ...named.flatMap(([option, name]) =>
-      groups.has(name) ? [] : [`${option} ${name} fits no runner group that was seen`],
-    ),
-  ];
+  return pin.flatMap(({ use }) => (used.has(pinKey(use)) ? [] : [`--pin ${use} fits nothing that is to be pinned`]));
 }
 
 /** A classic token says what it may do; of others, only GitHub's answer to the change does. */
