@@ -13,7 +13,7 @@ import { folderIn } from "../workflows/local-actions.ts";
 import type { LocalAction, LocalActions } from "../workflows/local-actions.ts";
 import type { Workflow, WorkflowJob } from "../workflows/read.ts";
 
-const lockPath = ".github/workflows/actions.lock";
+export const lockPath = ".github/workflows/actions.lock";
 
 /** What one `uses:` is pinned by; null: nothing to pin (a path in the same repository). */
 type Pin = "commit" | "digest" | "lock" | "loose" | null;
@@ -88,14 +88,14 @@ function unreadActions(
 }
 
 /** What a list of steps uses, those that run beside each other (`parallel`) counted in. */
-function usesIn(source: Source, steps: readonly Step[]): { node: Node; text: string }[] {
+export function usesIn(source: Source, steps: readonly Step[]): { node: Node; text: string }[] {
   return withBeside(source, steps).flatMap(({ uses }) =>
     uses === null ? [] : [{ node: uses, text: source.textOf(uses)?.trim() ?? "" }],
   );
 }
 
 /** Images of a job: its container's and its services'. */
-function imagesIn(source: Source, { map }: Job): { node: Node; text: string }[] {
+export function imagesIn(source: Source, { map }: Job): { node: Node; text: string }[] {
   const services = source.value(map, "services");
   const all = [
     source.value(map, "container"),
@@ -153,7 +153,8 @@ function pinsOf(
   });
 }
 
-function pinOf(text: string, locked: ReadonlySet<string> | null): Pin {
+/** `locked`: what the lockfile has for the workflow. */
+export function pinOf(text: string, locked: ReadonlySet<string> | null): Pin {
   if (text === "" || /^(?:\.|\$)\//.test(text)) return null;
   if (/^docker:\/\//i.test(text)) return /@sha256:[0-9a-f]{64}$/i.test(text) ? "digest" : "loose";
   if (/@[0-9a-f]{40}$/i.test(text)) return "commit";
@@ -161,7 +162,7 @@ function pinOf(text: string, locked: ReadonlySet<string> | null): Pin {
 }
 
 /** `owner/repo@ref`, as the lockfile names it: without the path in the repository. */
-function plainUse(text: string): string {
+export function plainUse(text: string): string {
   const [, repository, ref] = /^([^/@\s]+\/[^/@\s]+)(?:\/[^@]*)?@(.+)$/.exec(text) ?? [];
   return `${repository?.toLowerCase()}@${ref}`;
 }
