@@ -9,8 +9,10 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, test, type TestContext } from "node:test";
+import { Command } from "commander";
 import { github, Odd } from "../../test/support/github.ts";
 import type { PostureReport } from "../posture/report/report.ts";
+import { addPostureCommand } from "./posture.ts";
 import { plainEnv, postureHere as posture } from "./testing/in-process.ts";
 import type { Ended } from "./testing/in-process.ts";
 
@@ -147,6 +149,38 @@ describe("a folder", () => {
   test("a folder that is not there is an error, not a report", async () => {
     const { code, stderr } = await launched(["-C", "/nowhere/at/all"]);
     assert.deepEqual([code, /WORKFLOW_UNREADABLE/.test(stderr)], [2, true]);
+  });
+});
+
+describe("the help", () => {
+  test("is a screen of what is mostly wanted, one of what fixes, and all of it with --all", async () => {
+    const program = new Command();
+    addPostureCommand(program);
+    const options = program.commands[0]!.options.map(({ long }) => long!);
+    const help = async (...words: string[]) => {
+      const { code, stdout } = await posture([...words, "--help"]);
+      assert.equal(code, 0);
+      return { lines: stdout.trimEnd().split("\n"), missing: options.filter((each) => !stdout.includes(` ${each} `)) };
+    };
+    const usual = await help();
+    assert.ok(usual.lines.length <= 40, `${usual.lines.length} lines`);
+    for (const line of usual.lines) assert.ok(line.length <= 80, line);
+    assert.deepEqual((await help("--all")).missing, []);
+    const { missing } = await help("--fix");
+    const fixes = [
+      "--apply",
+      "--undo",
+      "--undo-file",
+      "--pin",
+      "--version-comment",
+      "--select-group",
+      "--restrict-group",
+    ];
+    assert.deepEqual(
+      fixes.filter((each) => missing.includes(each)),
+      [],
+    );
+    assert.ok(missing.includes("--subnet") && usual.missing.includes("--pin"));
   });
 });
 

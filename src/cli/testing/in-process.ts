@@ -23,6 +23,7 @@ export async function postureHere(
 ): Promise<Ended> {
   const out = { log: "", error: "" };
   const kept = { log: console.log, error: console.error, code: process.exitCode, at: process.cwd() };
+  const { argv } = process;
   const lent = { ...plainEnv, ...env };
   const before = { ...process.env };
   Object.assign(process.env, lent);
@@ -31,11 +32,16 @@ export async function postureHere(
       out[name] += `${String(text)}\n`;
     };
   const program = new Command("sallyport").exitOverride();
-  program.configureOutput({ writeOut: (text) => (out.log += text), writeErr: (text) => (out.error += text) });
   addPostureCommand(program);
-  for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
+  const [command] = program.commands;
+  command!.exitOverride().configureOutput({
+    writeOut: (text) => (out.log += text),
+    writeErr: (text) => (out.error += text),
+  });
   try {
     if (at !== null) process.chdir(at);
+    // The help looks there for what it is asked about.
+    process.argv = [...argv.slice(0, 2), "posture", ...words];
     process.exitCode = 0;
     await program.parseAsync(["posture", ...words], { from: "user" });
     return { code: process.exitCode, stdout: out.log, stderr: out.error };
@@ -46,6 +52,7 @@ export async function postureHere(
     Object.assign(console, { log: kept.log, error: kept.error });
     process.exitCode = kept.code;
     process.chdir(kept.at);
+    process.argv = argv;
     for (const name of Object.keys(lent)) delete process.env[name];
     Object.assign(process.env, before);
   }
