@@ -217,7 +217,7 @@ describe("GitHub's settings", () => {
     const listed = { total_count: 3, repositories };
     // One on each page: the group and its last repository are seen all the same.
     const server = await github(t, {
-      answers: { ...answers(), [list]: groups, [`${list}/7/repositories`]: listed },
+      answers: { ...answers(), [list]: structuredClone(groups), [`${list}/7/repositories`]: listed },
       page: 1,
     });
     const at = repository(t, {});
@@ -234,6 +234,21 @@ describe("GitHub's settings", () => {
       before: "every repository of octo",
       after: ["octo/api", "octo/docs", "octo/web"],
     });
+    server.answers.set(list, structuredClone(groups));
+    for (const [answer, pattern] of [
+      [new Odd(404, "{}"), /was not seen: not there, or the token may not see it \(404\)/],
+      [new Odd(200, '{"total_count":1,"repositories":[{"id":1'), /was not seen: the answer is no whole JSON/],
+      [
+        new Odd(200, '{"total_count":1,"repositories":[{"id":1}]}'),
+        /was not seen: the answer has repositories without/,
+      ],
+      [{ total_count: 0, repositories: [] }, /its list is empty, so nobody would have its runners/],
+    ] as const) {
+      server.answers.set(`${list}/7/repositories`, answer);
+      const left = await posture(at, [...words, "--select-group", "big"], { GH_TOKEN: "x" });
+      assert.match(left.stdout, pattern);
+      assert.doesNotMatch(left.stdout, /visibility: all → selected/);
+    }
     server.answers.set(list, new Odd(404, "{}"));
     const unseen = await posture(at, [...words, "--select-group", "big"], { GH_TOKEN: "x" });
     assert.match(unseen.stderr, /the groups of octo were not read: not there, or the token may not see it \(404\)/);

@@ -114,7 +114,17 @@ describe("RG-09: actions of the repository itself", () => {
   test("what is not there, cannot be read or is no action is unknown, and GitHub's choice of two files counts", () => {
     const unread = /^unknown: no action that can be read is at \.\/tool/;
     expect(tool({}), pins, unread);
-    expect(tool({ "tool/action.yml": "runs: [\n" }), pins, unread);
+    for (const text of [
+      "runs: [\n",
+      "runs: { using: docker }\n",
+      "runs: { using: docker, image: [docker://a] }\n",
+      "runs: { using: docker, image: '' }\n",
+      "runs: { using: composite }\n",
+      "runs: { using: composite, steps: { uses: a/b@v1 } }\n",
+      "runs: { using: [composite], steps: [] }\n",
+      `a: &a [${"x,".repeat(50)}]\nb: &b [${"*a,".repeat(50)}]\nc: &c [${"*b,".repeat(50)}]\nruns: { using: docker, image: *c }\n`,
+    ])
+      expect(tool({ "tool/action.yml": text }), pins, unread);
     expect(tool({ "tool/action.yml": "runs: { steps: [] }\n", "tool/action.yaml": docker(digest) }), pins, unread);
     const both = { "tool/action.yml": docker("docker://a:1"), "tool/action.yaml": docker(digest) };
     expect(tool(both), pins, /^fail: /);

@@ -48,12 +48,15 @@ export function readLocalActions(files: ReadonlyMap<string, string>): LocalActio
     const [, folder, ending] = /^(?:(.*)\/)?action\.(ya?ml)$/.exec(path) ?? [null, null];
     if (folder === null || (ending === "yaml" && files.has(path.replace(/yaml$/, "yml")))) continue;
     const source = readYaml(path, text, false);
+    // The runner takes the names in any case (its ActionManifestManager).
     const using = "code" in source ? null : source.textOf(source.value(source.root, "runs", "using"));
     if ("code" in source || using === null) continue;
+    const kind = using.trim().toLowerCase();
     const list = source.value(source.root, "runs", "steps");
+    const image = kind === "docker" ? source.value(source.root, "runs", "image") : null;
+    // One that says it is composite and has no list, or Docker and no image, is none that was read.
+    if (kind === "composite" ? !isSeq(list) : kind === "docker" && (source.textOf(image) ?? "").trim() === "") continue;
     const steps = isSeq(list) ? list.items.map((item) => stepOf(source, item as Node)) : [];
-    // The runner takes the name in any case (its ActionManifestManager).
-    const image = using.trim().toLowerCase() === "docker" ? source.value(source.root, "runs", "image") : null;
     found.set(folder ?? "", { source, steps, image });
   }
   return found;
