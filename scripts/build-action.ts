@@ -9,7 +9,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -90,7 +90,6 @@ for (const [name, contents] of Object.entries(bundles)) {
     platform: "node",
     format: "esm",
     target: "node24",
-    // In text of one byte a character, which all of it is then, V8 finds its way faster.
     charset: "ascii",
     legalComments: "eof",
     // Packages that are CommonJS inside ask for Node's modules by `require`.
@@ -99,6 +98,16 @@ for (const [name, contents] of Object.entries(bundles)) {
     },
     logLevel: "warning",
   });
+  escapeAll(join(out, `${name}.mjs`));
+}
+
+/**
+ * In text of one byte a character V8 finds its way faster, and there is half of it. `charset` leaves comments and regular
+ * expressions as they are; in both an escape means the same.
+ */
+function escapeAll(file: string): void {
+  const code = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  writeFileSync(file, readFileSync(file, "utf8").replace(/[^\0-\x7f]/g, code));
 }
 
 const isWhole = process.argv.includes("--all");

@@ -8,11 +8,12 @@ export const kernelTypes = "/sys/kernel/btf/vmlinux";
 const MAGIC = 0xeb9f;
 const HEADER = 24;
 const STRUCT = 4;
-const TYPE = 12;
-const MEMBER = 12;
-/** Bytes behind a type by its kind, once or for each of its parts. */
-const ONCE: Readonly<Record<number, number>> = { 1: 4, 3: 12, 14: 4, 17: 4 };
-const EACH: Readonly<Record<number, number>> = { 4: MEMBER, 5: 12, 6: 8, 13: 8, 15: 12, 19: 12 };
+/** In words of four bytes. */
+const TYPE = 3;
+const MEMBER = 3;
+/** Words behind a type by its kind, once or for each of its parts. */
+const ONCE = [0, 1, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0];
+const EACH = [0, 0, 0, 0, MEMBER, 3, 2, 0, 0, 0, 0, 0, 0, 2, 0, 3, 0, 0, 0, 3];
 const LAST_KIND = 19;
 
 /**
@@ -23,36 +24,49 @@ export function offsetsInBtf(bytes: Buffer, wanted: readonly string[]): Map<stri
   const found = new Map<string, number>();
   if (bytes.length < HEADER || bytes.readUInt16LE(0) !== MAGIC) return found;
   const header = bytes.readUInt32LE(4);
+  if (header % 4 !== 0 || bytes.readUInt32LE(8) % 4 !== 0) return found;
   const end = Math.min(bytes.length, header + bytes.readUInt32LE(8) + bytes.readUInt32LE(12));
   const strings = header + bytes.readUInt32LE(16);
   const text = bytes.subarray(strings, Math.min(bytes.length, strings + bytes.readUInt32LE(20)));
-  // Every name is there once, so numbers can be compared.
-  const placeOf = (name: string): number => text.indexOf(`\0${name}\0`, 0, "latin1") + 1;
-  const pairs = wanted.map((name) => {
-    const [structure = "", member = ""] = name.split(".");
-    return { name, structure: placeOf(structure), member: placeOf(member) };
-  });
-  const structures = new Set(pairs.map(({ structure }) => structure));
-  for (let at = header + bytes.readUInt32LE(8); at + TYPE <= end;) {
-    const info = bytes.readUInt32LE(at + 4);
+  // Every name is there once, so numbers can be compared. Only structures are looked for in all the text, each once.
+  const structures = new Map<number, Map<string, string>>();
+  for (const [structure, members] of Map.groupBy(wanted, (name) => name.slice(0, name.indexOf(".")))) {
+    const place = text.indexOf(`\0${structure}\0`, 0, "latin1") + 1;
+    if (place > 0) structures.set(place, new Map(members.map((name) => [name.slice(structure.length + 1), name])));
+  }
+  // By words: a kernel has a hundred thousand types, and all is a multiple of four bytes (btf.rst).
+  const words = wordsOf(bytes);
+  const last = end / 4;
+  for (let at = (header + bytes.readUInt32LE(8)) / 4; at + TYPE <= last;) {
+    const info = words[at + 1]!;
     const kind = (info >>> 24) & 0x1f;
     if (kind === 0 || kind > LAST_KIND) break;
-    const next = at + TYPE + (ONCE[kind] ?? 0) + (EACH[kind] ?? 0) * (info & 0xffff);
-    if (next > end) break;
-    const name = bytes.readUInt32LE(at);
-    const isWanted = kind === STRUCT && name !== 0 && structures.has(name);
-    const members = isWanted ? next : at;
-    for (let part = at + TYPE; part < members; part += MEMBER) {
-      const memberName = bytes.readUInt32LE(part);
-      const member = pairs.find((each) => each.structure === name && each.member === memberName && memberName !== 0);
+    const next = at + TYPE + ONCE[kind]! + EACH[kind]! * (info & 0xffff);
+    if (next > last) break;
+    const name = words[at]!;
+    const members = kind === STRUCT && name !== 0 ? structures.get(name) : undefined;
+    for (let part = at + TYPE; members !== undefined && part < next; part += MEMBER) {
+      const member = members.get(nameAt(text, words[part]!));
       // The upper bits are the size of a bit field, where the structure has any.
-      const word = bytes.readUInt32LE(part + 8);
+      const word = words[part + 2]!;
       const bits = info >>> 31 === 1 ? word & 0xffffff : word;
-      if (member !== undefined && bits % 8 === 0) found.set(member.name, bits / 8);
+      if (member !== undefined && bits % 8 === 0) found.set(member, bits / 8);
     }
     at = next;
   }
   return found;
+}
+
+/** Little-endian, as the machines that this runs on are (`libc.ts`); what is left behind the last whole word is no type. */
+function wordsOf(bytes: Buffer): Uint32Array {
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : Buffer.from(new Uint8Array(bytes).buffer);
+  return new Uint32Array(aligned.buffer, aligned.byteOffset, Math.floor(aligned.length / 4));
+}
+
+/** Empty where there is none. */
+function nameAt(text: Buffer, place: number): string {
+  const end = text.indexOf(0, place);
+  return end < 0 ? "" : text.toString("latin1", place, end);
 }
 
 /** Offsets in bytes, by `structure.member`. */

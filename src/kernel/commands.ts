@@ -1,13 +1,15 @@
 /**
  * Runs the few system tools the room needs (`ip`, `iptables-restore`, `iptables-save`, `conntrack`): synchronous but for
- * {@link runAside}, without a shell, with a fixed search path and environment. Called by the other files of this room and by the rooms that set up
+ * {@link runAside}, without a shell, with a fixed search path and environment, each in a session of its own: Ctrl-C is for
+ * whoever runs us, and must not cut off a tool that takes rules away again. Called by the other files of this room and by the rooms that set up
  * places to enforce.
  */
-import { execFile, spawnSync } from "node:child_process";
-import { accessSync, constants, realpathSync } from "node:fs";
+import { accessSync, constants as files, realpathSync } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { SallyportError } from "../errors.ts";
 import { inNamespace } from "./enter.ts";
+import { type Ended, spawnAside, type SpawnDefect, spawnToEnd } from "./spawn.ts";
 
 export interface RunOptions {
   /** Standard input. */
@@ -26,10 +28,10 @@ export interface Finished {
 }
 
 /** Debian keeps the tools in /usr/sbin, which the PATH of a service or of sudo may lack. */
-const SEARCH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"].join(":");
+const SEARCH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 const MAX_OUTPUT = 256 * 1024 * 1024;
-const ENVIRONMENT = { PATH: SEARCH, LC_ALL: "C" } as const;
 const TIMEOUT = 30_000;
+const given = { environment: [`PATH=${SEARCH.join(":")}`, "LC_ALL=C"], maxOutput: MAX_OUTPUT } as const;
 
 /** A tool ended with a code other than 0. */
 export class CommandError extends Error {
@@ -48,31 +50,19 @@ export class CommandError extends Error {
   }
 }
 
-/** Runs `tool` to its end, whatever its exit code. Throws SallyportError MISSING_TOOL where there is no such tool. */
+/**
+ * Runs `tool` to its end, whatever its exit code. Throws SallyportError MISSING_TOOL where there is no such tool, and an error where it
+ * did not end in time or said too much.
+ */
 export function attempt(tool: string, args: readonly string[], options: RunOptions = {}): Finished {
-  const how = {
-    input: options.input ?? "",
-    encoding: "utf8",
-    timeout: options.timeout ?? TIMEOUT,
-    killSignal: "SIGKILL",
-    // A session of its own: Ctrl-C is for whoever runs us, and must not cut off a tool that takes rules away again.
-    // (Node takes this for the synchronous call too; its types do not say so.)
-    detached: true,
-    maxBuffer: MAX_OUTPUT,
-    env: ENVIRONMENT,
-  } as const;
-  const spawn = () => spawnSync(tool, args, how);
+  const path = placeOf(tool);
+  const how = { ...given, input: options.input ?? "", timeout: options.timeout ?? TIMEOUT };
+  const spawn = () => spawnToEnd(path, [tool, ...args], how);
   const once = () => (options.namespace === undefined ? spawn() : inNamespace(options.namespace, spawn));
   let result = once();
-  // Between fork and setsid the child is still in our group: a Ctrl-C in that moment ends it before it has begun.
-  for (let again = 0; again < 3 && result.signal !== null && result.signal !== "SIGKILL"; again++) result = once();
-  if (result.error !== undefined) {
-    const code = (result.error as NodeJS.ErrnoException).code;
-    if (code === "ENOENT") throw missing(tool);
-    // EPIPE: the tool ended without reading its input; its exit code and messages say why.
-    if (code !== "EPIPE") throw result.error;
-  }
-  return { status: result.status, stdout: result.stdout, stderr: result.stderr };
+  // Until its session is its own it is in our group: a Ctrl-C in that moment ends it before it has begun.
+  for (let again = 0; again < 3 && typeof result !== "string" && cutOff(result); again++) result = once();
+  return finished(tool, args, result);
 }
 
 /** Runs `tool` and returns its standard output. Throws MISSING_TOOL, or {@link CommandError} where it fails. */
@@ -92,26 +82,30 @@ export async function runAside(tool: string, args: readonly string[], input = ""
   return finished.stdout;
 }
 
-/** What {@link attempt} does, while the event loop goes on. Rejects with MISSING_TOOL. */
-export function attemptAside(tool: string, args: readonly string[], input = ""): Promise<Finished> {
-  const how = { encoding: "utf8", timeout: TIMEOUT, killSignal: "SIGKILL", maxBuffer: MAX_OUTPUT } as const;
-  return new Promise((resolve, reject) => {
-    const child = execFile(tool, args, { ...how, env: ENVIRONMENT }, (error, stdout, stderr) => {
-      if (error?.code === "ENOENT") reject(missing(tool));
-      else resolve({ status: error === null ? 0 : typeof error.code === "number" ? error.code : null, stdout, stderr });
-    });
-    // It may end without reading its input; its exit code and messages say why.
-    child.stdin?.on("error", () => {});
-    child.stdin?.end(input);
-  });
+/** What {@link attempt} does, while the event loop goes on. Rejects with what that throws. */
+export async function attemptAside(tool: string, args: readonly string[], input = ""): Promise<Finished> {
+  return finished(tool, args, await spawnAside(placeOf(tool), [tool, ...args], { ...given, input, timeout: TIMEOUT }));
+}
+
+const cutOff = ({ signal }: Ended) => signal !== null && signal !== constants.signals.SIGKILL;
+
+function finished(tool: string, args: readonly string[], result: Ended | SpawnDefect): Finished {
+  if (typeof result !== "string") return result;
+  const what = result === "timeout" ? "did not end in time (ETIMEDOUT)" : `printed more than ${MAX_OUTPUT} bytes`;
+  throw new Error(`${[tool, ...args].join(" ")}: ${what}`);
 }
 
 /** Where `tool` is, without links; null where there is none that could be run. */
 export function executable(tool: string): string | null {
-  for (const folder of SEARCH.split(":")) {
+  const path = find(tool);
+  return path === null ? null : realpathSync(path);
+}
+
+function find(tool: string): string | null {
+  for (const folder of SEARCH) {
+    const path = join(folder, tool);
     try {
-      const path = realpathSync(join(folder, tool));
-      accessSync(path, constants.X_OK);
+      accessSync(path, files.X_OK);
       return path;
     } catch {
       // Not here.
@@ -120,6 +114,8 @@ export function executable(tool: string): string | null {
   return null;
 }
 
-function missing(tool: string): SallyportError {
-  return new SallyportError("MISSING_TOOL", `The tool ${tool} is not installed.`, { tool });
+function placeOf(tool: string): string {
+  const path = find(tool);
+  if (path === null) throw new SallyportError("MISSING_TOOL", `The tool ${tool} is not installed.`, { tool });
+  return path;
 }

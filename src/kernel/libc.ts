@@ -1,5 +1,5 @@
 /**
- * The C library by FFI: the only file of the project that imports koffi. Thin, typed wrappers of the system calls the
+ * The C library by FFI; besides `spawn.ts` the only file of the project that imports koffi. Thin, typed wrappers of the system calls the
  * kernel room needs; no policy, no parsing. Called by the other files of this room only.
  *
  * Structures are written by hand into Buffers for LP64 little-endian Linux (x86_64 and arm64 share these layouts and

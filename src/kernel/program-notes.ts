@@ -14,7 +14,7 @@ import * as libc from "./libc.ts";
 import { kernelOffsets } from "./offsets.ts";
 import { programMembers } from "./type-members.ts";
 
-const ENTRIES = 16_384;
+const ENTRIES = 8_192;
 const MOST_PATH = 192;
 /** Bytes; a frame has 512 for everything. */
 const MOST_ARGUMENTS = 240;

@@ -4,8 +4,9 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import fc from "fast-check";
 import { assertGrowsLinearly } from "../../test/support/work.ts";
-import { argumentBounds, masker, maskText } from "./mask.ts";
+import { argumentBounds, masker, maskText, shapes } from "./mask.ts";
 
 const mask = masker(["correct-horse-battery"]);
 
@@ -86,4 +87,60 @@ test("the work grows with the text's length", () => {
       (text) => maskText(text),
     );
   }
+});
+
+test("what tells at a glance that there is no secret never says so of one", () => {
+  const pieces = fc.constantFrom(
+    ...[
+      "Authorization",
+      "PROXY-authorization",
+      "password",
+      "PassPhrase",
+      "npm_",
+      "ghp_",
+      "github_pat_",
+      "glpat-",
+      "eyJ",
+    ],
+    ...[
+      "api_key",
+      "pat",
+      "sig",
+      "AUTH",
+      "bearer",
+      "BASIC",
+      "AKIA",
+      "xoxb-",
+      "pypi-",
+      "sk_live_",
+      "AIza",
+      "https://",
+      "u:p@",
+    ],
+    ...[
+      "=",
+      ":",
+      " ",
+      '"',
+      "'",
+      ".",
+      "-",
+      "--",
+      "&",
+      "*",
+      "K",
+      "\u212a",
+      "\u017f",
+      "A1B2C3D4E5F6G7H8",
+      "a1b2c3d4e5f6g7h8i9j0",
+    ],
+  );
+  fc.assert(
+    fc.property(fc.array(pieces, { maxLength: 12 }), (parts) => {
+      const text = parts.join("");
+      const all = shapes.reduce((out, { shape, by }) => out.replace(shape, by), text);
+      assert.equal(maskText(text), all);
+    }),
+    { numRuns: 20_000 },
+  );
 });

@@ -25,22 +25,67 @@ const credentialFlags: Readonly<Record<string, RegExp>> = {
   sshpass: /^-p$/,
 };
 
-const shapes: readonly [RegExp, string][] = [
+interface Shape {
+  shape: RegExp;
+  by: string;
+  /**
+   * False only for text (`lower` is its lower case) in which the shape cannot be. Every program that a build starts is masked by three
+   * threads, and the expressions are slow to compile and to run; nearly all arguments are told from secrets by this alone.
+   */
+  canBeIn(text: string, lower: string): boolean;
+}
+
+const isAssignment = (text: string) => text.includes("=") || text.includes(":");
+/** Each name of {@link secretName} has one of these in it. */
+const namesHave = /passw|passphrase|secret|token|key|credential|auth|pwd|pat|sig/;
+
+/** Exported for the test that holds `canBeIn` against `shape`. */
+export const shapes: readonly Shape[] = [
   // Authorization: Bearer x, Proxy-Authorization: Basic x; the scheme stays.
-  [/((?:proxy-)?authorization["']?\s{0,4}[:=]\s{0,4}["']?(?:[A-Za-z][\w-]{0,19}\s+)?)[^\s"']+/gi, `$1${MASK}`],
+  {
+    shape: /((?:proxy-)?authorization["']?\s{0,4}[:=]\s{0,4}["']?(?:[A-Za-z][\w-]{0,19}\s+)?)[^\s"']+/gi,
+    by: `$1${MASK}`,
+    canBeIn: (text, lower) => isAssignment(text) && lower.includes("authorization"),
+  },
   // NAME=value, NAME: value, "name":"value", ?name=value; the value ends at white space, a quote or a separator of URLs.
-  [new RegExp(`((?:^|[^\\w.-])["']?-{0,2}${secretName}["']?\\s{0,4}[=:]\\s{0,4}["']?)[^\\s"'&;,]+`, "gi"), `$1${MASK}`],
-  [/\b(bearer|basic)\s+[\w.~+/=-]{8,}/gi, `$1 ${MASK}`],
+  {
+    shape: new RegExp(`((?:^|[^\\w.-])["']?-{0,2}${secretName}["']?\\s{0,4}[=:]\\s{0,4}["']?)[^\\s"'&;,]+`, "gi"),
+    by: `$1${MASK}`,
+    canBeIn: (text, lower) => isAssignment(text) && namesHave.test(lower),
+  },
+  {
+    shape: /\b(bearer|basic)\s+[\w.~+/=-]{8,}/gi,
+    by: `$1 ${MASK}`,
+    canBeIn: (_, lower) => lower.includes("bearer") || lower.includes("basic"),
+  },
   // scheme://user:password@host and scheme://token@host.
-  [/([a-z][a-z0-9+.-]{0,19}:\/\/)[^\s/?#@]{1,512}@/gi, `$1${MASK}@`],
-  [/\b(?:gh[pousr]_\w{16,255}|github_pat_\w{16,255}|ghs_[\w.-]{16,})/g, MASK],
-  [/\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b/g, MASK],
-  [
-    /\b(?:npm_[A-Za-z0-9]{20,}|glpat-[\w-]{16,}|xox[abeoprs]-[\w-]{10,}|pypi-[\w-]{32,}|sk_live_\w{16,}|AIza[\w-]{30,})/g,
-    MASK,
-  ],
+  {
+    shape: /([a-z][a-z0-9+.-]{0,19}:\/\/)[^\s/?#@]{1,512}@/gi,
+    by: `$1${MASK}@`,
+    canBeIn: (text) => text.includes("://") && text.includes("@"),
+  },
+  {
+    shape: /\b(?:gh[pousr]_\w{16,255}|github_pat_\w{16,255}|ghs_[\w.-]{16,})/g,
+    by: MASK,
+    canBeIn: (text) => text.includes("gh") || text.includes("github_pat_"),
+  },
+  {
+    shape: /\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b/g,
+    by: MASK,
+    canBeIn: (text) => text.length >= 20 && text.includes("A"),
+  },
+  {
+    shape:
+      /\b(?:npm_[A-Za-z0-9]{20,}|glpat-[\w-]{16,}|xox[abeoprs]-[\w-]{10,}|pypi-[\w-]{32,}|sk_live_\w{16,}|AIza[\w-]{30,})/g,
+    by: MASK,
+    canBeIn: (text) => text.length >= 15,
+  },
   // JSON web tokens.
-  [/\beyJ[\w-]{8,}\.[\w-]{4,}\.[\w-]{0,1024}/g, MASK],
+  {
+    shape: /\beyJ[\w-]{8,}\.[\w-]{4,}\.[\w-]{0,1024}/g,
+    by: MASK,
+    canBeIn: (text) => text.includes("eyJ"),
+  },
 ];
 
 /** Makes a function that masks the arguments of one command. `secrets` are values that must never be shown. */
@@ -64,7 +109,8 @@ export function masker(secrets: Iterable<string> = []): (args: readonly string[]
 export function maskText(text: string, secrets: readonly string[] = []): string {
   let out = text;
   for (const secret of secrets) out = out.replaceAll(secret, MASK);
-  for (const [shape, by] of shapes) out = out.replace(shape, by);
+  const lower = text.toLowerCase();
+  for (const { shape, by, canBeIn } of shapes) if (canBeIn(text, lower)) out = out.replace(shape, by);
   return out;
 }
 
