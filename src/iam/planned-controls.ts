@@ -40,10 +40,18 @@ export function deniesOver(plan: Plan, account: string): Policy[] {
   const controls = controlsOfPlan(plan).filter(({ policy }) => policy.partial === null);
   if (controls.length === 0 || !mayLimit(plan, account)) return [];
   const above = aboveAccount(plan, account);
-  const attachments = plan.of("aws_organizations_policy_attachment").filter((each) => standsOver(plan, each, above));
+  const ids = new Set<string>();
+  const attached = new Set<PlanResource>();
+  for (const each of plan.of("aws_organizations_policy_attachment")) {
+    if (!standsOver(plan, each, above)) continue;
+    const id = textAt(each.values, "policy_id");
+    const one = id === null ? oneReferred(plan, each, "policy_id") : null;
+    if (id !== null) ids.add(id);
+    if (one !== null) attached.add(one);
+  }
   return controls.flatMap(({ policy, resource }) => {
     const statements = policy.statements.filter(({ effect }) => effect === "Deny");
-    const isAttached = attachments.some((each) => meansOne(plan, each, "policy_id", resource));
+    const isAttached = attached.has(resource) || ids.has(textAt(resource.values, "id") ?? "");
     return statements.length > 0 && isAttached ? [{ ...policy, statements }] : [];
   });
 }
@@ -84,11 +92,7 @@ function aboveAccount(plan: Plan, account: string): Above {
     if (parent !== null) ids.add(parent);
     isUnderRoot ||= parent?.startsWith("r-") === true || isRootOf(at, "parent_id");
     const one = parent === null ? oneReferred(plan, at, "parent_id") : null;
-    const next: PlanResource | undefined =
-      parent === null
-        ? units.find((each) => each === one)
-        : units.find(({ values }) => textAt(values, "id") === parent);
-    at = next;
+    at = units.find((each) => (parent === null ? each === one : textAt(each.values, "id") === parent));
   }
   return { ids, resources, isUnderRoot };
 }
@@ -117,9 +121,4 @@ function oneReferred(plan: Plan, from: PlanResource, key: string): PlanResource 
   if (!isUnknownAt(from.values, key)) return null;
   const referred = plan.referred(from, key) ?? [];
   return referred.length === 1 ? referred[0]! : null;
-}
-
-function meansOne(plan: Plan, from: PlanResource, key: string, resource: PlanResource): boolean {
-  const id = textAt(from.values, key);
-  return id === null ? oneReferred(plan, from, key) === resource : textAt(resource.values, "id") === id;
 }
