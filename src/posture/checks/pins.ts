@@ -121,8 +121,8 @@ function pinsOf(
     ]);
     const images = workflow.jobs.flatMap(({ id, job }) => imagesIn(source, job).map((image) => ({ id, ...image })));
     const pinned = [
-      ...uses.map((use) => ({ ...use, pin: pinOf(use.text, lock?.get(path) ?? null) })),
-      ...images.map((image) => ({ ...image, pin: pinOf(`docker://${image.text}`, null) })),
+      ...uses.map((use) => ({ ...use, what: "", pin: pinOf(use.text, lock?.get(path) ?? null) })),
+      ...images.map((image) => ({ ...image, what: "the image ", pin: pinOf(`docker://${image.text}`, null) })),
     ];
     const loose = pinned.filter(({ pin }) => pin === "loose");
     const subject = subjectIn(repository, path);
@@ -137,7 +137,7 @@ function pinsOf(
     }
     const byText = Map.groupBy(loose, ({ id, text }) => JSON.stringify([id, text]));
     return [...byText.values()].map((same) => {
-      const { id, node, text } = same[0]!;
+      const { id, node, text, what } = same[0]!;
       const { line, column } = source.spot(node);
       // What an image is called may be an expression; what is used may not.
       const isKnown = !text.includes("${{");
@@ -146,7 +146,7 @@ function pinsOf(
         check: "unpinned",
         status: isKnown ? "fail" : "unknown",
         subject: subjectIn(repository, `${path}#${id}: ${text}`),
-        seen: isKnown ? `${text} is pinned by a name that can be moved` : `the image ${text} only GitHub can work out`,
+        seen: isKnown ? `${text} is pinned by a name that can be moved` : `${what}${text} only GitHub can work out`,
         where: inFile(path, line, column, `jobs.${id}`),
       });
     });
