@@ -42,6 +42,7 @@ const wanted: readonly string[] = [
   "get /orgs/{org}/actions/runner-groups",
   "get /orgs/{org}/actions/runner-groups/{runner_group_id}",
   "patch /orgs/{org}/actions/runner-groups/{runner_group_id}",
+  "get /orgs/{org}/actions/runner-groups/{runner_group_id}/repositories",
   "get /orgs/{org}/actions/hosted-runners",
 ];
 

@@ -103,6 +103,10 @@ export const errorTable = {
     exit: 1,
     help: "What was done and what was not is listed; --undo takes back what was. Run --fix again for what the rest is now.",
   },
+  GROUP_UNKNOWN: {
+    exit: 2,
+    help: "Nothing was planned. Write the group's name as its organisation has it, with --github ORG and a token that may read groups (admin:org, or Self-hosted runners: read).",
+  },
   UNDO_INVALID: {
     exit: 2,
     help: "Give the file that --fix --apply left, with the same folder (-C) and --api-url; nothing was changed.",

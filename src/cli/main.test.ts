@@ -11,7 +11,7 @@ import { describe, test } from "node:test";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const commands = [
   ...["run", "gateway", "status", "reload", "flows", "metrics", "logs", "query", "policy", "baseline", "config"],
-  ...["receipt", "simulate", "workflow"],
+  ...["receipt", "simulate", "workflow", "posture"],
 ];
 
 function sallyport(...args: string[]): { code: number | null; stdout: string; stderr: string } {

@@ -1,17 +1,17 @@
 /**
- * `sallyport posture --adoption-issue` as people meet it, by the real launcher against a server made from GitHub's own description: the
+ * `sallyport posture --adoption-issue` against a server made from GitHub's own description: the
  * issue is of a repository and not of where its checkout lies, and nobody reads of private repositories unasked.
  */
 import assert from "node:assert/strict";
-import { execFile, execFileSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { test, type TestContext } from "node:test";
 import { github, slice } from "../../test/support/github.ts";
+import { postureHere } from "./testing/in-process.ts";
+import type { Ended } from "./testing/in-process.ts";
 
-const root = fileURLToPath(new URL("../../", import.meta.url));
 const issues = "/repos/octo/sec/issues";
 const workflow = "on: push\njobs:\n  build:\n    runs-on: ubuntu-latest\n    steps:\n      - run: make\n";
 
@@ -33,18 +33,9 @@ function checkout(t: TestContext, name: string | null): string {
 }
 
 /** In the folder: `-C` stays `.`, as people leave it. */
-function posture(
-  at: string,
-  url: string,
-  ...words: string[]
-): Promise<{ code: number; stdout: string; stderr: string }> {
-  const env = { ...process.env, GH_TOKEN: "", GITHUB_TOKEN: "t", GITHUB_API_URL: url, GITHUB_ACTIONS: "" };
-  const all = ["posture", "--adoption-issue", "octo/sec", ...words];
-  return new Promise((resolve) => {
-    execFile(`${root}sallyport`, all, { cwd: at, env }, (error, stdout, stderr) =>
-      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
-    );
-  });
+function posture(at: string, url: string, ...words: string[]): Promise<Ended> {
+  const env = { GITHUB_TOKEN: "t", GITHUB_API_URL: url, GITHUB_ACTIONS: "" };
+  return postureHere(["--adoption-issue", "octo/sec", ...words], env, at);
 }
 
 test("two repositories' checkouts have an issue each, and two checkouts of one share it", async (t) => {

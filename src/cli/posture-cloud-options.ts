@@ -16,8 +16,9 @@ export interface CloudFlags {
 
 export function addCloudOptions(command: Command): void {
   command
-    .option("--iam <file...>", "answers of aws iam get-account-authorization-details, or policies")
-    .option("--scp <file...>", "control policies of the organisation over the runners' account")
+    .optionsGroup("The cloud around runners (docs/posture-cloud.md):")
+    .option("--iam <file...>", "aws iam get-account-authorization-details")
+    .option("--scp <file...>", "control policies over the runners' account, or a plan")
     .option("--network <file...>", "answers of aws ec2 describe-*")
     .option("--plan <file...>", "Terraform plans: terraform show -json")
     .option("--subnet <id...>", "the runners' subnets; else where machines stand")

@@ -12,8 +12,9 @@ import { fileURLToPath } from "node:url";
 import { describe, test, type TestContext } from "node:test";
 import { answers, base, igw, route, subnet } from "../posture/cloud/testing/aws.ts";
 import type { Changes } from "../posture/cloud/testing/aws.ts";
-import { allow, details, withPolicy } from "../posture/cloud/testing/given.ts";
+import { account, allow, details, withPolicy } from "../posture/cloud/testing/given.ts";
 import { plan } from "../posture/cloud/testing/plan.ts";
+import type { Planned } from "../posture/cloud/testing/plan.ts";
 import { elementsOf } from "../posture/cloud/testing/xml.ts";
 import type { SallyportError } from "../errors.ts";
 import type { Finding } from "../posture/finding.ts";
@@ -142,6 +143,23 @@ describe("what is printed", () => {
     const limited = await judged(t, files, { iam: ["roles.json"], scp: ["scp.json"] });
     assert.deepEqual(saidBy(limited), []);
     assert.ok(!limited.sources.some(({ name }) => name === "control policies"));
+    const content = JSON.stringify(guard);
+    const attachment = { target_id: account, policy_id: "p-1" };
+    const resources = (target: object): Planned[] => [
+      { type: "aws_organizations_policy", name: "guard", values: { content, id: "p-1" }, unknown: { id: false } },
+      { type: "aws_organizations_policy_attachment", name: "guard", values: { ...attachment, ...target } },
+    ];
+    for (const [target, found, seen, text] of [
+      [{}, [], true, /^1 of 1 in plans deny something to a role$/],
+      [{ target_id: "ou-1" }, ["pass-role fail", "breadth fail"], false, /^0 of 1 .*--scp takes a plan, too/],
+    ] as const) {
+      const more = { ...files, "plan.json": plan(resources(target)) };
+      const planned = await judged(t, more, { iam: ["roles.json"], plan: ["plan.json"] });
+      assert.deepEqual(saidBy(planned), found);
+      const [source] = planned.sources.filter(({ name }) => name === "control policies");
+      assert.equal(source!.seen, seen);
+      assert.match(source!.text, text);
+    }
   });
 });
 

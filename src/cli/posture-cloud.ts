@@ -60,7 +60,7 @@ export async function judgeCloud(
     (host) => host !== "" && host !== "api.github.com",
   );
   const lists = { servers, subnets: subnet, roles: role, accounts: account, firewalls: firewall, destinations: reach };
-  const { findings, subnets, leftOut, roles, resources } = checkCloud({ ...files, ...lists, catalogue });
+  const { findings, subnets, leftOut, roles, resources, controls } = checkCloud({ ...files, ...lists, catalogue });
   if (flags.picture !== undefined) drawFirst(flags.picture, subnets, lists);
   const more = leftOut === 0 ? "" : `; ${leftOut} roles and users that CI cannot get are left out (--role names them)`;
   const text = `${subnets.length === 0 ? "no subnet" : subnets.map((each) => each.subnet.id).join(", ")}${more}`;
@@ -69,9 +69,7 @@ export async function judgeCloud(
     sources: [
       { name: `cloud files ${[...named, ...scp].join(", ")}`, seen: true, text },
       // They can only take away, and only add: what was found stands, and is not known to be all.
-      ...(roles > 0 && scp.length === 0
-        ? [{ name: "control policies", seen: false, text: "none was given (--scp): one may refuse what is found" }]
-        : []),
+      ...(roles > 0 && scp.length === 0 ? [controlsSeen(controls)] : []),
       ...(roles > 0 && resources === 0
         ? [
             {
@@ -83,6 +81,19 @@ export async function judgeCloud(
         : []),
     ],
     target: named.join(", "),
+  };
+}
+
+/** What is known of control policies where nobody gave any. */
+function controlsSeen({ planned, over }: ReturnType<typeof checkCloud>["controls"]): SourceSeen {
+  const name = "control policies";
+  if (planned === 0) return { name, seen: false, text: "none was given (--scp): one may refuse what is found" };
+  const rest =
+    "that one is over the others' accounts the plan does not show: --scp takes a plan, too, for all that are";
+  return {
+    name,
+    seen: over === planned,
+    text: `${over} of ${planned} in plans deny something to a role${over === planned ? "" : `; ${rest}`}`,
   };
 }
 

@@ -1,5 +1,5 @@
-/** What `sallyport posture --fix` takes; the work is loaded only when it runs. Its help is a screen of its own. */
-import { type Command, Help, InvalidArgumentError, Option } from "commander";
+/** What `sallyport posture --fix` takes; the work is loaded only when it runs. */
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { collect } from "./options.ts";
 import { commentOf } from "./workflow.ts";
 
@@ -17,28 +17,14 @@ export interface FixFlags {
   restrictGroup: { readonly group: string; readonly workflows: readonly string[] }[];
 }
 
-/** Only with --fix or --undo; the rest of the list is for looking. */
-const fixing = ["--apply", "--undo", "--undo-file", "--pin", "--version-comment", "--select-group", "--restrict-group"];
-/** Of looking, what a fix takes as well. */
-const both = ["--fix", "--repository", "--no-repository", "--github", "--api-url", "--max-wait", "--uses", "--accept"];
-
-const helpText = `
-Examples:
-  sallyport posture --fix --uses sallyport/sallyport@<40 hex> --version-comment v1
-  GITHUB_TOKEN=… sallyport posture --fix --no-repository --github octo --apply
-  GITHUB_TOKEN=… sallyport posture --undo sallyport-undo-….jsonl --no-repository --apply
-
-Without --apply nothing is changed: a plan is shown. Rules: docs/posture.md
-Exit codes: 0 all is done, or only planned; 1 some was not done; 2 nothing can be done`;
-
 export function addFixOptions(command: Command): void {
   command
-    .option("--fix", "plan what can be set right: patches and settings (more: --fix --help)")
+    .optionsGroup("What it changes, with --apply alone:")
+    .option("--fix", "plan what can be set right (more: --fix --help)")
     .addOption(
-      new Option(
-        "--adoption-issue <owner/repo>",
-        "how far GitHub's firewall is adopted, as one issue there; posted only with --apply",
-      ).argParser(readRepository),
+      new Option("--adoption-issue <owner/repo>", "how far GitHub's own firewall is, as an issue").argParser(
+        readRepository,
+      ),
     )
     .addOption(
       new Option(
@@ -49,7 +35,7 @@ export function addFixOptions(command: Command): void {
     .option("--public-issue", "post it where everybody reads what private repositories lack")
     .option("--apply", "do what the plan says")
     .option("--undo <file>", "plan the way back, by the file that --apply left")
-    .option("--undo-file <file>", "its name; default: sallyport-undo-<time>.jsonl here")
+    .option("--undo-file <file>", "where that goes; default: .git/sallyport/ of the repository, else here")
     .addOption(
       new Option("--pin <owner/repo@ref=sha>", "the commit of something used (repeatable)")
         .argParser((text: string, before: FixFlags["pin"]) => [...before, readPin(text)])
@@ -61,20 +47,7 @@ export function addFixOptions(command: Command): void {
       new Option("--restrict-group <name=workflow@ref,…>", "let these workflows alone use a group (repeatable)")
         .argParser((text: string, before: FixFlags["restrictGroup"]) => [...before, readRestriction(text)])
         .default([], "none"),
-    )
-    .configureHelp({
-      visibleOptions: (of) => {
-        const isFix = process.argv.includes("--fix") || process.argv.includes("--undo");
-        const all = new Help().visibleOptions(of);
-        const isWanted = ({ long }: Option) =>
-          isFix ? [...both, ...fixing, "--help", "--json", "--all"].includes(long ?? "") : !fixing.includes(long ?? "");
-        return all.filter(isWanted);
-      },
-    });
-}
-
-export function fixHelp(): string | null {
-  return process.argv.includes("--fix") || process.argv.includes("--undo") ? helpText : null;
+    );
 }
 
 function readPin(text: string): { use: string; commit: string } {

@@ -1,15 +1,18 @@
 /**
- * `sallyport posture --fix` and `--undo` as people meet them, by the real launcher, in real repositories and against a server made
- * from GitHub's own description: a plan that git applies, nothing changed without --apply, all of it taken back, and every way in
- * which that can go wrong said with an exit code. Plans word for word are in `golden/posture-fix/`.
+ * `sallyport posture --fix` and `--undo` as people meet them, in real repositories and against a server made from GitHub's own
+ * description: a plan that git applies, nothing changed without --apply, all of it taken back, and every way in which that can go
+ * wrong said with an exit code. The way there and back is by the real launcher, the rest by the command alone. Plans word for word
+ * are in `golden/posture-fix/`.
  */
 import assert from "node:assert/strict";
-import { execFile, execFileSync, spawnSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
+  realpathSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -19,15 +22,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, test, type TestContext } from "node:test";
-import { github, Odd } from "../../test/support/github.ts";
+import { github, Odd, slice } from "../../test/support/github.ts";
 import { goldenTests } from "../../test/support/golden.ts";
+import { plainEnv, postureHere } from "./testing/in-process.ts";
+import type { Ended } from "./testing/in-process.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const sha = "abcdefabcdefabcdefabcdefabcdefabcdefabcd";
 const uses = ["--uses", `sallyport/sallyport@${sha}`, "--version-comment", "v1"];
 const crlf = "on: push\r\njobs:\r\n  build:\r\n    runs-on: ubuntu-latest\r\n    steps:\r\n      - run: make\r\n";
 
-function repository(t: Pick<TestContext, "after">, files: Record<string, string>): string {
+function repository(t: TestContext, files: Record<string, string>): string {
   const at = mkdtempSync(join(tmpdir(), "sallyport-fix-"));
   t.after(() => rmSync(at, { recursive: true }));
   mkdirSync(join(at, ".github/workflows"), { recursive: true });
@@ -37,15 +42,15 @@ function repository(t: Pick<TestContext, "after">, files: Record<string, string>
 }
 
 const textOf = (at: string, name: string) => readFileSync(join(at, ".github/workflows", name), "utf8");
-const undoFiles = (at: string) => readdirSync(at).filter((name) => name.startsWith("sallyport-undo"));
+const undoFolder = ".git/sallyport";
+const undoFiles = (at: string) =>
+  existsSync(join(at, undoFolder)) ? readdirSync(join(at, undoFolder)).map((name) => join(at, undoFolder, name)) : [];
 
-/** In the folder, without a token of the host's; not in this thread, which serves the API. */
-function posture(
-  at: string,
-  words: readonly string[],
-  env: Record<string, string> = {},
-): Promise<{ code: number; stdout: string; stderr: string }> {
-  const clean = { ...process.env, GITHUB_TOKEN: "", GH_TOKEN: "", GITHUB_API_URL: "https://api.example", ...env };
+const posture = (at: string, words: readonly string[], env: Record<string, string> = {}) => postureHere(words, env, at);
+
+/** By the real launcher, without a token of the host's. */
+function launched(at: string, words: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+  const clean = { ...process.env, ...plainEnv, ...env };
   return new Promise((resolve) => {
     execFile(`${root}sallyport`, ["posture", ...words], { cwd: at, env: clean }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
@@ -54,22 +59,11 @@ function posture(
 }
 
 describe("plans", () => {
-  goldenTests(new URL("golden/posture-fix/", import.meta.url), ({ words, inputs: [input] }) => {
-    const ends: (() => void)[] = [];
-    const at = repository(
-      { after: (end) => void ends.push(end as () => void) },
-      { "ci.yml": input!.slice(input!.indexOf("\n") + 1) },
-    );
-    try {
-      const { stdout, stderr } = spawnSync(`${root}sallyport`, ["posture", "--fix", ...words], {
-        cwd: at,
-        encoding: "utf8",
-      });
-      assert.equal(stderr, "");
-      return stdout.trimEnd();
-    } finally {
-      for (const end of ends) end();
-    }
+  goldenTests(new URL("golden/posture-fix/", import.meta.url), async ({ words, inputs: [input] }, t) => {
+    const at = repository(t, { "ci.yml": input!.slice(input!.indexOf("\n") + 1) });
+    const { stdout, stderr } = await posture(at, ["--fix", ...words]);
+    assert.equal(stderr, "");
+    return stdout.trimEnd();
   });
 });
 
@@ -77,13 +71,13 @@ describe("a folder", () => {
   test("nothing without --apply; what --apply does is what git makes of the plan; all of it can be taken back", async (t) => {
     const files = { "ci.yml": crlf, "b.yaml": crlf.replaceAll("\r", ""), "readme.md": "x" };
     const [shown, fixed] = [repository(t, files), repository(t, files)];
-    const plan = await posture(shown, ["--fix", "--json", ...uses]);
+    const plan = await launched(shown, ["--fix", "--json", ...uses]);
     assert.deepEqual([plan.code, plan.stderr, textOf(shown, "ci.yml"), undoFiles(shown)], [0, "", crlf, []]);
     const { files: planned } = JSON.parse(plan.stdout) as { files: { diff: string }[] };
     const input = planned.map(({ diff }) => diff).join("");
     execFileSync("git", ["-C", shown, "apply", "--whitespace=nowarn", "-"], { input });
 
-    const done = await posture(fixed, ["--fix", "--apply", ...uses], { GITHUB_TOKEN: "not-to-be-written" });
+    const done = await launched(fixed, ["--fix", "--apply", ...uses], { GITHUB_TOKEN: "not-to-be-written" });
     assert.deepEqual([done.code, done.stderr], [0, ""]);
     for (const name of Object.keys(files)) assert.equal(textOf(fixed, name), textOf(shown, name), name);
     assert.match(
@@ -91,8 +85,13 @@ describe("a folder", () => {
       /permissions:\r\n {2}contents: read\r\njobs:\r\n[^]*- uses: sallyport\/sallyport@\w{40} # v1\r\n/,
     );
     const [undo] = undoFiles(fixed);
-    assert.equal(statSync(join(fixed, undo!)).mode & 0o7777, 0o600);
-    assert.ok(!readFileSync(join(fixed, undo!), "utf8").includes("not-to-be-written"));
+    assert.ok(done.stdout.endsWith(`\nTo take it back: --undo ${undo!}\n`), done.stdout);
+    assert.doesNotMatch(
+      execFileSync("git", ["-C", fixed, "status", "--porcelain", "-uall"], { encoding: "utf8" }),
+      /undo/,
+    );
+    assert.equal(statSync(undo!).mode & 0o7777, 0o600);
+    assert.ok(!readFileSync(undo!, "utf8").includes("not-to-be-written"));
 
     const again = await posture(fixed, ["--fix", "--apply", ...uses]);
     assert.deepEqual([again.code, undoFiles(fixed).length], [0, 1]);
@@ -102,7 +101,7 @@ describe("a folder", () => {
     assert.match(dry.stdout, /would take back \.github\/workflows\/ci\.yml\n.*\nNothing was changed/);
     assert.notEqual(textOf(fixed, "ci.yml"), crlf);
     writeFileSync(join(fixed, ".github/workflows/b.yaml"), "# somebody's own\n");
-    const back = await posture(fixed, ["--undo", undo!, "--apply"]);
+    const back = await launched(fixed, ["--undo", undo!, "--apply"]);
     assert.deepEqual([back.code, textOf(fixed, "ci.yml"), textOf(fixed, "b.yaml")], [1, crlf, "# somebody's own\n"]);
     assert.match(back.stdout, /^done {11}\.github\/workflows\/ci\.yml$/m);
     assert.match(back.stdout, /^NOT DONE {7}\.github\/workflows\/b\.yaml: what is there is neither/m);
@@ -112,7 +111,14 @@ describe("a folder", () => {
 
   test("an undo file of another folder, or that is none, changes nothing", async (t) => {
     const [one, other] = [repository(t, { "ci.yml": crlf }), repository(t, { "ci.yml": crlf })];
-    await posture(one, ["--fix", "--apply", "--undo-file", "back.jsonl", ...uses]);
+    const made = await posture(one, ["--fix", "--apply", "--json", "--undo-file", "back.jsonl", ...uses]);
+    const said = JSON.parse(made.stdout) as { undo_file: string; undo_note: string | null };
+    assert.equal(said.undo_file, realpathSync(join(one, "back.jsonl")));
+    assert.match(said.undo_note!, /among the repository's files/);
+    const third = await posture(repository(t, { "ci.yml": crlf }), ["--fix", "--apply", "--json", ...uses]);
+    const usual = JSON.parse(third.stdout) as typeof said;
+    assert.match(usual.undo_file, /^\/.*\/\.git\/sallyport\/undo-\d{8}T\d{6}Z\.jsonl$/);
+    assert.equal(usual.undo_note, null);
     const text = textOf(one, "ci.yml");
     writeFileSync(join(other, ".github/workflows/ci.yml"), text);
     for (const words of [
@@ -143,12 +149,11 @@ describe("a folder", () => {
   test("names that fit nothing are said, and those that fit are not", async (t) => {
     const at = repository(t, { "ci.yml": crlf.replace("run: make", "uses: o/x@v1") });
     const pins = ["--pin", `o/x@v1=${sha}`, "--pin", `o/y@v1=${sha}`];
-    const { code, stderr } = await posture(at, ["--fix", ...pins, "--select-group", "big"]);
-    assert.equal(code, 0);
-    assert.equal(
-      stderr,
-      "sallyport: --pin o/y@v1 fits nothing that is to be pinned\nsallyport: --select-group big fits no runner group that was seen\n",
-    );
+    const { code, stderr } = await posture(at, ["--fix", ...pins]);
+    assert.deepEqual([code, stderr], [0, "sallyport: --pin o/y@v1 fits nothing that is to be pinned\n"]);
+    const nobody = await posture(at, ["--fix", "--select-group", "big"]);
+    assert.equal(nobody.code, 2);
+    assert.match(nobody.stderr, /--select-group "big": .*: no organisation was looked at[^]*GROUP_UNKNOWN/);
   });
 
   test("words that do not go together are said", async (t) => {
@@ -191,7 +196,7 @@ describe("GitHub's settings", () => {
     assert.match(done.stdout, /^NOT DONE {7}PUT \/orgs\/octo\/actions\/permissions\/workflow: 409: Conflict$/m);
     assert.match(done.stdout, /^done {11}PUT \/orgs\/octo\/actions\/permissions\/fork-pr-contributor-approval$/m);
     const [undo] = undoFiles(at);
-    assert.ok(!`${done.stdout}${done.stderr}${readFileSync(join(at, undo!), "utf8")}`.includes("secret-token"));
+    assert.ok(!`${done.stdout}${done.stderr}${readFileSync(undo!, "utf8")}`.includes("secret-token"));
     const wrong = await posture(at, ["--undo", undo!, "--apply"], env);
     assert.deepEqual([wrong.code, /UNDO_INVALID/.test(wrong.stderr)], [2, true]);
     const back = await posture(at, ["--undo", undo!, "--apply", "--api-url", server.url], env);
@@ -199,6 +204,54 @@ describe("GitHub's settings", () => {
     assert.deepEqual(server.answers.get(`${base}/fork-pr-contributor-approval`), {
       approval_policy: "first_time_contributors",
     });
+  });
+
+  test("a runner group is looked up before anything is planned: unknown is an error, known shows who may use it", async (t) => {
+    const group = { id: 7, name: "big", visibility: "all", default: false, runners_url: "x", inherited: false };
+    const groups = { total_count: 2, runner_groups: [{ ...group, id: 1, name: "Default" }, group] };
+    const rest = { allows_public_repositories: false, restricted_to_workflows: true, selected_workflows: [] };
+    groups.runner_groups = groups.runner_groups.map((each) => ({ ...each, ...rest }));
+    const example = slice.operations["get /repos/{owner}/{repo}"]!.example as object;
+    const repositories = ["octo/web", "octo/api", "octo/docs"].map((full_name) => ({ ...example, full_name }));
+    const list = "/orgs/octo/actions/runner-groups";
+    const listed = { total_count: 3, repositories };
+    // One on each page: the group and its last repository are seen all the same.
+    const server = await github(t, {
+      answers: { ...answers(), [list]: structuredClone(groups), [`${list}/7/repositories`]: listed },
+      page: 1,
+    });
+    const at = repository(t, {});
+    const words = ["--fix", "--apply", "--no-repository", "--github", "octo", "--api-url", server.url];
+    const wrong = await posture(at, [...words, "--select-group", "Big"], { GH_TOKEN: "x" });
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.stderr, /"Big": there is no such runner group: octo has "Default", "big"\.\n/);
+    assert.deepEqual([wrong.stdout, server.sent, undoFiles(at)], ["", [], []]);
+
+    const done = await posture(at, [...words, "--json", "--select-group", "big"], { GH_TOKEN: "x" });
+    assert.equal(done.code, 0, done.stderr);
+    const { settings } = JSON.parse(done.stdout) as { settings: { path: string; users?: object }[] };
+    assert.deepEqual(settings.find(({ path }) => path.endsWith("/7"))!.users, {
+      before: "every repository of octo",
+      after: ["octo/api", "octo/docs", "octo/web"],
+    });
+    server.answers.set(list, structuredClone(groups));
+    for (const [answer, pattern] of [
+      [new Odd(404, "{}"), /was not seen: not there, or the token may not see it \(404\)/],
+      [new Odd(200, '{"total_count":1,"repositories":[{"id":1'), /was not seen: the answer is no whole JSON/],
+      [
+        new Odd(200, '{"total_count":1,"repositories":[{"id":1}]}'),
+        /was not seen: the answer has repositories without/,
+      ],
+      [{ total_count: 0, repositories: [] }, /its list is empty, so nobody would have its runners/],
+    ] as const) {
+      server.answers.set(`${list}/7/repositories`, answer);
+      const left = await posture(at, [...words, "--select-group", "big"], { GH_TOKEN: "x" });
+      assert.match(left.stdout, pattern);
+      assert.doesNotMatch(left.stdout, /visibility: all → selected/);
+    }
+    server.answers.set(list, new Odd(404, "{}"));
+    const unseen = await posture(at, [...words, "--select-group", "big"], { GH_TOKEN: "x" });
+    assert.match(unseen.stderr, /the groups of octo were not read: not there, or the token may not see it \(404\)/);
   });
 
   test("a classic token without the right is refused before anything is done, here too", async (t) => {

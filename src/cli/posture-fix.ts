@@ -1,18 +1,23 @@
 /** `sallyport posture --fix` and `--undo`: the plan, and with `--apply` its changes, each of which can be taken back. */
-import { realpathSync } from "node:fs";
+import { resolve } from "node:path";
 import { SallyportError } from "../errors.ts";
+import type { Said } from "../posture/checks/settings.ts";
+import { mustBeGroups } from "../posture/groups.ts";
 import { applyChanges } from "../posture/change/apply.ts";
 import type { Outcome } from "../posture/change/apply.ts";
 import { Folder } from "../posture/change/folder.ts";
 import { openJournal, startJournal } from "../posture/change/journal.ts";
 import type { Journal } from "../posture/change/journal.ts";
+import { isAmongFiles, undoPlace } from "../posture/change/undo-place.ts";
 import { changeName, changesOf, reversed } from "../posture/fix/change.ts";
 import type { Change, Plan } from "../posture/fix/change.ts";
 import { pinKey } from "../posture/fix/files.ts";
 import { planOf } from "../posture/fix/plan.ts";
+import type { GroupsWanted } from "../posture/fix/settings.ts";
 import { backText, outcomeText, planText } from "../posture/fix/text.ts";
 import { doneOf } from "../posture/fix/undo-file.ts";
 import type { GithubClient } from "../posture/sources/github-client.ts";
+import { readListed } from "../posture/sources/runner-groups.ts";
 import { version } from "../version.ts";
 import { clientOf, look, mustHaveSeen } from "./posture-look.ts";
 import type { Looked } from "./posture-look.ts";
@@ -25,16 +30,17 @@ export async function fix(flags: PostureFlags): Promise<void> {
     throw new SallyportError("USAGE", "--fix says its plan as text, or as --json.");
   const seen = await look(flags);
   mustHaveSeen(seen);
+  const groups = await groupsWanted(flags, seen);
   const folder = flags.repository === false ? null : new Folder(flags.repository);
   try {
-    const plan = planHere(flags, seen, folder);
+    const plan = planHere(flags, seen, folder, groups);
     const changes = changesOf(plan);
     for (const each of unusedOf(flags, seen)) console.error(`sallyport: ${each}`);
     const isJson = flags.json === true || flags.format === "json";
     if (!isJson) say(planText(plan, flags.all === true ? Infinity : 20));
     if (flags.apply !== true || changes.length === 0) {
       const end = changes.length === 0 ? "Nothing is to be changed." : "Nothing was changed; --apply does it.";
-      say(isJson ? planJson(plan, [], null) : end);
+      say(isJson ? planJson(plan, [], null, null) : end);
       return;
     }
     const client = seen.github?.client ?? null;
@@ -45,27 +51,35 @@ export async function fix(flags: PostureFlags): Promise<void> {
       folder: plan.files.length === 0 ? null : folder!.path,
       api: plan.settings.length === 0 ? null : flags.apiUrl,
     };
-    const path = flags.undoFile ?? `sallyport-undo-${about.made.replaceAll(/[-:]|\.\d+/g, "")}.jsonl`;
+    const path =
+      flags.undoFile === undefined
+        ? undoPlace([...(about.folder === null ? [] : [about.folder]), "."], about.made)
+        : resolve(flags.undoFile);
     const journal = startJournal(path, about, changes);
+    const note = isAmongFiles(path)
+      ? "it is among the repository's files and has workflows' texts: move it out before a commit"
+      : null;
     const outcomes = await applyAll(changes, folder, client, journal, (index) => index);
-    say(
-      isJson
-        ? planJson(plan, outcomes, path)
-        : outcomeText(outcomes, `To take it back: --undo ${path}${placeText(path, folder)}`),
-    );
+    const way = `To take it back: --undo ${path}${note === null ? "" : `\n  (${note})`}`;
+    say(isJson ? planJson(plan, outcomes, path, note) : outcomeText(outcomes, way));
     endOf(outcomes);
   } finally {
     folder?.close();
   }
 }
 
-/** The undo file stands where the command runs, which mostly is the repository: then the next commit may take it along. */
-function placeText(path: string, folder: Folder | null): string {
-  if (folder === null || !realpathSync(path).startsWith(`${folder.path}/`)) return "";
-  return `\nIt is in the repository and has its workflows' texts: move ${path} out before a commit (--undo-file)`;
+/** Throws GROUP_UNKNOWN. */
+async function groupsWanted({ selectGroup, restrictGroup }: PostureFlags, { github }: Looked): Promise<GroupsWanted> {
+  const owners = github?.seen.owners ?? [];
+  const restrict = new Map(restrictGroup.map(({ group, workflows }) => [group, workflows]));
+  const select = new Set(selectGroup);
+  mustBeGroups(owners, "--select-group", [...select]);
+  mustBeGroups(owners, "--restrict-group", [...restrict.keys()]);
+  const listed = select.size === 0 ? new Map<string, Said>() : await readListed(github!.client, owners, select);
+  return { select, restrict, listed };
 }
 
-function planHere(flags: PostureFlags, seen: Looked, folder: Folder | null): Plan {
+function planHere(flags: PostureFlags, seen: Looked, folder: Folder | null, groups: GroupsWanted): Plan {
   const accepted = new Set(seen.accepted.keys());
   const { repository, ref } = flags.uses;
   const comment = flags.versionComment ?? null;
@@ -88,33 +102,20 @@ function planHere(flags: PostureFlags, seen: Looked, folder: Folder | null): Pla
             actions: localActions(folder!.path, files, { repository: repository.toLowerCase() }),
           },
     owners: seen.github?.seen.owners ?? [],
-    groups: {
-      select: new Set(flags.selectGroup),
-      restrict: new Map(flags.restrictGroup.map(({ group, workflows }) => [group, workflows])),
-    },
+    groups,
     findings: seen.findings,
     accepted,
   });
 }
 
-/** Names that somebody gave and that fit nothing which was seen: one written wrongly would do nothing in silence. */
-function unusedOf({ pin, selectGroup, restrictGroup }: PostureFlags, { findings }: Looked): string[] {
+/** Pins that somebody gave and that fit nothing which was seen: one written wrongly would do nothing in silence. */
+function unusedOf({ pin }: PostureFlags, { findings }: Looked): string[] {
   const used = new Set(
     findings.flatMap(({ rule, check, subject }) =>
       rule === "RG-09" && check === "unpinned" ? [pinKey(/: (\S+)$/.exec(subject)?.[1] ?? "")] : [],
     ),
   );
-  const groups = new Set(findings.flatMap(({ subject }) => /: runner group (.+)$/s.exec(subject)?.[1] ?? []));
-  const named = [
-    ...selectGroup.map((name) => ["--select-group", name] as const),
-    ...restrictGroup.map(({ group }) => ["--restrict-group", group] as const),
-  ];
-  return [
-    ...pin.flatMap(({ use }) => (used.has(pinKey(use)) ? [] : [`--pin ${use} fits nothing that is to be pinned`])),
-    ...named.flatMap(([option, name]) =>
-      groups.has(name) ? [] : [`${option} ${name} fits no runner group that was seen`],
-    ),
-  ];
+  return pin.flatMap(({ use }) => (used.has(pinKey(use)) ? [] : [`--pin ${use} fits nothing that is to be pinned`]));
 }
 
 /** A classic token says what it may do; of others, only GitHub's answer to the change does. */
@@ -193,8 +194,9 @@ export async function undo(flags: PostureFlags, path: string): Promise<void> {
 
 const undoSchema = "sallyport.posture-undo-report/1";
 
-function planJson(plan: Plan, outcomes: readonly Outcome[], undoFile: string | null): string {
-  return JSON.stringify({ schema: "sallyport.posture-fix/1", version, ...plan, outcomes, undo_file: undoFile });
+function planJson(plan: Plan, outcomes: readonly Outcome[], undoFile: string | null, undoNote: string | null): string {
+  const undo = { undo_file: undoFile, undo_note: undoNote };
+  return JSON.stringify({ schema: "sallyport.posture-fix/1", version, ...plan, outcomes, ...undo });
 }
 
 /** Throws FIX_PARTIAL where something was not done. */

@@ -9,11 +9,12 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, test, type TestContext } from "node:test";
-import { Command, CommanderError } from "commander";
+import { Command } from "commander";
 import { github, Odd } from "../../test/support/github.ts";
 import type { PostureReport } from "../posture/report/report.ts";
-import { fail } from "./fail.ts";
 import { addPostureCommand } from "./posture.ts";
+import { plainEnv, postureHere as posture } from "./testing/in-process.ts";
+import type { Ended } from "./testing/in-process.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const sha = "abcdefabcdefabcdefabcdefabcdefabcdefabcd";
@@ -32,46 +33,10 @@ function folder(t: TestContext, files: Record<string, string | Buffer>): string 
   return at;
 }
 
-interface Ended {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-const plain = { GITHUB_TOKEN: "", GH_TOKEN: "", GITHUB_API_URL: "https://api.example" };
-
-/** The command in this process: a process of its own each time takes most of the tests' time. */
-async function posture(words: string[], env: Record<string, string> = {}): Promise<Ended> {
-  const out = { log: "", error: "" };
-  const before = { ...process.env };
-  const kept = { log: console.log, error: console.error, code: process.exitCode };
-  Object.assign(process.env, plain, env);
-  for (const name of ["log", "error"] as const)
-    console[name] = (text: unknown) => {
-      out[name] += `${String(text)}\n`;
-    };
-  const program = new Command("sallyport").exitOverride().configureOutput({ writeErr: (text) => (out.error += text) });
-  addPostureCommand(program);
-  for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
-  try {
-    process.exitCode = 0;
-    await program.parseAsync(["posture", ...words], { from: "user" });
-    return { code: process.exitCode, stdout: out.log, stderr: out.error };
-  } catch (error) {
-    const code = error instanceof CommanderError ? 2 : fail(error);
-    return { code, stdout: out.log, stderr: out.error };
-  } finally {
-    Object.assign(console, { log: kept.log, error: kept.error });
-    process.exitCode = kept.code;
-    for (const name of Object.keys(plain)) delete process.env[name];
-    Object.assign(process.env, before);
-  }
-}
-
 /** By the real launcher. */
 function launched(words: string[]): Promise<Ended> {
   return new Promise((resolve) => {
-    const env = { ...process.env, ...plain };
+    const env = { ...process.env, ...plainEnv };
     execFile(`${root}sallyport`, ["posture", ...words], { env }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
     });
@@ -184,6 +149,38 @@ describe("a folder", () => {
   test("a folder that is not there is an error, not a report", async () => {
     const { code, stderr } = await launched(["-C", "/nowhere/at/all"]);
     assert.deepEqual([code, /WORKFLOW_UNREADABLE/.test(stderr)], [2, true]);
+  });
+});
+
+describe("the help", () => {
+  test("is a screen of what is mostly wanted, one of what fixes, and all of it with --all", async () => {
+    const program = new Command();
+    addPostureCommand(program);
+    const options = program.commands[0]!.options.map(({ long }) => long!);
+    const help = async (...words: string[]) => {
+      const { code, stdout } = await posture([...words, "--help"]);
+      assert.equal(code, 0);
+      return { lines: stdout.trimEnd().split("\n"), missing: options.filter((each) => !stdout.includes(` ${each} `)) };
+    };
+    const usual = await help();
+    assert.ok(usual.lines.length <= 40, `${usual.lines.length} lines`);
+    for (const line of usual.lines) assert.ok(line.length <= 80, line);
+    assert.deepEqual((await help("--all")).missing, []);
+    const { missing } = await help("--fix");
+    const fixes = [
+      "--apply",
+      "--undo",
+      "--undo-file",
+      "--pin",
+      "--version-comment",
+      "--select-group",
+      "--restrict-group",
+    ];
+    assert.deepEqual(
+      fixes.filter((each) => missing.includes(each)),
+      [],
+    );
+    assert.ok(missing.includes("--subnet") && usual.missing.includes("--pin"));
   });
 });
 

@@ -5,8 +5,9 @@ import type { Severity } from "../posture/finding.ts";
 import { collect, integer } from "./options.ts";
 import { addCloudOptions } from "./posture-cloud-options.ts";
 import type { CloudFlags } from "./posture-cloud-options.ts";
-import { addFixOptions, fixHelp } from "./posture-fix-options.ts";
+import { addFixOptions } from "./posture-fix-options.ts";
 import type { FixFlags } from "./posture-fix-options.ts";
+import { addPostureHelp } from "./posture-help.ts";
 import { actionOf } from "./workflow.ts";
 
 const formats = ["text", "markdown", "json", "sarif", "junit", "runner-policy"] as const;
@@ -37,11 +38,12 @@ export function addPostureCommand(program: Command): void {
     .description(
       "Where runners and workflows break the runner policy, with the evidence. Changes nothing without --apply.",
     )
+    .optionsGroup("What is looked at:")
     .option("-C, --repository <dir>", "a repository's folder", ".")
     .option("--no-repository", "look at no folder")
     .option(
       "--github <name>",
-      "an organisation, or owner/repository, by GitHub's API (repeatable); token from GITHUB_TOKEN or GH_TOKEN",
+      "an organisation or owner/repository, repeatable",
       (name: string, before: string[]) => collect(readName(name), before),
       [],
     )
@@ -57,6 +59,8 @@ export function addPostureCommand(program: Command): void {
         .argParser(integer(0, 7200))
         .default(120),
     )
+    .option("--evidence <file>", "what logs verify or simulate printed as --json", collect, [])
+    .optionsGroup("How it is judged and said:")
     .addOption(
       new Option("--uses <owner/repo[@sha]>", "whose step is ours; --fix puts it in at the commit")
         .argParser(actionOf)
@@ -67,10 +71,7 @@ export function addPostureCommand(program: Command): void {
         .argParser(integer(0, 36_500))
         .default(30),
     )
-    .addOption(new Option("--format <format>", "how it is said").choices(formats).default("text"))
-    .option("--json", "as --format json")
-    .option("--accept <file>", "accepted findings, each with owner, reason and expiry")
-    .option("--evidence <file>", "what logs verify --json or simulate --json printed (repeatable)", collect, [])
+    .option("--accept <file>", "accepted findings, with owner, reason, expiry")
     .addOption(
       new Option("--keep-days <n>", "how long the record must be kept").argParser(integer(0, 36_500)).default(90),
     )
@@ -79,27 +80,17 @@ export function addPostureCommand(program: Command): void {
         .argParser(integer(0, 36_500))
         .default(90),
     )
-    .option("--all", "write every finding out")
     .addOption(
-      new Option("--fail-on <severity>", "exit 1 for a fail as bad as this or worse")
-        .choices([...severities, "never"])
-        .default("high"),
+      new Option("--fail-on <severity>", "exit 1 for this or worse").choices([...severities, "never"]).default("high"),
     )
     .option("--unknown-fails", "what was not seen fails like what was")
-    .addHelpText(
-      "after",
-      () =>
-        fixHelp() ??
-        `
-Examples:
-  sallyport posture                              the repository here
-  sallyport posture --format sarif > posture.sarif
-  GITHUB_TOKEN=… sallyport posture --no-repository --github octo
-  sallyport posture --no-repository --iam roles.json --network vpc.json --subnet subnet-0a1 --picture out.svg
-
-What could not be seen is unknown, never ok. The rules: docs/posture.md
-Exit codes: 0 nothing as bad as --fail-on, 1 something is, 2 nothing could be looked at`,
+    .addOption(
+      new Option("--format <format>", "text, markdown, json, sarif, junit, runner-policy")
+        .choices(formats)
+        .default("text"),
     )
+    .option("--json", "as --format json")
+    .option("--all", "write every finding out")
     .action(async (flags: PostureFlags) => {
       // What only this command needs is read when it runs: every other starts without it.
       const { posture } = await import("./posture-run.ts");
@@ -107,6 +98,7 @@ Exit codes: 0 nothing as bad as --fail-on, 1 something is, 2 nothing could be lo
     });
   addCloudOptions(command);
   addFixOptions(command);
+  addPostureHelp(command);
 }
 
 /** GitHub's runner says where its API is. */

@@ -15,8 +15,9 @@ import type { Policy } from "./document.ts";
 import { sayer } from "./finding.ts";
 import type { IamEvidence } from "./finding.ts";
 import { isGitHub } from "./github-trust.ts";
-import { guardrailsOf } from "./guardrails.ts";
+import { guardrailsOf, layerOver } from "./guardrails.ts";
 import { principalsOfPlan } from "./planned.ts";
+import { controlsOfPlan, deniesOver } from "./planned-controls.ts";
 import type { Principal } from "./principal.ts";
 import { isResourceDocument, judgeResourcePolicies, resourcePolicyOf } from "./resource-policy.ts";
 import { judgeRights } from "./rights.ts";
@@ -45,14 +46,16 @@ export interface IamAudit {
   readonly leftOut: number;
   /** How many resources' policies were given. */
   readonly resources: number;
+  /** How many control policies plans have, and how many of them are shown to stand over what was judged and deny something there. */
+  readonly controls: { readonly planned: number; readonly over: number };
 }
 
 /** Judges all principals in the files and plans. Never throws on what they hold. */
 export function auditIam(files: readonly JsonFile[], plans: readonly Plan[], options: IamOptions): IamAudit {
   const evidence: IamEvidence[] = [];
   const principals: Principal[] = plans.flatMap(principalsOfPlan);
-  const { policies: guardrails, troubles: unread } = guardrailsOf(options.controls, options.hasUnreadControls);
-  const troubles: Trouble[] = [...unread];
+  const guardrails = guardrailsOf(options.controls, options.hasUnreadControls);
+  const troubles: Trouble[] = [...guardrails.troubles];
   const resources: Policy[] = [];
   for (const file of files) {
     const ofResource = resourcePolicyOf(file);
@@ -76,9 +79,22 @@ export function auditIam(files: readonly JsonFile[], plans: readonly Plan[], opt
   for (const { file, pointer, message, fix } of bounded(troubles))
     sayer(evidence, file, { file, pointer })("unreadable", shown(message, 300), fix, { outcome: "unknown" });
   const servers = new Set(options.servers.map((host) => host.toLowerCase()));
+  const denied = new Map<string, Policy[]>();
+  const limited = new Set<string>();
   const chosen = principals
     .filter((each) => isChosen(each, options.roles, servers))
-    .map((each) => (guardrails === null ? each : { ...each, guardrails }));
+    .map((each) => {
+      const { account } = each;
+      if (account !== null && !denied.has(account))
+        denied.set(
+          account,
+          plans.flatMap((plan) => deniesOver(plan, account)),
+        );
+      const over = account === null ? [] : denied.get(account)!;
+      for (const { name, place } of over) limited.add(JSON.stringify([place.file, name]));
+      const layer = layerOver(guardrails, over);
+      return layer === null ? each : { ...each, guardrails: layer };
+    });
   const accounts = new Set(options.accounts);
   for (const principal of chosen) {
     const before = evidence.length;
@@ -123,6 +139,7 @@ export function auditIam(files: readonly JsonFile[], plans: readonly Plan[], opt
     judged: chosen.map(({ name }) => name),
     leftOut: principals.length - chosen.length,
     resources: resources.length,
+    controls: { planned: plans.reduce((sum, plan) => sum + controlsOfPlan(plan).length, 0), over: limited.size },
   };
 }
 

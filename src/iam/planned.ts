@@ -42,7 +42,7 @@ function belongsTo(plan: Plan, resource: PlanResource, owner: PlanResource, key:
 }
 
 /** The document in an attribute, or what can be said of it from the data source that it refers to. */
-function documentAt(
+export function documentAt(
   plan: Plan,
   resource: PlanResource,
   key: string,

@@ -134,9 +134,29 @@ const seeds: readonly unknown[] = [
         type: "aws_iam_role",
         change: {
           actions: ["create"],
-          after: { inline_policy: [{ name: "p" }] },
+          after: { arn: "arn:aws:iam::111122223333:role/r", inline_policy: [{ name: "p" }] },
           after_unknown: { assume_role_policy: true, inline_policy: [{ policy: true }] },
         },
+      },
+      {
+        address: "aws_organizations_policy.p",
+        type: "aws_organizations_policy",
+        change: { actions: ["create"], after: { content: JSON.stringify({ Statement: [statement] }) } },
+      },
+      {
+        address: "aws_organizations_policy_attachment.p",
+        type: "aws_organizations_policy_attachment",
+        change: { actions: ["create"], after: { target_id: "111122223333" }, after_unknown: { policy_id: true } },
+      },
+      {
+        address: "aws_organizations_account.a",
+        type: "aws_organizations_account",
+        change: { actions: ["update"], after: { id: "111122223333", parent_id: "ou-a" } },
+      },
+      {
+        address: "aws_organizations_organizational_unit.u",
+        type: "aws_organizations_organizational_unit",
+        change: { actions: ["update"], after: { id: "ou-a", parent_id: "ou-a" } },
       },
       {
         address: "aws_launch_template.l",

@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 
 const divider = "----\n";
 
@@ -31,11 +31,11 @@ export function readGolden(folder: URL, file: string): Golden {
 }
 
 /** One test a file: `output` gives the expected part without its last line break. */
-export function goldenTests(folder: URL, output: (golden: Golden) => string): void {
+export function goldenTests(folder: URL, output: (golden: Golden, t: TestContext) => string | Promise<string>): void {
   for (const file of goldenFiles(folder)) {
-    test(file.replace(".txt", ""), () => {
+    test(file.replace(".txt", ""), async (t) => {
       const golden = readGolden(folder, file);
-      const got = `${output(golden)}\n`;
+      const got = `${await output(golden, t)}\n`;
       if (process.env["SALLYPORT_GOLDEN"] === "write") {
         writeFileSync(new URL(file, folder), [...golden.inputs, got].join(divider));
       } else assert.equal(got, golden.expected);

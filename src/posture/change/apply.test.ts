@@ -25,6 +25,7 @@ import type { GithubOptions } from "../../../test/support/github.ts";
 import { changesOf, reversed } from "../fix/change.ts";
 import type { Change, Values } from "../fix/change.ts";
 import { planSettings } from "../fix/settings.ts";
+import type { GroupsWanted } from "../fix/settings.ts";
 import { backText, planText } from "../fix/text.ts";
 import { doneOf, parseUndo, undoLine, undoStart } from "../fix/undo-file.ts";
 import { readOwner } from "../sources/github.ts";
@@ -132,8 +133,14 @@ const bad = () => ({
   "/orgs/octo/actions/runner-groups": { total_count: 1, runner_groups: [group({})] },
 });
 const flow = "octo/api/.github/workflows/release.yml@main";
-const named = { select: new Set(["big"]), restrict: new Map([["big", [flow]]]) };
-const nobody = { select: new Set<string>(), restrict: new Map<string, string[]>() };
+const listing = (value: string[] | null, why: string | null = null) =>
+  new Map([["orgs/octo/actions/runner-groups/7", { endpoint: "GET x", value, why }]]);
+const named: GroupsWanted = {
+  select: new Set(["big"]),
+  restrict: new Map([["big", [flow]]]),
+  listed: listing(["octo/api", "octo/web"]),
+};
+const nobody: GroupsWanted = { select: new Set(), restrict: new Map(), listed: new Map() };
 
 async function planned(t: TestContext, options: GithubOptions = {}, groups = named) {
   const server = await github(t, { answers: bad(), ...options });
@@ -197,6 +204,25 @@ describe("settings", () => {
     const { settings } = await planned(t, { answers });
     const text = planText({ files: [], settings, left: [] }, 1);
     assert.ok(text.includes(`selected_workflows: ${JSON.stringify(old)} → ${JSON.stringify([flow])}`), text);
+  });
+
+  test("of a group show who may use it before and after; an empty or unseen list is left", async (t) => {
+    const { settings } = await planned(t);
+    const text = planText({ files: [], settings, left: [] }, 1);
+    assert.match(
+      text,
+      /before: every repository of octo\n {2}who may use it after: {2}2 repositories: octo\/api, octo\/web$/m,
+    );
+    for (const [listed, pattern] of [
+      [listing([]), /its list is empty, so nobody would have its runners/],
+      [listing(null, "404"), /which repositories it lists was not seen: 404/],
+      [new Map<string, never>(), /was not seen: it was not asked/],
+    ] as const) {
+      const left = await planned(t, {}, { ...named, listed });
+      assert.equal(left.settings.at(-1)!.to["visibility"], undefined);
+      assert.equal(left.settings.at(-1)!.users, undefined);
+      assert.match([...left.why.values()].join("\n"), pattern);
+    }
   });
 
   test("of groups are set only as somebody named; what the enterprise decides is left", async (t) => {

@@ -116,7 +116,8 @@ function readAt(at: string): { text: string; mode: number; uid: number; gid: num
   }
 }
 
-function syncDirectory(path: string): void {
+/** Brings the names in a directory onto the disk. */
+export function syncDirectory(path: string): void {
   const fd = openSync(path, O_RDONLY | O_DIRECTORY);
   try {
     fsyncSync(fd);

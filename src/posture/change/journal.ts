@@ -8,8 +8,9 @@ import { SallyportError } from "../../errors.ts";
 import type { Change } from "../fix/change.ts";
 import { parseUndo, undoLine, undoStart } from "../fix/undo-file.ts";
 import type { Progress, UndoFile, UndoHeader } from "../fix/undo-file.ts";
+import { syncDirectory } from "./folder.ts";
 
-const { O_RDONLY, O_DIRECTORY, O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+const { O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
 
 export interface Journal {
   readonly path: string;
@@ -23,12 +24,7 @@ export function startJournal(path: string, about: UndoHeader, changes: readonly 
   const journal = journalOn(path, fd);
   guarded(path, () => {
     append(fd, undoStart(about, changes));
-    const directory = openSync(dirname(path), O_RDONLY | O_DIRECTORY);
-    try {
-      fsyncSync(directory);
-    } finally {
-      closeSync(directory);
-    }
+    syncDirectory(dirname(path));
   });
   return journal;
 }

@@ -22,6 +22,7 @@ function said(findings: readonly Finding[], ...rules: string[]): string[] {
     .filter(({ rule }) => rules.includes(rule))
     .map(({ rule, status, subject, seen, where }) => `${rule} ${status} ${whereText(where)} ${subject}: ${seen}`);
 }
+const action = (steps: string) => `name: x\nruns:\n  using: composite\n  steps:\n${steps}\n`;
 const elsewhere = (texts: Record<string, string>, more: Partial<RepositoryFacts> = {}) => ({
   called: Object.entries(texts).map(([path, text]) => ({ path, text })),
   ...more,
@@ -134,7 +135,6 @@ describe("a workflow elsewhere", () => {
 });
 
 describe("a composite action", () => {
-  const action = (steps: string) => `name: x\nruns:\n  using: composite\n  steps:\n${steps}\n`;
   const files = new Map([
     ["tools/all/action.yml", action("    - uses: ./tools/inner")],
     [
@@ -161,6 +161,64 @@ describe("a composite action", () => {
       said(check(repository({ "ci.yml": beside }, { files })), "RG-09"),
       /^RG-09 fail .*ci\.yml#build: b\/loose@main/,
       /^RG-09 fail tools\/inner\/action\.yaml:5:13 tools\/inner\/action\.yaml: a\/loose@v1: .*in a composite action/,
+      /^RG-09 unknown .*ci\.yml:9:19 actions of other repositories: 2 actions .*: a\/loose, b\/loose$/,
     );
+  });
+});
+
+describe("RG-09: what stands elsewhere at the commit that a call names", () => {
+  const notOpened = /^RG-09 unknown .* actions? of other repositories (?:is|are) not opened/;
+  const pinned = /^RG-09 pass .*all pinned: \d by commit/;
+  const of = (text: string, more: Partial<RepositoryFacts> = {}) =>
+    said(check(repository({ "ci.yml": text }, more)), "RG-09");
+
+  test("a workflow that was not read is unknown, for its pins, its controls and for forks", () => {
+    const files = { "ci.yml": caller("pull_request", shared) };
+    const found = check(repository(files));
+    const go = found.filter(({ subject }) => subject.includes("#go"));
+    assert.deepEqual(go.map(({ rule, status }) => `${rule} ${status}`).toSorted(), [
+      "RG-07 unknown",
+      "RG-09 unknown",
+      "RG-10 unknown",
+    ]);
+    for (const { where, fix } of go) {
+      assert.equal(whereText(where), ".github/workflows/ci.yml:5:11");
+      assert.match(fix, /^Look at the repository by --github/);
+    }
+    const why = { notCalled: [{ path: shared, why: "the token may not (403)" }] };
+    expect(
+      of(files["ci.yml"], why),
+      pinned,
+      /^RG-09 unknown .*: it calls .*, whose jobs were not read: the token may not \(403\)/,
+    );
+  });
+
+  test("one that was read is judged as one's own is, at the call; what it calls in turn is unknown", () => {
+    const far = "octo/far/.github/workflows/far.yml@main";
+    const deep = `${callee("ubuntu-latest", `${ours}\n      - uses: a/loose@v1\n      - uses: ./tool`)}  more: { uses: ${far} }\n`;
+    const image = deep.replace("    steps:", "    container: node:24\n    steps:");
+    expect(
+      of(caller("push", shared), elsewhere({ [shared]: image })),
+      pinned,
+      /^RG-09 unknown .*ci\.yml:5:11 octo.*#more: .*: it calls octo\/far.*, whose jobs were not read/,
+      /^RG-09 fail .*ci\.yml:5:11 octo.*#build: a\/loose@v1: octo.*build\.yml@\w+:9:15: a\/loose@v1 is pinned by a name/,
+      /^RG-09 fail .*#build: node:24: .*node:24 is pinned by a name/,
+      /^RG-09 fail .*#more: octo\/far.*@main: .*@main is pinned by a name/,
+      /^RG-09 unknown .*2 actions .*: \.\/tool \(in octo\/shared.*\), a\/loose$/,
+    );
+    // By another name of the same kind, pinned and without an action: nothing is left to be looked at.
+    expect(of(caller("push", shared), elsewhere({ [shared]: callee("ubuntu-latest", ours) })), pinned);
+  });
+
+  test("an action that is not opened is unknown, whether it is a job's or an action's; one that is locked, an image and ours are not", () => {
+    expect(of(job("push", "ubuntu-latest", `${ours}\n      - uses: o/tools/setup@${sha}`)), pinned, notOpened);
+    const inner = new Map([["t/action.yml", action(`    - uses: o/x@${sha}`)]]);
+    const local = job("push", "ubuntu-latest", `${ours}\n      - uses: ./t`);
+    expect(of(local, { files: inner }), pinned, /^RG-09 unknown t\/action\.yml:5:13 .*1 action .*: o\/x$/);
+    const lock = `workflows:\n  .github/workflows/ci.yml: ['o/x@v1']\ndependencies:\n  'o/x@v1': { commit: 'sha1-${sha}' }\n`;
+    const quiet = `${ours}\n      - uses: o/x@v1\n      - uses: docker://x@sha256:${"0".repeat(64)}`;
+    const files = new Map([[".github/workflows/actions.lock", lock]]);
+    expect(of(job("push", "ubuntu-latest", quiet), { files }), pinned);
+    expect(of(job("push", "ubuntu-latest", quiet)), /^RG-09 fail .*o\/x@v1/, notOpened);
   });
 });

@@ -7,12 +7,13 @@ import { describe, test } from "node:test";
 import { platformOf } from "../../workflow/platform.ts";
 import type { Platform } from "../../workflow/platform.ts";
 import { readSource } from "../../workflow/source.ts";
+import type { RepositoryFacts } from "../facts.ts";
 import { check, job, repository, sha } from "../testing/repository.ts";
 
 const ours = `      - uses: sallyport/sallyport@${sha}`;
 const harden = `      - uses: step-security/harden-runner@${sha} # v2.21.0`;
-const said = (files: Record<string, string>, rule: string) =>
-  check(repository(files)).flatMap((each) => (each.rule === rule ? [`${each.status}: ${each.seen}`] : []));
+const said = (files: Record<string, string>, rule: string, more: Partial<RepositoryFacts> = {}) =>
+  check(repository(files, more)).flatMap((each) => (each.rule === rule ? [`${each.status}: ${each.seen}`] : []));
 const expect = (lines: readonly string[], ...patterns: RegExp[]) => {
   assert.equal(lines.length, patterns.length, lines.join("\n"));
   for (const [i, pattern] of patterns.entries()) assert.match(lines[i]!, pattern);
@@ -89,6 +90,45 @@ test("RG-09: images of containers and services are what can be moved, too", () =
   );
   expect(image("    container: { image: '${{ vars.IMAGE }}' }\n"), /^unknown: the image \$\{\{ vars\.IMAGE \}\}/);
   expect(image(`    container: ${digest}\n`), /^pass: all pinned: 1 by commit, 1 by digest$/);
+});
+
+describe("RG-09: actions of the repository itself", () => {
+  const digest = `docker://a@sha256:${"a".repeat(64)}`;
+  const tool = (files: Record<string, string>) => {
+    const workflow = job("push", "ubuntu-latest", `${ours}\n      - uses: ./tool`);
+    return said({ "a.yml": workflow }, "RG-09", { files: new Map(Object.entries(files)) });
+  };
+  const docker = (image: string) => `runs: { using: Docker, image: '${image}' }\n`;
+  const pins = /^pass: all pinned: 1 by commit$/;
+
+  test("an image by a tag can be moved, by a digest it cannot; what a Dockerfile is made from is not read", () => {
+    expect(
+      tool({ "tool/action.yml": docker("docker://a:1") }),
+      pins,
+      /^fail: the Docker action's image docker:\/\/a:1/,
+    );
+    expect(tool({ "tool/action.yaml": docker(digest) }), pins, /^pass: the Docker action's image .* by digest$/);
+    expect(tool({ "tool/action.yml": docker("Dockerfile") }), pins, /^unknown: .*built from Dockerfile, whose FROM/);
+  });
+
+  test("what is not there, cannot be read or is no action is unknown, and GitHub's choice of two files counts", () => {
+    const unread = /^unknown: no action that can be read is at \.\/tool/;
+    expect(tool({}), pins, unread);
+    for (const text of [
+      "runs: [\n",
+      "runs: { using: docker }\n",
+      "runs: { using: docker, image: [docker://a] }\n",
+      "runs: { using: docker, image: '' }\n",
+      "runs: { using: composite }\n",
+      "runs: { using: composite, steps: { uses: a/b@v1 } }\n",
+      "runs: { using: [composite], steps: [] }\n",
+      `a: &a [${"x,".repeat(50)}]\nb: &b [${"*a,".repeat(50)}]\nc: &c [${"*b,".repeat(50)}]\nruns: { using: docker, image: *c }\n`,
+    ])
+      expect(tool({ "tool/action.yml": text }), pins, unread);
+    expect(tool({ "tool/action.yml": "runs: { steps: [] }\n", "tool/action.yaml": docker(digest) }), pins, unread);
+    const both = { "tool/action.yml": docker("docker://a:1"), "tool/action.yaml": docker(digest) };
+    expect(tool(both), pins, /^fail: /);
+  });
 });
 
 describe("events that strangers cause only where something lets them", () => {

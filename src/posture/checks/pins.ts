@@ -9,10 +9,11 @@ import { inFile, subjectIn } from "../facts.ts";
 import { finding } from "../finding.ts";
 import type { Finding } from "../finding.ts";
 import { lockedUses } from "../lockfile.ts";
-import type { LocalActions } from "../workflows/local-actions.ts";
+import { folderIn } from "../workflows/local-actions.ts";
+import type { LocalAction, LocalActions } from "../workflows/local-actions.ts";
 import type { Workflow, WorkflowJob } from "../workflows/read.ts";
 
-const lockPath = ".github/workflows/actions.lock";
+export const lockPath = ".github/workflows/actions.lock";
 
 /** What one `uses:` is pinned by; null: nothing to pin (a path in the same repository). */
 type Pin = "commit" | "digest" | "lock" | "loose" | null;
@@ -23,29 +24,78 @@ export function checkPins(
   actions: LocalActions = new Map(),
 ): Finding[] {
   const lock = lockedUses(repository.files.get(lockPath) ?? null);
-  const inActions = [...actions.values()].flatMap(({ source, steps }) =>
-    usesIn(source, steps).flatMap(({ node, text }) => {
-      if (pinOf(text, null) !== "loose") return [];
-      const { line, column } = source.spot(node);
-      const subject = subjectIn(repository, `${source.path}: ${text}`);
-      const seen = `${text} is pinned by a name that can be moved, in a composite action`;
-      const where = inFile(source.path, line, column, "runs.steps");
-      return [finding({ rule: "RG-09", check: "unpinned", status: "fail", subject, seen, where })];
-    }),
+  const inActions = [...actions.values()].flatMap((action) => pinsInAction(repository, action));
+  const inJobs = workflows.flatMap(({ path, source, jobs }) =>
+    jobs.flatMap(({ id, job }) => unreadActions(repository, source, job.steps, `${path}#${id}`, `jobs.${id}`, actions)),
   );
-  const once = new Map(inActions.map((each) => [each.id, each]));
+  const inside = [...actions.values()].flatMap(({ source, steps }) =>
+    unreadActions(repository, source, steps, source.path, "runs.steps", actions),
+  );
+  const once = new Map([...inActions, ...inJobs, ...inside].map((each) => [each.id, each]));
   return [...pinsOf(repository, workflows, lock), ...once.values()];
 }
 
+/** What an action of the repository uses that can be moved: by its steps, or the image it is. */
+function pinsInAction(repository: RepositoryFacts, { source, steps, image }: LocalAction): Finding[] {
+  const common = (node: Node, text: string, field: string) => {
+    const { line, column } = source.spot(node);
+    const subject = subjectIn(repository, `${source.path}: ${text}`);
+    return { rule: "RG-09", subject, where: inFile(source.path, line, column, field) } as const;
+  };
+  const used = usesIn(source, steps).flatMap(({ node, text }) => {
+    if (pinOf(text, null) !== "loose") return [];
+    const seen = `${text} is pinned by a name that can be moved, in a composite action`;
+    return [finding({ ...common(node, text, "runs.steps"), check: "unpinned", status: "fail", seen })];
+  });
+  const text = image === null ? "" : (source.textOf(image)?.trim() ?? "");
+  if (image === null || text === "") return used;
+  const about = { ...common(image, text, "runs.image"), check: "action-image" } as const;
+  if (/^docker:\/\//i.test(text)) {
+    const isLoose = pinOf(text, null) === "loose";
+    const seen = `the Docker action's image ${text} is pinned by ${isLoose ? "a name that can be moved" : "digest"}`;
+    return [...used, finding({ ...about, status: isLoose ? "fail" : "pass", seen })];
+  }
+  const seen = `the Docker action is built from ${text}, whose FROM is not read`;
+  const fix = "Pin each FROM in it by digest, and see to it that what it installs is pinned.";
+  return [...used, finding({ ...about, status: "unknown", seen, fix })];
+}
+
+/** Actions of the repository that steps use and that could not be read: what they use is not known. */
+function unreadActions(
+  repository: RepositoryFacts,
+  source: Source,
+  steps: readonly Step[],
+  user: string,
+  field: string,
+  actions: LocalActions,
+): Finding[] {
+  return usesIn(source, steps).flatMap(({ node, text }) => {
+    const folder = folderIn(text);
+    if (folder === null ? !/^[.$]\//.test(text) : actions.has(folder)) return [];
+    const { line, column } = source.spot(node);
+    return [
+      finding({
+        rule: "RG-09",
+        check: "action-unread",
+        status: "unknown",
+        subject: subjectIn(repository, `${user}: ${text}`),
+        seen: `no action that can be read is at ${text}: what it uses is not known`,
+        where: inFile(source.path, line, column, field),
+        fix: "Check its action.yml. Where a step puts it there, pin what it comes from, and look at that.",
+      }),
+    ];
+  });
+}
+
 /** What a list of steps uses, those that run beside each other (`parallel`) counted in. */
-function usesIn(source: Source, steps: readonly Step[]): { node: Node; text: string }[] {
+export function usesIn(source: Source, steps: readonly Step[]): { node: Node; text: string }[] {
   return withBeside(source, steps).flatMap(({ uses }) =>
     uses === null ? [] : [{ node: uses, text: source.textOf(uses)?.trim() ?? "" }],
   );
 }
 
 /** Images of a job: its container's and its services'. */
-function imagesIn(source: Source, { map }: Job): { node: Node; text: string }[] {
+export function imagesIn(source: Source, { map }: Job): { node: Node; text: string }[] {
   const services = source.value(map, "services");
   const all = [
     source.value(map, "container"),
@@ -71,8 +121,8 @@ function pinsOf(
     ]);
     const images = workflow.jobs.flatMap(({ id, job }) => imagesIn(source, job).map((image) => ({ id, ...image })));
     const pinned = [
-      ...uses.map((use) => ({ ...use, pin: pinOf(use.text, lock?.get(path) ?? null) })),
-      ...images.map((image) => ({ ...image, pin: pinOf(`docker://${image.text}`, null) })),
+      ...uses.map((use) => ({ ...use, what: "", pin: pinOf(use.text, lock?.get(path) ?? null) })),
+      ...images.map((image) => ({ ...image, what: "the image ", pin: pinOf(`docker://${image.text}`, null) })),
     ];
     const loose = pinned.filter(({ pin }) => pin === "loose");
     const subject = subjectIn(repository, path);
@@ -87,7 +137,7 @@ function pinsOf(
     }
     const byText = Map.groupBy(loose, ({ id, text }) => JSON.stringify([id, text]));
     return [...byText.values()].map((same) => {
-      const { id, node, text } = same[0]!;
+      const { id, node, text, what } = same[0]!;
       const { line, column } = source.spot(node);
       // What an image is called may be an expression; what is used may not.
       const isKnown = !text.includes("${{");
@@ -96,14 +146,15 @@ function pinsOf(
         check: "unpinned",
         status: isKnown ? "fail" : "unknown",
         subject: subjectIn(repository, `${path}#${id}: ${text}`),
-        seen: isKnown ? `${text} is pinned by a name that can be moved` : `the image ${text} only GitHub can work out`,
+        seen: isKnown ? `${text} is pinned by a name that can be moved` : `${what}${text} only GitHub can work out`,
         where: inFile(path, line, column, `jobs.${id}`),
       });
     });
   });
 }
 
-function pinOf(text: string, locked: ReadonlySet<string> | null): Pin {
+/** `locked`: what the lockfile has for the workflow. */
+export function pinOf(text: string, locked: ReadonlySet<string> | null): Pin {
   if (text === "" || /^(?:\.|\$)\//.test(text)) return null;
   if (/^docker:\/\//i.test(text)) return /@sha256:[0-9a-f]{64}$/i.test(text) ? "digest" : "loose";
   if (/@[0-9a-f]{40}$/i.test(text)) return "commit";
@@ -111,7 +162,7 @@ function pinOf(text: string, locked: ReadonlySet<string> | null): Pin {
 }
 
 /** `owner/repo@ref`, as the lockfile names it: without the path in the repository. */
-function plainUse(text: string): string {
+export function plainUse(text: string): string {
   const [, repository, ref] = /^([^/@\s]+\/[^/@\s]+)(?:\/[^@]*)?@(.+)$/.exec(text) ?? [];
   return `${repository?.toLowerCase()}@${ref}`;
 }

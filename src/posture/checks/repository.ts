@@ -12,6 +12,7 @@ import type { Workflow } from "../workflows/read.ts";
 import type { Validator } from "../workflows/validate.ts";
 import { checkAllowlists } from "./allowlist.ts";
 import { checkRetention } from "./assurance.ts";
+import { checkElsewhere } from "./elsewhere.ts";
 import { checkForks } from "./forks.ts";
 import { checkInfrastructure } from "./infrastructure.ts";
 import { checkJobs } from "./jobs.ts";
@@ -69,6 +70,7 @@ export function checkRepository(
     ...native.findings,
     ...checkForks(repository, workflows, around, frame, unseen.length === 0),
     ...checkPins(repository, workflows, around.actions),
+    ...checkElsewhere(repository, workflows, around, frame.own),
     ...checkPermissions(repository, workflows, settings.defaultPermissions),
     ...checkAllowlists(repository, workflows, policyPaths(workflows, frame), native, frame),
     ...checkInfrastructure(repository),

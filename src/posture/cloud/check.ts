@@ -9,6 +9,7 @@ import { bounded, isTrouble, linesOf, readJson } from "../../cloud/json.ts";
 import type { JsonFile, Trouble } from "../../cloud/json.ts";
 import { isPlan, Plan } from "../../cloud/plan.ts";
 import { auditIam } from "../../iam/audit.ts";
+import type { IamAudit } from "../../iam/audit.ts";
 import type { Catalogue } from "../../iam/catalogue.ts";
 import { addPlan } from "../../network/planned.ts";
 import { auditNetwork } from "../../network/audit.ts";
@@ -65,6 +66,8 @@ export interface CloudResult {
   /** How many were judged, and by how many resources' policies. */
   readonly roles: number;
   readonly resources: number;
+  /** Control policies of plans: how many there are, and how many limit a role that was judged. */
+  readonly controls: IamAudit["controls"];
 }
 
 /** Judges all files together. */
@@ -149,6 +152,7 @@ export function checkCloud(input: CloudInput): CloudResult {
     leftOut: roles.leftOut,
     roles: roles.judged.length,
     resources: roles.resources,
+    controls: roles.controls,
   };
 }
 

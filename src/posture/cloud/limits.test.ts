@@ -8,6 +8,7 @@ import type { Catalogue } from "../../iam/catalogue.ts";
 import { loadIamCatalogue } from "../sources/iam-catalogue.ts";
 import { account, allow, details, judge, runnerArn, said, withPolicy } from "./testing/given.ts";
 import { machineRole, plan } from "./testing/plan.ts";
+import type { Planned } from "./testing/plan.ts";
 
 const deny = (Action: string | string[], Condition?: unknown) => ({
   ...{ Effect: "Deny", Action, Resource: "*" },
@@ -66,6 +67,123 @@ describe("control policies", () => {
       assert.deepEqual(says(allow("iam:*"), controls), ["administrator fail", "unreadable unknown"]);
       assert.deepEqual(says(allow("iam:*"), [...controls, document(deny("iam:*"))]), ["unreadable unknown"]);
     }
+  });
+});
+
+describe("control policies in a plan", () => {
+  const guard = (more: Partial<Planned> = {}, values: object = {}): Planned => ({
+    ...{ type: "aws_organizations_policy", name: "guard", ...more },
+    values: { content: JSON.stringify(document(deny("iam:*"))), type: "SERVICE_CONTROL_POLICY", ...values },
+  });
+  const attached = (target: string, refs: Record<string, unknown> = {}, more: Partial<Planned> = {}): Planned => ({
+    ...{ type: "aws_organizations_policy_attachment", name: "guard", ...more },
+    values: target === "" ? {} : { target_id: target },
+    unknown: { policy_id: true, ...(target === "" ? { target_id: true } : {}) },
+    refs: { policy_id: "aws_organizations_policy.guard.id", ...refs },
+  });
+  const root = "aws_organizations_organization.all.roots[0].id";
+  const isRoot = {
+    references: [root, "aws_organizations_organization.all.roots", "aws_organizations_organization.all"],
+  };
+  const organisation = (values: object = {}): Planned => ({
+    ...{ type: "aws_organizations_organization", name: "all" },
+    values: { feature_set: "ALL", enabled_policy_types: ["SERVICE_CONTROL_POLICY"], ...values },
+  });
+  const member = (more: Partial<Planned> = {}): Planned => ({
+    ...{ type: "aws_organizations_account", name: "ci", unknown: { id: false }, ...more },
+    values: { id: account, ...more.values },
+  });
+  const unit = (refs: Record<string, unknown>): Planned => ({
+    ...{ type: "aws_organizations_organizational_unit", name: "ci", unknown: { parent_id: true }, refs },
+  });
+  const inUnit = member({
+    unknown: { id: false, parent_id: true },
+    refs: { parent_id: "aws_organizations_organizational_unit.ci.id" },
+  });
+  const roles = [withPolicy(allow("iam:PassRole"))];
+  const over = (...resources: Planned[]) => judge({ iam: roles, plan: [plan(resources)] });
+
+  test("count over the account that they are attached to: by its number, its resource, its unit or the root above it", () => {
+    for (const [name, ...resources] of [
+      ["number", guard(), attached(account)],
+      ["resource", guard(), attached("", { target_id: "aws_organizations_account.ci.id" }), member()],
+      ["unit", guard(), attached("", { target_id: "aws_organizations_organizational_unit.ci.id" }), inUnit, unit({})],
+      ["unit by id", guard(), attached("ou-ab12-x"), member({ values: { parent_id: "ou-ab12-x" } })],
+      ["root", guard(), attached("", { target_id: isRoot }), inUnit, unit({ parent_id: isRoot }), organisation()],
+      ["root by id", guard(), attached("r-ab12"), member({ values: { parent_id: "r-ab12" } })],
+      ["default type", guard({}, { type: undefined }), attached(account)],
+    ] as [string, ...Planned[]][]) {
+      const judged = over(...resources);
+      assert.deepEqual(said(judged), [], name);
+      assert.deepEqual(judged.controls, { planned: 1, over: 1 }, name);
+    }
+  });
+
+  test("take nothing away where the plan does not show that they stand over the role's account", () => {
+    const two = [guard(), guard({ name: "other" }, { content: JSON.stringify(document(allow("*"))) })];
+    const both = {
+      policy_id: { references: ["aws_organizations_policy.guard.id", "aws_organizations_policy.other.id"] },
+    };
+    for (const [name, ...resources] of [
+      ["not attached", guard()],
+      ["another account", guard(), attached("999999999999")],
+      ["a unit that nobody shows above it", guard(), attached("ou-ab12-x"), member()],
+      ["a root, of nobody knows which accounts", guard(), attached("", { target_id: isRoot }), organisation()],
+      [
+        "another of the organisation's values",
+        guard(),
+        attached("", { target_id: "aws_organizations_organization.all.id" }),
+        inUnit,
+        unit({ parent_id: isRoot }),
+      ],
+      ["one policy of two", ...two, attached(account, both)],
+      ["the management account", guard(), attached(account), organisation({ master_account_id: account })],
+      ["switched off", guard(), attached(account), organisation({ enabled_policy_types: [] })],
+      ["of resources", guard({}, { type: "RESOURCE_CONTROL_POLICY" }), attached(account)],
+      ["not known yet", guard({ unknown: { content: true } }, { content: undefined }), attached(account)],
+      ["a list of what is allowed", guard({}, { content: JSON.stringify(document(allow("s3:*"))) }), attached(account)],
+      [
+        "units in a circle",
+        guard(),
+        attached("ou-ab12-x"),
+        inUnit,
+        unit({ parent_id: "aws_organizations_organizational_unit.ci.id" }),
+      ],
+    ] as [string, ...Planned[]][]) {
+      const judged = over(...resources);
+      assert.deepEqual(said(judged), ["pass-role fail"], name);
+      assert.equal(judged.controls.over, 0, name);
+    }
+  });
+
+  test("of a role whose account is not known yet say nothing; given as --scp they count by their giver's word", () => {
+    const policy = { policy: JSON.stringify(document(allow("iam:PassRole"))), name: "x" };
+    const role = machineRole([
+      {
+        type: "aws_iam_role_policy",
+        name: "x",
+        values: { ...policy, role: "runner" },
+        refs: { role: "aws_iam_role.runner.name" },
+      },
+    ]);
+    const planned = plan([...role, guard(), attached(account)]);
+    const rights = (controls: unknown[]) =>
+      said(judge({ plan: [planned], controls })).filter((each) => /pass-role|unreadable/.test(each));
+    assert.deepEqual(rights([]), ["pass-role fail"]);
+    assert.deepEqual(rights([planned]), []);
+    assert.deepEqual(rights([plan(role)]), ["pass-role fail", "unreadable unknown"]);
+    assert.deepEqual(rights([plan([guard({ unknown: { content: true } }, { content: undefined })])]), [
+      "pass-role fail",
+      "unreadable unknown",
+    ]);
+  });
+
+  test("go together with those that were given", () => {
+    const given = [document(allow(["iam:*", "sts:*"]))];
+    const wide = [withPolicy([allow("iam:PassRole"), allow("sts:AssumeRole")])];
+    const planned = [plan([guard(), attached(account)])];
+    assert.deepEqual(said(judge({ iam: wide, controls: given })), ["assume-role fail", "pass-role fail"]);
+    assert.deepEqual(said(judge({ iam: wide, controls: given, plan: planned })), ["assume-role fail"]);
   });
 });
 

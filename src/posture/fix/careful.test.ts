@@ -28,7 +28,7 @@ const folder = (
 /** What becomes of each file, and why not, as people are told. */
 const plan = (...given: Parameters<typeof folder>) => {
   const wanted = folder(...given);
-  const groups = { select: new Set<string>(), restrict: new Map<string, string[]>() };
+  const groups = { select: new Set<string>(), restrict: new Map<string, string[]>(), listed: new Map<string, never>() };
   const { findings, accepted } = wanted;
   const { files, left } = planOf({ folder: wanted, owners: [], groups, findings, accepted });
   return {

@@ -53,6 +53,8 @@ export interface PlannedSetting extends SettingChange {
   readonly reasons: readonly Reason[];
   /** The rights that setting it takes, for a classic token and for a fine-grained one. */
   readonly needs: string;
+  /** Who may use a runner group; left out where that stays. `after`: repositories by name. */
+  readonly users?: { readonly before: string; readonly after: readonly string[] };
 }
 
 /** Something that fails and that nobody but a person can set right. */

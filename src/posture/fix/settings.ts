@@ -3,6 +3,8 @@
  * named. What was not seen is not set. Pure.
  */
 import { fieldsOf } from "../checks/settings.ts";
+import type { Said } from "../checks/settings.ts";
+import { groupPath, groupsOf } from "../groups.ts";
 import { findingId } from "../finding.ts";
 import type { Finding } from "../finding.ts";
 import { adminWrites } from "../settings.ts";
@@ -14,6 +16,8 @@ import type { PlannedSetting, Reason, Values } from "./change.ts";
 export interface GroupsWanted {
   /** Groups that are to be for selected repositories alone. */
   readonly select: ReadonlySet<string>;
+  /** By the path of such a group, the repositories that it lists: those have its runners afterwards. */
+  readonly listed: ReadonlyMap<string, Said>;
   /** By group: the workflows that alone may use it, each with its ref. */
   readonly restrict: ReadonlyMap<string, readonly string[]>;
 }
@@ -61,11 +65,6 @@ function planSetting(
   return [{ ...common, from, to, reasons, needs: adminWrites[scope] }];
 }
 
-function groupsOf({ groups }: OwnerRead): Values[] {
-  const list: unknown[] = Array.isArray(groups?.value) ? groups.value : [];
-  return list.map(fieldsOf).filter((each) => each !== null);
-}
-
 function planGroup(
   { name: org }: OwnerRead,
   group: Values,
@@ -93,8 +92,15 @@ function planGroup(
     return true;
   };
   set("RG-02", "allows_public_repositories", false, null);
+  const path = groupPath(org, number);
+  const listed = wanted.listed.get(path) ?? null;
   const unselected = `where its list of repositories is right: --select-group ${JSON.stringify(name)}; others lose the runners`;
-  set("RG-03", "visibility", "selected", wanted.select.has(name) ? null : unselected);
+  const isSelected = set(
+    "RG-03",
+    "visibility",
+    "selected",
+    wanted.select.has(name) ? whyNotSelect(listed) : unselected,
+  );
   const workflows = wanted.restrict.get(name);
   const unnamed =
     group["workflow_restrictions_read_only"] === true
@@ -110,9 +116,17 @@ function planGroup(
     reasons.push({ rule: "RG-04", id, subject, text: changeText("selected_workflows", from, to) });
   }
   if (reasons.length === 0) return [];
-  const path = `orgs/${org}/actions/runner-groups/${number}`;
   const needs = "admin:org, or Self-hosted runners: write";
-  return [{ kind: "setting", method: "PATCH", path, scope: "org", subject, from, to, reasons, needs }];
+  const before = from["visibility"] === "private" ? `every private repository of ${org}` : `every repository of ${org}`;
+  const users = isSelected ? { users: { before, after: listed!.value as string[] } } : {};
+  return [{ kind: "setting", method: "PATCH", path, scope: "org", subject, from, to, reasons, needs, ...users }];
+}
+
+/** Why a group is not made for its listed repositories alone; null: it is. */
+function whyNotSelect(listed: Said | null): string | null {
+  if (listed === null || !Array.isArray(listed.value))
+    return `which repositories it lists was not seen: ${listed?.why ?? "it was not asked"}`;
+  return listed.value.length > 0 ? null : "its list is empty, so nobody would have its runners: fill it first";
 }
 
 function changeText(field: string, from: Values, to: Values): string {

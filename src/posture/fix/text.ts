@@ -2,7 +2,7 @@
 import { unifiedDiff } from "../../workflow/edit.ts";
 import { oneLine } from "../finding.ts";
 import { changeName, valueText } from "./change.ts";
-import type { Change, FileChange, Left, Plan, Reason } from "./change.ts";
+import type { Change, FileChange, Left, Plan, PlannedSetting, Reason } from "./change.ts";
 
 /** No line break at the end. `most`: how many of what is left are written out. */
 export function planText(plan: Plan, most: number): string {
@@ -18,15 +18,28 @@ export function planText(plan: Plan, most: number): string {
       ].join("\n"),
     ),
     ...settings.map((each) =>
-      [`${plain(changeName(each))}:`, ...each.reasons.map((reason) => `  answers ${reasonText(reason, 100_000)}`)].join(
-        "\n",
-      ),
+      [
+        `${plain(changeName(each))}:`,
+        ...each.reasons.map((reason) => `  answers ${reasonText(reason, 100_000)}`),
+        ...usersText(each),
+      ].join("\n"),
     ),
     ...(left.length === 0 ? [] : [leftText(left, most)]),
     ...(needs.length === 0 ? [] : [`To apply it, the token needs:\n${needs.map((each) => `  ${each}`).join("\n")}`]),
     countText(plan),
   ];
   return parts.join("\n\n");
+}
+
+/** All of them: whoever is missing loses the runners. */
+function usersText({ users }: PlannedSetting): string[] {
+  if (users === undefined) return [];
+  const { before, after } = users;
+  const names = oneLine(
+    `${after.length === 1 ? "1 repository" : `${after.length} repositories`}: ${after.join(", ")}`,
+    1_000_000,
+  );
+  return [`  who may use it before: ${plain(before)}`, `  who may use it after:  ${names}`];
 }
 
 function countText({ files, settings, left }: Plan): string {

@@ -1,5 +1,6 @@
 /** Cases of checks that read a repository's files. */
 import { checkEvidence } from "../checks/assurance.ts";
+import type { RepositoryFacts } from "../facts.ts";
 import type { Finding } from "../finding.ts";
 import { check, job, now, repository, sha } from "./repository.ts";
 import { ruleCase } from "./rule-cases.ts";
@@ -20,6 +21,11 @@ const workflow =
     check(repository({ "ci.yml": text }, { files: new Map(Object.entries(files)), paths: Object.keys(files) }));
 const steps = (list: string, files: Files = {}, runsOn = "ubuntu-latest", on = "push") =>
   workflow(job(on, runsOn, list), files);
+const shared = `octo/shared/.github/workflows/build.yml@${sha}`;
+const calls = (more: Partial<RepositoryFacts>) => () =>
+  check(repository({ "ci.yml": `on: push\npermissions: {}\njobs: { a: { uses: "${shared}" } }\n` }, more));
+const dockerAction = (image: string) =>
+  steps("      - uses: ./tool", { "tool/action.yml": `name: tool\nruns: { using: docker, image: "${image}" }\n` });
 const code =
   (text: string, path = "a.sh") =>
   () =>
@@ -95,6 +101,30 @@ export const fileCases: readonly RuleCase[] = [
   ),
   ruleCase("RG-09", "unpinned", ["an action by a tag", steps("      - uses: x/y@v1")], ["by a commit", steps(ours)]),
   ruleCase("RG-09", "pins", ["an action by a commit", steps(ours)], ["by a branch", steps("      - uses: x/y@main")]),
+  ruleCase(
+    "RG-09",
+    "action-image",
+    ["a Docker action's image by a tag", dockerAction("docker://alpine:3")],
+    ["by its digest", dockerAction(`docker://alpine@sha256:${"0".repeat(64)}`)],
+  ),
+  ruleCase(
+    "RG-09",
+    "action-unread",
+    ["an action ./tool that is not there", steps("      - uses: ./tool")],
+    ["one that is", dockerAction("docker://alpine:3")],
+  ),
+  ruleCase(
+    "RG-09",
+    "action-elsewhere",
+    ["another repository's action, by a commit", steps(`      - uses: x/y@${sha}`)],
+    ["ours alone", steps(ours)],
+  ),
+  ruleCase(
+    "RG-09",
+    "call-unread",
+    ["another repository's workflow that was not read", calls({})],
+    ["one that was", calls({ called: [{ path: shared, text: job("workflow_call", "ubuntu-latest", ours) }] })],
+  ),
   ruleCase("RG-10", "control", ["a job without a control", steps(run)], ["ours as its first step", steps(ours)]),
   ruleCase(
     "RG-10",

@@ -1,6 +1,6 @@
 /**
- * Composite actions of the repository itself, `./tool` and `$/tool`: their steps are steps of every job that uses them, actions in
- * actions counted in. GitHub nests ten deep; a circle ends where it began.
+ * Actions of the repository itself, `./tool` and `$/tool`: a composite one's steps are steps of every job that uses it, actions in
+ * actions counted in; a Docker one names an image. GitHub nests ten deep; a circle ends where it began.
  */
 import { isSeq } from "yaml";
 import type { Node } from "yaml";
@@ -13,7 +13,10 @@ import type { Source } from "../../workflow/source.ts";
 /** One action's file with its steps. */
 export interface LocalAction {
   readonly source: Source;
+  /** None where it is no composite action. */
   readonly steps: readonly Step[];
+  /** `runs.image` of a Docker action; null: it is none. */
+  readonly image: Node | null;
 }
 
 /** By folder, as the repository names it. */
@@ -22,8 +25,8 @@ export type LocalActions = ReadonlyMap<string, LocalAction>;
 const mostNested = 10;
 const names = ["action.yml", "action.yaml"];
 
-/** The folder of a step's action in the repository; null: it is not of the repository, or a workflow. */
-function folderIn(action: string | null): string | null {
+/** The folder of a step's action in the repository; null: it is not of the repository. */
+export function folderIn(action: string | null): string | null {
   if (action === null || !/^[.$]\//.test(action) || action.includes("${{")) return null;
   const folder = folderOf(action);
   return folder.split("/").includes("..") ? null : folder;
@@ -38,16 +41,23 @@ export function likelyActions(texts: readonly { readonly text: string }[]): stri
   return folders.flatMap((folder) => names.map((name) => (folder === "" ? name : `${folder}/${name}`)));
 }
 
-/** Those among a repository's files that are composite actions and can be read. */
+/** Those among a repository's files that are actions and can be read. Of two files in one folder GitHub takes `action.yml`. */
 export function readLocalActions(files: ReadonlyMap<string, string>): LocalActions {
   const found = new Map<string, LocalAction>();
   for (const [path, text] of files) {
-    const [, folder] = /^(?:(.*)\/)?action\.ya?ml$/.exec(path) ?? [null, null];
-    if (folder === null) continue;
+    const [, folder, ending] = /^(?:(.*)\/)?action\.(ya?ml)$/.exec(path) ?? [null, null];
+    if (folder === null || (ending === "yaml" && files.has(path.replace(/yaml$/, "yml")))) continue;
     const source = readYaml(path, text, false);
-    const list = "code" in source ? null : source.value(source.root, "runs", "steps");
-    if ("code" in source || !isSeq(list)) continue;
-    found.set(folder ?? "", { source, steps: list.items.map((item) => stepOf(source, item as Node)) });
+    // The runner takes the names in any case (its ActionManifestManager).
+    const using = "code" in source ? null : source.textOf(source.value(source.root, "runs", "using"));
+    if ("code" in source || using === null) continue;
+    const kind = using.trim().toLowerCase();
+    const list = source.value(source.root, "runs", "steps");
+    const image = kind === "docker" ? source.value(source.root, "runs", "image") : null;
+    // One that says it is composite and has no list, or Docker and no image, is none that was read.
+    if (kind === "composite" ? !isSeq(list) : kind === "docker" && (source.textOf(image) ?? "").trim() === "") continue;
+    const steps = isSeq(list) ? list.items.map((item) => stepOf(source, item as Node)) : [];
+    found.set(folder ?? "", { source, steps, image });
   }
   return found;
 }
@@ -64,5 +74,5 @@ export function insideOf(home: Source, job: Job, actions: LocalActions): (LocalA
       const start = from ?? node;
       return [{ ...known, from: start }, ...within(known, start, depth + 1)];
     });
-  return actions.size === 0 ? [] : within({ source: home, steps: job.steps }, null, 1);
+  return actions.size === 0 ? [] : within({ source: home, steps: job.steps, image: null }, null, 1);
 }

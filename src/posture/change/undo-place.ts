@@ -1,0 +1,82 @@
+/**
+ * Where the undo file goes when nobody says: beside the repository's objects, in `.git/sallyport/`. There no `git add` takes it
+ * along (it has workflows' texts and settings in it), no `git clean` takes it away, and a linked worktree that is removed leaves it.
+ * Git itself is not asked: a repository that it refuses ("dubious ownership") must not get the file among its own.
+ */
+import { lstatSync, mkdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { SallyportError } from "../../errors.ts";
+import { syncDirectory } from "./folder.ts";
+
+/** Bytes of a `.git` file or a `commondir`, which hold one path. */
+const mostOfPointer = 8192;
+
+/**
+ * A path that is not there yet, its folder made. `folders`: where a repository is looked for, in this order; outside of any, the file
+ * goes into the last. `made`: RFC 3339. Throws FILE_UNWRITABLE.
+ */
+export function undoPlace(folders: readonly string[], made: string): string {
+  const time = made.replaceAll(/[-:]|\.\d+/g, "");
+  const git = folders.map(gitFolderOf).find((each) => each !== null);
+  if (git === undefined) return join(realpathSync(folders.at(-1)!), `sallyport-undo-${time}.jsonl`);
+  const own = join(git, "sallyport");
+  try {
+    mkdirSync(own, { mode: 0o700, recursive: true });
+    if (!lstatSync(own).isDirectory()) throw new Error("a link is there, and is not followed");
+    syncDirectory(git);
+  } catch (error) {
+    throw new SallyportError("FILE_UNWRITABLE", `${own}: ${(error as Error).message}.`, { path: own }, error);
+  }
+  return join(own, `undo-${time}.jsonl`);
+}
+
+/** Whether a file is among those of a repository that a commit would take: below it, and not in its git folder. */
+export function isAmongFiles(path: string): boolean {
+  const folder = realpathSync(dirname(path));
+  const git = gitFolderOf(folder);
+  return git !== null && /^\.\.(?:\/|$)/.test(relative(git, folder));
+}
+
+/** The git folder of the repository that a folder is in, of a linked worktree its main one; null: it is in none. */
+function gitFolderOf(folder: string): string | null {
+  let at: string;
+  try {
+    at = realpathSync(folder);
+  } catch {
+    return null;
+  }
+  for (;;) {
+    const git = gitFolderAt(join(at, ".git")) ?? (isGitFolder(at) ? at : null);
+    if (git !== null) return git;
+    const above = dirname(at);
+    if (above === at) return null;
+    at = above;
+  }
+}
+
+/** gitrepository-layout(5): `.git` is a folder, or a file that names one, whose `commondir` may name another. */
+function gitFolderAt(path: string): string | null {
+  try {
+    let git = realpathSync(path);
+    const named = statSync(git).isFile() ? /^gitdir: (.+)$/.exec(pointer(git))?.[1] : "";
+    if (named === undefined) return null;
+    if (named !== "") git = realpathSync(resolve(dirname(git), named));
+    const common = join(git, "commondir");
+    if (lstatSync(common, { throwIfNoEntry: false })?.isFile() === true)
+      git = realpathSync(resolve(git, pointer(common)));
+    return isGitFolder(git) ? git : null;
+  } catch {
+    return null;
+  }
+}
+
+function pointer(path: string): string {
+  if (statSync(path).size > mostOfPointer) throw new Error("it is no path");
+  return readFileSync(path, "utf8").trim();
+}
+
+function isGitFolder(path: string): boolean {
+  const isThere = (name: string, kind: "isFile" | "isDirectory") =>
+    statSync(join(path, name), { throwIfNoEntry: false })?.[kind]() === true;
+  return isThere("HEAD", "isFile") && isThere("objects", "isDirectory") && isThere("refs", "isDirectory");
+}
