@@ -1,8 +1,10 @@
 /** Promises of running tools: no shell, no inherited environment, and a failure that says what failed. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { suite, test } from "node:test";
 import { SallyportError } from "../errors.ts";
-import { attempt, CommandError, run, runAside } from "./commands.ts";
+import { attempt, attemptAside, CommandError, run, runAside } from "./commands.ts";
 
 suite("commands", () => {
   test("arguments and input arrive as they are", () => {
@@ -37,6 +39,32 @@ suite("commands", () => {
 
   test("a tool that hangs is ended", () => {
     assert.throws(() => run("sleep", ["30"], { timeout: 50 }), /ETIMEDOUT/);
+  });
+
+  test("a signal to us ends no tool, whichever way it is waited for", async () => {
+    const onSignal = () => {};
+    process.on("SIGWINCH", onSignal);
+    const other = spawn("sh", ["-c", `while kill -WINCH ${process.pid}; do sleep 0.002; done`], { stdio: "ignore" });
+    try {
+      await once(other, "spawn");
+      const aside = Array.from({ length: 4 }, () => runAside("sh", ["-c", "sleep 0.3; echo whole"]));
+      assert.deepEqual(
+        await Promise.all(aside),
+        Array.from({ length: 4 }, () => "whole\n"),
+      );
+      assert.equal(run("sh", ["-c", "sleep 0.3; echo whole"]), "whole\n");
+    } finally {
+      other.kill("SIGKILL");
+      await once(other, "exit");
+      process.off("SIGWINCH", onSignal);
+    }
+  });
+
+  test("aside, a tool that hangs is ended, with what it has started", async () => {
+    const began = performance.now();
+    await assert.rejects(attemptAside("sh", ["-c", "sleep 31.4159 & wait"], "", 50), /ETIMEDOUT/);
+    assert.ok(performance.now() - began < 20_000);
+    assert.equal(attempt("pgrep", ["-f", "sleep 31.4159"]).stdout, "");
   });
 
   test("aside, a tool leaves the event loop its turns, and fails with the same words", async () => {

@@ -83,8 +83,13 @@ export async function runAside(tool: string, args: readonly string[], input = ""
 }
 
 /** What {@link attempt} does, while the event loop goes on. Rejects with what that throws. */
-export async function attemptAside(tool: string, args: readonly string[], input = ""): Promise<Finished> {
-  return finished(tool, args, await spawnAside(placeOf(tool), [tool, ...args], { ...given, input, timeout: TIMEOUT }));
+export async function attemptAside(
+  tool: string,
+  args: readonly string[],
+  input = "",
+  timeout = TIMEOUT,
+): Promise<Finished> {
+  return finished(tool, args, await spawnAside(placeOf(tool), [tool, ...args], { ...given, input, timeout }));
 }
 
 const cutOff = ({ signal }: Ended) => signal !== null && signal !== constants.signals.SIGKILL;

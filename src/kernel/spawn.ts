@@ -27,7 +27,8 @@ const native = {
   poll: library.func("int poll(void *, unsigned long, int)"),
 };
 
-const MFD_CLOEXEC = 1;
+const MFD_CLOEXEC = 0x1;
+const MFD_NOEXEC_SEAL = 0x8;
 const SYS_pidfd_open = 434;
 const POSIX_SPAWN_SETSIGDEF = 0x04;
 const POSIX_SPAWN_SETSIGMASK = 0x08;
@@ -146,12 +147,17 @@ export async function spawnAside(
   options: SpawnOptions,
 ): Promise<Ended | SpawnDefect> {
   const child = new Child(path, args, options);
-  const ready = await new Promise<number>((resolve) => {
-    native.poll.async(child.ending, 1, options.timeout, (error: Error | null, result: number) =>
-      resolve(error === null ? result : -1),
-    );
-  });
-  return child.end(ready);
+  const deadline = performance.now() + options.timeout;
+  for (;;) {
+    const left = Math.max(0, Math.ceil(deadline - performance.now()));
+    const ready = await new Promise<number>((resolve) => {
+      native.poll.async(child.ending, 1, left, (error: Error | null, result: number) =>
+        resolve(error === null ? result : -1),
+      );
+    });
+    // Below 0 it was interrupted: the helper threads take any signal that comes to this process, which is nothing to end a tool for.
+    if (ready >= 0 || left === 0) return child.end(ready);
+  }
 }
 
 /** The child's number. In a session of its own, with default signals, none blocked, and no descriptors but `first`. */
@@ -217,9 +223,14 @@ function waitpid(pid: number): number {
 
 /** A new, empty file in memory. */
 function memoryFile(name: string): number {
-  const fd: number = native.memfdCreate(name, MFD_CLOEXEC);
-  if (fd < 0) throw new libc.KernelError("memfd_create", koffi.errno());
-  return fd;
+  // Hardened machines refuse one that could be executed (sysctl vm.memfd_noexec); kernels before 6.3 do not know the flag.
+  for (const flags of [MFD_CLOEXEC | MFD_NOEXEC_SEAL, MFD_CLOEXEC]) {
+    const fd: number = native.memfdCreate(name, flags);
+    if (fd >= 0) return fd;
+    const errno = koffi.errno();
+    if (errno !== constants.errno.EINVAL) throw new libc.KernelError("memfd_create", errno);
+  }
+  throw new libc.KernelError("memfd_create", constants.errno.EINVAL);
 }
 
 /** Written by position, so that whoever reads begins at the start. */
