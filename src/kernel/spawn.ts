@@ -155,7 +155,7 @@ export async function spawnAside(
         resolve(error === null ? result : -1),
       );
     });
-    // Below 0 it was interrupted: the helper threads take any signal that comes to this process, which is nothing to end a tool for.
+    // Below 0 it was interrupted: a signal to this process may be any thread's to take, and is nothing to end a tool for.
     if (ready >= 0 || left === 0) return child.end(ready);
   }
 }
