@@ -24,7 +24,7 @@ import { Journal } from "./journal.ts";
 import { Keeper } from "./keeper.ts";
 import { closeSockets, type Opened, openFor } from "./listeners.ts";
 import { LiveFlows } from "./live-flows.ts";
-import { loadFile, loadText, type PolicyInForce } from "./policy-source.ts";
+import { holds, loadFile, loadText, type PolicyInForce } from "./policy-source.ts";
 import { type EnforcerOptions, placeOf, whereOf } from "./options.ts";
 import { RecordRetention } from "./retention.ts";
 import { applied, appliedAside, type PlacedRuleset, rulesetFor, type Survey, surveyAside } from "./rules-for.ts";
@@ -112,9 +112,10 @@ export class Enforcer {
     return this.#inTurn(() => this.#setPolicy(() => loadText(text, file), file));
   }
 
-  /** The same of a policy file; rejects with POLICY_UNREADABLE too. */
-  async reloadPolicy(file: string): Promise<{ ended: number }> {
-    return this.#inTurn(() => this.#setPolicy(() => loadFile(file), file));
+  /** The same of a policy file; rejects with POLICY_UNREADABLE too. Null with `ifChanged` where what the file holds is in force. */
+  async reloadPolicy(file: string, ifChanged = false): Promise<{ ended: number } | null> {
+    const isInForce = () => this.rejected === null && holds(file, this.policy.text);
+    return this.#inTurn(async () => (ifChanged && isInForce() ? null : this.#setPolicy(() => loadFile(file), file)));
   }
 
   #inTurn<T>(change: () => Promise<T>): Promise<T> {

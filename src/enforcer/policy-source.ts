@@ -36,6 +36,15 @@ export function loadFile(file: string): PolicyInForce {
   return loadText(readText(file), file);
 }
 
+/** Whether the file can be read and holds this text. */
+export function holds(file: string, text: string): boolean {
+  try {
+    return readText(file) === text;
+  } catch {
+    return false;
+  }
+}
+
 function readText(file: string): string {
   try {
     return readFileSync(file, "utf8");

@@ -114,19 +114,20 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     throw error;
   });
   telling = enforcer;
-  const reload = async () => {
-    const { ended } = await enforcer.reloadPolicy(file);
-    watch.at(enforcer.policy.loaded.nextChange);
-    return ended;
+  const reload = async (ifChanged = false) => {
+    const changed = await enforcer.reloadPolicy(file, ifChanged);
+    if (changed !== null) watch.at(enforcer.policy.loaded.nextChange);
+    return changed?.ended ?? null;
   };
   // Of a policy's warnings the one that is about where it is in force.
   const warn = () => {
     for (const warning of enforcer.policy.loaded.warnings)
       if (warning.code === "needs_process") options.say(`warning: ${formatProblem(warning)}`);
   };
-  const announce = (change: Promise<number>) => {
+  const announce = (change: Promise<number | null>) => {
     change.then(
       (ended) => {
+        if (ended === null) return options.say(`policy ${shortHash(enforcer)} in force, unchanged`);
         options.say(`policy ${shortHash(enforcer)} in force, ${ended} connections ended`);
         warn();
       },
@@ -144,7 +145,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       ? null
       : new PolicyWatch(configuration.file, { replaced: reloadConfiguration, due: () => {} });
   const watch = new PolicyWatch(file, {
-    replaced: () => announce(reload()),
+    // Whoever replaced it may have had it read already, by `sallyport reload` or SIGHUP.
+    replaced: () => announce(reload(true)),
     // The text in force, not the file's: a broken file must not keep a rule alive beyond its date.
     due: () => announce(renew()),
   });
@@ -160,7 +162,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     configuration?.start();
     control = await ControlServer.start(enforcer, {
       reload: async () => {
-        const ended = await reload();
+        const ended = (await reload()) ?? 0;
         const outcome = (await configuration?.reload()) ?? null;
         return { policy: enforcer.policy.loaded.engine.hash, ended, config: outcome };
       },

@@ -220,3 +220,22 @@ test("reload of a file that is gone exits 2; with it back, reload says what is i
   assert.equal((await gateway.status()).policy.hash, policy);
   assert.equal((await fetch("https://allowed.example/")).code, 6);
 });
+
+test("a file that reload has read is not read again when its replacement is noticed", async () => {
+  await gateway.replacePolicy(policyFor(base));
+  const { mark } = gateway;
+  const text = policyFor(["only.example", "allowed.example"]);
+  writePolicy(gateway.policyFile, text);
+  assert.equal((await gateway.ask("reload")).code, 0);
+  const hash = createHash("sha256").update(text).digest("hex");
+  await gateway.process.waitFor(new RegExp(`policy ${hash.slice(0, 12)} in force, unchanged`), 10_000);
+  const change = { kind: "policy", message: "in force", data: { policy: hash } } as const;
+  await gateway.expect(change, mark);
+  assert.equal(gateway.recorded(change, mark).length, 1);
+  // What was refused in between is read again, also where it was replaced by what is in force.
+  writePolicy(gateway.policyFile, "version: 1\nrulez: []\n");
+  const refused = await gateway.statusWhen(({ policy }) => policy.rejected !== null);
+  assert.match(refused.policy.rejected?.message ?? "", /rulez/);
+  await gateway.replacePolicy(text);
+  assert.equal((await gateway.status()).policy.rejected, null);
+});
