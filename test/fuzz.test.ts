@@ -338,3 +338,18 @@ test("the time boxes of all targets fit into a run: four minutes here, twenty on
   assert.ok([...perFile.values()].every((each) => each.length <= 4));
   assert.ok(statSync(join(root, "test/corpus")).isDirectory());
 });
+
+/** Tests that are given more cases on the build server, and how many decisions one case of theirs costs. */
+const givenMoreCases: Record<string, number> = {
+  "src/policy/diff.test.ts": 2_000,
+  "src/policy/differential.test.ts": 1,
+  "src/policy/explain.test.ts": 200,
+  "src/posture/fix/lines.test.ts": 10_000,
+};
+
+test("no random test takes millions of decisions' time for as many cases of its own", () => {
+  const found = modulesUnder("src", "test")
+    .filter(({ text }) => /SALLYPORT_CASES"\]/.test(text))
+    .map(({ path, text }) => [path, Number(/ \?\? [\d_]+\) \/ ([\d_]+)/.exec(text)?.[1]?.replaceAll("_", "") ?? 1)]);
+  assert.deepEqual(Object.fromEntries(found), givenMoreCases);
+});
