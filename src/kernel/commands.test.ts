@@ -2,9 +2,12 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { suite, test } from "node:test";
+import { Worker } from "node:worker_threads";
 import { SallyportError } from "../errors.ts";
 import { attempt, attemptAside, CommandError, run, runAside } from "./commands.ts";
+import { spawnAside, spawnToEnd } from "./spawn.ts";
 
 suite("commands", () => {
   test("arguments and input arrive as they are", () => {
@@ -65,6 +68,38 @@ suite("commands", () => {
     await assert.rejects(attemptAside("sh", ["-c", "sleep 31.4159 & wait"], "", 50), /ETIMEDOUT/);
     assert.ok(performance.now() - began < 20_000);
     assert.equal(attempt("pgrep", ["-f", "sleep 31.4159"]).stdout, "");
+  });
+
+  test("a tool that prints without end is ended before it fills the memory", async () => {
+    const how = { input: "", environment: [], timeout: 20_000, maxOutput: 1_000_000 };
+    assert.equal(spawnToEnd("/usr/bin/yes", ["yes"], how), "too-much-output");
+    assert.equal(await spawnAside("/usr/bin/yes", ["yes"], how), "too-much-output");
+  });
+
+  test("in a worker thread nothing is left open, and Node has nothing to warn of", async () => {
+    const source = `import { readdirSync } from "node:fs";
+      import { run, runAside } from ${JSON.stringify(new URL("./commands.ts", import.meta.url).href)};
+      import { parentPort } from "node:worker_threads";
+      const open = () => readdirSync("/proc/self/fd").length;
+      run("true", []);
+      const before = open();
+      for (let i = 0; i < 5; i++) { run("true", []); await runAside("true", []); }
+      parentPort.postMessage([before, open()]);`;
+    const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(source)}`), { stderr: true });
+    let said = "";
+    worker.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
+    const [[before, after]] = (await once(worker, "message")) as [[number, number]];
+    await once(worker, "exit");
+    assert.equal(after, before);
+    assert.doesNotMatch(said, /File descriptor/);
+  });
+
+  test("whoever waits aside keeps nobody else's work from being done", async () => {
+    const slow = Array.from({ length: 6 }, () => runAside("sleep", ["1"]));
+    const began = performance.now();
+    await readFile("/proc/self/stat");
+    assert.ok(performance.now() - began < 900);
+    await Promise.all(slow);
   });
 
   test("aside, a tool leaves the event loop its turns, and fails with the same words", async () => {

@@ -4,7 +4,7 @@
  * whoever runs us, and must not cut off a tool that takes rules away again. Called by the other files of this room and by the rooms that set up
  * places to enforce.
  */
-import { accessSync, constants as files, realpathSync } from "node:fs";
+import { accessSync, constants as files, realpathSync, statSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { SallyportError } from "../errors.ts";
@@ -111,7 +111,8 @@ function find(tool: string): string | null {
     const path = join(folder, tool);
     try {
       accessSync(path, files.X_OK);
-      return path;
+      // A folder may be entered, which is the same permission.
+      if (statSync(path).isFile()) return path;
     } catch {
       // Not here.
     }

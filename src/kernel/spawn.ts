@@ -5,8 +5,9 @@
  *
  * Besides `libc.ts` the only file that imports koffi. Called by `commands.ts`.
  */
-import { closeSync, fstatSync, readSync, writeSync } from "node:fs";
+import { fstatSync, readSync, writeSync } from "node:fs";
 import { constants } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import koffi from "koffi";
 import * as libc from "./libc.ts";
 
@@ -24,7 +25,6 @@ const native = {
   spawn: library.func("int posix_spawn(void *, str, const void *, const void *, const void *, const void *)"),
   pidfdOpen: library.func("long syscall(long, long, long)"),
   waitpid: library.func("int waitpid(int, void *, int)"),
-  poll: library.func("int poll(void *, unsigned long, int)"),
 };
 
 const MFD_CLOEXEC = 0x1;
@@ -37,6 +37,8 @@ const POSIX_SPAWN_SETSID = 0x80;
 const STRUCTURE = 512;
 const allSignals = Buffer.alloc(128, 0xff);
 const POLLFD = 8;
+/** How long a wait is at most before it is seen how much the program has said, ms. */
+const sliceMs = 100;
 
 export interface Ended {
   /** Exit code; null where a signal ended it. */
@@ -63,7 +65,8 @@ export interface SpawnOptions {
 class Child {
   readonly pid: number;
   /** A `struct pollfd` for the end of the process. */
-  readonly ending = Buffer.alloc(POLLFD);
+  readonly #ending = Buffer.alloc(POLLFD);
+  #hasEnded = false;
   readonly #descriptor: number;
   readonly #files: readonly [number, number, number];
   readonly #maxOutput: number;
@@ -76,7 +79,8 @@ class Child {
       writeAll(files[0]!, options.input);
       this.pid = spawn(path, args, options.environment, files);
     } catch (error) {
-      files.forEach(closeSync);
+      // Not Node's `closeSync`: in a worker thread it warns of what Node has not opened.
+      files.forEach((file) => libc.close(file));
       throw error;
     }
     this.#files = [files[0]!, files[1]!, files[2]!];
@@ -87,19 +91,25 @@ class Child {
       this.#abandon();
       throw new libc.KernelError("pidfd_open", errno);
     }
-    this.ending.writeInt32LE(this.#descriptor, 0);
-    this.ending.writeUInt16LE(libc.POLLIN, 4);
+    this.#ending.writeInt32LE(this.#descriptor, 0);
+    this.#ending.writeUInt16LE(libc.POLLIN, 4);
   }
 
-  /** What has become of it; `ready` as poll(2) returned it for `ending`. A program that still runs is killed. */
-  end(ready: number): Ended | SpawnDefect {
+  /** Waits for up to so many milliseconds. True where there is nothing more to wait for: it has ended, or says more than it may. */
+  isOver(milliseconds: number): boolean {
+    if (libc.poll(this.#ending, 1, milliseconds) > 0) return (this.#hasEnded = true);
+    return this.#saysTooMuch();
+  }
+
+  /** What has become of it. A program that still runs is killed. */
+  end(): Ended | SpawnDefect {
     try {
-      if (ready <= 0) this.#kill();
+      if (!this.#hasEnded) this.#kill();
       const wait = waitpid(this.pid);
-      if (ready <= 0) return "timeout";
+      if (this.#saysTooMuch()) return "too-much-output";
+      if (!this.#hasEnded) return "timeout";
       const signal = wait & 0x7f;
       const [, stdout, stderr] = this.#files;
-      if (fstatSync(stdout).size + fstatSync(stderr).size > this.#maxOutput) return "too-much-output";
       return {
         status: signal === 0 ? (wait >> 8) & 0xff : null,
         signal: signal === 0 ? null : signal,
@@ -107,9 +117,14 @@ class Child {
         stderr: readAll(stderr),
       };
     } finally {
-      closeSync(this.#descriptor);
-      this.#files.forEach((file) => closeSync(file));
+      libc.close(this.#descriptor);
+      this.#files.forEach((file) => libc.close(file));
     }
+  }
+
+  #saysTooMuch(): boolean {
+    const [, stdout, stderr] = this.#files;
+    return fstatSync(stdout).size + fstatSync(stderr).size > this.#maxOutput;
   }
 
   #kill(): void {
@@ -123,7 +138,7 @@ class Child {
   #abandon(): void {
     this.#kill();
     waitpid(this.pid);
-    this.#files.forEach((file) => closeSync(file));
+    this.#files.forEach((file) => libc.close(file));
   }
 }
 
@@ -135,28 +150,28 @@ export function spawnToEnd(path: string, args: readonly string[], options: Spawn
   const child = new Child(path, args, options);
   const deadline = performance.now() + options.timeout;
   for (;;) {
-    const ready = libc.poll(child.ending, 1, Math.max(0, Math.ceil(deadline - performance.now())));
-    if (ready !== -libc.EINTR) return child.end(ready);
+    const left = deadline - performance.now();
+    // Interrupted by a signal it is asked again: that is nothing to end a tool for.
+    if (child.isOver(Math.max(0, Math.min(sliceMs, Math.ceil(left)))) || left <= 0) return child.end();
   }
 }
 
-/** The same while the event loop goes on: one of Node's helper threads waits. Rejects where the program cannot be run. */
+/**
+ * The same while the event loop goes on. Asked for by a timer: one of Node's four helper threads would be kept from all others for as long
+ * as a program runs, and a process that exits would wait for it. Rejects where the program cannot be run.
+ */
 export async function spawnAside(
   path: string,
   args: readonly string[],
   options: SpawnOptions,
 ): Promise<Ended | SpawnDefect> {
   const child = new Child(path, args, options);
-  const deadline = performance.now() + options.timeout;
+  const began = performance.now();
   for (;;) {
-    const left = Math.max(0, Math.ceil(deadline - performance.now()));
-    const ready = await new Promise<number>((resolve) => {
-      native.poll.async(child.ending, 1, left, (error: Error | null, result: number) =>
-        resolve(error === null ? result : -1),
-      );
-    });
-    // Below 0 it was interrupted: a signal to this process may be any thread's to take, and is nothing to end a tool for.
-    if (ready >= 0 || left === 0) return child.end(ready);
+    const passed = performance.now() - began;
+    if (child.isOver(0) || passed >= options.timeout) return child.end();
+    // Tools end within milliseconds; one that does not is asked less often.
+    await sleep(Math.min(sliceMs, Math.max(1, passed / 16)));
   }
 }
 
@@ -182,15 +197,22 @@ function spawn(
       const flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID;
       succeeded(native.attributesFlags(attributes, flags), "posix_spawnattr_setflags");
       succeeded(native.attributesDefault(attributes, allSignals), "posix_spawnattr_setsigdefault");
+      // C reads by addresses, which keep nothing alive.
+      read.add(argv).add(envp);
       succeeded(native.spawn(pid, path, actions, attributes, argv.addresses, envp.addresses), "posix_spawn");
       return pid.readInt32LE();
     } finally {
+      read.delete(argv);
+      read.delete(envp);
       native.attributesDestroy(attributes);
     }
   } finally {
     native.actionsDestroy(actions);
   }
 }
+
+/** What a call in progress reads. */
+const read = new Set<StringVector>();
 
 /** Strings as C wants them: their addresses, ended by a null. To be kept for as long as somebody reads by the addresses. */
 class StringVector {
@@ -243,9 +265,9 @@ function readAll(fd: number): string {
   const bytes = Buffer.allocUnsafe(fstatSync(fd).size);
   let at = 0;
   while (at < bytes.length) {
-    const read = readSync(fd, bytes, at, bytes.length - at, at);
-    if (read === 0) break;
-    at += read;
+    const count = readSync(fd, bytes, at, bytes.length - at, at);
+    if (count === 0) break;
+    at += count;
   }
   return bytes.toString("utf8", 0, at);
 }
