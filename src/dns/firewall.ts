@@ -146,6 +146,8 @@ export class DnsFirewall {
   /** Stops serving, ends clients' connections and queries under way. The sockets given to us stay their owner's. */
   async close(): Promise<void> {
     for (const detach of this.detach.splice(0)) detach();
+    // Nobody has answered these yet, and what would be asked about them is closed next.
+    this.arrived.length = 0;
     const gone = [...this.sockets].map(
       (socket) => new Promise<void>((resolve) => socket.once("close", () => resolve())),
     );
