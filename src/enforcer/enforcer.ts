@@ -44,6 +44,8 @@ export class Enforcer {
   policy: PolicyInForce;
   policySince = new Date();
   rejected: { at: string; message: string } | null = null;
+  /** False after a change that broke off: one thread may judge by another policy than the others. */
+  #isSettled = true;
   dataPath!: DataPath;
   dns!: DnsThread;
   journal!: Journal;
@@ -114,7 +116,7 @@ export class Enforcer {
 
   /** The same of a policy file; rejects with POLICY_UNREADABLE too. Null with `ifChanged` where what the file holds is in force. */
   async reloadPolicy(file: string, ifChanged = false): Promise<{ ended: number } | null> {
-    const isInForce = () => this.rejected === null && holds(file, this.policy.text);
+    const isInForce = () => this.#isSettled && this.rejected === null && holds(file, this.policy.text);
     return this.#inTurn(async () => (ifChanged && isInForce() ? null : this.#setPolicy(() => loadFile(file), file)));
   }
 
@@ -286,15 +288,15 @@ export class Enforcer {
     const before = this.policy.loaded.engine.hash;
     const closed = this.live.closed();
     const policy = { policy: next.loaded.policy, at: next.at };
+    this.#isSettled = false;
     await this.dns.prepare(policy);
     await this.dataPath.setPolicy(policy);
     await this.dns.commit();
-    this.policy = next;
-    this.policySince = new Date();
-    this.rejected = null;
+    [this.policy, this.policySince, this.rejected] = [next, new Date(), null];
     this.within(() => guardFor(this.ruleset, next.loaded.engine));
     const ended = this.live.endRefused(closed, Date.now());
     this.record(inForceEvent({ file, before, policy: next.loaded.engine.hash, ended }));
+    this.#isSettled = true;
     return { ended };
   }
 

@@ -115,9 +115,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   });
   telling = enforcer;
   const reload = async (ifChanged = false) => {
-    const changed = await enforcer.reloadPolicy(file, ifChanged);
-    if (changed !== null) watch.at(enforcer.policy.loaded.nextChange);
-    return changed?.ended ?? null;
+    try {
+      return (await enforcer.reloadPolicy(file, ifChanged))?.ended ?? null;
+    } finally {
+      // Also after a change that broke off: the dates are those of the policy that is in force.
+      watch.at(enforcer.policy.loaded.nextChange);
+    }
   };
   // Of a policy's warnings the one that is about where it is in force.
   const warn = () => {
