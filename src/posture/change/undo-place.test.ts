@@ -103,6 +103,19 @@ test("a repository above that others can write into gets no undo file, nor one o
   assert.deepEqual([readdirSync(join(above, "a/b")), readdirSync(own)], [[], []]);
 });
 
+test("a bare repository that a commit has is none: the file goes to the real one, and below it is among the files", (t) => {
+  const at = repository(folder(t));
+  for (const name of ["objects", "refs"]) {
+    mkdirSync(join(at, "sub", name), { recursive: true });
+    writeFileSync(join(at, "sub", name, "k"), "");
+  }
+  writeFileSync(join(at, "sub/HEAD"), "ref: refs/heads/main\n");
+  git(at, "add", "sub");
+  assert.equal(git(at, "ls-files").split("\n").length, 4);
+  assert.equal(undoPlace([join(at, "sub/refs")], made), join(at, ".git/sallyport", name));
+  assert.equal(isAmongFiles(join(at, "sub/undo.jsonl")), true);
+});
+
 test("what only looks like a repository is none; a link in its place is not followed; no right to write is said", (t) => {
   const [bare, elsewhere, at] = [folder(t), folder(t), repository(folder(t))];
   for (const text of ["gitdir: /nowhere\n", `gitdir: ${elsewhere}\n`, "gitdir:\n", "x".repeat(100_000)]) {

@@ -48,7 +48,10 @@ export function isAmongFiles(path: string): boolean {
   return git !== null && /^\.\.(?:\/|$)/.test(relative(git, folder));
 }
 
-/** The git folder of the repository that a folder is in, of a linked worktree its main one; null: it is in none. */
+/**
+ * The git folder of the repository that a folder is in, of a linked worktree its main one; null: it is in none. A folder that only
+ * looks like a bare repository is none: a commit can have `HEAD`, `objects/` and `refs/`, but no `.git`.
+ */
 function gitFolderOf(folder: string): string | null {
   let at: string;
   try {
@@ -57,7 +60,7 @@ function gitFolderOf(folder: string): string | null {
     return null;
   }
   for (;;) {
-    const git = gitFolderAt(join(at, ".git")) ?? (isGitFolder(at) ? at : null);
+    const git = gitFolderAt(join(at, ".git"));
     if (git !== null) return git;
     const above = dirname(at);
     if (above === at) return null;
