@@ -156,6 +156,38 @@ describe("control policies in a plan", () => {
     }
   });
 
+  const lists = { actions: ["iam:*"], resources: ["*"] };
+  /** A document of blocks, as `aws_iam_policy_document` has them. */
+  const blocks = (name: string, statement: unknown, unknown: unknown = [], more: Partial<Planned> = {}): Planned => ({
+    ...{ type: "aws_iam_policy_document", name, data: true, values: { statement } },
+    unknown: { json: true, statement: unknown },
+    ...more,
+  });
+  const byBlocks = (...references: string[]) =>
+    guard({ unknown: { content: true }, refs: { content: { references } } }, { content: undefined });
+  const byOne = byBlocks("data.aws_iam_policy_document.d.json", "data.aws_iam_policy_document.d");
+
+  test("of blocks take away what is sure: no more than lowered, or nothing, where a condition, effect or statement is not known", () => {
+    const denies = { effect: "Deny", ...lists };
+    const arns = (...values: string[]) => ({ test: "ArnNotLike", variable: "aws:PrincipalArn", values });
+    const except = (...condition: unknown[]) => [{ ...denies, condition }];
+    const of = (statement: unknown, unknown?: unknown) =>
+      over(byOne, attached(account), blocks("d", statement, unknown)).findings.flatMap(({ check, status, severity }) =>
+        status === "pass" ? [] : [`${check} ${status} ${severity}`],
+      );
+    const [lowered, stands] = [["pass-role fail medium"], ["pass-role fail high"]];
+    assert.deepEqual(of([denies]), []);
+    for (const condition of [true, [true], [{ test: true }], [{ variable: true }], [{ values: true }], [{}, true]])
+      assert.deepEqual(of(except(arns("*/nobody")), [{ condition }]), lowered, JSON.stringify(condition));
+    // Values of blocks that have the same test and variable are one list, in any order.
+    assert.deepEqual(of(except(arns(runnerArn), arns("*/admin"))), stands);
+    assert.deepEqual(of(except(arns("*/admin"), arns(runnerArn, "*/other"))), stands);
+    assert.deepEqual(of(except(arns("*/admin"), arns("*/other"))), []);
+    const others = [{ effect: "Allow", actions: ["*"], resources: ["*"] }];
+    for (const unknown of [true, [true], [{}, true], [{ effect: true }], [{}, { effect: true }]])
+      assert.deepEqual(of([denies, ...others], unknown), stands, JSON.stringify(unknown));
+  });
+
   test("of a role whose account is not known yet say nothing; given as --scp they count by their giver's word", () => {
     const policy = { policy: JSON.stringify(document(allow("iam:PassRole"))), name: "x" };
     const role = machineRole([
