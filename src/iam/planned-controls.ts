@@ -9,7 +9,7 @@
 import type { Plan, PlanResource } from "../cloud/plan.ts";
 import { isUnknownAt, listAt, own, textAt, textsAt } from "../cloud/value.ts";
 import type { Policy } from "./document.ts";
-import { documentAt } from "./planned.ts";
+import { limitAt } from "./planned.ts";
 
 const ofPolicies = "aws_organizations_policy";
 const ofOrganisation = "aws_organizations_organization";
@@ -31,7 +31,7 @@ export function controlsOfPlan(plan: Plan, types: readonly string[] = [serviceCo
     // Left out it is a service control policy (the provider's default).
     const type = own(resource.values, "type") ?? serviceControl;
     if (typeof type !== "string" || !types.includes(type)) return [];
-    return [{ resource, policy: documentAt(plan, resource, "content", resource.address) }];
+    return [{ resource, policy: limitAt(plan, resource, "content", resource.address) }];
   });
 }
 
@@ -118,7 +118,5 @@ function isRootOf({ expressions, values }: PlanResource, key: string): boolean {
 
 /** The one resource that an attribute whose value is not known refers to; null: none, or it may be another. */
 function oneReferred(plan: Plan, from: PlanResource, key: string): PlanResource | null {
-  if (!isUnknownAt(from.values, key)) return null;
-  const referred = plan.referred(from, key) ?? [];
-  return referred.length === 1 ? referred[0]! : null;
+  return isUnknownAt(from.values, key) ? plan.surely(from, key) : null;
 }

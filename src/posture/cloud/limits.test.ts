@@ -188,6 +188,59 @@ describe("control policies in a plan", () => {
       assert.deepEqual(of([denies, ...others], unknown), stands, JSON.stringify(unknown));
   });
 
+  test("of which a reference may mean several take nothing away; an index that is written means one, and so does each.key", () => {
+    const strict = [{ effect: "Deny", ...lists }];
+    const lax = [{ effect: "Deny", ...lists, actions: ["s3:*"] }];
+    const d = "data.aws_iam_policy_document.d";
+    const full = (text: string) => [`${text}.json`, text, ...(text === d ? [] : [d])];
+    const documents = [blocks("d", strict, [], { index: '["strict"]' }), blocks("d", lax, [], { index: '["lax"]' })];
+    const stands = ["pass-role fail"];
+    for (const [name, expected, ...resources] of [
+      ["a written index", [], byBlocks(...full(`${d}["strict"]`)), ...documents],
+      ["another", stands, byBlocks(...full(`${d}["lax"]`)), ...documents],
+      ["any", stands, byBlocks(d, "local.which"), ...documents],
+      [
+        "one of two",
+        stands,
+        byBlocks("var.strict", ...full(d), "data.aws_iam_policy_document.l.json"),
+        blocks("d", strict),
+        blocks("l", lax),
+      ],
+      ["one, or what nobody sees", stands, byBlocks("var.own", ...full(d)), blocks("d", strict)],
+      [
+        "one that others replace",
+        stands,
+        byOne,
+        blocks("d", strict, [], { values: { statement: strict, override_policy_documents: ["{}"] } }),
+      ],
+      ["that one", [], byOne, blocks("d", strict)],
+    ] as [string, string[], ...Planned[]][])
+      assert.deepEqual(said(over(...resources, attached(account))), expected, name);
+    const u = "aws_organizations_organizational_unit.u";
+    const units = ["prod", "sandbox"].map((key): Planned => ({
+      type: u.split(".")[0]!,
+      name: "u",
+      index: `["${key}"]`,
+    }));
+    const inProd = member({
+      unknown: { id: false, parent_id: true },
+      refs: { parent_id: { references: [`${u}["prod"].id`, `${u}["prod"]`, u] } },
+    });
+    for (const [expected, index, ...references] of [
+      [stands, '["prod"]', `${u}["sandbox"].id`, `${u}["sandbox"]`, u],
+      [[], '["sandbox"]', `${u}["prod"].id`, `${u}["prod"]`, u],
+      [stands, '["prod"]', u, "local.key"],
+      [stands, '["prod"]', u],
+      [stands, '["prod"]', u, "each.value"],
+      [[], '["prod"]', u, "each.key"],
+      [stands, '["sandbox"]', u, "each.key"],
+    ] as [string[], string, ...string[]][]) {
+      const attachment = attached("", { target_id: { references } }, { index });
+      const judged = over(guard(), attachment, inProd, ...units);
+      assert.deepEqual(said(judged), expected, `${index} ${references.join()}`);
+    }
+  });
+
   test("of a role whose account is not known yet say nothing; given as --scp they count by their giver's word", () => {
     const policy = { policy: JSON.stringify(document(allow("iam:PassRole"))), name: "x" };
     const role = machineRole([
