@@ -145,9 +145,11 @@ describe("what is printed", () => {
     assert.ok(!limited.sources.some(({ name }) => name === "control policies"));
     const content = JSON.stringify(guard);
     const attachment = { target_id: account, policy_id: "p-1" };
+    const all = { master_account_id: "999988887777", enabled_policy_types: ["SERVICE_CONTROL_POLICY"] };
     const resources = (target: object): Planned[] => [
       { type: "aws_organizations_policy", name: "guard", values: { content, id: "p-1" }, unknown: { id: false } },
       { type: "aws_organizations_policy_attachment", name: "guard", values: { ...attachment, ...target } },
+      { type: "aws_organizations_organization", name: "all", values: all },
     ];
     for (const [target, found, seen, text] of [
       [{}, [], true, /^1 of 1 in plans deny something to a role$/],

@@ -87,7 +87,10 @@ describe("control policies in a plan", () => {
   };
   const organisation = (values: object = {}): Planned => ({
     ...{ type: "aws_organizations_organization", name: "all" },
-    values: { feature_set: "ALL", enabled_policy_types: ["SERVICE_CONTROL_POLICY"], ...values },
+    values: {
+      ...{ feature_set: "ALL", enabled_policy_types: ["SERVICE_CONTROL_POLICY"], master_account_id: "999988887777" },
+      ...values,
+    },
   });
   const member = (more: Partial<Planned> = {}): Planned => ({
     ...{ type: "aws_organizations_account", name: "ci", unknown: { id: false }, ...more },
@@ -101,7 +104,11 @@ describe("control policies in a plan", () => {
     refs: { parent_id: "aws_organizations_organizational_unit.ci.id" },
   });
   const roles = [withPolicy(allow("iam:PassRole"))];
-  const over = (...resources: Planned[]) => judge({ iam: roles, plan: [plan(resources)] });
+  /** With an organisation whose management account is another one, where a case has none of its own. */
+  const over = (...resources: Planned[]) => {
+    const isShown = resources.some(({ type }) => type === "aws_organizations_organization");
+    return judge({ iam: roles, plan: [plan(isShown ? resources : [...resources, organisation()])] });
+  };
 
   test("count over the account that they are attached to: by its number, its resource, its unit or the root above it", () => {
     for (const [name, ...resources] of [
@@ -124,6 +131,9 @@ describe("control policies in a plan", () => {
     const both = {
       policy_id: { references: ["aws_organizations_policy.guard.id", "aws_organizations_policy.other.id"] },
     };
+    const other = { ...organisation({ master_account_id: "222233334444" }), name: "other" };
+    const hidden = judge({ iam: roles, plan: [plan([guard(), attached(account)])] });
+    assert.deepEqual(said(hidden), ["pass-role fail"], "no organisation is shown");
     for (const [name, ...resources] of [
       ["not attached", guard()],
       ["another account", guard(), attached("999999999999")],
@@ -138,7 +148,31 @@ describe("control policies in a plan", () => {
       ],
       ["one policy of two", ...two, attached(account, both)],
       ["the management account", guard(), attached(account), organisation({ master_account_id: account })],
+      [
+        "a management account that is not known yet",
+        guard(),
+        attached(account),
+        organisation({ master_account_id: null }),
+      ],
       ["switched off", guard(), attached(account), organisation({ enabled_policy_types: [] })],
+      ["never switched on", guard(), attached(account), organisation({ enabled_policy_types: null })],
+      ["without its features", guard(), attached(account), organisation({ feature_set: "CONSOLIDATED_BILLING" })],
+      ["two organisations", guard(), attached(account), organisation(), other],
+      [
+        "the root of another organisation",
+        guard(),
+        attached("", { target_id: isRoot }),
+        inUnit,
+        unit({ parent_id: { references: [root.replace("all", "other"), "aws_organizations_organization.other"] } }),
+        organisation(),
+        { ...organisation(), name: "other" },
+      ],
+      [
+        "a root that may be another's",
+        guard(),
+        attached("", { target_id: isRoot }),
+        member({ values: { parent_id: "r-ab12" } }),
+      ],
       ["of resources", guard({}, { type: "RESOURCE_CONTROL_POLICY" }), attached(account)],
       ["not known yet", guard({ unknown: { content: true } }, { content: undefined }), attached(account)],
       ["a list of what is allowed", guard({}, { content: JSON.stringify(document(allow("s3:*"))) }), attached(account)],
@@ -251,7 +285,7 @@ describe("control policies in a plan", () => {
         refs: { role: "aws_iam_role.runner.name" },
       },
     ]);
-    const planned = plan([...role, guard(), attached(account)]);
+    const planned = plan([...role, guard(), attached(account), organisation()]);
     const rights = (controls: unknown[]) =>
       said(judge({ plan: [planned], controls })).filter((each) => /pass-role|unreadable/.test(each));
     assert.deepEqual(rights([]), ["pass-role fail"]);
@@ -266,7 +300,7 @@ describe("control policies in a plan", () => {
   test("go together with those that were given", () => {
     const given = [document(allow(["iam:*", "sts:*"]))];
     const wide = [withPolicy([allow("iam:PassRole"), allow("sts:AssumeRole")])];
-    const planned = [plan([guard(), attached(account)])];
+    const planned = [plan([guard(), attached(account), organisation()])];
     assert.deepEqual(said(judge({ iam: wide, controls: given })), ["assume-role fail", "pass-role fail"]);
     assert.deepEqual(said(judge({ iam: wide, controls: given, plan: planned })), ["assume-role fail"]);
   });
