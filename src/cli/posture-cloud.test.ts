@@ -162,6 +162,14 @@ describe("what is printed", () => {
       assert.equal(source!.seen, seen);
       assert.match(source!.text, text);
     }
+    // A second role, in an account that it does not stand over.
+    const other = JSON.stringify(files["roles.json"]).replaceAll(account, "444455556666");
+    const more = { ...files, "other.json": other, "plan.json": plan(resources({})) };
+    const two = await judged(t, more, { iam: ["roles.json", "other.json"], plan: ["plan.json"] });
+    assert.deepEqual(saidBy(two), ["pass-role fail", "breadth fail"]);
+    const [source] = two.sources.filter(({ name }) => name === "control policies");
+    assert.equal(source!.seen, false);
+    assert.match(source!.text, /^1 of 1 in plans deny something to a role; over 1 of the roles none is shown to stand/);
   });
 });
 
