@@ -145,9 +145,11 @@ describe("what is printed", () => {
     assert.ok(!limited.sources.some(({ name }) => name === "control policies"));
     const content = JSON.stringify(guard);
     const attachment = { target_id: account, policy_id: "p-1" };
+    const all = { master_account_id: "999988887777", enabled_policy_types: ["SERVICE_CONTROL_POLICY"] };
     const resources = (target: object): Planned[] => [
       { type: "aws_organizations_policy", name: "guard", values: { content, id: "p-1" }, unknown: { id: false } },
       { type: "aws_organizations_policy_attachment", name: "guard", values: { ...attachment, ...target } },
+      { type: "aws_organizations_organization", name: "all", values: all },
     ];
     for (const [target, found, seen, text] of [
       [{}, [], true, /^1 of 1 in plans deny something to a role$/],
@@ -160,6 +162,14 @@ describe("what is printed", () => {
       assert.equal(source!.seen, seen);
       assert.match(source!.text, text);
     }
+    // A second role, in an account that it does not stand over.
+    const other = JSON.stringify(files["roles.json"]).replaceAll(account, "444455556666");
+    const more = { ...files, "other.json": other, "plan.json": plan(resources({})) };
+    const two = await judged(t, more, { iam: ["roles.json", "other.json"], plan: ["plan.json"] });
+    assert.deepEqual(saidBy(two), ["pass-role fail", "breadth fail"]);
+    const [source] = two.sources.filter(({ name }) => name === "control policies");
+    assert.equal(source!.seen, false);
+    assert.match(source!.text, /^1 of 1 in plans deny something to a role; over 1 of the roles none is shown to stand/);
   });
 });
 

@@ -84,17 +84,16 @@ export async function judgeCloud(
   };
 }
 
-/** What is known of control policies where nobody gave any. */
-function controlsSeen({ planned, over }: ReturnType<typeof checkCloud>["controls"]): SourceSeen {
+/** What is known of control policies where nobody gave any: seen where each in the plans, and of each role, has its place. */
+function controlsSeen({ planned, over, without }: ReturnType<typeof checkCloud>["controls"]): SourceSeen {
   const name = "control policies";
   if (planned === 0) return { name, seen: false, text: "none was given (--scp): one may refuse what is found" };
-  const rest =
-    "that one is over the others' accounts the plan does not show: --scp takes a plan, too, for all that are";
-  return {
-    name,
-    seen: over === planned,
-    text: `${over} of ${planned} in plans deny something to a role${over === planned ? "" : `; ${rest}`}`,
-  };
+  const more = [
+    ...(over < planned ? ["that one is over the others' accounts the plan does not show"] : []),
+    ...(without > 0 ? [`over ${without} of the roles none is shown to stand, and one may`] : []),
+  ];
+  const rest = more.length === 0 ? "" : `; ${more.join("; ")}: --scp takes a plan, too, for all that are`;
+  return { name, seen: more.length === 0, text: `${over} of ${planned} in plans deny something to a role${rest}` };
 }
 
 function drawFirst(

@@ -1,12 +1,13 @@
 /**
  * A Terraform (or OpenTofu) plan as resources, from `terraform show -json`: values with {@link UNKNOWN} where they are decided only by
  * applying, and who refers to whom. Ids are unknown at plan time, so resources are joined by the references in `configuration`: through
- * a module's variables and outputs, and with the same index where both have one. What cannot be followed (a `local`, which the plan's
+ * a module's variables and outputs, and with the index that is written, or the same one where both have one. What cannot be followed (a `local`, which the plan's
  * configuration does not carry) is unresolved and never guessed.
  * Format: https://developer.hashicorp.com/terraform/internals/json-format
  */
 import { pointerTo } from "./json.ts";
 import type { JsonFile } from "./json.ts";
+import { bareOf, indexesOf, referencesOf } from "./references.ts";
 import { isFields, listAt, own, textAt, UNKNOWN } from "./value.ts";
 import type { Fields } from "./value.ts";
 
@@ -19,12 +20,35 @@ export interface PlanResource {
   readonly bare: string;
   /** The indexes of all modules on the way and of the resource itself: `[0]`, `["a"][1]` or "". */
   readonly index: string;
+  /** The same one by one, "" where a module or the resource has none. */
+  readonly indexes: readonly string[];
   readonly data: boolean;
   readonly type: string;
   readonly values: Fields;
   /** The configuration's `expressions` of this resource, and the module it stands in. */
   readonly expressions: unknown;
   readonly module: string;
+}
+
+/** A resource that an expression names, of which instance: the modules' indexes and its own, null where any may be meant. */
+interface Target {
+  readonly bare: string;
+  readonly indexes: readonly (string | null)[];
+  /** `each.key` or `count.index` where the expression has it; null: not, or there is none. */
+  readonly key: string | null;
+}
+
+interface Targets {
+  readonly targets: Map<string, Target>;
+  /** Whether nothing else can be meant. */
+  isWhole: boolean;
+}
+
+/** Where an expression stands: in which instance of a module, and which `each.key` or `count.index` it has there. */
+interface Standing {
+  readonly module: string;
+  readonly indexes: readonly (string | null)[];
+  readonly key: string | null;
 }
 
 const deepest = 64;
@@ -94,45 +118,78 @@ export class Plan {
     return this.resources.filter(({ type, data }) => !data && types.includes(type));
   }
 
-  /** The resources that an expression of `from` refers to, by the expression's path in the configuration; null where it names none. */
+  /**
+   * The resources that an expression of `from` refers to, by the expression's path in the configuration; null where it names none. An
+   * index that is written counts; else instances with the same one are taken where there are such, or of the same instance of a
+   * module, or all of them: right mostly, and never proof. {@link surely} is for what takes something away.
+   */
   referred(from: PlanResource, ...path: readonly (string | number)[]): PlanResource[] | null {
+    const { targets } = this.#targets(from, path);
+    if (targets.size === 0) return null;
+    const found = [...targets.values()].flatMap((target) => {
+      const all = this.#byBare.get(target.bare) ?? [];
+      const named = all.filter((each) => isMeant(each, target));
+      if (named.length > 0 && target.indexes.at(-1) !== null) return named;
+      const among = named.length > 0 ? named : all;
+      const same = among.filter((each) => each.index === from.index);
+      if (same.length > 0) return same;
+      const within = among.filter((each) => each.index !== "" && from.index.startsWith(each.index));
+      return within.length > 0 ? within : among;
+    });
+    return [...new Set(found)];
+  }
+
+  /**
+   * The one resource that an expression can mean; null where it may be another or something that is not seen here (`local.x`, a
+   * variable of the root, one of two documents). Where the expression has `each.key` or `count.index`, it is taken for the index.
+   */
+  surely(from: PlanResource, ...path: readonly (string | number)[]): PlanResource | null {
+    const { targets, isWhole } = this.#targets(from, path);
+    const [target] = targets.values();
+    if (target === undefined || targets.size > 1 || !isWhole) return null;
+    const all = (this.#byBare.get(target.bare) ?? []).filter((each) => isMeant(each, target));
+    const { key } = target;
+    const meant = all.length > 1 && key !== null ? all.filter(({ indexes }) => indexes.at(-1) === key) : all;
+    return meant.length === 1 ? meant[0]! : null;
+  }
+
+  #targets(from: PlanResource, path: readonly (string | number)[]): Targets {
     let expression: unknown = from.expressions;
     for (const part of path) {
       expression =
         typeof part === "number" ? (Array.isArray(expression) ? expression[part] : undefined) : own(expression, part);
     }
-    const found = new Set<string>();
-    this.#resolve(expression, from.module, found, 0);
-    if (found.size === 0) return null;
-    return [...found].flatMap((bare) => this.#instances(bare, from.index));
+    const found: Targets = { targets: new Map(), isWhole: true };
+    const key = from.indexes.at(-1) ?? "";
+    this.#resolve(expression, { module: from.module, indexes: from.indexes.slice(0, -1), key }, found, 0);
+    return found;
   }
 
-  /** Instances with the same index where there are such, or of the same instance of a module; else all of them. */
-  #instances(bare: string, index: string): PlanResource[] {
-    const all = this.#byBare.get(bare) ?? [];
-    const same = all.filter((each) => each.index === index);
-    if (same.length > 0) return same;
-    const within = all.filter((each) => each.index !== "" && index.startsWith(each.index));
-    return within.length > 0 ? within : all;
-  }
-
-  #resolve(expression: unknown, module: string, found: Set<string>, depth: number): void {
-    if (depth > deepest || found.size > 100) return;
-    for (const reference of listAt(expression, "references")) {
-      if (typeof reference !== "string") continue;
-      const parts = reference.replaceAll(/\[[^\]]*\]/g, "").split(".");
-      const [head, second, third] = parts;
-      if (head === "var" && second !== undefined) {
-        const { call, parent } = this.#modules.get(module) ?? { call: undefined, parent: null };
-        if (parent !== null) this.#resolve(own(call, second), parent, found, depth + 1);
-      } else if (head === "module" && second !== undefined && third !== undefined) {
-        const inner = joined(module, `module.${second}`);
-        const output = own(own(own(this.#modules.get(inner)?.body, "outputs"), third), "expression");
-        this.#resolve(output, inner, found, depth + 1);
-      } else {
-        const bare = joined(module, parts.slice(0, head === "data" ? 3 : 2).join("."));
-        if (this.#configured.has(bare)) found.add(bare);
+  #resolve(expression: unknown, at: Standing, found: Targets, depth: number): void {
+    if (depth > deepest || found.targets.size > 100) {
+      found.isWhole = false;
+      return;
+    }
+    const references = referencesOf(expression);
+    const key = references.some(({ kind }) => kind === "key") && at.key !== "" ? at.key : null;
+    for (const each of references) {
+      const before = found.targets.size;
+      if (each.kind === "key") continue;
+      if (each.kind === "variable") {
+        const { call, parent } = this.#modules.get(at.module) ?? { call: undefined, parent: null };
+        const above = { module: parent ?? "", indexes: at.indexes.slice(0, -1), key: at.indexes.at(-1) ?? "" };
+        if (parent !== null) this.#resolve(own(call, each.name), above, found, depth + 1);
+      } else if (each.kind === "output") {
+        const module = joined(at.module, `module.${each.module}`);
+        const output = own(own(own(this.#modules.get(module)?.body, "outputs"), each.name), "expression");
+        this.#resolve(output, { module, indexes: [...at.indexes, each.index], key: "" }, found, depth + 1);
+      } else if (each.kind === "resource") {
+        const bare = joined(at.module, each.bare);
+        const indexes = [...at.indexes, each.index];
+        if (this.#configured.has(bare)) found.targets.set(JSON.stringify([bare, indexes, key]), { bare, indexes, key });
       }
+      // Also a variable whose value is written out: it may be what is taken.
+      if (found.targets.size === before) found.isWhole = false;
     }
   }
 
@@ -169,8 +226,9 @@ export class Plan {
     const type = textAt(resource, "type");
     if (address === null || type === null || this.#known.has(address) || this.resources.length >= mostResources) return;
     this.#known.add(address);
-    const bare = address.replaceAll(/\[(?:"(?:[^"\\]|\\.)*"|[^\]"]*)\]/g, "");
-    const index = [...address.matchAll(/\[(?:"(?:[^"\\]|\\.)*"|[^\]"]*)\]/g)].map(([each]) => each).join("");
+    const bare = bareOf(address);
+    const indexes = indexesOf(address);
+    const index = indexes.join("");
     const { expressions, module } = this.#configured.get(bare) ?? { expressions: undefined, module: "" };
     const data = own(resource, "mode") === "data";
     const fields = isFields(values) ? values : {};
@@ -180,6 +238,7 @@ export class Plan {
       address,
       bare,
       index,
+      indexes,
       data,
       type,
       values: fields,
@@ -191,6 +250,10 @@ export class Plan {
     if (same === undefined) this.#byBare.set(bare, [made]);
     else same.push(made);
   }
+}
+
+function isMeant({ indexes }: PlanResource, target: Target): boolean {
+  return target.indexes.every((wanted, i) => wanted === null || wanted === indexes[i]);
 }
 
 function joined(path: string, name: string): string {

@@ -46,8 +46,11 @@ export interface IamAudit {
   readonly leftOut: number;
   /** How many resources' policies were given. */
   readonly resources: number;
-  /** How many control policies plans have, and how many of them are shown to stand over what was judged and deny something there. */
-  readonly controls: { readonly planned: number; readonly over: number };
+  /**
+   * How many control policies plans have, how many of them are shown to stand over what was judged and deny something there, and over
+   * how many of the judged none of them is shown to stand.
+   */
+  readonly controls: { readonly planned: number; readonly over: number; readonly without: number };
 }
 
 /** Judges all principals in the files and plans. Never throws on what they hold. */
@@ -81,6 +84,7 @@ export function auditIam(files: readonly JsonFile[], plans: readonly Plan[], opt
   const servers = new Set(options.servers.map((host) => host.toLowerCase()));
   const denied = new Map<string, Policy[]>();
   const limited = new Set<string>();
+  let without = 0;
   const chosen = principals
     .filter((each) => isChosen(each, options.roles, servers))
     .map((each) => {
@@ -91,6 +95,7 @@ export function auditIam(files: readonly JsonFile[], plans: readonly Plan[], opt
           plans.flatMap((plan) => deniesOver(plan, account)),
         );
       const over = account === null ? [] : denied.get(account)!;
+      if (over.length === 0) without++;
       for (const { name, place } of over) limited.add(JSON.stringify([place.file, name]));
       const layer = layerOver(guardrails, over);
       return layer === null ? each : { ...each, guardrails: layer };
@@ -139,7 +144,10 @@ export function auditIam(files: readonly JsonFile[], plans: readonly Plan[], opt
     judged: chosen.map(({ name }) => name),
     leftOut: principals.length - chosen.length,
     resources: resources.length,
-    controls: { planned: plans.reduce((sum, plan) => sum + controlsOfPlan(plan).length, 0), over: limited.size },
+    controls: {
+      planned: plans.reduce((sum, plan) => sum + controlsOfPlan(plan).length, 0),
+      ...{ over: limited.size, without },
+    },
   };
 }
 

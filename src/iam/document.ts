@@ -6,7 +6,7 @@
  */
 import type { Place } from "../cloud/evidence.ts";
 import { pointerTo } from "../cloud/json.ts";
-import { isFields, isUnknownAt, listAt, own, textAt, textsAt } from "../cloud/value.ts";
+import { isFields, listAt, own, textAt, textsAt, UNKNOWN } from "../cloud/value.ts";
 import { globOf } from "./glob.ts";
 import type { Glob } from "./glob.ts";
 
@@ -95,7 +95,9 @@ function parsed(text: string): unknown {
 }
 
 function statementOf(value: unknown, place: Place): Statement | string {
+  if (value === UNKNOWN) return "is known only after apply";
   if (!isFields(value)) return "is no object";
+  if (own(value, "Effect") === UNKNOWN) return "has an Effect that is known only after apply";
   const effect = textAt(value, "Effect");
   if (effect !== "Allow" && effect !== "Deny") return "has no Effect";
   const actions = patternsOf(value, "Action", (text) => text.toLowerCase());
@@ -163,46 +165,60 @@ function conditionsOf(value: unknown): Condition[] {
   });
 }
 
-/** The document that Terraform's `data.aws_iam_policy_document` will write, as far as its blocks are known: lower case, in lists. */
+/**
+ * The document that Terraform's `data.aws_iam_policy_document` will write, as far as its blocks are known: lower case, in lists. What
+ * is not known stays {@link UNKNOWN}, so that who reads the document says so: a condition that is left out would make a deny of all.
+ */
 export function policyOfBlocks(values: unknown): unknown {
-  const Statement = listAt(values, "statement").map((block) => {
-    const listed = (name: string, from: string): Record<string, unknown> => {
-      const written = own(block, from);
-      if (Array.isArray(written) ? written.length === 0 : typeof written !== "symbol") return {};
-      return { [name]: written };
-    };
-    const principals = (from: string): unknown => {
-      const types = new Map<string, unknown>();
-      for (const each of listAt(block, from)) {
-        const type = textAt(each, "type") ?? "unknown";
-        const list =
-          isUnknownAt(each, "identifiers") && !Array.isArray(own(each, "identifiers"))
-            ? [own(each, "identifiers")]
-            : listAt(each, "identifiers");
-        types.set(type === "*" ? "AWS" : type, list);
-      }
-      return types.size === 0 ? undefined : Object.fromEntries(types);
-    };
-    const condition = new Map<string, Map<string, unknown>>();
-    for (const each of listAt(block, "condition")) {
-      const test = textAt(each, "test") ?? "";
-      const keys = condition.get(test) ?? new Map<string, unknown>();
-      keys.set(textAt(each, "variable") ?? "", own(each, "values"));
-      condition.set(test, keys);
-    }
-    const [principal, notPrincipal] = [principals("principals"), principals("not_principals")];
-    return {
-      Effect: textAt(block, "effect") ?? "Allow",
-      ...listed("Action", "actions"),
-      ...listed("NotAction", "not_actions"),
-      ...listed("Resource", "resources"),
-      ...listed("NotResource", "not_resources"),
-      ...(principal === undefined ? {} : { Principal: principal }),
-      ...(notPrincipal === undefined ? {} : { NotPrincipal: notPrincipal }),
-      ...(condition.size === 0
-        ? {}
-        : { Condition: Object.fromEntries([...condition].map(([test, keys]) => [test, Object.fromEntries(keys)])) }),
-    };
-  });
-  return { Statement };
+  const written = own(values, "statement");
+  return { Statement: written === UNKNOWN ? UNKNOWN : listAt(values, "statement").map(statementOfBlock) };
+}
+
+function statementOfBlock(block: unknown): unknown {
+  if (!isFields(block)) return block;
+  const listed = (name: string, from: string): Record<string, unknown> => {
+    const written = own(block, from);
+    if (Array.isArray(written) ? written.length === 0 : written !== UNKNOWN) return {};
+    return { [name]: written };
+  };
+  // Blocks of one kind are one in the document, and their values one list (of conditions since 5.14 of the provider).
+  const joined = (name: string, from: string, group: (blocks: readonly unknown[]) => unknown): object => {
+    const written = own(block, from);
+    if (written === UNKNOWN) return { [name]: UNKNOWN };
+    return Array.isArray(written) && written.length > 0 ? { [name]: group(written) } : {};
+  };
+  const types = (blocks: readonly unknown[]) =>
+    Object.fromEntries(byText(blocks, "type", "unknown", "identifiers").map(([type, list]) => [typeName(type), list]));
+  const tests = (blocks: readonly unknown[]) =>
+    Object.fromEntries(
+      [...Map.groupBy(blocks, (each) => textAt(each, "test") ?? "")].map(([test, list]) => [
+        test,
+        Object.fromEntries(byText(list, "variable", "", "values")),
+      ]),
+    );
+  const effect = own(block, "effect");
+  return {
+    Effect: effect === UNKNOWN ? UNKNOWN : (textAt(block, "effect") ?? "Allow"),
+    ...listed("Action", "actions"),
+    ...listed("NotAction", "not_actions"),
+    ...listed("Resource", "resources"),
+    ...listed("NotResource", "not_resources"),
+    ...joined("Principal", "principals", types),
+    ...joined("NotPrincipal", "not_principals", types),
+    ...joined("Condition", "condition", tests),
+  };
+}
+
+const typeName = (type: string) => (type === "*" ? "AWS" : type);
+
+/** The values of blocks in one list for each text under `key`; a list that is not known is one value that is not. */
+function byText(blocks: readonly unknown[], key: string, without: string, values: string): [string, unknown[]][] {
+  const groups = Map.groupBy(blocks, (each) => textAt(each, key) ?? without);
+  return [...groups].map(([text, list]) => [
+    text,
+    list.flatMap((each) => {
+      const written = own(each, values);
+      return Array.isArray(written) ? (written as unknown[]) : [UNKNOWN];
+    }),
+  ]);
 }

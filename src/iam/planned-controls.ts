@@ -9,7 +9,7 @@
 import type { Plan, PlanResource } from "../cloud/plan.ts";
 import { isUnknownAt, listAt, own, textAt, textsAt } from "../cloud/value.ts";
 import type { Policy } from "./document.ts";
-import { documentAt } from "./planned.ts";
+import { limitAt } from "./planned.ts";
 
 const ofPolicies = "aws_organizations_policy";
 const ofOrganisation = "aws_organizations_organization";
@@ -31,7 +31,7 @@ export function controlsOfPlan(plan: Plan, types: readonly string[] = [serviceCo
     // Left out it is a service control policy (the provider's default).
     const type = own(resource.values, "type") ?? serviceControl;
     if (typeof type !== "string" || !types.includes(type)) return [];
-    return [{ resource, policy: documentAt(plan, resource, "content", resource.address) }];
+    return [{ resource, policy: limitAt(plan, resource, "content", resource.address) }];
   });
 }
 
@@ -56,69 +56,65 @@ export function deniesOver(plan: Plan, account: string): Policy[] {
   });
 }
 
-/** Not over the management account, nor where the organisation has them switched off. */
+/**
+ * Only where the plan shows the organisation: that it has them switched on, and that its management account is another one, over
+ * which a control policy can be put and does nothing. Two organisations (of two providers) may each be the account's.
+ */
 function mayLimit(plan: Plan, account: string): boolean {
-  return plan.resources
-    .filter(({ type }) => type === ofOrganisation)
-    .every(({ values, data }) => {
-      const isOff =
-        textAt(values, "feature_set") === "CONSOLIDATED_BILLING" ||
-        (!data &&
-          Array.isArray(own(values, "enabled_policy_types")) &&
-          !isUnknownAt(values, "enabled_policy_types") &&
-          !textsAt(values, "enabled_policy_types").includes(serviceControl));
-      return !isOff && textAt(values, "master_account_id") !== account;
-    });
+  const organisations = plan.resources.filter(({ type }) => type === ofOrganisation).map(({ values }) => values);
+  const managing = new Set(organisations.map((each) => textAt(each, "master_account_id")));
+  return (
+    managing.size === 1 &&
+    !managing.has(null) &&
+    !managing.has(account) &&
+    organisations.every(
+      (each) =>
+        textAt(each, "feature_set") !== "CONSOLIDATED_BILLING" &&
+        textsAt(each, "enabled_policy_types").includes(serviceControl),
+    )
+  );
 }
 
 /** An account with what the plan shows above it. */
 interface Above {
   /** Of the account, its units and its root, as far as they are known. */
   readonly ids: ReadonlySet<string>;
+  /** The organisation among them is for its one root. */
   readonly resources: ReadonlySet<PlanResource>;
-  /** Whether the plan shows it in its organisation, whose one root is then above it. */
-  readonly isUnderRoot: boolean;
 }
 
 function aboveAccount(plan: Plan, account: string): Above {
   const ids = new Set([account]);
   const resources = new Set<PlanResource>();
-  let isUnderRoot = false;
   const units = plan.of(ofUnits);
   let at = plan.of(ofAccounts).find(({ values }) => textAt(values, "id") === account);
   for (let depth = 0; at !== undefined && depth < deepest; depth++) {
     resources.add(at);
     const parent = textAt(at.values, "parent_id");
     if (parent !== null) ids.add(parent);
-    isUnderRoot ||= parent?.startsWith("r-") === true || isRootOf(at, "parent_id");
-    const one = parent === null ? oneReferred(plan, at, "parent_id") : null;
+    const one = parent === null ? unitOrRoot(plan, at, "parent_id") : null;
+    if (one?.type === ofOrganisation) resources.add(one);
     at = units.find((each) => (parent === null ? each === one : textAt(each.values, "id") === parent));
   }
-  return { ids, resources, isUnderRoot };
+  return { ids, resources };
 }
 
-function standsOver(plan: Plan, attachment: PlanResource, { ids, resources, isUnderRoot }: Above): boolean {
+function standsOver(plan: Plan, attachment: PlanResource, { ids, resources }: Above): boolean {
   const target = textAt(attachment.values, "target_id");
   if (target !== null) return ids.has(target);
-  if (isRootOf(attachment, "target_id")) return isUnderRoot;
-  const one = oneReferred(plan, attachment, "target_id");
+  const one = unitOrRoot(plan, attachment, "target_id");
   return one !== null && resources.has(one);
 }
 
-/** Whether an attribute is an organisation's root: `aws_organizations_organization.this.roots[0].id`. */
-function isRootOf({ expressions, values }: PlanResource, key: string): boolean {
-  if (!isUnknownAt(values, key)) return false;
-  const references = listAt(own(expressions, key), "references").filter((each) => typeof each === "string");
-  return (
-    references.length > 0 &&
-    references.every((each) => each.startsWith(`${ofOrganisation}.`) || each.startsWith(`data.${ofOrganisation}.`)) &&
-    references.some((each) => each.includes(".roots"))
-  );
+/** What an attribute means: a unit, an account, or the organisation for its root, `aws_organizations_organization.this.roots[0].id`. */
+function unitOrRoot(plan: Plan, from: PlanResource, key: string): PlanResource | null {
+  const one = oneReferred(plan, from, key);
+  if (one?.type !== ofOrganisation) return one;
+  const references = listAt(own(from.expressions, key), "references");
+  return references.some((each) => typeof each === "string" && each.includes(".roots")) ? one : null;
 }
 
 /** The one resource that an attribute whose value is not known refers to; null: none, or it may be another. */
 function oneReferred(plan: Plan, from: PlanResource, key: string): PlanResource | null {
-  if (!isUnknownAt(from.values, key)) return null;
-  const referred = plan.referred(from, key) ?? [];
-  return referred.length === 1 ? referred[0]! : null;
+  return isUnknownAt(from.values, key) ? plan.surely(from, key) : null;
 }

@@ -41,13 +41,32 @@ function belongsTo(plan: Plan, resource: PlanResource, owner: PlanResource, key:
   return plan.referred(resource, key)?.includes(owner) ?? false;
 }
 
-/** The document in an attribute, or what can be said of it from the data source that it refers to. */
+/** The document in an attribute, or what can be said of it from the one data source that it refers to. */
 export function documentAt(
   plan: Plan,
   resource: PlanResource,
   key: string,
   name: string,
   path: readonly (string | number)[] = [key],
+): Policy {
+  const sources = () => (plan.referred(resource, ...path) ?? []).filter(isDocument);
+  return documentFrom(resource, name, path, sources);
+}
+
+/** The same of what takes permissions away: the attribute refers to that data source for sure, and to nothing else. */
+export function limitAt(plan: Plan, resource: PlanResource, key: string, name: string): Policy {
+  return documentFrom(resource, name, [key], () =>
+    [plan.surely(resource, key)].filter((each) => each !== null).filter(isDocument),
+  );
+}
+
+const isDocument = ({ data, type }: PlanResource) => data && type === "aws_iam_policy_document";
+
+function documentFrom(
+  resource: PlanResource,
+  name: string,
+  path: readonly (string | number)[],
+  sources: () => readonly PlanResource[],
 ): Policy {
   let value: unknown = resource.values;
   let pointer = resource.pointer;
@@ -57,14 +76,18 @@ export function documentAt(
   }
   const place = { file: resource.file, pointer };
   if (typeof value === "string") return readPolicyDocument(name, value, place);
-  const source = plan.referred(resource, ...path)?.find(({ data, type }) => data && type === "aws_iam_policy_document");
+  const [source, another] = sources();
+  if (another !== undefined) return { name, statements: [], partial: "may be one of several documents", place };
   if (source === undefined) return { name, statements: [], partial: "is known only after apply", place };
-  const merged = ["source_policy_documents", "override_policy_documents"].some(
-    (each) => listAt(source.values, each).length > 0 || isUnknownAt(source.values, each),
-  );
+  const takesIn = (key: string) => listAt(source.values, key).length > 0 || isUnknownAt(source.values, key);
+  const isOverridden = takesIn("override_policy_documents");
   const read = readPolicyDocument(name, policyOfBlocks(source.values), { file: source.file, pointer: source.pointer });
-  const statements = read.statements.map((each) => ({ ...each, place: { ...each.place, pointer: source.pointer } }));
-  return { ...read, statements, partial: merged ? "takes in documents that are not known" : read.partial };
+  const statements = read.statements
+    // A statement of the same Sid comes in the place of one here: what this one denies is not sure.
+    .filter(({ effect }) => effect === "Allow" || !isOverridden)
+    .map((each) => ({ ...each, place: { ...each.place, pointer: source.pointer } }));
+  const isMerged = isOverridden || takesIn("source_policy_documents");
+  return { ...read, statements, partial: isMerged ? "takes in documents that are not known" : read.partial };
 }
 
 function inlineOf(plan: Plan, owner: PlanResource, kind: string): Policy[] {
@@ -123,10 +146,12 @@ function boundaryOf(plan: Plan, owner: PlanResource): Policy | null {
   const arn = textAt(owner.values, key);
   if (arn === null && !isUnknownAt(owner.values, key)) return null;
   if (arn !== null) {
-    const { policy } = managed(plan, arn, place);
-    return policy ?? { name: arn, statements: [], partial: "is not in the plan", place };
+    const policy = plan.of("aws_iam_policy").find(({ values }) => textAt(values, "arn") === arn);
+    if (policy !== undefined) return limitAt(plan, policy, "policy", policy.address);
+    return { name: arn, statements: [], partial: "is not in the plan", place };
   }
-  const policy = plan.referred(owner, key)?.find(({ type }) => type === "aws_iam_policy");
-  if (policy === undefined) return { name: "boundary", statements: [], partial: "is known only after apply", place };
-  return documentAt(plan, policy, "policy", policy.address);
+  const policy = plan.surely(owner, key);
+  if (policy?.type !== "aws_iam_policy")
+    return { name: "boundary", statements: [], partial: "is known only after apply", place };
+  return limitAt(plan, policy, "policy", policy.address);
 }

@@ -149,6 +149,14 @@ const seeds: readonly unknown[] = [
         change: { actions: ["create"], after: { target_id: "111122223333" }, after_unknown: { policy_id: true } },
       },
       {
+        address: "aws_organizations_organization.o",
+        type: "aws_organizations_organization",
+        change: {
+          actions: ["no-op"],
+          after: { master_account_id: "999988887777", enabled_policy_types: ["SERVICE_CONTROL_POLICY"] },
+        },
+      },
+      {
         address: "aws_organizations_account.a",
         type: "aws_organizations_account",
         change: { actions: ["update"], after: { id: "111122223333", parent_id: "ou-a" } },

@@ -6,12 +6,14 @@
 import assert from "node:assert/strict";
 import {
   chmodSync,
+  chownSync,
   existsSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -398,6 +400,32 @@ describe("the undo file", () => {
     more.note(0, "undone");
     more.close();
     assert.deepEqual(doneOf(openJournal(at).file), []);
+  });
+
+  test("is read where it is this user's alone, and gone on with where it is still that file", (t) => {
+    const { at: folder } = folderWith(t, {});
+    const [at, link] = [join(folder, "undo.jsonl"), join(folder, "link.jsonl")];
+    startJournal(at, about, [file("a", "b")]).close();
+    const refused = (message: RegExp, path = at) =>
+      assert.throws(() => openJournal(path), { code: "UNDO_INVALID", message });
+    for (const mode of [0o602, 0o620, 0o666]) {
+      chmodSync(at, mode);
+      refused(/can be written by others/);
+    }
+    chmodSync(at, 0o600);
+    // To give something away takes root.
+    if (process.geteuid!() === 0) {
+      chownSync(at, 12345, 12345);
+      refused(/belongs to another user/);
+      chownSync(at, 0, 0);
+    }
+    symlinkSync(at, link);
+    refused(/ELOOP/, link);
+    refused(/no regular file/, folder);
+    const { resume } = openJournal(at);
+    writeFileSync(join(folder, "other"), readFileSync(at));
+    renameSync(join(folder, "other"), at);
+    assert.throws(resume, { code: "FILE_UNWRITABLE", message: /changed meanwhile/ });
   });
 
   test("takes back nothing that a fix would not do, whoever wrote it", () => {

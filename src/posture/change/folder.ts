@@ -126,6 +126,12 @@ export function syncDirectory(path: string): void {
   }
 }
 
+/** Why a file or folder is not the effective user's alone; null: it is. `others`: the bits of a mode that let somebody else write. */
+export function whyNotOwn({ uid, mode }: { uid: number; mode: number }, others: number): string | null {
+  if (uid !== process.geteuid!()) return "belongs to another user";
+  return (mode & others) === 0 ? null : `can be written by others (mode ${(mode & 0o7777).toString(8)})`;
+}
+
 function reasonOf(error: NodeJS.ErrnoException): string {
   if (error.code === "ELOOP" || error.code === "ENOTDIR") return "a link is on the way, and is not followed";
   if (error.code === "ENOENT") return "it is not there";

@@ -3,14 +3,15 @@
  * next step. Nothing in it is a secret of ours: no token is ever given to it.
  */
 import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import type { Stats } from "node:fs";
 import { dirname } from "node:path";
 import { SallyportError } from "../../errors.ts";
 import type { Change } from "../fix/change.ts";
 import { parseUndo, undoLine, undoStart } from "../fix/undo-file.ts";
 import type { Progress, UndoFile, UndoHeader } from "../fix/undo-file.ts";
-import { syncDirectory } from "./folder.ts";
+import { syncDirectory, whyNotOwn } from "./folder.ts";
 
-const { O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+const { O_RDONLY, O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
 
 export interface Journal {
   readonly path: string;
@@ -29,33 +30,37 @@ export function startJournal(path: string, about: UndoHeader, changes: readonly 
   return journal;
 }
 
-/** One that is there, to be read and gone on with. Throws UNDO_INVALID. */
+/** One that is there, to be read and gone on with: this user's alone, since whoever can write it says what is changed. Throws UNDO_INVALID. */
 export function openJournal(path: string): { file: UndoFile; resume: () => Journal } {
   let text: string;
+  let read: Stats;
   try {
-    text = readFileSync(path, "utf8");
+    const fd = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    try {
+      read = fstatSync(fd);
+      if (!read.isFile()) throw new Error("it is no regular file");
+      const why = whyNotOwn(read, 0o022);
+      if (why !== null) throw new Error(`it ${why}, and says what is changed`);
+      text = readFileSync(fd, "utf8");
+    } finally {
+      closeSync(fd);
+    }
   } catch (error) {
     throw new SallyportError("UNDO_INVALID", `${path}: ${(error as Error).message}.`, {}, error);
   }
   const file = parseUndo(text, path);
   const resume = () => {
-    const fd = guarded(path, () => openSync(path, O_WRONLY | O_APPEND | O_NOFOLLOW));
-    // A line that was torn must not take the next one with it.
-    if (!text.endsWith("\n")) guarded(path, () => tearOff(path, text));
+    const fd = guarded(path, () => openSync(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK));
+    guarded(path, () => {
+      const { dev, ino, size } = fstatSync(fd);
+      if (dev !== read.dev || ino !== read.ino || size !== Buffer.byteLength(text))
+        throw new Error("it changed meanwhile");
+      // A line that was torn must not take the next one with it.
+      if (!text.endsWith("\n")) ftruncateSync(fd, Buffer.byteLength(text.slice(0, text.lastIndexOf("\n") + 1)));
+    });
     return journalOn(path, fd);
   };
   return { file, resume };
-}
-
-/** Cuts a line that was never finished. */
-function tearOff(path: string, text: string): void {
-  const fd = openSync(path, "r+");
-  try {
-    if (fstatSync(fd).size !== Buffer.byteLength(text)) throw new Error("it changed meanwhile");
-    ftruncateSync(fd, Buffer.byteLength(text.slice(0, text.lastIndexOf("\n") + 1)));
-  } finally {
-    closeSync(fd);
-  }
 }
 
 function journalOn(path: string, fd: number): Journal {

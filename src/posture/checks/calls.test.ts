@@ -215,10 +215,29 @@ describe("RG-09: what stands elsewhere at the commit that a call names", () => {
     const inner = new Map([["t/action.yml", action(`    - uses: o/x@${sha}`)]]);
     const local = job("push", "ubuntu-latest", `${ours}\n      - uses: ./t`);
     expect(of(local, { files: inner }), pinned, /^RG-09 unknown t\/action\.yml:5:13 .*1 action .*: o\/x$/);
-    const lock = `workflows:\n  .github/workflows/ci.yml: ['o/x@v1']\ndependencies:\n  'o/x@v1': { commit: 'sha1-${sha}' }\n`;
     const quiet = `${ours}\n      - uses: o/x@v1\n      - uses: docker://x@sha256:${"0".repeat(64)}`;
-    const files = new Map([[".github/workflows/actions.lock", lock]]);
-    expect(of(job("push", "ubuntu-latest", quiet), { files }), pinned);
+    const locked = (entries: Record<string, string>) => {
+      const lines = Object.entries(entries).map(([use, more]) => `  '${use}': { commit: 'sha1-${sha}'${more} }\n`);
+      const lock = `workflows:\n  .github/workflows/ci.yml: ['o/x@v1']\ndependencies:\n${lines.join("")}`;
+      return of(job("push", "ubuntu-latest", quiet), { files: new Map([[".github/workflows/actions.lock", lock]]) });
+    };
+    const ids = ", owner_id: 1, repo_id: 2";
+    // As gh actions-lock writes it: what a composite action uses is listed, and what uses nothing lists nothing.
+    expect(locked({ "o/x@v1": ids }), pinned);
+    expect(
+      locked({ "o/x@v1": `${ids}, uses: ['o/y@v2']`, "o/y@v2": `${ids}, uses: ['o/z@v3']`, "o/z@v3": ids }),
+      pinned,
+    );
+    expect(locked({ "o/x@v1": `${ids}, uses: ['o/y@v2']`, "o/y@v2": `${ids}, uses: ['o/x@v1']` }), pinned);
+    for (const entries of [
+      { "o/x@v1": "" },
+      { "o/x@v1": `${ids}, uses: ['o/y@v2']` },
+      { "o/x@v1": `${ids}, uses: o/y@v2`, "o/y@v2": ids },
+      { "o/x@v1": `${ids}, uses: [['o/y@v2']]`, "o/y@v2": ids },
+      { "o/x@v1": `${ids}, uses: ['o/y@v2']`, "o/y@v2": "" },
+      { "o/x@v1": `${ids}, uses: ['o/y@v2']`, "o/y@v2": `${ids}, uses: ['o/z@v3']` },
+    ])
+      expect(locked(entries), pinned, notOpened);
     expect(of(job("push", "ubuntu-latest", quiet)), /^RG-09 fail .*o\/x@v1/, notOpened);
   });
 });

@@ -94,9 +94,9 @@ test("RG-09: images of containers and services are what can be moved, too", () =
 
 describe("RG-09: actions of the repository itself", () => {
   const digest = `docker://a@sha256:${"a".repeat(64)}`;
-  const tool = (files: Record<string, string>) => {
+  const tool = (files: Record<string, string>, more: Partial<RepositoryFacts> = {}) => {
     const workflow = job("push", "ubuntu-latest", `${ours}\n      - uses: ./tool`);
-    return said({ "a.yml": workflow }, "RG-09", { files: new Map(Object.entries(files)) });
+    return said({ "a.yml": workflow }, "RG-09", { files: new Map(Object.entries(files)), ...more });
   };
   const docker = (image: string) => `runs: { using: Docker, image: '${image}' }\n`;
   const pins = /^pass: all pinned: 1 by commit$/;
@@ -128,6 +128,9 @@ describe("RG-09: actions of the repository itself", () => {
     expect(tool({ "tool/action.yml": "runs: { steps: [] }\n", "tool/action.yaml": docker(digest) }), pins, unread);
     const both = { "tool/action.yml": docker("docker://a:1"), "tool/action.yaml": docker(digest) };
     expect(tool(both), pins, /^fail: /);
+    // A link, or no text: GitHub takes it all the same.
+    const hidden = { unread: [{ path: "tool/action.yml", why: "it is a link" }] };
+    expect(tool({ "tool/action.yaml": docker(digest) }, hidden), pins, unread);
   });
 });
 

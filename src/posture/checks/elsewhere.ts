@@ -7,7 +7,7 @@ import type { RepositoryFacts } from "../facts.ts";
 import { inFile, subjectIn } from "../facts.ts";
 import { finding } from "../finding.ts";
 import type { Finding, Where } from "../finding.ts";
-import { lockedUses } from "../lockfile.ts";
+import { readLock } from "../lockfile.ts";
 import { unreadText } from "../workflows/calls.ts";
 import type { Workflow, WorkflowJob } from "../workflows/read.ts";
 import { callersOf, seenAt, whereOf } from "./callers.ts";
@@ -87,7 +87,7 @@ function actionsElsewhere(
   callers: Callers,
   own: string,
 ): Finding[] {
-  const lock = lockedUses(repository.files.get(lockPath) ?? null);
+  const lock = readLock(repository.files.get(lockPath) ?? null);
   const found = new Map<string, Where>();
   const nameOf = (text: string) => text.replace(/@[^@]*$/, "");
   const add = (name: string, where: Where | null) => {
@@ -99,8 +99,9 @@ function actionsElsewhere(
     for (const { id, job } of jobs)
       for (const { node, text } of usesIn(source, job.steps)) {
         const { line, column } = source.spot(node);
-        // The lockfile has what an action uses in turn, each with its commit.
-        const isLocked = lock?.get(path)?.has(plainUse(text)) === true;
+        // The lockfile has what an action uses in turn, each with its commit; a line that does not say so leaves it open.
+        const use = plainUse(text);
+        const isLocked = lock !== null && lock.uses.get(path)?.has(use) === true && lock.whole.has(use);
         if (isElsewhere(text) && !isLocked) add(nameOf(text), inFile(path, line, column, `jobs.${id}`));
       }
   for (const { source, steps } of actions.values())

@@ -8,7 +8,8 @@ import type { RepositoryFacts } from "../facts.ts";
 import { inFile, subjectIn } from "../facts.ts";
 import { finding } from "../finding.ts";
 import type { Finding } from "../finding.ts";
-import { lockedUses } from "../lockfile.ts";
+import { readLock } from "../lockfile.ts";
+import type { Lock } from "../lockfile.ts";
 import { folderIn } from "../workflows/local-actions.ts";
 import type { LocalAction, LocalActions } from "../workflows/local-actions.ts";
 import type { Workflow, WorkflowJob } from "../workflows/read.ts";
@@ -23,7 +24,7 @@ export function checkPins(
   workflows: readonly Workflow[],
   actions: LocalActions = new Map(),
 ): Finding[] {
-  const lock = lockedUses(repository.files.get(lockPath) ?? null);
+  const lock = readLock(repository.files.get(lockPath) ?? null);
   const inActions = [...actions.values()].flatMap((action) => pinsInAction(repository, action));
   const inJobs = workflows.flatMap(({ path, source, jobs }) =>
     jobs.flatMap(({ id, job }) => unreadActions(repository, source, job.steps, `${path}#${id}`, `jobs.${id}`, actions)),
@@ -108,11 +109,7 @@ export function imagesIn(source: Source, { map }: Job): { node: Node; text: stri
   });
 }
 
-function pinsOf(
-  repository: RepositoryFacts,
-  workflows: readonly Workflow[],
-  lock: ReturnType<typeof lockedUses>,
-): Finding[] {
+function pinsOf(repository: RepositoryFacts, workflows: readonly Workflow[], lock: Lock | null): Finding[] {
   return workflows.flatMap((workflow) => {
     const { path, source } = workflow;
     const uses = workflow.jobs.flatMap(({ id, job }) => [
@@ -121,7 +118,7 @@ function pinsOf(
     ]);
     const images = workflow.jobs.flatMap(({ id, job }) => imagesIn(source, job).map((image) => ({ id, ...image })));
     const pinned = [
-      ...uses.map((use) => ({ ...use, what: "", pin: pinOf(use.text, lock?.get(path) ?? null) })),
+      ...uses.map((use) => ({ ...use, what: "", pin: pinOf(use.text, lock?.uses.get(path) ?? null) })),
       ...images.map((image) => ({ ...image, what: "the image ", pin: pinOf(`docker://${image.text}`, null) })),
     ];
     const loose = pinned.filter(({ pin }) => pin === "loose");

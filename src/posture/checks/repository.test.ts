@@ -205,7 +205,7 @@ describe("RG-07: what a fork reaches", () => {
 
 describe("RG-08 and RG-09: rights and pins", () => {
   test("pinned by commit, digest and lockfile; a tag, a branch and an image's tag are loose", () => {
-    const lock = `version: 'v0.0.3'\nworkflows:\n  .github/workflows/ci.yml: ['a/locked@v1', 'a/unresolved@v1']\ndependencies:\n  'a/locked@v1': { ref: v1, commit: 'sha1-${sha}' }\n  'a/unresolved@v1': { ref: v1 }\n`;
+    const lock = `version: 'v0.0.3'\nworkflows:\n  .github/workflows/ci.yml: ['a/locked@v1', 'a/unresolved@v1']\ndependencies:\n  'a/locked@v1': { ref: v1, commit: 'sha1-${sha}', owner_id: 1, repo_id: 2 }\n  'a/unresolved@v1': { ref: v1 }\n`;
     const uses = ["a/locked/deep@v1", `docker://x@sha256:${"0".repeat(64)}`, "./local", `x/y@${sha}`];
     const steps = (list: string[]) => list.map((each) => `      - uses: ${each}`).join("\n");
     const files = { files: new Map([[".github/workflows/actions.lock", lock]]) };

@@ -47,7 +47,7 @@ export function checkRepository(
   const notCalled = new Map(
     [...repository.notCalled, ...allUnreadable.filter((each) => !isHere(each))].map(({ path, why }) => [path, why]),
   );
-  const around = { called, notCalled, actions: readLocalActions(repository.files) };
+  const around = { called, notCalled, actions: readLocalActions(repository) };
   const native = nativePolicyOf(repository, frame);
   const unseen = [
     ...unreadable.map(({ path, why, fix, line, column }) => ({ path, why, fix, line, column })),

@@ -87,7 +87,10 @@ describe("control policies in a plan", () => {
   };
   const organisation = (values: object = {}): Planned => ({
     ...{ type: "aws_organizations_organization", name: "all" },
-    values: { feature_set: "ALL", enabled_policy_types: ["SERVICE_CONTROL_POLICY"], ...values },
+    values: {
+      ...{ feature_set: "ALL", enabled_policy_types: ["SERVICE_CONTROL_POLICY"], master_account_id: "999988887777" },
+      ...values,
+    },
   });
   const member = (more: Partial<Planned> = {}): Planned => ({
     ...{ type: "aws_organizations_account", name: "ci", unknown: { id: false }, ...more },
@@ -101,7 +104,11 @@ describe("control policies in a plan", () => {
     refs: { parent_id: "aws_organizations_organizational_unit.ci.id" },
   });
   const roles = [withPolicy(allow("iam:PassRole"))];
-  const over = (...resources: Planned[]) => judge({ iam: roles, plan: [plan(resources)] });
+  /** With an organisation whose management account is another one, where a case has none of its own. */
+  const over = (...resources: Planned[]) => {
+    const isShown = resources.some(({ type }) => type === "aws_organizations_organization");
+    return judge({ iam: roles, plan: [plan(isShown ? resources : [...resources, organisation()])] });
+  };
 
   test("count over the account that they are attached to: by its number, its resource, its unit or the root above it", () => {
     for (const [name, ...resources] of [
@@ -115,7 +122,7 @@ describe("control policies in a plan", () => {
     ] as [string, ...Planned[]][]) {
       const judged = over(...resources);
       assert.deepEqual(said(judged), [], name);
-      assert.deepEqual(judged.controls, { planned: 1, over: 1 }, name);
+      assert.deepEqual(judged.controls, { planned: 1, over: 1, without: 0 }, name);
     }
   });
 
@@ -124,6 +131,9 @@ describe("control policies in a plan", () => {
     const both = {
       policy_id: { references: ["aws_organizations_policy.guard.id", "aws_organizations_policy.other.id"] },
     };
+    const other = { ...organisation({ master_account_id: "222233334444" }), name: "other" };
+    const hidden = judge({ iam: roles, plan: [plan([guard(), attached(account)])] });
+    assert.deepEqual(said(hidden), ["pass-role fail"], "no organisation is shown");
     for (const [name, ...resources] of [
       ["not attached", guard()],
       ["another account", guard(), attached("999999999999")],
@@ -138,7 +148,31 @@ describe("control policies in a plan", () => {
       ],
       ["one policy of two", ...two, attached(account, both)],
       ["the management account", guard(), attached(account), organisation({ master_account_id: account })],
+      [
+        "a management account that is not known yet",
+        guard(),
+        attached(account),
+        organisation({ master_account_id: null }),
+      ],
       ["switched off", guard(), attached(account), organisation({ enabled_policy_types: [] })],
+      ["never switched on", guard(), attached(account), organisation({ enabled_policy_types: null })],
+      ["without its features", guard(), attached(account), organisation({ feature_set: "CONSOLIDATED_BILLING" })],
+      ["two organisations", guard(), attached(account), organisation(), other],
+      [
+        "the root of another organisation",
+        guard(),
+        attached("", { target_id: isRoot }),
+        inUnit,
+        unit({ parent_id: { references: [root.replace("all", "other"), "aws_organizations_organization.other"] } }),
+        organisation(),
+        { ...organisation(), name: "other" },
+      ],
+      [
+        "a root that may be another's",
+        guard(),
+        attached("", { target_id: isRoot }),
+        member({ values: { parent_id: "r-ab12" } }),
+      ],
       ["of resources", guard({}, { type: "RESOURCE_CONTROL_POLICY" }), attached(account)],
       ["not known yet", guard({ unknown: { content: true } }, { content: undefined }), attached(account)],
       ["a list of what is allowed", guard({}, { content: JSON.stringify(document(allow("s3:*"))) }), attached(account)],
@@ -152,7 +186,92 @@ describe("control policies in a plan", () => {
     ] as [string, ...Planned[]][]) {
       const judged = over(...resources);
       assert.deepEqual(said(judged), ["pass-role fail"], name);
-      assert.equal(judged.controls.over, 0, name);
+      assert.deepEqual([judged.controls.over, judged.controls.without], [0, 1], name);
+    }
+  });
+
+  const lists = { actions: ["iam:*"], resources: ["*"] };
+  /** A document of blocks, as `aws_iam_policy_document` has them. */
+  const blocks = (name: string, statement: unknown, unknown: unknown = [], more: Partial<Planned> = {}): Planned => ({
+    ...{ type: "aws_iam_policy_document", name, data: true, values: { statement } },
+    unknown: { json: true, statement: unknown },
+    ...more,
+  });
+  const byBlocks = (...references: string[]) =>
+    guard({ unknown: { content: true }, refs: { content: { references } } }, { content: undefined });
+  const byOne = byBlocks("data.aws_iam_policy_document.d.json", "data.aws_iam_policy_document.d");
+
+  test("of blocks take away what is sure: no more than lowered, or nothing, where a condition, effect or statement is not known", () => {
+    const denies = { effect: "Deny", ...lists };
+    const arns = (...values: string[]) => ({ test: "ArnNotLike", variable: "aws:PrincipalArn", values });
+    const except = (...condition: unknown[]) => [{ ...denies, condition }];
+    const of = (statement: unknown, unknown?: unknown) =>
+      over(byOne, attached(account), blocks("d", statement, unknown)).findings.flatMap(({ check, status, severity }) =>
+        status === "pass" ? [] : [`${check} ${status} ${severity}`],
+      );
+    const [lowered, stands] = [["pass-role fail medium"], ["pass-role fail high"]];
+    assert.deepEqual(of([denies]), []);
+    for (const condition of [true, [true], [{ test: true }], [{ variable: true }], [{ values: true }], [{}, true]])
+      assert.deepEqual(of(except(arns("*/nobody")), [{ condition }]), lowered, JSON.stringify(condition));
+    // Values of blocks that have the same test and variable are one list, in any order.
+    assert.deepEqual(of(except(arns(runnerArn), arns("*/admin"))), stands);
+    assert.deepEqual(of(except(arns("*/admin"), arns(runnerArn, "*/other"))), stands);
+    assert.deepEqual(of(except(arns("*/admin"), arns("*/other"))), []);
+    const others = [{ effect: "Allow", actions: ["*"], resources: ["*"] }];
+    for (const unknown of [true, [true], [{}, true], [{ effect: true }], [{}, { effect: true }]])
+      assert.deepEqual(of([denies, ...others], unknown), stands, JSON.stringify(unknown));
+  });
+
+  test("of which a reference may mean several take nothing away; an index that is written means one, and so does each.key", () => {
+    const strict = [{ effect: "Deny", ...lists }];
+    const lax = [{ effect: "Deny", ...lists, actions: ["s3:*"] }];
+    const d = "data.aws_iam_policy_document.d";
+    const full = (text: string) => [`${text}.json`, text, ...(text === d ? [] : [d])];
+    const documents = [blocks("d", strict, [], { index: '["strict"]' }), blocks("d", lax, [], { index: '["lax"]' })];
+    const stands = ["pass-role fail"];
+    for (const [name, expected, ...resources] of [
+      ["a written index", [], byBlocks(...full(`${d}["strict"]`)), ...documents],
+      ["another", stands, byBlocks(...full(`${d}["lax"]`)), ...documents],
+      ["any", stands, byBlocks(d, "local.which"), ...documents],
+      [
+        "one of two",
+        stands,
+        byBlocks("var.strict", ...full(d), "data.aws_iam_policy_document.l.json"),
+        blocks("d", strict),
+        blocks("l", lax),
+      ],
+      ["one, or what nobody sees", stands, byBlocks("var.own", ...full(d)), blocks("d", strict)],
+      [
+        "one that others replace",
+        stands,
+        byOne,
+        blocks("d", strict, [], { values: { statement: strict, override_policy_documents: ["{}"] } }),
+      ],
+      ["that one", [], byOne, blocks("d", strict)],
+    ] as [string, string[], ...Planned[]][])
+      assert.deepEqual(said(over(...resources, attached(account))), expected, name);
+    const u = "aws_organizations_organizational_unit.u";
+    const units = ["prod", "sandbox"].map((key): Planned => ({
+      type: u.split(".")[0]!,
+      name: "u",
+      index: `["${key}"]`,
+    }));
+    const inProd = member({
+      unknown: { id: false, parent_id: true },
+      refs: { parent_id: { references: [`${u}["prod"].id`, `${u}["prod"]`, u] } },
+    });
+    for (const [expected, index, ...references] of [
+      [stands, '["prod"]', `${u}["sandbox"].id`, `${u}["sandbox"]`, u],
+      [[], '["sandbox"]', `${u}["prod"].id`, `${u}["prod"]`, u],
+      [stands, '["prod"]', u, "local.key"],
+      [stands, '["prod"]', u],
+      [stands, '["prod"]', u, "each.value"],
+      [[], '["prod"]', u, "each.key"],
+      [stands, '["sandbox"]', u, "each.key"],
+    ] as [string[], string, ...string[]][]) {
+      const attachment = attached("", { target_id: { references } }, { index });
+      const judged = over(guard(), attachment, inProd, ...units);
+      assert.deepEqual(said(judged), expected, `${index} ${references.join()}`);
     }
   });
 
@@ -166,7 +285,7 @@ describe("control policies in a plan", () => {
         refs: { role: "aws_iam_role.runner.name" },
       },
     ]);
-    const planned = plan([...role, guard(), attached(account)]);
+    const planned = plan([...role, guard(), attached(account), organisation()]);
     const rights = (controls: unknown[]) =>
       said(judge({ plan: [planned], controls })).filter((each) => /pass-role|unreadable/.test(each));
     assert.deepEqual(rights([]), ["pass-role fail"]);
@@ -181,7 +300,7 @@ describe("control policies in a plan", () => {
   test("go together with those that were given", () => {
     const given = [document(allow(["iam:*", "sts:*"]))];
     const wide = [withPolicy([allow("iam:PassRole"), allow("sts:AssumeRole")])];
-    const planned = [plan([guard(), attached(account)])];
+    const planned = [plan([guard(), attached(account), organisation()])];
     assert.deepEqual(said(judge({ iam: wide, controls: given })), ["assume-role fail", "pass-role fail"]);
     assert.deepEqual(said(judge({ iam: wide, controls: given, plan: planned })), ["assume-role fail"]);
   });

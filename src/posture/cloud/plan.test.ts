@@ -270,6 +270,31 @@ describe("roles of a plan (RG-17, RG-18)", () => {
     assert.deepEqual(found("repo:octo@1/app@2:ref:refs/heads/main"), []);
     assert.deepEqual(found("repo:octo/*"), ["oidc-names fail", "oidc-organisation fail", "oidc-pull-request fail"]);
   });
+
+  test("that everybody may take by one of two blocks for one kind of principal, or nobody knows who", () => {
+    const found = (principals: unknown, unknown: unknown = []) =>
+      says([
+        {
+          ...{ type: "aws_iam_policy_document", name: "trust", data: true },
+          values: { statement: [{ actions: ["sts:AssumeRole"], effect: "Allow", principals }] },
+          unknown: { json: true, statement: [{ principals: unknown }] },
+        },
+        ...machineRole([], boundary).map((each) =>
+          each.type === "aws_iam_role"
+            ? {
+                ...each,
+                values: { ...each.values, assume_role_policy: undefined },
+                unknown: { assume_role_policy: true },
+                refs: { assume_role_policy: { references: ["data.aws_iam_policy_document.trust.json"] } },
+              }
+            : each,
+        ),
+      ]).filter((each) => /^trust-(?:public|unknown)/.test(each));
+    const to = (...identifiers: string[]) => ({ type: "AWS", identifiers });
+    assert.deepEqual(found([to("*")]), ["trust-public fail"]);
+    assert.deepEqual(found([to("*"), to(`arn:aws:iam::${account}:role/x`)]), ["trust-public fail"]);
+    for (const unknown of [true, [true]]) assert.deepEqual(found([], unknown), ["trust-unknown unknown"]);
+  });
 });
 
 describe("the published blueprint's runner", () => {

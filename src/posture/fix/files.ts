@@ -56,7 +56,7 @@ export function planFiles(wanted: FilesWanted): FilesPlanned {
     findings.filter(({ status, id }) => status !== "pass" && !accepted.has(id)).map((each) => [each.id, each]),
   );
   const why = new Map<string, string>();
-  const actions = readLocalActions(facts.files);
+  const actions = readLocalActions(facts);
   const edited = readWorkflowTexts(facts.workflows).read.flatMap((workflow) => {
     const text = wanted.texts.get(workflow.path);
     if (text === undefined) return [];

@@ -40,7 +40,7 @@ export function readRepository(folder: string, name: string | null): DiskRead {
   const named = likelyPolicies(workflows).filter((path) => !isOutside(path));
   const files = new Map<string, string>();
   const add = (path: string): TextFile[] => {
-    const file = files.has(path) || !existsSync(join(folder, path)) ? null : readText(folder, path, largest);
+    const file = files.has(path) || !isNamed(join(folder, path)) ? null : readText(folder, path, largest);
     if (file !== null && "why" in file) unread.push(file);
     if (file === null || "why" in file) return [];
     files.set(path, file.text);
@@ -67,6 +67,16 @@ export function readRepository(folder: string, name: string | null): DiskRead {
     text: `${workflows.length} workflows, ${code.length} files that speak of runners${cut ? `; only the first ${mostEntries} entries of its folders` : ""}`,
     cut,
   };
+}
+
+/** Also of a link that leads nowhere yet: a step may make what it leads to. */
+function isNamed(path: string): boolean {
+  try {
+    lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isOutside(path: string): boolean {

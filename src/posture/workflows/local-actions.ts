@@ -9,6 +9,7 @@ import { stepOf, withBeside } from "../../workflow/jobs.ts";
 import type { Job, Step } from "../../workflow/jobs.ts";
 import { readYaml } from "../../workflow/source.ts";
 import type { Source } from "../../workflow/source.ts";
+import type { RepositoryFacts } from "../facts.ts";
 
 /** One action's file with its steps. */
 export interface LocalAction {
@@ -41,12 +42,16 @@ export function likelyActions(texts: readonly { readonly text: string }[]): stri
   return folders.flatMap((folder) => names.map((name) => (folder === "" ? name : `${folder}/${name}`)));
 }
 
-/** Those among a repository's files that are actions and can be read. Of two files in one folder GitHub takes `action.yml`. */
-export function readLocalActions(files: ReadonlyMap<string, string>): LocalActions {
+/**
+ * Those among a repository's files that are actions and can be read. Of two files in one folder GitHub takes `action.yml`, also where
+ * that one is among the `unread`.
+ */
+export function readLocalActions({ files, unread }: Pick<RepositoryFacts, "files" | "unread">): LocalActions {
   const found = new Map<string, LocalAction>();
+  const there = new Set([...files.keys(), ...unread.map(({ path }) => path)]);
   for (const [path, text] of files) {
     const [, folder, ending] = /^(?:(.*)\/)?action\.(ya?ml)$/.exec(path) ?? [null, null];
-    if (folder === null || (ending === "yaml" && files.has(path.replace(/yaml$/, "yml")))) continue;
+    if (folder === null || (ending === "yaml" && there.has(path.replace(/yaml$/, "yml")))) continue;
     const source = readYaml(path, text, false);
     // The runner takes the names in any case (its ActionManifestManager).
     const using = "code" in source ? null : source.textOf(source.value(source.root, "runs", "using"));
