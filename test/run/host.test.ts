@@ -46,7 +46,9 @@ describe("the host", () => {
       if (signal === "SIGINT") running.signal(signal);
       else process.kill(running.pid, signal);
       const { code, stdout } = await running.exited;
-      assert.deepEqual([code, stdout], [5, "up\ninterrupted\n"], signal);
+      assert.equal(code, 5, signal);
+      // Of a signal to the group it hears twice, where no terminal says so: once as one of the group, once from us.
+      assert.match(stdout, /^up\n(?:interrupted\n){1,2}$/, signal);
       assert.deepEqual(host.changes(before), []);
     }
   });
