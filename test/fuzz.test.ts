@@ -118,6 +118,7 @@ const parsers: Record<string, string | readonly string[]> = {
   "src/posture/accepted.ts: parseAccepted": "foreign-policy",
   "src/posture/checks/assurance.ts: checkEvidence": "foreign-policy",
   "src/posture/fix/undo-file.ts: parseUndo": "foreign-policy",
+  "src/posture/lockfile.ts: readLock": "foreign-policy",
   "src/posture/native-file.ts: parsePolicyFile": "foreign-policy",
   "src/posture/workflows/expression.ts: parseExpression": "foreign-policy",
   "src/posture/workflows/read.ts: readWorkflowTexts": "foreign-policy",
