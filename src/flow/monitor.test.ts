@@ -135,6 +135,18 @@ describe("T8: from monitor to enforce", () => {
     assert.equal(client.segment(300, hello.subarray(300), { flags: ACK | PSH }), "refuse");
   });
 
+  test("what was refused before the two changes gives the first bytes no more time", () => {
+    const on = new Scene(enforced).bind("allowed.example");
+    const client = new Client(on).open();
+    assert.equal(client.segment(-800, hello.subarray(0, 1)), "drop");
+    on.flows.setPolicy(policy(monitored), on.now);
+    on.flows.setPolicy(policy(enforced), on.now);
+    client.segment(0, hello.subarray(0, 1));
+    on.pass(11_000);
+    assert.deepEqual(on.held, []);
+    assert.equal(on.reports.at(-1)!.decision.reason, "timeout");
+  });
+
   test("names of a resolver that the client chose itself count no more", () => {
     const on = scene().bind("allowed.example", server, 600_000, source);
     const client = new Client(on).open();

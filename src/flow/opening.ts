@@ -144,7 +144,9 @@ export class Openings {
       this.#endings.end(flow, strictRefusal(this.#verdicts.engine, "policy_changed", "connect"));
     } else if (!flow.hold) {
       flow.hold = true;
-      this.#pending.setDeadline(flow, this.#verdicts.now + limits.silentMs);
+      // Bytes that were refused before may have begun its head: what completes it has no more time than any other.
+      const most = flow.head === null ? limits.silentMs : limits.helloMs;
+      this.#pending.setDeadline(flow, this.#verdicts.now + most);
     }
   }
 
