@@ -129,7 +129,7 @@ export class LiveFlows {
   closed(): ReadonlySet<LiveFlow> {
     const closed = new Set<LiveFlow>();
     for (const flow of this.conntrack.dump()) {
-      const live = isAlive(flow) ? undefined : this.ledger.get({ ...flow.original, protocol: flow.protocol });
+      const live = !isClosed(flow) ? undefined : this.ledger.get({ ...flow.original, protocol: flow.protocol });
       if (live !== undefined) closed.add(live);
     }
     return closed;
@@ -156,7 +156,7 @@ export class LiveFlows {
         continue;
       }
       this.#end(known);
-      if (live === undefined ? !isAlive(flow) : closed.has(live)) continue;
+      if (live === undefined ? isClosed(flow) : closed.has(live)) continue;
       this.#options.record(policyChangedEvent(known, engine()));
       ended++;
     }
@@ -252,4 +252,9 @@ function isForwarded(flow: Flow): boolean {
 /** The kernel remembers closed connections for a while; late packets of theirs are not a connection any more. */
 function isAlive(flow: Flow): boolean {
   return flow.tcpState !== "TIME_WAIT" && flow.tcpState !== "CLOSE";
+}
+
+/** Both sides have closed it; the last acknowledgement may be lost, and come again and again for half a minute. */
+function isClosed(flow: Flow): boolean {
+  return !isAlive(flow) || flow.tcpState === "LAST_ACK";
 }

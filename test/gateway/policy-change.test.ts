@@ -123,6 +123,33 @@ test("live connections that the new policy refuses end within a second, at both 
   assert.equal((await kept.exited).stdout, `${".".repeat(50)}\n`);
 });
 
+test("a connection that both sides have closed is none that the new policy ended", async () => {
+  await gateway.replacePolicy(policyFor(base, streams));
+  const runner = lab.runner(1);
+  const client = runner.spawn("ncat", ["-4", "tcp.example", "9000"]);
+  client.write("hello\n");
+  await client.waitFor(/hello/);
+  // The client's last acknowledgement is lost: the kernel waits for it.
+  const lost = ["OUTPUT", "-p", "tcp", "--dport", "9000", "--tcp-flags", "FIN,RST,ACK", "ACK", "-j", "DROP"];
+  const reset = ["OUTPUT", "-p", "tcp", "--dport", "9000", "--tcp-flags", "RST", "RST", "-j", "DROP"];
+  for (const rule of [lost, reset]) assert.equal((await runner.exec("iptables-nft", ["-A", ...rule])).code, 0);
+  try {
+    client.signal("SIGTERM");
+    await client.exited;
+    const flows = async (): Promise<string> =>
+      (await lab.gateway.exec("conntrack", ["-L", "-p", "tcp", "--dport", "9000"])).stdout;
+    const start = performance.now();
+    while (!(await flows()).includes("LAST_ACK")) assert.ok(performance.now() - start < 5_000, await flows());
+    const { mark } = gateway;
+    await gateway.replacePolicy(policyFor(base));
+    assert.equal((await fetch("https://only.example/")).code, 0);
+    await gateway.expect({ kind: "connection", verdict: "allow", destination: { name: "only.example" } }, mark);
+    assert.deepEqual(gateway.recorded({ reason: "policy_changed" }, mark).map(brief), []);
+  } finally {
+    for (const rule of [lost, reset]) await runner.exec("iptables-nft", ["-D", ...rule]);
+  }
+});
+
 test("a kept-alive plain HTTP connection ends the same way, with one event", async () => {
   const client = lab.runner(1).spawn("ncat", ["plain.example", "80"]);
   client.write("GET / HTTP/1.1\r\nHost: plain.example\r\n\r\n");
