@@ -27,6 +27,7 @@ import {
 } from "../kernel/mark.ts";
 import { inNamespace } from "../kernel/namespace.ts";
 import { QueueSocket } from "../kernel/nfqueue.ts";
+import { hurriedly } from "../kernel/priority.ts";
 import { RawSender } from "../kernel/raw.ts";
 import { Waiter } from "../kernel/wait.ts";
 import { Histogram } from "../metrics/histogram.ts";
@@ -265,7 +266,8 @@ class QueueWorker implements Effects {
           for (const binding of message.bindings) this.#book.bind(binding);
           break;
         case "policy":
-          this.#engine = compile(message.policy.policy, message.policy.at);
+          // The queue stands still meanwhile.
+          this.#engine = hurriedly(() => compile(message.policy.policy, message.policy.at));
           this.#flows.setPolicy(this.#engine, this.#now);
           this.#who?.setPolicy(this.#engine);
           this.#queue.flush();

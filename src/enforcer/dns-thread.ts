@@ -103,12 +103,20 @@ export class DnsThread {
   /** Resolves when the policy is compiled there; the one in force goes on. A thread that hangs is given up: nobody waits for it. */
   async prepare({ policy, at }: PolicyAt): Promise<void> {
     const { head, parts } = partsOf(policy);
-    // One after the other: what waits at a thread's port is all taken in in one turn of its event loop.
-    for (const [i, each] of parts.entries())
-      await this.#ask(
+    // What waits at a thread's port is all taken in in one turn of its event loop; so never more than two are on the way, and never less
+    // before the last, or each would cost the time that both threads take to wake.
+    let before = Promise.resolve();
+    for (const [i, each] of parts.entries()) {
+      const asked = this.#ask(
         { kind: "prepare", at, head: i === 0 ? head : null, parts: each, isLast: i === parts.length - 1 },
         patience.policy,
       );
+      // Whoever awaits it hears of it.
+      asked.catch(() => {});
+      await before;
+      before = asked;
+    }
+    await before;
   }
 
   /** Resolves when no question is judged by another policy than the one prepared. */

@@ -11,6 +11,7 @@ import { DnsFirewall } from "../dns/firewall.ts";
 import type { DnsFirewallOptions } from "../dns/types.ts";
 import { Conntrack } from "../kernel/conntrack.ts";
 import { inNamespace } from "../kernel/namespace.ts";
+import { hurriedly } from "../kernel/priority.ts";
 import { compile, compiling } from "../policy/compile.ts";
 import type { Engine } from "../policy/decision.ts";
 import type { Policy } from "../policy/model.ts";
@@ -170,11 +171,15 @@ class DnsWorker {
 async function compileAside(policy: Policy, at: number): Promise<Engine> {
   const steps = compiling(policy, at);
   for (;;) {
-    const until = performance.now() + sliceMs;
-    while (performance.now() < until) {
-      const { done, value } = steps.next();
-      if (done === true) return value;
-    }
+    const engine = hurriedly(() => {
+      const until = performance.now() + sliceMs;
+      while (performance.now() < until) {
+        const { done, value } = steps.next();
+        if (done === true) return value;
+      }
+      return null;
+    });
+    if (engine !== null) return engine;
     await new Promise((resolve) => setImmediate(resolve));
   }
 }

@@ -6,6 +6,7 @@
 import { type FSWatcher, readFileSync, statSync, watch } from "node:fs";
 import { basename, dirname } from "node:path";
 import { SallyportError } from "../errors.ts";
+import { hurriedly } from "../kernel/priority.ts";
 import { loadPolicy, type LoadedPolicy } from "../policy/load.ts";
 import { formatProblem, type Problem } from "../policy/problem.ts";
 
@@ -26,7 +27,8 @@ export interface PolicyInForce {
 
 /** Loads a policy text; throws POLICY_INVALID with every problem in `data.problems`. */
 export function loadText(text: string, file: string, now: Date = new Date()): PolicyInForce {
-  const loaded = loadPolicy(text, file, now);
+  // Whoever replaces a policy waits while traffic that the one before allows has the processors.
+  const loaded = hurriedly(() => loadPolicy(text, file, now));
   if ("problems" in loaded) throw invalid(loaded.problems);
   return { text, file, loaded, at: now.getTime() };
 }
