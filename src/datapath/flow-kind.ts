@@ -70,6 +70,11 @@ export function endsOf(key: string): FlowTuple {
   };
 }
 
+/** The same without the port of who opened it: what flows of one kind have in common that a policy looks at. */
+export function placesOf(key: string): string {
+  return hasPorts(key.charCodeAt(0)) ? key.slice(0, -2) + key.slice(-1) : key;
+}
+
 function hasPorts(protocol: number): boolean {
   return protocol === 6 || protocol === 17;
 }

@@ -2,16 +2,16 @@
  * The connections the kernel forwards by itself: their beginnings and ends as events, what they look like now, and the end
  * of those that the policy no longer allows (threat T8).
  */
-import type { Address } from "../address/ip.ts";
 import type { EventBody } from "../audit/event.ts";
 import { countsAt, EndedBatch } from "../datapath/ended-batch.ts";
 import { flowEndBegun, flowEndParts, flowEndText } from "../datapath/flow-end.ts";
 import { FlowKinds, flowKey } from "../datapath/flow-kind.ts";
-import { Ledger, Live, mustBeRead, stillPasses } from "../datapath/ledger.ts";
+import { Ledger, Live } from "../datapath/ledger.ts";
 import type { EndedCounts, EndedFlows, LiveFlow, PackedFlows } from "../datapath/messages.ts";
 import type { AddressBook } from "../flow/book.ts";
 import { Conntrack, type Flow } from "../kernel/conntrack.ts";
 import { ALLOW, ALLOWED_MASK, isAllowed, PENDING, QUIC, STATE_MASK, stateOf } from "../kernel/mark.ts";
+import { hurriedly } from "../kernel/priority.ts";
 import { RawSender } from "../kernel/raw.ts";
 import type { SocketTable } from "../kernel/socket-table.ts";
 import type { OverdrawnEntry } from "../flow/overdrawn.ts";
@@ -20,6 +20,7 @@ import type { Policy } from "../policy/model.ts";
 import { describeFlow } from "./adopt-flows.ts";
 import { endFlow } from "./end-flows.ts";
 import { policyChangedEvent } from "./events.ts";
+import { Rejudging } from "./rejudging.ts";
 import { uploadCounters } from "./upload-counters.ts";
 import { UploadLimits } from "./upload-limits.ts";
 
@@ -125,11 +126,14 @@ export class LiveFlows {
     for (const live of gone) this.#endedOne(flowKey(live), unknown, now);
   }
 
-  /** Connections that both sides have closed and the kernel still remembers. Ask before a policy changes. */
-  closed(): ReadonlySet<LiveFlow> {
-    const closed = new Set<LiveFlow>();
-    for (const flow of this.conntrack.dump()) {
-      const live = !isClosed(flow) ? undefined : this.ledger.get({ ...flow.original, protocol: flow.protocol });
+  /**
+   * Connections that both sides have closed, of those that the data path follows and may reset: once it has, the kernel's state of
+   * them says the same. Ask before a policy changes.
+   */
+  closed(): ReadonlySet<Live> {
+    const closed = new Set<Live>();
+    for (const flow of this.conntrack.dump({ mark: PENDING, mask: STATE_MASK })) {
+      const live = isClosed(flow) ? this.ledger.at(keyOf(flow)) : undefined;
       if (live !== undefined) closed.add(live);
     }
     return closed;
@@ -141,23 +145,29 @@ export class LiveFlows {
    * have reset some already and leaves it to us to tell; those in `closed` ended before and nobody would notice. UDP flows
    * that go on unread and could not do so if they began now are read from now on.
    */
-  endRefused(closed: ReadonlySet<LiveFlow>, now: number): number {
+  endRefused(closed: ReadonlySet<Live>, now: number): number {
+    return hurriedly(() => this.#endRefused(closed, now));
+  }
+
+  #endRefused(closed: ReadonlySet<Live>, now: number): number {
     const { book, engine } = this.#options;
-    const trusted = (address: Address) => book.names(address, null, now);
+    const judge = new Rejudging(engine(), (address) => book.names(address, null, now));
     let ended = 0;
     for (const flow of this.conntrack.dump()) {
-      const live = this.ledger.get({ ...flow.original, protocol: flow.protocol });
-      const known = live ?? (isAllowed(flow.mark) ? describeFlow(flow, book, engine(), now) : null);
-      if (known === null || !isForwarded(flow) || this.#vouched.has(known)) continue;
-      if (stillPasses(engine(), known, trusted)) {
-        if (stateOf(flow.mark) === ALLOW && mustBeRead(engine(), known, trusted)) {
-          this.conntrack.setMark(flow, QUIC, STATE_MASK);
-        }
+      if (!isForwarded(flow)) continue;
+      const key = keyOf(flow);
+      const known = this.ledger.at(key);
+      if (known === undefined && !isAllowed(flow.mark)) continue;
+      const live = known ?? Live.whole(describeFlow(flow, book, engine(), now));
+      if (live.known !== null && this.#vouched.has(live.known)) continue;
+      const { passes, isRead } = judge.of(live);
+      if (passes) {
+        if (isRead && stateOf(flow.mark) === ALLOW) this.conntrack.setMark(flow, QUIC, STATE_MASK);
         continue;
       }
-      this.#end(known);
-      if (live === undefined ? isClosed(flow) : closed.has(live)) continue;
-      this.#options.record(policyChangedEvent(known, engine()));
+      this.#end(live.flow);
+      if (known !== undefined && stateOf(flow.mark) === PENDING ? closed.has(known) : isClosed(flow)) continue;
+      this.#options.record(policyChangedEvent(live.flow, engine()));
       ended++;
     }
     this.#uploads.policyChanged(this.ledger.values());
@@ -242,6 +252,10 @@ export class LiveFlows {
     const parts = live.kind?.policy === engine.hash ? live.kind.end : flowEndParts(live.copy, engine);
     this.#options.recordEnd(flowEndText(flowEndBegun(parts, live.ends), ended, now - live.since), ended);
   }
+}
+
+function keyOf({ original, protocol }: Flow): string {
+  return flowKey({ ...original, protocol });
 }
 
 /** The kernel lets its packets through: those of pending flows are still read, request by request (plain HTTP). */
