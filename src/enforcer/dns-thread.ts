@@ -6,13 +6,13 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from "node:worker_threads";
 import type { PolicyAt, Told } from "../datapath/messages.ts";
 import type { QueueLink } from "../datapath/pool.ts";
+import { type EverySecond, everySecond, Pulse, terminated } from "../datapath/pulse.ts";
 import { firstWord, type SpareThreads, threadOf } from "../datapath/threads.ts";
 import type { Binding } from "../flow/book.ts";
 import { SallyportError } from "../errors.ts";
 import { partsOf } from "../policy/parts.ts";
 import type { DnsOrder, DnsSetup, DnsStanding, FromDns, ToDns } from "./dns-messages.ts";
 import type { Opened } from "./listeners.ts";
-import { type EverySecond, everySecond, Pulse, terminated } from "./pulse.ts";
 
 export const dnsFile = new URL("./dns-worker.ts", import.meta.url);
 
