@@ -38,6 +38,8 @@ export interface QueueWorkerData {
   taken: Int32Array<SharedArrayBuffer>;
   /** How far the record is behind: nothing is told while it is too far. */
   recorded: Progress;
+  /** Counted up as long as the thread goes on: see `Pulse`. */
+  beats: Int32Array<SharedArrayBuffer>;
   /** From whoever binds names: {@link ToBook}; its sequence number goes back when the bindings are in force here. */
   names: MessagePort;
 }

@@ -24,6 +24,7 @@ import {
   verdictBounds,
   type WorkerStatistics,
 } from "./messages.ts";
+import { type EverySecond, everySecond, Pulse, terminated } from "./pulse.ts";
 import { conntrackFile, firstWord, queueFile, type SpareThreads, threadOf } from "./threads.ts";
 
 export interface DataPathOptions {
@@ -51,6 +52,8 @@ export interface DataPathOptions {
   spare?: SpareThreads;
   /** Something of ours failed: a thread died (and starts again, unless it dies over and over: then `fatal`), or a packet made it fail. */
   onFailure: (message: string, fatal: boolean) => void;
+  /** When it is looked whether the threads go on; left out: once a second. */
+  every?: EverySecond;
 }
 
 /**
@@ -70,11 +73,22 @@ interface Thread {
   /** Sequence numbers not yet confirmed. */
   waiting: Map<number, () => void>;
   taken: Int32Array<SharedArrayBuffer>;
+  /** Null of the one that judges nothing. */
+  pulse: Pulse | null;
+  /** What will have ended it, where that is known before it has. */
+  why: string;
 }
 
 type Command = ToWorker extends infer T ? (T extends ToWorker ? Omit<T, "sequence"> : never) : never;
 
 const restartsPerMinute = 5;
+/**
+ * Seconds without a sign of life after which a thread is ended and started again; while it is to stop. A thread that judges waits a
+ * quarter of a second at most, but a policy of the largest size is compiled in one piece, on a busy machine for many seconds.
+ */
+const patience = { always: 30, end: 5 } as const;
+/** How long it may take to end by force, ms. */
+const terminateMs = 5_000;
 
 export class DataPath {
   readonly #options: DataPathOptions;
@@ -154,7 +168,8 @@ export class DataPath {
     }
     await Promise.all(
       [...this.#threads, this.#conntrack].map(async (thread) => {
-        if (thread !== null) await thread.worker.terminate();
+        thread?.pulse?.end();
+        if (thread !== null) await terminated(thread.worker, terminateMs);
       }),
     );
   }
@@ -201,12 +216,12 @@ export class DataPath {
       who: who === null ? null : i === 0 ? who : { ...who, notice: [] },
       overdrawn: this.#overdrawn,
       taken: newCount(),
+      beats: newCount(),
       recorded: this.#options.recorded,
       names,
     };
     const worker = this.#newWorker(queueFile, data, [names]);
-    const { taken } = data;
-    const thread: Thread = { worker, wake: -1, statistics: null, verdictTimes: null, waiting: new Map(), taken };
+    const thread: Thread = { ...newThread(worker, -1), taken: data.taken };
     const { wake: descriptor, queue } = await ready<{ wake: number; queue: number }>(worker, ours);
     thread.wake = descriptor;
     if (this.#stopping) {
@@ -218,10 +233,11 @@ export class DataPath {
     // Between the snapshot and now the policy or the bindings may have changed.
     this.#threads[i] = thread;
     worker.on("message", (message: FromWorker) => this.#received(thread, message));
-    let why = "exited";
-    worker.on("error", (error) => (why = String(error)));
+    worker.on("error", (error) => (thread.why = String(error)));
     // Always comes, and when nothing of the thread runs any more.
-    worker.on("exit", () => this.#died(i, thread, why, queue));
+    worker.on("exit", () => this.#died(i, thread, queue));
+    const looked = (silence: number) => this.#looked(i, thread, silence);
+    thread.pulse = new Pulse(data.beats, looked, this.#options.every ?? everySecond);
     const commands: Command[] = this.#policy === data.policy ? [] : [{ kind: "policy", policy: this.#policy }];
     commands.push({ kind: "overdrawn", overdrawn: this.#overdrawn });
     commands.push({ kind: "bind", bindings: this.#options.bindings() });
@@ -233,14 +249,7 @@ export class DataPath {
   async #startConntrack(): Promise<Thread> {
     const data: ConntrackWorkerData = { namespace: this.#options.namespace };
     const worker = this.#newWorker(conntrackFile, data);
-    const thread: Thread = {
-      worker,
-      wake: (await ready(worker)).wake,
-      statistics: null,
-      verdictTimes: null,
-      waiting: new Map(),
-      taken: newCount(),
-    };
+    const thread = newThread(worker, (await ready(worker)).wake);
     worker.on("message", (message: FromConntrack) => {
       if (message.kind === "ended") this.#options.onEnded(message.ended, message.lost);
     });
@@ -276,9 +285,23 @@ export class DataPath {
     }
   }
 
-  #died(i: number, thread: Thread, why: string, queue: number): void {
-    for (const resolve of thread.waiting.values()) resolve();
-    thread.waiting.clear();
+  /** Its queue fills up meanwhile, and what does not fit is dropped. */
+  #looked(i: number, thread: Thread, silence: number): void {
+    if (silence < (this.#stopping ? patience.end : patience.always)) return;
+    thread.pulse?.end();
+    thread.why = `it hung, without a sign of life for ${silence} seconds`;
+    // Else nobody would end, nor a change be in force, as long as it hangs.
+    const isGone = () => this.#threads[i] !== thread;
+    void terminated(thread.worker, terminateMs).then(() => {
+      if (isGone()) return;
+      settle(thread);
+      if (!this.#stopping) this.#options.onFailure(`data-path thread ${i} cannot be ended: ${thread.why}`, true);
+    });
+  }
+
+  #died(i: number, thread: Thread, queue: number): void {
+    thread.pulse?.end();
+    settle(thread);
     if (this.#threads[i] !== thread) return;
     if (this.#stopping) return;
     // Descriptors are the process's: the kernel would go on filling the queue, and let nobody else listen to it. The one that wakes the
@@ -290,10 +313,21 @@ export class DataPath {
     const now = Date.now();
     this.#deaths = [...this.#deaths.filter((at) => now - at < 60_000), now];
     const fatal = this.#deaths.length > restartsPerMinute;
-    this.#options.onFailure(`data-path thread ${i} died: ${why}`, fatal);
+    this.#options.onFailure(`data-path thread ${i} died: ${thread.why}`, fatal);
     if (fatal) return;
     this.#startQueue(i).catch((error: unknown) => this.#options.onFailure(String(error), true));
   }
+}
+
+function newThread(worker: Worker, wake: number): Thread {
+  const none = { statistics: null, verdictTimes: null, pulse: null };
+  return { worker, wake, ...none, waiting: new Map(), taken: newCount(), why: "exited" };
+}
+
+/** Nobody waits any more for what it was told. */
+function settle(thread: Thread): void {
+  for (const resolve of thread.waiting.values()) resolve();
+  thread.waiting.clear();
 }
 
 function newCount(): Int32Array<SharedArrayBuffer> {

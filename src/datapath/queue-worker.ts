@@ -105,6 +105,7 @@ class QueueWorker implements Effects {
   #toldPackets = 0;
   #stop: number | null = null;
   readonly #taken: Int32Array<SharedArrayBuffer>;
+  readonly #beats: Int32Array<SharedArrayBuffer>;
   readonly #recorded: Progress;
   #told = 0;
 
@@ -112,6 +113,7 @@ class QueueWorker implements Effects {
     this.#port = port;
     this.#names = data.names;
     this.#taken = data.taken;
+    this.#beats = data.beats;
     this.#recorded = data.recorded;
     this.#engine = compile(data.policy.policy, data.policy.at);
     this.#book = new AddressBook({ oneSource: data.oneSource });
@@ -142,6 +144,7 @@ class QueueWorker implements Effects {
       // With packets waiting there is nothing to wait for in the kernel.
       if (behind) Atomics.wait(this.#taken, 0, Atomics.load(this.#taken, 0), tellMs);
       else this.#waiter.wait(this.#outbox.size === 0 ? tick : tellMs);
+      Atomics.add(this.#beats, 0, 1);
       this.#now = Date.now();
       this.#messages();
       this.#who?.drain();
