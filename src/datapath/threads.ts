@@ -59,11 +59,26 @@ export function threadOf(file: URL): Worker {
   return new Worker(file, { name: file.pathname.replace(/^.*\/|\.[jt]s$/g, "") });
 }
 
-/** What a thread says first; rejects with the error that ended it before that. `name` for whoever reads that it ended. */
-export function firstWord<T>(worker: Worker, name: string): Promise<T> {
+/** How long a thread may take until it says that it is ready, ms: a busy machine needs some seconds. */
+const firstWordMs = 120_000;
+
+/**
+ * What a thread says first; rejects with the error that ended it before that. One that says nothing is ended: whoever starts must not
+ * wait for ever, neither enforcing nor failing. `name` for whoever reads of it.
+ */
+export function firstWord<T>(worker: Worker, name: string, withinMs = firstWordMs): Promise<T> {
   return new Promise((resolve, reject) => {
-    const ended = () => reject(new SallyportError("INTERNAL", `${name} ended before it was ready.`));
+    const late = setTimeout(() => {
+      worker.off("exit", ended);
+      reject(new SallyportError("INTERNAL", `${name} was not ready within ${withinMs / 1000} s.`));
+      void worker.terminate();
+    }, withinMs);
+    const ended = () => {
+      clearTimeout(late);
+      reject(new SallyportError("INTERNAL", `${name} ended before it was ready.`));
+    };
     const failed = (error: Error & { code?: string; data?: Record<string, unknown> }) => {
+      clearTimeout(late);
       // An error crosses threads as a copy without its class.
       const known = error.name === "SallyportError" && typeof error.code === "string";
       reject(known ? new SallyportError(error.code as "INTERNAL", error.message, error.data ?? {}) : error);
@@ -71,6 +86,7 @@ export function firstWord<T>(worker: Worker, name: string): Promise<T> {
     worker.once("error", failed);
     worker.once("exit", ended);
     worker.once("message", (word: T) => {
+      clearTimeout(late);
       worker.off("error", failed);
       worker.off("exit", ended);
       resolve(word);
