@@ -11,6 +11,7 @@ import * as libc from "../kernel/libc.ts";
 import { wake } from "../kernel/wait.ts";
 import { type HistogramCounts, sumOf } from "../metrics/histogram.ts";
 import type { AttributionOptions, Noticed } from "./attribution.ts";
+import { type Command, DataThread, newCount } from "./data-thread.ts";
 import {
   type ConntrackWorkerData,
   type EndedFlows,
@@ -65,22 +66,6 @@ export interface QueueLink {
   wake: number;
 }
 
-interface Thread {
-  worker: Worker;
-  wake: number;
-  statistics: WorkerStatistics | null;
-  verdictTimes: HistogramCounts | null;
-  /** Sequence numbers not yet confirmed. */
-  waiting: Map<number, () => void>;
-  taken: Int32Array<SharedArrayBuffer>;
-  /** Null of the one that judges nothing. */
-  pulse: Pulse | null;
-  /** What will have ended it, where that is known before it has. */
-  why: string;
-}
-
-type Command = ToWorker extends infer T ? (T extends ToWorker ? Omit<T, "sequence"> : never) : never;
-
 const restartsPerMinute = 5;
 /**
  * Seconds without a sign of life after which a thread is ended and started again; while it is to stop. A thread that judges waits a
@@ -92,13 +77,12 @@ const terminateMs = 5_000;
 
 export class DataPath {
   readonly #options: DataPathOptions;
-  readonly #threads: (Thread | null)[] = [];
+  readonly #threads: (DataThread | null)[] = [];
   /** Threads on their way to be one of these: until they are told what was changed meanwhile, and have taken it in. */
   readonly #starting = new Set<Promise<void>>();
-  #conntrack: Thread | null = null;
+  #conntrack: DataThread | null = null;
   #policy: PolicyAt;
   #overdrawn: readonly OverdrawnEntry[] = [];
-  #sequence = 0;
   #stopping = false;
   #deaths: number[] = [];
   /** Statistics of threads that died. */
@@ -182,16 +166,7 @@ export class DataPath {
     if (this.#stopping && command.kind !== "stop") return;
     const running = this.#threads.filter((thread) => thread !== null);
     const starting = command.kind === "stop" ? [] : this.#starting;
-    await Promise.all([...running.map((thread) => this.#tell(thread, command)), ...starting]);
-  }
-
-  /** Resolves when the thread has it, or is gone. */
-  async #tell(thread: Thread, command: Command): Promise<void> {
-    const sequence = ++this.#sequence;
-    const confirmed = new Promise<void>((resolve) => thread.waiting.set(sequence, resolve));
-    thread.worker.postMessage({ ...command, sequence });
-    wake(thread.wake);
-    await confirmed;
+    await Promise.all([...running.map((thread) => thread.tell(command)), ...starting]);
   }
 
   /** Resolves when it judges by what is in force then. Rejects with what ended it before. */
@@ -221,7 +196,7 @@ export class DataPath {
       names,
     };
     const worker = this.#newWorker(queueFile, data, [names]);
-    const thread: Thread = { ...newThread(worker, -1), taken: data.taken };
+    const thread = new DataThread(worker, data.taken);
     const { wake: descriptor, queue } = await ready<{ wake: number; queue: number }>(worker, ours);
     thread.wake = descriptor;
     if (this.#stopping) {
@@ -241,15 +216,16 @@ export class DataPath {
     const commands: Command[] = this.#policy === data.policy ? [] : [{ kind: "policy", policy: this.#policy }];
     commands.push({ kind: "overdrawn", overdrawn: this.#overdrawn });
     commands.push({ kind: "bind", bindings: this.#options.bindings() });
-    const told = commands.map((command) => this.#tell(thread, command));
+    const told = commands.map((command) => thread.tell(command));
     this.#options.onLink({ port: ours, wake: thread.wake });
     await Promise.all(told);
   }
 
-  async #startConntrack(): Promise<Thread> {
+  async #startConntrack(): Promise<DataThread> {
     const data: ConntrackWorkerData = { namespace: this.#options.namespace };
     const worker = this.#newWorker(conntrackFile, data);
-    const thread = newThread(worker, (await ready(worker)).wake);
+    const thread = new DataThread(worker);
+    thread.wake = (await ready(worker)).wake;
     worker.on("message", (message: FromConntrack) => {
       if (message.kind === "ended") this.#options.onEnded(message.ended, message.lost);
     });
@@ -265,7 +241,7 @@ export class DataPath {
     return worker;
   }
 
-  #received(thread: Thread, message: FromWorker): void {
+  #received(thread: DataThread, message: FromWorker): void {
     if (message.kind === "settled") {
       thread.statistics = message.statistics;
       thread.verdictTimes = message.verdictTimes;
@@ -280,13 +256,12 @@ export class DataPath {
     } else if (message.kind === "failure") {
       this.#options.onFailure(`a packet was dropped by a defect: ${message.message}`, false);
     } else if (message.kind === "done") {
-      thread.waiting.get(message.sequence)?.();
-      thread.waiting.delete(message.sequence);
+      thread.confirmed(message.sequence);
     }
   }
 
   /** Its queue fills up meanwhile, and what does not fit is dropped. */
-  #looked(i: number, thread: Thread, silence: number): void {
+  #looked(i: number, thread: DataThread, silence: number): void {
     if (silence < (this.#stopping ? patience.end : patience.always)) return;
     thread.pulse?.end();
     thread.why = `it hung, without a sign of life for ${silence} seconds`;
@@ -294,14 +269,14 @@ export class DataPath {
     const isGone = () => this.#threads[i] !== thread;
     void terminated(thread.worker, terminateMs).then(() => {
       if (isGone()) return;
-      settle(thread);
+      thread.gone();
       if (!this.#stopping) this.#options.onFailure(`data-path thread ${i} cannot be ended: ${thread.why}`, true);
     });
   }
 
-  #died(i: number, thread: Thread, queue: number): void {
+  #died(i: number, thread: DataThread, queue: number): void {
     thread.pulse?.end();
-    settle(thread);
+    thread.gone();
     if (this.#threads[i] !== thread) return;
     if (this.#stopping) return;
     // Descriptors are the process's: the kernel would go on filling the queue, and let nobody else listen to it. The one that wakes the
@@ -317,21 +292,6 @@ export class DataPath {
     if (fatal) return;
     this.#startQueue(i).catch((error: unknown) => this.#options.onFailure(String(error), true));
   }
-}
-
-function newThread(worker: Worker, wake: number): Thread {
-  const none = { statistics: null, verdictTimes: null, pulse: null };
-  return { worker, wake, ...none, waiting: new Map(), taken: newCount(), why: "exited" };
-}
-
-/** Nobody waits any more for what it was told. */
-function settle(thread: Thread): void {
-  for (const resolve of thread.waiting.values()) resolve();
-  thread.waiting.clear();
-}
-
-function newCount(): Int32Array<SharedArrayBuffer> {
-  return new Int32Array(new SharedArrayBuffer(4));
 }
 
 /** The thread's descriptors once it is set up; rejects with the error that ended it before that, and closes what led to it. */
