@@ -5,7 +5,7 @@ import type { HistogramCounts } from "../metrics/histogram.ts";
 import type { ToWorker, WorkerStatistics } from "./messages.ts";
 import type { Pulse } from "./pulse.ts";
 
-export type Command = ToWorker extends infer T ? (T extends ToWorker ? Omit<T, "sequence"> : never) : never;
+type Command = ToWorker extends infer T ? (T extends ToWorker ? Omit<T, "sequence"> : never) : never;
 
 export class DataThread {
   readonly worker: Worker;

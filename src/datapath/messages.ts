@@ -11,6 +11,7 @@ import type { OverdrawnEntry } from "../flow/overdrawn.ts";
 import type { HistogramCounts } from "../metrics/histogram.ts";
 import type { Application, ProcessFacts, Transport } from "../policy/decision.ts";
 import type { Policy } from "../policy/model.ts";
+import type { PolicyPart } from "../policy/parts.ts";
 import type { TableBeginning } from "../process/table.ts";
 import type { AttributionOptions, Noticed } from "./attribution.ts";
 
@@ -68,7 +69,8 @@ export interface PolicyAt {
 }
 
 export type ToWorker =
-  | { kind: "policy"; sequence: number; policy: PolicyAt }
+  /** A new policy, in parts: in force when the last one is confirmed. */
+  | { kind: "policy"; sequence: number; part: PolicyPart }
   | { kind: "bind"; sequence: number; bindings: Binding[] }
   /** Everybody who has used up a rule's `upload_limit`. */
   | { kind: "overdrawn"; sequence: number; overdrawn: readonly OverdrawnEntry[] }

@@ -11,7 +11,7 @@ import * as libc from "../kernel/libc.ts";
 import { wake } from "../kernel/wait.ts";
 import { type HistogramCounts, sumOf } from "../metrics/histogram.ts";
 import type { AttributionOptions, Noticed } from "./attribution.ts";
-import { type Command, DataThread, newCount } from "./data-thread.ts";
+import { DataThread, newCount } from "./data-thread.ts";
 import {
   type ConntrackWorkerData,
   type EndedFlows,
@@ -25,6 +25,7 @@ import {
   verdictBounds,
   type WorkerStatistics,
 } from "./messages.ts";
+import { sendPolicy } from "./policy-parts.ts";
 import { type EverySecond, everySecond, Pulse, terminated } from "./pulse.ts";
 import { conntrackFile, firstWord, queueFile, type SpareThreads, threadOf } from "./threads.ts";
 
@@ -113,13 +114,13 @@ export class DataPath {
   /** Resolves when no thread decides by the old policy any more. */
   async setPolicy(policy: PolicyAt): Promise<void> {
     this.#policy = policy;
-    await this.#broadcast({ kind: "policy", policy });
+    await this.#toAll((thread) => inForce(thread, policy));
   }
 
   /** Resolves when every thread refuses what these have no budget left for, and nobody else for that. */
   async setOverdrawn(overdrawn: readonly OverdrawnEntry[]): Promise<void> {
     this.#overdrawn = overdrawn;
-    await this.#broadcast({ kind: "overdrawn", overdrawn });
+    await this.#toAll((thread) => thread.tell({ kind: "overdrawn", overdrawn }));
   }
 
   statistics(): WorkerStatistics {
@@ -145,7 +146,7 @@ export class DataPath {
   async stop(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
-    await this.#broadcast({ kind: "stop" });
+    await Promise.all(this.#threads.map((thread) => thread?.tell({ kind: "stop" })));
     if (this.#conntrack !== null) {
       this.#conntrack.worker.postMessage({ kind: "stop", sequence: 0 } satisfies ToWorker);
       wake(this.#conntrack.wake);
@@ -162,11 +163,10 @@ export class DataPath {
    * Resolves when every thread has it, those that are being started as well: their queue's backlog is theirs to judge. At once while they
    * stop: their descriptors may be other files' by then.
    */
-  async #broadcast(command: Command): Promise<void> {
-    if (this.#stopping && command.kind !== "stop") return;
+  async #toAll(tell: (thread: DataThread) => Promise<void>): Promise<void> {
+    if (this.#stopping) return;
     const running = this.#threads.filter((thread) => thread !== null);
-    const starting = command.kind === "stop" ? [] : this.#starting;
-    await Promise.all([...running.map((thread) => thread.tell(command)), ...starting]);
+    await Promise.all([...running.map(tell), ...this.#starting]);
   }
 
   /** Resolves when it judges by what is in force then. Rejects with what ended it before. */
@@ -213,10 +213,11 @@ export class DataPath {
     worker.on("exit", () => this.#died(i, thread, queue));
     const looked = (silence: number) => this.#looked(i, thread, silence);
     thread.pulse = new Pulse(data.beats, looked, this.#options.every ?? everySecond);
-    const commands: Command[] = this.#policy === data.policy ? [] : [{ kind: "policy", policy: this.#policy }];
-    commands.push({ kind: "overdrawn", overdrawn: this.#overdrawn });
-    commands.push({ kind: "bind", bindings: this.#options.bindings() });
-    const told = commands.map((command) => thread.tell(command));
+    const told = [
+      this.#policy === data.policy ? null : inForce(thread, this.#policy),
+      thread.tell({ kind: "overdrawn", overdrawn: this.#overdrawn }),
+      thread.tell({ kind: "bind", bindings: this.#options.bindings() }),
+    ];
     this.#options.onLink({ port: ours, wake: thread.wake });
     await Promise.all(told);
   }
@@ -292,6 +293,11 @@ export class DataPath {
     if (fatal) return;
     this.#startQueue(i).catch((error: unknown) => this.#options.onFailure(String(error), true));
   }
+}
+
+/** Resolves when the thread judges by this policy, or is gone. */
+function inForce(thread: DataThread, policy: PolicyAt): Promise<void> {
+  return sendPolicy(policy, (part) => thread.tell({ kind: "policy", part }));
 }
 
 /** The thread's descriptors once it is set up; rejects with the error that ended it before that, and closes what led to it. */

@@ -27,7 +27,6 @@ import {
 } from "../kernel/mark.ts";
 import { inNamespace } from "../kernel/namespace.ts";
 import { QueueSocket } from "../kernel/nfqueue.ts";
-import { hurriedly } from "../kernel/priority.ts";
 import { RawSender } from "../kernel/raw.ts";
 import { Waiter } from "../kernel/wait.ts";
 import { Histogram } from "../metrics/histogram.ts";
@@ -48,6 +47,7 @@ import {
   type ToWorker,
   verdictBounds,
 } from "./messages.ts";
+import { NextPolicy } from "./next-policy.ts";
 import { batchSize, Outbox } from "./outbox.ts";
 import { whenTold } from "./preparation.ts";
 import { takeBindings } from "./take-bindings.ts";
@@ -73,7 +73,6 @@ const floodBounds = { maxKeys: 1_500, maxKeysPerSource: 500 };
 const tellFailures = 10;
 /** Batches judged before messages are looked at again. */
 const batchesPerTurn = 8;
-
 const stateNames = new Map<number, KernelFacts["state"]>([
   [PENDING, "pending"],
   [ALLOW, "allow"],
@@ -98,6 +97,7 @@ class QueueWorker implements Effects {
   /** Bits of waiting packets' marks that are not ours, where there are any. */
   readonly #foreign = new Map<number, number>();
   #engine: Engine;
+  readonly #next = new NextPolicy();
   readonly #outbox = new Outbox();
   #now = Date.now();
   /** When to tell what was settled. */
@@ -143,10 +143,11 @@ class QueueWorker implements Effects {
       const behind = this.#outbox.size >= mostUntold;
       // With packets waiting there is nothing to wait for in the kernel.
       if (behind) Atomics.wait(this.#taken, 0, Atomics.load(this.#taken, 0), tellMs);
-      else this.#waiter.wait(this.#outbox.size === 0 ? tick : tellMs);
+      else this.#waiter.wait(this.#next.isWaiting ? 0 : this.#outbox.size === 0 ? tick : tellMs);
       Atomics.add(this.#beats, 0, 1);
       this.#now = Date.now();
       this.#messages();
+      this.#nextPolicy();
       this.#who?.drain();
       const batches = behind ? 0 : batchesPerTurn;
       for (let batch = 0; batch < batches && this.#batch(); batch++);
@@ -269,14 +270,8 @@ class QueueWorker implements Effects {
           for (const binding of message.bindings) this.#book.bind(binding);
           break;
         case "policy":
-          // The queue stands still meanwhile.
-          this.#engine = hurriedly(() => compile(message.policy.policy, message.policy.at));
-          this.#flows.setPolicy(this.#engine, this.#now);
-          this.#who?.setPolicy(this.#engine);
-          this.#queue.flush();
-          // The main thread judges live flows again once it hears "done": it must know them all by then.
-          this.#tellAll();
-          break;
+          if (this.#next.take(message.part, message.sequence)) break;
+          continue;
         case "overdrawn":
           this.#flows.setOverdrawn(message.overdrawn);
           break;
@@ -286,6 +281,18 @@ class QueueWorker implements Effects {
       }
       this.#post({ kind: "done", sequence: message.sequence });
     }
+  }
+
+  #nextPolicy(): void {
+    const next = this.#next.work();
+    if (next === null) return;
+    const engine = (this.#engine = next.engine);
+    this.#flows.setPolicy(engine, this.#now);
+    this.#who?.setPolicy(engine);
+    this.#queue.flush();
+    // The main thread judges live flows again once it hears "done": it must know them all by then.
+    this.#tellAll();
+    this.#post({ kind: "done", sequence: next.sequence });
   }
 
   #notices(): void {

@@ -7,7 +7,7 @@ import type { DnsStats, Endpoint } from "../dns/types.ts";
 import type { Binding } from "../flow/book.ts";
 import type { HistogramCounts } from "../metrics/histogram.ts";
 import type { TableBeginning } from "../process/table.ts";
-import type { PolicyHead, RulePart } from "../policy/parts.ts";
+import type { PolicyPart } from "../policy/parts.ts";
 import type { Opened } from "./listeners.ts";
 
 /** Whose a question is, on the machine it comes from. */
@@ -39,8 +39,8 @@ export interface DnsSetup {
 export type DnsOrder =
   /** Serve these sockets, which are the thread's own from now on, and bind names in these threads. */
   | { kind: "serve"; sockets: readonly Opened[]; links: readonly QueueLink[] }
-  /** Have a policy ready, which comes in parts: `head` with the first. The one in force goes on answering meanwhile. */
-  | { kind: "prepare"; at: number; head: PolicyHead | null; parts: readonly RulePart[]; isLast: boolean }
+  /** Have a policy ready, which comes in parts. The one in force goes on answering meanwhile. */
+  | { kind: "prepare"; part: PolicyPart }
   /** What was prepared is in force from now on. */
   | { kind: "commit" }
   /** Tell everything that there is to tell, refusals that are being counted too. */

@@ -5,12 +5,12 @@
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from "node:worker_threads";
 import type { PolicyAt, Told } from "../datapath/messages.ts";
+import { sendPolicy } from "../datapath/policy-parts.ts";
 import type { QueueLink } from "../datapath/pool.ts";
 import { type EverySecond, everySecond, Pulse, terminated } from "../datapath/pulse.ts";
 import { firstWord, type SpareThreads, threadOf } from "../datapath/threads.ts";
 import type { Binding } from "../flow/book.ts";
 import { SallyportError } from "../errors.ts";
-import { partsOf } from "../policy/parts.ts";
 import type { DnsOrder, DnsSetup, DnsStanding, FromDns, ToDns } from "./dns-messages.ts";
 import type { Opened } from "./listeners.ts";
 
@@ -101,22 +101,8 @@ export class DnsThread {
   }
 
   /** Resolves when the policy is compiled there; the one in force goes on. A thread that hangs is given up: nobody waits for it. */
-  async prepare({ policy, at }: PolicyAt): Promise<void> {
-    const { head, parts } = partsOf(policy);
-    // What waits at a thread's port is all taken in in one turn of its event loop; so never more than two are on the way, and never less
-    // before the last, or each would cost the time that both threads take to wake.
-    let before = Promise.resolve();
-    for (const [i, each] of parts.entries()) {
-      const asked = this.#ask(
-        { kind: "prepare", at, head: i === 0 ? head : null, parts: each, isLast: i === parts.length - 1 },
-        patience.policy,
-      );
-      // Whoever awaits it hears of it.
-      asked.catch(() => {});
-      await before;
-      before = asked;
-    }
-    await before;
+  async prepare(policy: PolicyAt): Promise<void> {
+    await sendPolicy(policy, (part) => this.#ask({ kind: "prepare", part }, patience.policy));
   }
 
   /** Resolves when no question is judged by another policy than the one prepared. */

@@ -7,15 +7,15 @@
  */
 import { type MessagePort, parentPort } from "node:worker_threads";
 import type { Attribution } from "../datapath/attribution.ts";
+import { within } from "../datapath/next-policy.ts";
 import { DnsFirewall } from "../dns/firewall.ts";
 import type { DnsFirewallOptions } from "../dns/types.ts";
 import { Conntrack } from "../kernel/conntrack.ts";
 import { inNamespace } from "../kernel/namespace.ts";
 import { hurriedly } from "../kernel/priority.ts";
-import { compile, compiling } from "../policy/compile.ts";
+import { compile } from "../policy/compile.ts";
 import type { Engine } from "../policy/decision.ts";
-import type { Policy } from "../policy/model.ts";
-import { PolicyParts } from "../policy/parts.ts";
+import { IncomingPolicy } from "../policy/incoming.ts";
 import { Askers } from "./askers.ts";
 import type { AskersOptions, DnsOrder, DnsSetup, FromDns, ToDns } from "./dns-messages.ts";
 import { DnsTold } from "./dns-told.ts";
@@ -39,7 +39,7 @@ class DnsWorker {
   #ticking: NodeJS.Timeout | undefined;
   #engine: Engine;
   /** The next policy, as far as it has come; and compiled. */
-  #parts: PolicyParts | null = null;
+  readonly #incoming = new IncomingPolicy();
   #prepared: Engine | null = null;
   #listeners: Listeners | null = null;
   #posted = 0;
@@ -129,11 +129,8 @@ class DnsWorker {
         }
         break;
       case "prepare":
-        if (order.head !== null) this.#parts = new PolicyParts(order.head);
-        this.#parts?.add(order.parts);
-        if (!order.isLast || this.#parts === null) break;
-        this.#prepared = await compileAside(this.#parts.policy(), order.at);
-        this.#parts = null;
+        this.#incoming.add(order.part);
+        if (this.#incoming.isWhole) this.#prepared = await compileAside(this.#incoming);
         break;
       case "commit":
         this.#told.flush();
@@ -168,17 +165,9 @@ class DnsWorker {
 }
 
 /** A few milliseconds at a time: questions are answered in between. */
-async function compileAside(policy: Policy, at: number): Promise<Engine> {
-  const steps = compiling(policy, at);
+async function compileAside(incoming: IncomingPolicy): Promise<Engine> {
   for (;;) {
-    const engine = hurriedly(() => {
-      const until = performance.now() + sliceMs;
-      while (performance.now() < until) {
-        const { done, value } = steps.next();
-        if (done === true) return value;
-      }
-      return null;
-    });
+    const engine = hurriedly(() => incoming.work(within(sliceMs)));
     if (engine !== null) return engine;
     await new Promise((resolve) => setImmediate(resolve));
   }

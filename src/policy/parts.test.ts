@@ -2,9 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { compile } from "./compile.ts";
+import type { Engine } from "./decision.ts";
+import { IncomingPolicy } from "./incoming.ts";
 import type { Policy, Source } from "./model.ts";
-import { partsOf, PolicyParts } from "./parts.ts";
-import { policies } from "./policy.arbitrary.ts";
+import { partsOf, policyParts, PolicyParts } from "./parts.ts";
+import { dnsNames, flows, now, policies, sources } from "./policy.arbitrary.ts";
 
 function crossed(policy: Policy, size: number): Policy {
   const { head, parts } = structuredClone(partsOf(policy, size));
@@ -26,6 +29,54 @@ test("any policy is the same afterwards", () => {
       const again = crossed(policy, size);
       assert.deepEqual(again, structuredClone(policy));
       assert.equal(sourcesOf(again).size, sourcesOf(policy).size);
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test("compiled a little at a time it decides as if compiled at once", () => {
+  const flow = fc.tuple(flows, sources, dnsNames);
+  fc.assert(
+    fc.property(policies, fc.integer({ min: 1, max: 7 }), fc.array(flow, { minLength: 5 }), (policy, size, asked) => {
+      const incoming = new IncomingPolicy();
+      for (const part of structuredClone(policyParts(policy, now, size))) {
+        assert.equal(incoming.isWhole, false);
+        assert.equal(
+          incoming.work(() => true),
+          null,
+        );
+        incoming.add(part);
+      }
+      assert.equal(incoming.isWhole, true);
+      let engine: Engine | null = null;
+      let steps = 0;
+      while (engine === null) engine = incoming.work(() => steps++ % 3 !== 0);
+      assert.deepEqual([incoming.isWhole, incoming.work(() => true)], [false, null], "once");
+      const atOnce = compile(policy, now);
+      for (const [facts, source, name] of asked) {
+        assert.deepEqual(engine.connect(facts), atOnce.connect(facts));
+        assert.deepEqual(engine.name(facts), atOnce.name(facts));
+        assert.deepEqual(engine.dns({ source, name }), atOnce.dns({ source, name }));
+      }
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test("a part out of turn is refused; begun again from the first it is whole", () => {
+  fc.assert(
+    fc.property(policies, fc.nat(), fc.boolean(), (policy, drawn, again) => {
+      const parts = policyParts(policy, now, 1);
+      fc.pre(parts.length > 2);
+      const incoming = new IncomingPolicy();
+      assert.throws(() => incoming.add(parts[1]!), TypeError);
+      const left = 1 + (drawn % (parts.length - 2));
+      for (const part of parts.slice(0, left)) incoming.add(part);
+      // One left out; or, but for the first, which begins anew, one that was there already.
+      const wrong = again && left > 1 ? left - 1 : left + 1;
+      assert.throws(() => incoming.add(parts[wrong]!), TypeError);
+      for (const part of parts) incoming.add(part);
+      assert.equal(incoming.isWhole, true);
     }),
     { numRuns: 100 },
   );

@@ -21,6 +21,18 @@ export interface RulePart {
   targets: readonly Target[];
 }
 
+/** One of the messages in which a policy goes to another thread. */
+export interface PolicyPart {
+  /** Its place among them, from 0. */
+  place: number;
+  /** For which moment it is to be compiled, ms since the epoch. */
+  at: number;
+  /** With the first one. */
+  head: PolicyHead | null;
+  parts: RulePart[];
+  isLast: boolean;
+}
+
 /** Targets in one part: what a thread takes in and compiles in a millisecond or two. */
 const targetsInPart = 200;
 
@@ -57,6 +69,13 @@ export function partsOf(policy: Policy, size: number = targetsInPart): { head: P
   }
   const sources = [...places.keys()];
   return { head: { hash, file, sources, declared: policy.sources.length, default: { mode, enforceFor } }, parts };
+}
+
+/** The policy as messages, in their order; at least one. */
+export function policyParts(policy: Policy, at: number, size?: number): PolicyPart[] {
+  const { head, parts } = partsOf(policy, size);
+  const last = parts.length - 1;
+  return parts.map((each, i) => ({ place: i, at, head: i === 0 ? head : null, parts: each, isLast: i === last }));
 }
 
 /** Puts the parts together, in their order. */

@@ -1,0 +1,19 @@
+/** Sends a policy to another thread in parts, so that the thread can do what it is there for between them. */
+import { type PolicyPart, policyParts } from "../policy/parts.ts";
+import type { PolicyAt } from "./messages.ts";
+
+/**
+ * Resolves when the last part is taken; rejects as `send` does. What waits at a thread's port is all taken in at once; so never more
+ * than two are on the way, and never less before the last, or each would cost the time that both threads take to wake.
+ */
+export async function sendPolicy({ policy, at }: PolicyAt, send: (part: PolicyPart) => Promise<void>): Promise<void> {
+  let before = Promise.resolve();
+  for (const part of policyParts(policy, at)) {
+    const sent = send(part);
+    // Whoever awaits it hears of it.
+    sent.catch(() => {});
+    await before;
+    before = sent;
+  }
+  await before;
+}
