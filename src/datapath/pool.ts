@@ -146,7 +146,8 @@ export class DataPath {
   async stop(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
-    await Promise.all(this.#threads.map((thread) => thread?.tell({ kind: "stop" })));
+    const running = this.#threads.filter((thread) => thread !== null);
+    await Promise.all(running.map((thread) => thread.tell({ kind: "stop" })));
     if (this.#conntrack !== null) {
       this.#conntrack.worker.postMessage({ kind: "stop", sequence: 0 } satisfies ToWorker);
       wake(this.#conntrack.wake);
@@ -213,11 +214,9 @@ export class DataPath {
     worker.on("exit", () => this.#died(i, thread, queue));
     const looked = (silence: number) => this.#looked(i, thread, silence);
     thread.pulse = new Pulse(data.beats, looked, this.#options.every ?? everySecond);
-    const told = [
-      this.#policy === data.policy ? null : inForce(thread, this.#policy),
-      thread.tell({ kind: "overdrawn", overdrawn: this.#overdrawn }),
-      thread.tell({ kind: "bind", bindings: this.#options.bindings() }),
-    ];
+    const told = this.#policy === data.policy ? [] : [inForce(thread, this.#policy)];
+    told.push(thread.tell({ kind: "overdrawn", overdrawn: this.#overdrawn }));
+    told.push(thread.tell({ kind: "bind", bindings: this.#options.bindings() }));
     this.#options.onLink({ port: ours, wake: thread.wake });
     await Promise.all(told);
   }
