@@ -6,9 +6,9 @@
  *
  * The enforcer gives it bound sockets and keeps their life cycle; `close` ends this room's own work and connections.
  */
-import type dgram from "node:dgram";
 import type net from "node:net";
 import { senderOf } from "../address/sender.ts";
+import type { DatagramSocket } from "../kernel/datagrams.ts";
 import type { Engine } from "../policy/decision.ts";
 import { Aliases } from "./aliases.ts";
 import { Binder } from "./binder.ts";
@@ -51,7 +51,7 @@ export class DnsFirewall {
   private readonly streams = new Map<Connection, PassedStream>();
   private readonly work = new Set<Promise<void>>();
   private readonly detach: (() => void)[] = [];
-  private readonly arrived: (Redirected & { socket: dgram.Socket; link: string; bytes: Uint8Array })[] = [];
+  private readonly arrived: (Redirected & { socket: DatagramSocket; link: string; bytes: Uint8Array })[] = [];
   private readonly times = new Histogram(answerBounds);
   private readonly counts = { queries: 0, allowed: 0, denied: 0, wouldDeny: 0, passed: 0, overLimit: 0, failures: 0 };
 
@@ -81,24 +81,12 @@ export class DnsFirewall {
   }
 
   /** Serves a bound UDP socket until {@link close}. What comes to it came by `link`, whatever address it claims. */
-  listenUdp(socket: dgram.Socket, link: string): void {
-    // Bound once and for all: no system call for each question.
-    let address: Client["endpoint"] | null = null;
-    const local = () => (address ??= socket.address());
-    const onMessage = (bytes: Uint8Array, from: dgram.RemoteInfo): void => {
-      if (
-        this.arrived.push({
-          socket,
-          link,
-          bytes,
-          client: { address: from.address, port: from.port },
-          local: local(),
-        }) === 1
-      )
-        setImmediate(() => this.settleArrived());
-    };
-    socket.on("message", onMessage);
-    this.detach.push(() => socket.off("message", onMessage));
+  listenUdp(socket: DatagramSocket, link: string): void {
+    const { local } = socket;
+    socket.listen((bytes, client) => {
+      if (this.arrived.push({ socket, link, bytes, client, local }) === 1) setImmediate(() => this.settleArrived());
+    });
+    this.detach.push(() => socket.listen(null));
   }
 
   /** Serves a listening TCP server until {@link close}; `link` as for UDP. */
@@ -166,17 +154,9 @@ export class DnsFirewall {
     }
   }
 
-  private async datagram(socket: dgram.Socket, client: Client, bytes: Uint8Array): Promise<void> {
-    const { address, port } = client.endpoint;
+  private async datagram(socket: DatagramSocket, client: Client, bytes: Uint8Array): Promise<void> {
     // The socket may have been closed by its owner while the answer was made; an answer that cannot be sent is lost.
-    const send = (answer: Uint8Array): void =>
-      this.release(() => {
-        try {
-          socket.send(answer, port, address, () => {});
-        } catch {
-          this.counts.failures++;
-        }
-      });
+    const send = (answer: Uint8Array): void => this.release(() => socket.send(answer, client.endpoint));
     await this.admitted(client, bytes, send, async (engine) => {
       const judged = this.monitored.judge(client, bytes, engine);
       if ("refusal" in judged) return send(judged.refusal);
