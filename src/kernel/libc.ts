@@ -91,7 +91,7 @@ export const MS_BIND = 4096;
 const MNT_DETACH = 2;
 
 /** errno values that callers of the `-errno` functions compare with. */
-export const { EPERM, ENOENT, EINTR, EAGAIN, EBUSY, EEXIST, ENOBUFS } = constants.errno;
+export const { EPERM, ENOENT, EINTR, EAGAIN, EBUSY, EEXIST, ENOBUFS, EMSGSIZE } = constants.errno;
 
 const errnoNames = new Map<number, string>();
 for (const [name, value] of Object.entries(constants.errno)) {
