@@ -49,7 +49,9 @@ export class DnsFirewall {
   private readonly connections: Gate;
   private readonly sockets = new Set<net.Socket>();
   private readonly streams = new Map<Connection, PassedStream>();
-  private readonly work = new Set<Promise<void>>();
+  /** Queries whose answer is being made, and who waits until there is none. */
+  private working = 0;
+  private idle: PromiseWithResolvers<void> | null = null;
   private readonly detach: (() => void)[] = [];
   private readonly arrived: (Redirected & { socket: DatagramSocket; link: string; bytes: Uint8Array })[] = [];
   private readonly times = new Histogram(answerBounds);
@@ -141,7 +143,8 @@ export class DnsFirewall {
     );
     for (const socket of this.sockets) socket.destroy();
     this.exchanges.close();
-    await Promise.all([...gone, ...this.work]);
+    if (this.working > 0) gone.push((this.idle ??= Promise.withResolvers<void>()).promise);
+    await Promise.all(gone);
   }
 
   /** What one turn of the event loop brought. The kernel is asked about all of it at once: asking by one takes longer than answering. */
@@ -154,10 +157,10 @@ export class DnsFirewall {
     }
   }
 
-  private async datagram(socket: DatagramSocket, client: Client, bytes: Uint8Array): Promise<void> {
+  private datagram(socket: DatagramSocket, client: Client, bytes: Uint8Array): Promise<void> {
     // The socket may have been closed by its owner while the answer was made; an answer that cannot be sent is lost.
     const send = (answer: Uint8Array): void => this.release(() => socket.send(answer, client.endpoint));
-    await this.admitted(client, bytes, send, async (engine) => {
+    return this.answer(client, bytes, send, async (engine) => {
       const judged = this.monitored.judge(client, bytes, engine);
       if ("refusal" in judged) return send(judged.refusal);
       if (bytes.length < minMessage) return;
@@ -168,10 +171,10 @@ export class DnsFirewall {
     });
   }
 
-  private async streamMessage(connection: Connection, bytes: Uint8Array): Promise<void> {
+  private streamMessage(connection: Connection, bytes: Uint8Array): Promise<void> {
     const { client } = connection;
     const send = (answer: Uint8Array): void => this.release(() => void connection.send(answer));
-    await this.admitted(client, bytes, send, async (engine) => {
+    return this.answer(client, bytes, send, async (engine) => {
       const judged = this.monitored.judge(client, bytes, engine);
       if ("refusal" in judged) return send(judged.refusal);
       this.counts.passed++;
@@ -203,23 +206,13 @@ export class DnsFirewall {
    * Gives a query a place and answers it for policed sources or runs `watch` for watched ones. SERVFAIL where there is no
    * place or something of ours breaks. Never rejects.
    */
-  private admitted(
-    client: Client,
-    bytes: Uint8Array,
-    send: (answer: Uint8Array) => void,
-    watch: (engine: Engine) => Promise<void>,
-  ): Promise<void> {
-    const work = this.answer(client, bytes, send, watch).finally(() => this.work.delete(work));
-    this.work.add(work);
-    return work;
-  }
-
   private async answer(
     client: Client,
     bytes: Uint8Array,
     send: (answer: Uint8Array) => void,
     watch: (engine: Engine) => Promise<void>,
   ): Promise<void> {
+    this.working++;
     this.counts.queries++;
     const began = performance.now();
     const entered = this.options.hasRoom?.() !== false && this.queries.enter(client);
@@ -243,6 +236,7 @@ export class DnsFirewall {
     } finally {
       if (entered) this.queries.leave(client);
       this.times.observe((performance.now() - began) / 1000);
+      if (--this.working === 0) this.idle?.resolve();
     }
   }
 
