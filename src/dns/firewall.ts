@@ -36,6 +36,15 @@ import {
 } from "./types.ts";
 import { Upstreams } from "./upstream.ts";
 
+/** Datagrams that are begun one right after the other. */
+const settledAtOnce = 32;
+
+interface Arrived extends Redirected {
+  socket: DatagramSocket;
+  link: string;
+  bytes: Uint8Array;
+}
+
 export class DnsFirewall {
   private readonly options: DnsFirewallOptions;
   private readonly limits: DnsLimits;
@@ -53,7 +62,7 @@ export class DnsFirewall {
   private working = 0;
   private idle: PromiseWithResolvers<void> | null = null;
   private readonly detach: (() => void)[] = [];
-  private readonly arrived: (Redirected & { socket: DatagramSocket; link: string; bytes: Uint8Array })[] = [];
+  private readonly arrived: Arrived[] = [];
   private readonly times = new Histogram(answerBounds);
   private readonly counts = { queries: 0, allowed: 0, denied: 0, wouldDeny: 0, passed: 0, overLimit: 0, failures: 0 };
 
@@ -150,11 +159,22 @@ export class DnsFirewall {
   /** What one turn of the event loop brought. The kernel is asked about all of it at once: asking by one takes longer than answering. */
   private settleArrived(): void {
     const arrived = this.arrived.splice(0);
-    const servers = this.serversOf("udp", arrived);
-    for (const [i, datagram] of arrived.entries()) {
-      const client = this.identify("udp", datagram.link, datagram, servers[i]);
-      if (client !== null) void this.datagram(datagram.socket, client, datagram.bytes);
+    this.settle(arrived, this.serversOf("udp", arrived), 0);
+  }
+
+  /**
+   * So many at once, and the rest when what can be answered of them is: an answer that is known takes its place only as long, and one
+   * client's burst must not look like as many questions that are waited for.
+   */
+  private settle(arrived: readonly Arrived[], servers: ReturnType<DnsFirewall["serversOf"]>, from: number): void {
+    const end = Math.min(from + settledAtOnce, arrived.length);
+    for (let i = from; i < end; i++) {
+      const { socket, link, bytes, ...redirected } = arrived[i]!;
+      const client = this.identify("udp", link, redirected, servers[i]);
+      if (client !== null) void this.datagram(socket, client, bytes);
     }
+    // A tick from a microtask has its turn when there are no microtasks left.
+    if (end < arrived.length) queueMicrotask(() => process.nextTick(() => this.settle(arrived, servers, end)));
   }
 
   private datagram(socket: DatagramSocket, client: Client, bytes: Uint8Array): Promise<void> {
