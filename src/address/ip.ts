@@ -32,16 +32,23 @@ export function parseAddress(text: string): Address | null {
 }
 
 function parseV4(text: string): Address | null {
-  const parts = text.split(".");
-  if (parts.length !== 4) return null;
-  let out = "";
-  for (const part of parts) {
-    if (!/^(0|[1-9][0-9]{0,2})$/.test(part)) return null;
-    const value = Number(part);
-    if (value > 255) return null;
-    out += String.fromCharCode(value);
+  // By characters: every packet's address that is text comes by here, several times.
+  const numbers = [0, 0, 0, 0];
+  let part = 0;
+  let digits = 0;
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit === -2 && digits > 0 && part < 3) {
+      part++;
+      digits = 0;
+    } else if (digit >= 0 && digit <= 9 && (digits === 0 || numbers[part] !== 0)) {
+      numbers[part] = numbers[part]! * 10 + digit;
+      digits++;
+      if (numbers[part]! > 255) return null;
+    } else return null;
   }
-  return out as Address;
+  if (part !== 3 || digits === 0) return null;
+  return String.fromCharCode(numbers[0]!, numbers[1]!, numbers[2]!, numbers[3]!) as Address;
 }
 
 function parseV6(text: string): Address | null {

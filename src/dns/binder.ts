@@ -19,23 +19,26 @@ export class Binder {
   }
 
   /**
-   * Binds `addresses` to `host` for an answer served with `ttl` seconds; when this resolves, every worker knows them.
-   * Rejects where the write does. `trusted`: the answer came from a configured upstream and speaks for every source.
+   * Binds `addresses` to `host` for an answer served with `ttl` seconds; when this resolves, every worker knows them; null
+   * where they all do. Rejects where the write does. `trusted`: the answer came from a configured upstream and speaks for every source.
    * Even then an address of the network itself holds only for the source that may reach it.
    */
-  async bind(
+  bind(
     host: string,
     addresses: readonly Address[],
     ttl: number,
     source: Address,
     trusted: boolean,
-  ): Promise<void> {
+  ): Promise<void> | null {
     const now = this.now();
     const due = addresses.flatMap((address) => {
       const everyone = trusted && specialClass(address) === null;
       return this.ledger.due(host, address, ttl, everyone ? null : source, now);
     });
-    if (due.length === 0) return;
+    return due.length === 0 ? null : this.tell(due);
+  }
+
+  private async tell(due: Binding[]): Promise<void> {
     await this.write(due);
     this.ledger.written(due, this.now());
   }

@@ -55,10 +55,11 @@ export class NameBudget {
     this.senders.delete(key);
     this.senders.set(key, own);
     const before = own.size;
-    const admitted = own.allows(domain, name, now, this.limits) && common.allows(domain, name, now, this.linkLimits);
+    const id = keyOf(domain, name);
+    const admitted = own.allows(domain, id, now, this.limits) && common.allows(domain, id, now, this.linkLimits);
     if (admitted) {
-      own.add(domain, name, now);
-      common.add(domain, name, now);
+      own.add(domain, id, now);
+      common.add(domain, id, now);
     }
     this.remembered += own.size - before;
     if (own.size === 0) this.senders.delete(key);
@@ -115,18 +116,17 @@ class Names {
     return this.asked.size;
   }
 
-  /** Drops what is over an hour old; true where the name is known or there is room for it. */
-  allows(domain: string, name: string, now: number, limits: BudgetLimits): boolean {
+  /** Drops what is over an hour old; true where the name, by its {@link keyOf}, is known or there is room for it. */
+  allows(domain: string, key: string, now: number, limits: BudgetLimits): boolean {
     this.expire(now);
-    if (this.asked.has(keyOf(domain, name))) return true;
+    if (this.asked.has(key)) return true;
     const { names } = this.domains.get(domain) ?? { names: 0 };
     return names < limits.namesPerDomain && this.size < limits.namesPerSource;
   }
 
-  add(domain: string, name: string, now: number): void {
-    const known = this.domains.get(domain) ?? { names: 0, sent: 0, since: now };
-    this.domains.set(domain, known);
-    const key = keyOf(domain, name);
+  add(domain: string, key: string, now: number): void {
+    let known = this.domains.get(domain);
+    if (known === undefined) this.domains.set(domain, (known = { names: 0, sent: 0, since: now }));
     if (!this.asked.delete(key)) known.names++;
     this.asked.set(key, { domain, at: now });
   }

@@ -3,6 +3,7 @@
  * share for everyone.
  */
 import assert from "node:assert/strict";
+import dgram from "node:dgram";
 import { test } from "node:test";
 import {
   address,
@@ -13,6 +14,7 @@ import {
   engineOf,
   fixed,
   inside,
+  queryBytes,
   read,
   server,
   stand,
@@ -147,4 +149,18 @@ test("too many queries under way: SERVFAIL for the source that has them, service
   assert.equal(firewall.stats().overLimit, 22);
   assert.equal(events.filter(({ reason }) => reason === "over_limit").length, 22);
   assert.equal(firewall.stats().outstanding, 0);
+});
+
+test("a burst of questions with known answers takes no more places than are answered at once", async (t) => {
+  const far = await server(t, fixed("192.0.2.7"));
+  const { port, firewall } = await stand(t, [far.endpoint], { limits: { outstandingPerSource: 40 } });
+  await ask(port, "allowed.example");
+  const client = dgram.createSocket("udp4");
+  t.after(() => client.close());
+  const answered: number[] = [];
+  client.on("message", (bytes) => void answered.push(read(bytes).header.rcode));
+  for (let id = 0; id < 90; id++) client.send(queryBytes("allowed.example", Type.A, null, id), port, "127.0.0.1");
+  assert.ok(await until(() => answered.length === 90, 5_000), `${answered.length} of 90`);
+  assert.deepEqual(new Set(answered), new Set([Rcode.NOERROR]));
+  assert.equal(firewall.stats().overLimit, 0);
 });

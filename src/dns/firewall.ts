@@ -6,9 +6,9 @@
  *
  * The enforcer gives it bound sockets and keeps their life cycle; `close` ends this room's own work and connections.
  */
-import type dgram from "node:dgram";
 import type net from "node:net";
 import { senderOf } from "../address/sender.ts";
+import type { DatagramSocket } from "../kernel/datagrams.ts";
 import type { Engine } from "../policy/decision.ts";
 import { Aliases } from "./aliases.ts";
 import { Binder } from "./binder.ts";
@@ -36,6 +36,15 @@ import {
 } from "./types.ts";
 import { Upstreams } from "./upstream.ts";
 
+/** Datagrams that are begun one right after the other. */
+const settledAtOnce = 32;
+
+interface Arrived extends Redirected {
+  socket: DatagramSocket;
+  link: string;
+  bytes: Uint8Array;
+}
+
 export class DnsFirewall {
   private readonly options: DnsFirewallOptions;
   private readonly limits: DnsLimits;
@@ -49,9 +58,11 @@ export class DnsFirewall {
   private readonly connections: Gate;
   private readonly sockets = new Set<net.Socket>();
   private readonly streams = new Map<Connection, PassedStream>();
-  private readonly work = new Set<Promise<void>>();
+  /** Queries whose answer is being made, and who waits until there is none. */
+  private working = 0;
+  private idle: PromiseWithResolvers<void> | null = null;
   private readonly detach: (() => void)[] = [];
-  private readonly arrived: (Redirected & { socket: dgram.Socket; link: string; bytes: Uint8Array })[] = [];
+  private readonly arrived: Arrived[] = [];
   private readonly times = new Histogram(answerBounds);
   private readonly counts = { queries: 0, allowed: 0, denied: 0, wouldDeny: 0, passed: 0, overLimit: 0, failures: 0 };
 
@@ -81,24 +92,12 @@ export class DnsFirewall {
   }
 
   /** Serves a bound UDP socket until {@link close}. What comes to it came by `link`, whatever address it claims. */
-  listenUdp(socket: dgram.Socket, link: string): void {
-    // Bound once and for all: no system call for each question.
-    let address: Client["endpoint"] | null = null;
-    const local = () => (address ??= socket.address());
-    const onMessage = (bytes: Uint8Array, from: dgram.RemoteInfo): void => {
-      if (
-        this.arrived.push({
-          socket,
-          link,
-          bytes,
-          client: { address: from.address, port: from.port },
-          local: local(),
-        }) === 1
-      )
-        setImmediate(() => this.settleArrived());
-    };
-    socket.on("message", onMessage);
-    this.detach.push(() => socket.off("message", onMessage));
+  listenUdp(socket: DatagramSocket, link: string): void {
+    const { local } = socket;
+    socket.listen((bytes, client) => {
+      if (this.arrived.push({ socket, link, bytes, client, local }) === 1) setImmediate(() => this.settleArrived());
+    });
+    this.detach.push(() => socket.listen(null));
   }
 
   /** Serves a listening TCP server until {@link close}; `link` as for UDP. */
@@ -153,31 +152,35 @@ export class DnsFirewall {
     );
     for (const socket of this.sockets) socket.destroy();
     this.exchanges.close();
-    await Promise.all([...gone, ...this.work]);
+    if (this.working > 0) gone.push((this.idle ??= Promise.withResolvers<void>()).promise);
+    await Promise.all(gone);
   }
 
   /** What one turn of the event loop brought. The kernel is asked about all of it at once: asking by one takes longer than answering. */
   private settleArrived(): void {
     const arrived = this.arrived.splice(0);
-    const servers = this.serversOf("udp", arrived);
-    for (const [i, datagram] of arrived.entries()) {
-      const client = this.identify("udp", datagram.link, datagram, servers[i]);
-      if (client !== null) void this.datagram(datagram.socket, client, datagram.bytes);
-    }
+    this.settle(arrived, this.serversOf("udp", arrived), 0);
   }
 
-  private async datagram(socket: dgram.Socket, client: Client, bytes: Uint8Array): Promise<void> {
-    const { address, port } = client.endpoint;
+  /**
+   * So many at once, and the rest when what can be answered of them is: an answer that is known takes its place only as long, and one
+   * client's burst must not look like as many questions that are waited for.
+   */
+  private settle(arrived: readonly Arrived[], servers: ReturnType<DnsFirewall["serversOf"]>, from: number): void {
+    const end = Math.min(from + settledAtOnce, arrived.length);
+    for (let i = from; i < end; i++) {
+      const { socket, link, bytes, ...redirected } = arrived[i]!;
+      const client = this.identify("udp", link, redirected, servers[i]);
+      if (client !== null) void this.datagram(socket, client, bytes);
+    }
+    // A tick from a microtask has its turn when there are no microtasks left.
+    if (end < arrived.length) queueMicrotask(() => process.nextTick(() => this.settle(arrived, servers, end)));
+  }
+
+  private datagram(socket: DatagramSocket, client: Client, bytes: Uint8Array): Promise<void> {
     // The socket may have been closed by its owner while the answer was made; an answer that cannot be sent is lost.
-    const send = (answer: Uint8Array): void =>
-      this.release(() => {
-        try {
-          socket.send(answer, port, address, () => {});
-        } catch {
-          this.counts.failures++;
-        }
-      });
-    await this.admitted(client, bytes, send, async (engine) => {
+    const send = (answer: Uint8Array): void => this.release(() => socket.send(answer, client.endpoint));
+    return this.answer(client, bytes, send, async (engine) => {
       const judged = this.monitored.judge(client, bytes, engine);
       if ("refusal" in judged) return send(judged.refusal);
       if (bytes.length < minMessage) return;
@@ -188,10 +191,10 @@ export class DnsFirewall {
     });
   }
 
-  private async streamMessage(connection: Connection, bytes: Uint8Array): Promise<void> {
+  private streamMessage(connection: Connection, bytes: Uint8Array): Promise<void> {
     const { client } = connection;
     const send = (answer: Uint8Array): void => this.release(() => void connection.send(answer));
-    await this.admitted(client, bytes, send, async (engine) => {
+    return this.answer(client, bytes, send, async (engine) => {
       const judged = this.monitored.judge(client, bytes, engine);
       if ("refusal" in judged) return send(judged.refusal);
       this.counts.passed++;
@@ -223,23 +226,13 @@ export class DnsFirewall {
    * Gives a query a place and answers it for policed sources or runs `watch` for watched ones. SERVFAIL where there is no
    * place or something of ours breaks. Never rejects.
    */
-  private admitted(
-    client: Client,
-    bytes: Uint8Array,
-    send: (answer: Uint8Array) => void,
-    watch: (engine: Engine) => Promise<void>,
-  ): Promise<void> {
-    const work = this.answer(client, bytes, send, watch).finally(() => this.work.delete(work));
-    this.work.add(work);
-    return work;
-  }
-
   private async answer(
     client: Client,
     bytes: Uint8Array,
     send: (answer: Uint8Array) => void,
     watch: (engine: Engine) => Promise<void>,
   ): Promise<void> {
+    this.working++;
     this.counts.queries++;
     const began = performance.now();
     const entered = this.options.hasRoom?.() !== false && this.queries.enter(client);
@@ -263,6 +256,7 @@ export class DnsFirewall {
     } finally {
       if (entered) this.queries.leave(client);
       this.times.observe((performance.now() - began) / 1000);
+      if (--this.working === 0) this.idle?.resolve();
     }
   }
 

@@ -125,7 +125,9 @@ export class Policed {
       return this.finish(current, refusal(Rcode.REFUSED, "query_budget", null));
     }
     const maySend = () => this.budget.send(link, sender, domain, current.started);
-    const resolution = await this.resolver.resolve(asked.name, asked.question.type, maySend);
+    const { type } = asked.question;
+    const resolution =
+      this.resolver.known(asked.name, type) ?? (await this.resolver.resolve(asked.name, type, maySend));
     for (;;) {
       const engine = this.options.policy();
       if (engine !== current.engine) {
@@ -159,7 +161,8 @@ export class Policed {
       return refusal(this.denyRcode, "private_address", null);
     }
     this.aliases.remember(aliasNames(answer.chain), host, ttl, source, this.options.now());
-    await this.binder.bind(host, admitted.addresses, ttl, source, true);
+    const bound = this.binder.bind(host, admitted.addresses, ttl, source, true);
+    if (bound !== null) await bound;
     const records = [...answer.chain, ...admitted.records].map((record) =>
       ownedBy(record, asked.name, asked.question.name, Math.min(record.ttl, ttl)),
     );

@@ -81,13 +81,12 @@ const schemeLabel = /^_[a-z][a-z0-9-]{0,30}$/;
  * that they carry little; the budget counts the whole name.
  */
 function judgedHost(name: WireName, type: number): string | null {
+  if (type !== Type.SRV && type !== Type.HTTPS && type !== Type.SVCB) return hostName(name);
   const labels = labelsOf(name);
   let prefix = 0;
   if (type === Type.SRV) {
     if (serviceLabel.test(labels[0] ?? "") && transportLabel.test(labels[1] ?? "")) prefix = 2;
-  } else if (type === Type.HTTPS || type === Type.SVCB) {
-    if (portLabel.test(labels[0] ?? "") && schemeLabel.test(labels[1] ?? "")) prefix = 2;
-    else if (schemeLabel.test(labels[0] ?? "")) prefix = 1;
-  }
+  } else if (portLabel.test(labels[0] ?? "") && schemeLabel.test(labels[1] ?? "")) prefix = 2;
+  else if (schemeLabel.test(labels[0] ?? "")) prefix = 1;
   return hostName(dropLabels(name, prefix));
 }

@@ -45,17 +45,19 @@ export class Resolver {
     return this.cache.size;
   }
 
+  /** What the cache knows of `name` (lower case) and `type`, within its time. */
+  known(name: WireName, type: number): Resolution | null {
+    const fresh = this.fresh(Cache.key(name, type));
+    if (fresh !== null) this.counts.hits++;
+    return fresh;
+  }
+
   /**
-   * Resolves `name` (lower case) and `type`. Never rejects. `maySend` is asked once when the question would go upstream for
+   * Resolves what is not {@link known}. Never rejects. `maySend` is asked once when the question would go upstream for
    * this asker.
    */
   async resolve(name: WireName, type: number, maySend: () => boolean): Promise<Resolution> {
     const key = Cache.key(name, type);
-    const fresh = this.fresh(key);
-    if (fresh !== null) {
-      this.counts.hits++;
-      return fresh;
-    }
     const recent = this.now() < (this.cache.get(key)?.retryAt ?? 0);
     if (recent) return this.countStale(this.stale(key)) ?? { failed: "recent" };
     const under = this.flights.get(key);

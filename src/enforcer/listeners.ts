@@ -5,12 +5,12 @@
  * pair for every address there is or will be: networks of containers come and go, and the kernel answers a container from the
  * address of its network, which is the one that REDIRECT took.
  */
-import dgram from "node:dgram";
 import { closeSync } from "node:fs";
 import net from "node:net";
 import { networkInterfaces } from "node:os";
 import { type Address, family, formatAddress, parseAddress } from "../address/ip.ts";
 import { SallyportError } from "../errors.ts";
+import { DatagramSocket } from "../kernel/datagrams.ts";
 import { KernelError } from "../kernel/libc.ts";
 import { interfaces } from "../kernel/interfaces.ts";
 import { anyAddress, listenTcp, listenUdp } from "../kernel/sockets.ts";
@@ -18,7 +18,7 @@ import type { Stand } from "./options.ts";
 
 export interface Listeners {
   /** One for each address, with the interface that has it. */
-  pairs: { link: string; udp: dgram.Socket; tcp: net.Server }[];
+  pairs: { link: string; udp: DatagramSocket; tcp: net.Server }[];
   /** The addresses listened on, as text. */
   addresses: ReadonlySet<string>;
   close(): void;
@@ -94,22 +94,13 @@ export function closeSockets(opened: readonly Opened[]): void {
 export async function adopt(opened: readonly Opened[]): Promise<Listeners> {
   const pairs: Listeners["pairs"] = [];
   for (const each of opened) {
-    const of = family(each.address);
-    // Whoever is answered has an address, not a name: nobody is asked for it.
-    const lookup: dgram.SocketOptions["lookup"] = (host, _options, done) => done(null, host, of);
-    const socket = dgram.createSocket({ type: of === 4 ? "udp4" : "udp6", lookup });
-    await new Promise<void>((resolve, reject) => {
-      socket.once("error", reject);
-      socket.bind({ fd: each.udp }, () => resolve());
-    });
-    // A client that is gone (ICMP port unreachable) is no failure of the listener.
-    socket.on("error", () => {});
+    const udp = await DatagramSocket.adopt(each.udp, family(each.address));
     const server = net.createServer();
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen({ fd: each.tcp }, () => resolve());
     });
-    pairs.push({ link: each.link, udp: socket, tcp: server });
+    pairs.push({ link: each.link, udp, tcp: server });
   }
   return {
     pairs,

@@ -22,6 +22,8 @@ const native = {
   recv: library.func("intptr_t recv(int, void *, size_t, int)"),
   recvfrom: library.func("intptr_t recvfrom(int, void *, size_t, int, void *, void *)"),
   recvmmsg: library.func("int recvmmsg(int, void *, uint32_t, int, void *)"),
+  sendmmsg: library.func("int sendmmsg(int, void *, uint32_t, int)"),
+  indexToName: library.func("const char *if_indextoname(uint32_t, void *)"),
   poll: library.func("int poll(void *, unsigned long, int)"),
   setsockopt: library.func("int setsockopt(int, int, int, const void *, uint32_t)"),
   getsockopt: library.func("int getsockopt(int, int, int, void *, void *)"),
@@ -75,6 +77,7 @@ export const POLLIN = 0x1;
 export const POLLERR = 0x8;
 export const POLLHUP = 0x10;
 export const POLLNVAL = 0x20;
+const IF_NAMESIZE = 16;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 export const CLONE_NEWNET = 0x40000000;
@@ -88,7 +91,7 @@ export const MS_BIND = 4096;
 const MNT_DETACH = 2;
 
 /** errno values that callers of the `-errno` functions compare with. */
-export const { EPERM, ENOENT, EINTR, EAGAIN, EBUSY, EEXIST, ENOBUFS } = constants.errno;
+export const { EPERM, ENOENT, EINTR, EAGAIN, EBUSY, EEXIST, ENOBUFS, EMSGSIZE } = constants.errno;
 
 const errnoNames = new Map<number, string>();
 for (const [name, value] of Object.entries(constants.errno)) {
@@ -196,6 +199,16 @@ export function recvfrom(fd: number, bytes: Uint8Array, flags: number, from: Uin
 /** Messages received into an array of `struct mmsghdr` (see {@link MessageVector}), or `-errno`. Never blocks. */
 export function recvmmsg(fd: number, vector: Uint8Array, count: number): number {
   return orErrno(native.recvmmsg(fd, vector, count, MSG_DONTWAIT, null));
+}
+
+/** Messages sent of an array of `struct mmsghdr`, or `-errno` of the first; what stands behind one that fails is not tried. Never blocks. */
+export function sendmmsg(fd: number, vector: Uint8Array, count: number): number {
+  return orErrno(native.sendmmsg(fd, vector, count, MSG_DONTWAIT));
+}
+
+/** The name of an interface of this thread's network namespace; null where it has none of that number. */
+export function interfaceName(index: number): string | null {
+  return native.indexToName(index, Buffer.alloc(IF_NAMESIZE));
 }
 
 /** Ready descriptors in an array of `struct pollfd`, or `-errno`. Blocks this thread for up to `timeout` ms. */

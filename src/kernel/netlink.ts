@@ -7,6 +7,7 @@
  * Messages that did not come from the kernel (a privileged process can address any netlink socket) are ignored.
  */
 import * as libc from "./libc.ts";
+import { MessageVector } from "./message-vector.ts";
 
 export const NETLINK_NETFILTER = 12;
 export const SOL_NETLINK = 270;
@@ -197,6 +198,10 @@ export class AttributeCursor {
 /** How long a request waits for the kernel. It answers in the same system call; this only ends a defect's hang. */
 const ANSWER_SECONDS = 10;
 
+/** Answers to many requests that are taken in one system call, and room for each: one thing's attributes. */
+const answersAtOnce = 32;
+const answerSize = 8192;
+
 /** A netlink socket. */
 export class NetlinkSocket {
   readonly fd: number;
@@ -204,6 +209,7 @@ export class NetlinkSocket {
   readonly #bytes = Buffer.alloc(1 << 17);
   readonly #from = Buffer.alloc(12);
   readonly #fromLength = Buffer.alloc(4);
+  #answers: MessageVector | null = null;
 
   /** Opens and binds, in the calling thread's network namespace; the kernel picks the port. */
   constructor(protocol: number) {
@@ -300,18 +306,34 @@ export class NetlinkSocket {
     onError: (place: number, errno: number) => void,
   ): void {
     this.send(writer);
-    for (let answered = 0; answered < count;) {
-      const datagram = this.receive();
-      if (typeof datagram === "number") throw new libc.KernelError(call, -datagram);
-      const { bytes, messages } = datagram;
+    const answers = (this.#answers ??= new MessageVector(answersAtOnce, answerSize));
+    const take = (bytes: Buffer, messages: MessageCursor): number => {
+      let taken = 0;
       while (messages.next()) {
         const place = (messages.sequence - first) >>> 0;
         // An earlier request's, which gave up waiting.
         if (place >= count) continue;
-        answered++;
+        taken++;
         if (messages.type === NLMSG_ERROR) onError(place, messages.error());
         else onMessage(place, bytes, messages);
       }
+      return taken;
+    };
+    for (let answered = 0; answered < count;) {
+      // The kernel answers while it is asked: all of it waits here by now.
+      const received = answers.receive(this.fd);
+      for (let i = 0; i < received; i++) {
+        if (answers.sender(i) !== 0) continue;
+        if (answers.truncated(i)) throw new libc.KernelError(call, libc.EMSGSIZE);
+        const start = i * answerSize;
+        const bytes = answers.bytes.subarray(start, start + answers.length(i));
+        answered += take(bytes, new MessageCursor(bytes, bytes.length));
+      }
+      if (received > 0 || received === -libc.EINTR) continue;
+      if (received !== -libc.EAGAIN) throw new libc.KernelError(call, -received);
+      const datagram = this.receive();
+      if (typeof datagram === "number") throw new libc.KernelError(call, -datagram);
+      answered += take(datagram.bytes, datagram.messages);
     }
   }
 

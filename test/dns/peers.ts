@@ -14,6 +14,8 @@ import type { TestContext } from "node:test";
 import { parseAddress } from "../../src/address/ip.ts";
 import type { EventBody } from "../../src/audit/event.ts";
 import { DnsFirewall } from "../../src/dns/firewall.ts";
+import { DatagramSocket } from "../../src/kernel/datagrams.ts";
+import { anyAddress, listenUdp } from "../../src/kernel/sockets.ts";
 import { FrameReader, frame } from "../../src/dns/frames.ts";
 import type { Binding, DnsFirewallOptions, DnsTransport, Endpoint } from "../../src/dns/types.ts";
 import type { Engine } from "../../src/policy/decision.ts";
@@ -79,7 +81,9 @@ export async function stand(
     ...changes,
   };
   const made: Stand = { firewall: new DnsFirewall(options), port: 0, events, bindings, options, skew: 0 };
-  const { udp, tcp, port } = await listen("0.0.0.0");
+  const { tcp, port, ...bound } = await listen("0.0.0.0");
+  bound.udp.close();
+  const udp = await DatagramSocket.adopt(listenUdp(anyAddress(4), port), 4);
   made.port = port;
   made.firewall.listenUdp(udp, "lo");
   made.firewall.listenTcp(tcp, "lo");

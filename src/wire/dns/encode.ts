@@ -12,8 +12,11 @@ const headerBytes = 12;
 /** Pointers hold 14 bits (RFC 1035 section 4.1.4). */
 const pointerReach = 0x4000;
 
+/** Where messages are written: one after the other, and each is copied out. It grows to the longest. */
+let shared = new Uint8Array(512);
+
 class Writer implements DataWriter {
-  bytes = new Uint8Array(512);
+  bytes = shared;
   length = 0;
   private readonly names = new Map<string, number>();
 
@@ -21,7 +24,7 @@ class Writer implements DataWriter {
     if (this.length + count <= this.bytes.length) return;
     const grown = new Uint8Array(Math.max(this.bytes.length * 2, this.length + count));
     grown.set(this.bytes.subarray(0, this.length));
-    this.bytes = grown;
+    this.bytes = shared = grown;
   }
 
   u16(value: number): void {
@@ -51,7 +54,7 @@ class Writer implements DataWriter {
       const suffix = name.slice(at);
       const seen = compress ? this.names.get(suffix) : undefined;
       if (seen !== undefined) return this.u16(0xc000 | seen);
-      if (this.length < pointerReach && !this.names.has(suffix)) this.names.set(suffix, this.length);
+      if (this.length < pointerReach && (compress || !this.names.has(suffix))) this.names.set(suffix, this.length);
       const count = 1 + name.charCodeAt(at);
       this.room(count);
       for (let i = 0; i < count; i++) this.bytes[this.length++] = name.charCodeAt(at + i);
@@ -74,7 +77,7 @@ class Writer implements DataWriter {
  */
 export function encode(message: Message, limit = 65535): Uint8Array {
   const writer = new Writer();
-  writer.raw(new Uint8Array(headerBytes));
+  writer.length = headerBytes;
   for (const question of message.questions) {
     writer.name(question.name, true);
     writer.u16(question.type);
@@ -104,7 +107,7 @@ export function encode(message: Message, limit = 65535): Uint8Array {
   [message.questions.length, counts[0]!, counts[1]!, counts[2]! + (edns === null ? 0 : 1)].forEach((count, i) =>
     writer.patch16(4 + 2 * i, count),
   );
-  return writer.bytes.subarray(0, writer.length);
+  return writer.bytes.slice(0, writer.length);
 }
 
 function writeHeader(writer: Writer, header: Header, truncated: boolean): void {
