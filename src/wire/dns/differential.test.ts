@@ -235,6 +235,16 @@ function theirs(row: Row) {
   };
 }
 
+function hasOpaqueData({ answers, authorities, additionals }: Message): boolean {
+  return [...answers, ...authorities, ...additionals].some(({ data }) => data.kind === "opaque");
+}
+
+/** Some address or alias is of another class than IN. */
+function hasForeignData({ answers, authorities, additionals }: Message): boolean {
+  const records = [...answers, ...authorities, ...additionals];
+  return records.some((record) => record.class !== 1 && [1, 5, 28].includes(record.type));
+}
+
 /** Messages of the captures that are refused here, and why that is right. */
 const refused = new Map([
   ["dns-dns-corrupt-additionals frame 2", "truncated"], // Malformed for tshark too.
@@ -267,10 +277,17 @@ test("damaged messages that are accepted here read the same in tshark", async ()
     const row = opinions[i];
     assert.ok(!isDefect(message));
     const hex = Buffer.from(bytes).toString("hex");
-    assert.ok(row !== undefined && row["_ws.malformed"]!.length === 0, `tshark calls it malformed: ${hex}`);
+    assert.ok(row !== undefined, hex);
+    if (row["_ws.malformed"]!.length > 0) {
+      // It has formats for types whose data is bytes to us, such as WINS (65281).
+      assert.ok(hasOpaqueData(message), `tshark calls it malformed: ${hex}`);
+      return;
+    }
     const [read, reread] = [ours(message), theirs(row)];
-    // Its text for labels with unusual bytes is escaped twice or cut; the structure around them is compared all the same.
-    if (JSON.stringify(read).includes("\\\\")) assert.deepEqual([reread.id, reread.types], [read.id, read.types], hex);
+    // Its text for labels with unusual bytes is escaped twice or cut; and it reads the target of an alias in every class, of which we take
+    // data for bytes unless it is IN. The structure around them is compared all the same.
+    const isCut = JSON.stringify(read).includes("\\\\");
+    if (isCut || hasForeignData(message)) assert.deepEqual([reread.id, reread.types], [read.id, read.types], hex);
     else assert.deepEqual(reread, read, hex);
   });
 });
