@@ -268,6 +268,22 @@ time.sleep(30)`;
     await stage.end(child);
   });
 
+  test("of a crowd of raw sockets few are searched for, and nothing is certain", async () => {
+    const send = `
+import os, socket
+four = [socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) for _ in range(40)]
+four[0].sendto(bytes([8, 0, 0, 0]) + os.urandom(4), ("${server}", 0))
+input()`;
+    const child = stage.start(python(send), { GITHUB_ACTION: "crowd" });
+    const packet = await stage.packet(0);
+    const before = searching.counts.searched;
+    const owner = searching.find(packet);
+    stage.drop(packet);
+    assert.equal(searching.counts.searched - before, 8);
+    assert.deepEqual([owner?.record?.pid, owner?.certain], [child.pid, false]);
+    await stage.end(child);
+  });
+
   test("a ping is its process's", async () => {
     const child = stage.step("ping", `ping -c 1 -W 20 ${server}; true`);
     const packet = await stage.packet(0);

@@ -212,10 +212,11 @@ export class OwnerLookup {
 
   /** Raw sockets of one protocol are not told apart by their packets: certain only where there is one. */
   #ofRaw(sockets: readonly { uid: number; inode: number }[]): Owner | null {
-    const owners = sockets.map(({ uid, inode }) => this.#search(inode, uid));
+    const owners = sockets.slice(0, mostAlike).map(({ uid, inode }) => this.#search(inode, uid));
     const [first] = owners;
     if (first === undefined) return null;
-    return { ...first, certain: first.certain && owners.every(({ record }) => record === first.record) };
+    const isOne = sockets.length <= mostAlike && owners.every(({ record }) => record === first.record);
+    return { ...first, certain: first.certain && isOne };
   }
 
   #search(inode: number, uid: number): Owner {
@@ -229,6 +230,9 @@ export class OwnerLookup {
     return { record, uid, certain: complete && maker !== null, by: record === null ? "socket" : "descriptor" };
   }
 }
+
+/** Raw sockets of one protocol whose holders are searched for, for one packet: somebody may open thousands, and each search takes time. */
+const mostAlike = 8;
 
 /** A raw socket for protocol 255 (IPPROTO_RAW) sends any protocol, with headers of its own. */
 function matches(number: number, { protocol }: Sent): boolean {
