@@ -23,8 +23,10 @@ export class NextPolicy {
     return this.#incoming.isWhole;
   }
 
-  /** Takes a part; false for the last one, which is confirmed when the policy is in force. */
+  /** Takes a part; false for the last one, which is confirmed when the policy is in force. Throws TypeError out of turn. */
   take(part: PolicyPart, sequence: number): boolean {
+    // Whoever waits for the one before would never hear of it.
+    if (this.isWaiting) throw new TypeError("a policy came before the one before it was in force");
     this.#incoming.add(part);
     this.#sequence = sequence;
     return !part.isLast;

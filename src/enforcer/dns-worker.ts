@@ -169,6 +169,7 @@ async function compileAside(incoming: IncomingPolicy): Promise<Engine> {
   for (;;) {
     const engine = hurriedly(() => incoming.work(within(sliceMs)));
     if (engine !== null) return engine;
+    if (!incoming.isWhole) throw new TypeError("another policy came before this one was compiled");
     await new Promise((resolve) => setImmediate(resolve));
   }
 }

@@ -14,7 +14,10 @@ export class IncomingPolicy {
   /** Takes the next part. Throws TypeError where it is not the next one: half of one policy and half of another would be neither. */
   add({ place, head, parts, at, isLast }: PolicyPart): void {
     if (head !== null) [this.#parts, this.#next, this.#steps] = [new PolicyParts(head), 0, null];
-    if (this.#parts === null || place !== this.#next++) throw new TypeError(`part ${place} of a policy out of turn`);
+    if (this.#parts === null || place !== this.#next++) {
+      this.#parts = null;
+      throw new TypeError(`part ${place} of a policy out of turn`);
+    }
     this.#parts.add(parts);
     if (!isLast) return;
     this.#steps = compiling(this.#parts.policy(), at);

@@ -75,6 +75,9 @@ test("a part out of turn is refused; begun again from the first it is whole", ()
       // One left out; or, but for the first, which begins anew, one that was there already.
       const wrong = again && left > 1 ? left - 1 : left + 1;
       assert.throws(() => incoming.add(parts[wrong]!), TypeError);
+      // Nor does it fall into step again: half of one and half of another would be neither.
+      assert.throws(() => incoming.add(parts[Math.min(left + 1, parts.length - 1)]!), TypeError);
+      assert.equal(incoming.isWhole, false);
       for (const part of parts) incoming.add(part);
       assert.equal(incoming.isWhole, true);
     }),
