@@ -116,14 +116,10 @@ export class LiveFlows {
    * it no more (their last counts are lost with the notice).
    */
   resync(now: number): void {
-    const alive = new Set<LiveFlow>();
-    for (const flow of this.conntrack.dump()) {
-      const live = this.ledger.get({ ...flow.original, protocol: flow.protocol });
-      if (live !== undefined) alive.add(live);
-    }
-    const gone = [...this.ledger.values()].filter((live) => !alive.has(live) && now - live.since > 1_000);
+    const alive = new Set(this.conntrack.dump().map(keyOf));
+    const gone = [...this.ledger.entries()].filter(([key, live]) => !alive.has(key) && now - live.since > 1_000);
     const unknown = { bytesUp: 0, bytesDown: 0, packetsUp: 0, packetsDown: 0 };
-    for (const live of gone) this.#endedOne(flowKey(live), unknown, now);
+    for (const [key] of gone) this.#endedOne(key, unknown, now);
   }
 
   /**
