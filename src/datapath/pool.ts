@@ -67,10 +67,14 @@ export interface QueueLink {
   wake: number;
 }
 
-const restartsPerMinute = 5;
 /**
- * Seconds without a sign of life after which a thread is ended and started again; while it is to stop. A thread that judges waits a
- * quarter of a second at most, but a policy of the largest size is compiled in one piece, on a busy machine for many seconds.
+ * Threads that are started again, within a minute and in all. Each that is ended leaves descriptors and programs behind that are the
+ * process's: rather than run out of them, and enforce less for it, enforcement is lost, and whoever keeps us begins anew.
+ */
+const mostRestarts = { minute: 5, ever: 20 } as const;
+/**
+ * Seconds without a sign of life after which a thread is ended and started again; while it is to stop. It gives one for each packet, and
+ * waits a quarter of a second at most; what takes long is to look for a packet's process on a machine with thousands.
  */
 const patience = { always: 30, end: 5 } as const;
 /** How long it may take to end by force, ms. */
@@ -146,6 +150,7 @@ export class DataPath {
   async stop(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
+    for (const thread of this.#threads) thread?.pulse?.restart();
     const running = this.#threads.filter((thread) => thread !== null);
     await Promise.all(running.map((thread) => thread.tell({ kind: "stop" })));
     if (this.#conntrack !== null) {
@@ -265,6 +270,8 @@ export class DataPath {
     if (silence < (this.#stopping ? patience.end : patience.always)) return;
     thread.pulse?.end();
     thread.why = `it hung, without a sign of life for ${silence} seconds`;
+    const missing = `data-path thread ${i} hung when it was to end: what it had not told is missing`;
+    if (this.#stopping) this.#options.onFailure(missing, false);
     // Else nobody would end, nor a change be in force, as long as it hangs.
     const isGone = () => this.#threads[i] !== thread;
     void terminated(thread.worker, terminateMs).then(() => {
@@ -286,8 +293,9 @@ export class DataPath {
     if (thread.statistics !== null) this.#past.push({ ...thread.statistics, pending: 0, pendingBytes: 0 });
     if (thread.verdictTimes !== null) this.#pastTimes.push(thread.verdictTimes);
     const now = Date.now();
-    this.#deaths = [...this.#deaths.filter((at) => now - at < 60_000), now];
-    const fatal = this.#deaths.length > restartsPerMinute;
+    this.#deaths.push(now);
+    const lately = this.#deaths.filter((at) => now - at < 60_000).length;
+    const fatal = lately > mostRestarts.minute || this.#deaths.length > mostRestarts.ever;
     this.#options.onFailure(`data-path thread ${i} died: ${thread.why}`, fatal);
     if (fatal) return;
     this.#startQueue(i).catch((error: unknown) => this.#options.onFailure(String(error), true));

@@ -39,6 +39,11 @@ export class Pulse {
     return this.#silence;
   }
 
+  /** Counts from here on, for a thread that has got something else to do. */
+  restart(): void {
+    this.#silence = 0;
+  }
+
   end(): void {
     this.#end();
   }

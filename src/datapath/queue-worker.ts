@@ -118,11 +118,7 @@ class QueueWorker implements Effects {
     this.#engine = compile(data.policy.policy, data.policy.at);
     this.#book = new AddressBook({ oneSource: data.oneSource });
     for (const binding of data.bindings) this.#book.bind(binding);
-    const open = () => ({
-      queue: QueueSocket.open(data.queue),
-      raw: new RawSender(),
-      who: attribute(),
-    });
+    const open = () => ({ queue: QueueSocket.open(data.queue), raw: new RawSender(), who: attribute() });
     const { queue, raw, who } = data.namespace === null ? open() : inNamespace(data.namespace, open);
     this.#queue = queue;
     this.#raw = raw;
@@ -142,8 +138,9 @@ class QueueWorker implements Effects {
     while (this.#stop === null) {
       const behind = this.#outbox.size >= mostUntold;
       // With packets waiting there is nothing to wait for in the kernel.
-      if (behind) Atomics.wait(this.#taken, 0, Atomics.load(this.#taken, 0), tellMs);
-      else this.#waiter.wait(this.#next.isWaiting ? 0 : this.#outbox.size === 0 ? tick : tellMs);
+      const most = this.#next.isWaiting ? 0 : behind || this.#outbox.size > 0 ? tellMs : tick;
+      if (behind) Atomics.wait(this.#taken, 0, Atomics.load(this.#taken, 0), most);
+      else this.#waiter.wait(most);
       Atomics.add(this.#beats, 0, 1);
       this.#now = Date.now();
       this.#messages();
@@ -228,6 +225,7 @@ class QueueWorker implements Effects {
       const state = stateOf(mark);
       const forged = (mark & FORGED) === FORGED;
       this.#statistics.packets++;
+      Atomics.add(this.#beats, 0, 1);
       try {
         this.#flows.packet(
           id,
