@@ -58,6 +58,7 @@ export class Job {
   #looking: NodeJS.Timeout | null = null;
   #hearing: NodeJS.Timeout | null = null;
   readonly #questions: Questions;
+  readonly #guard: PostGuard;
   #answers: Server | null = null;
   #isLost = false;
   #isOver = false;
@@ -124,7 +125,7 @@ export class Job {
       });
       if (early !== null) job.#lost(early);
       files.onMoved((path) => job!.#moved(path));
-      guard = job.#guard();
+      guard = job.#guard;
       lap("limits");
       await job.#begin(testing, lap);
       return job;
@@ -147,6 +148,7 @@ export class Job {
     this.#enforcer = enforcer;
     this.#processes = processes;
     this.#questions = new Questions(processes);
+    this.#guard = this.#phases();
     this.#files = files;
     this.#key = key;
     const { engine, policy } = enforcer.policy.loaded;
@@ -218,6 +220,7 @@ export class Job {
   #look(): void {
     const now = Date.now();
     this.#processes.drain();
+    this.#guard.look((pid) => existsSync(`/proc/${pid}`));
     for (const each of this.#watch.round(now)) this.#failed.add(each);
     this.#watchers.look(now);
     this.#enforcer.status().then(
@@ -259,7 +262,7 @@ export class Job {
   }
 
   /** Looks after our own phases. */
-  #guard(): PostGuard {
+  #phases(): PostGuard {
     const { worker, step } = this.#order;
     const onLie = (message: string) => {
       if (!this.#isOver) this.#endJob("post", message);

@@ -8,7 +8,7 @@ import type { StepTag } from "../process/record.ts";
 import { type Asked, PostGuard } from "./post-guard.ts";
 
 const worker = 10;
-const tag = (name: string | null) => ({ name }) as StepTag;
+const tag = (name: string | null, pid = 77) => ({ name, pid }) as StepTag;
 const exit = (code: number) => code << 8;
 
 function phase(
@@ -25,7 +25,7 @@ function phase(
   let asked: Asked = { status: 1, reports: 0, reasons: [], ...before };
   const lies: string[] = [];
   const guard = new PostGuard({ worker, step: "own", asked: () => asked, onLie: (message) => lies.push(message) });
-  if (!isFirst) guard.executed({ pid: 76, parent: worker, args: ["node", "/a/dist/main.mjs"], step: tag("own") });
+  if (!isFirst) guard.executed({ pid: 76, parent: worker, args: ["node", "/a/dist/main.mjs"], step: tag("own", 76) });
   guard.executed({ pid: 77, parent, args, step: tag(step) });
   asked = { ...asked, ...meanwhile };
   guard.ended(78, exit(0));
@@ -57,6 +57,43 @@ test("ended well in spite of the verdict is a lie, and whatever ends badly is no
   const red = { reports: 1, reasons: ["2 connections were denied, and fail-on says denied."] };
   assert.match(phase({}, red, exit(0)).join(), /it is not: 2 connections/);
   for (const status of [exit(1), 9]) assert.deepEqual(phase({}, red, status), []);
+});
+
+test("one whose step's name was not heard, or is another child's that lives beside it, is known by what it runs", () => {
+  const unsure: (StepTag | null)[] = [null, tag(null), tag("other", 76), tag("own", 76)];
+  for (const step of unsure) {
+    for (const [file, isOurs] of [
+      ["/runner/_actions/o/sallyport/v1/action/dist/post.mjs", true],
+      ["/runner/_actions/o/other/v1/dist/post.mjs", false],
+    ] as const) {
+      const lies: string[] = [];
+      const asked = { status: 1, reports: 0, reasons: [] };
+      const guard = new PostGuard({ worker, step: "own", asked: () => asked, onLie: (message) => lies.push(message) });
+      guard.executed({ pid: 77, parent: worker, args: ["node", file], step });
+      guard.ended(77, exit(0));
+      assert.equal(lies.length, isOurs ? 1 : 0, JSON.stringify([step, file]));
+    }
+  }
+});
+
+test("one whose end was not heard is found to be gone, and judged by what it asked", () => {
+  let asked: Asked = { status: 1, reports: 0, reasons: [] };
+  const lies: string[] = [];
+  const guard = new PostGuard({ worker, step: "own", asked: () => asked, onLie: (message) => lies.push(message) });
+  const begin = (pid: number) =>
+    guard.executed({ pid, parent: worker, args: ["node", "/a/dist/post.mjs"], step: tag("own", pid) });
+  begin(77);
+  guard.look(() => true);
+  assert.deepEqual(lies, []);
+  guard.look((pid) => pid !== 77);
+  assert.match(lies.join(), /without asking/);
+  guard.look(() => false);
+  guard.ended(77, exit(0));
+  assert.equal(lies.length, 1, "once");
+  begin(78);
+  asked = { ...asked, reports: 1 };
+  guard.look(() => false);
+  assert.equal(lies.length, 1, "asked, and nothing is wrong");
 });
 
 test("what is not our step's, or not the worker's child, is nobody's phase", () => {

@@ -31,6 +31,8 @@ interface Phase {
 }
 
 const mostWatched = 64;
+/** Files of ours that the runner executes while the agent is there. */
+const ownPhase = /\/action\/dist\/(?:main|post)\.mjs$/;
 
 export class PostGuard {
   readonly #options: PostGuardOptions;
@@ -45,8 +47,10 @@ export class PostGuard {
   executed({ pid, parent, args, step }: Pick<ProcessRecord, "pid" | "parent" | "args" | "step">): void {
     const { worker, step: own, asked } = this.#options;
     if (worker === null || parent !== worker || this.#running.size >= mostWatched) return;
-    // By the name that the worker gave it: a step of another name that runs our files is no phase of ours.
-    if (step?.name !== own || own === "") return;
+    // By the name that the worker gave it: a step of another name that runs our files is no phase of ours. Where that name was not heard
+    // (the kernel's news were more than could be read), or is another child's that lives beside it, by what it runs.
+    const isSure = (step !== null && step.name !== null && step.pid === pid) || args.length === 0;
+    if (own === "" || !(isSure ? step?.name === own : args.some((each) => ownPhase.test(each)))) return;
     // One whose arguments were gone before they could be read: `main` comes first, and for all others the sterner rule is right.
     const isMain = args.length === 0 ? this.#isFirst : args.some((each) => each.endsWith("/main.mjs"));
     this.#isFirst = false;
@@ -59,7 +63,22 @@ export class PostGuard {
     if (phase === undefined) return;
     this.#running.delete(pid);
     // Whatever ends otherwise is a red job already.
-    if (status !== 0) return;
+    if (status === 0) this.#judge(phase);
+  }
+
+  /**
+   * Some may have ended without the kernel's news of it having reached us: to be called now and then, with who exists. How they ended is
+   * not known; one that has told the truth has ended badly where it matters, and the job is red already.
+   */
+  look(exists: (pid: number) => boolean): void {
+    for (const [pid, phase] of this.#running) {
+      if (exists(pid)) continue;
+      this.#running.delete(pid);
+      this.#judge(phase);
+    }
+  }
+
+  #judge(phase: Phase): void {
     const { asked, onLie } = this.#options;
     const { before, isMain } = phase;
     const now = asked();

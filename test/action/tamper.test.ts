@@ -139,7 +139,10 @@ time.sleep(60)`;
       `${web.replace("allowed", "other")} || true`,
     ];
     const steps = [runner.sallyport({ "fail-on": "denied" }), { id: "attack", run: lines.join("\n") }];
-    await assert.rejects(runner.run(steps, { lasting: true }), /the worker failed/);
+    const job = runner.run(steps, { lasting: true }).then((job) => {
+      throw new Error(JSON.stringify([job.results, runner.report(job).report.counts]));
+    });
+    await assert.rejects(job, /the worker failed/);
   });
 
   describe("with root", () => {
