@@ -271,7 +271,9 @@ export class DnsFirewall {
   }
 
   private identifyStream(socket: net.Socket, link: string): Client | null {
-    const { remoteAddress, remotePort, localAddress, localPort } = socket;
+    const ends = endsOf(socket);
+    if (ends === null) return null;
+    const { remoteAddress, remotePort, localAddress, localPort } = ends;
     if (remoteAddress === undefined || remotePort === undefined) return null;
     const query = {
       client: { address: remoteAddress, port: remotePort },
@@ -314,5 +316,15 @@ export class DnsFirewall {
       this.counts.failures++;
       return null;
     }
+  }
+}
+
+/** Null where Node throws for them: the zone of a link-local address is no device of this thread's namespace. */
+function endsOf(socket: net.Socket) {
+  try {
+    const { remoteAddress, remotePort, localAddress, localPort } = socket;
+    return { remoteAddress, remotePort, localAddress, localPort };
+  } catch {
+    return null;
   }
 }

@@ -3,14 +3,15 @@
  * it in a turn of the event loop; what goes out reaches everybody it is for, whatever becomes of one of them. Needs root.
  */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import dgram from "node:dgram";
 import { suite, test, type TestContext } from "node:test";
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
-import { family } from "../address/ip.ts";
+import { family, parseAddress } from "../address/ip.ts";
 import { run } from "./commands.ts";
 import { DatagramSocket, type Peer } from "./datagrams.ts";
 import * as libc from "./libc.ts";
-import { inNamespace } from "./namespace.ts";
+import { addNamespace, deleteNamespace, inNamespace } from "./namespace.ts";
 import { anyAddress, boundTo, listenUdp, socketAddress } from "./sockets.ts";
 import { address, addresses, type Lab, withLab } from "./testing/lab.ts";
 
@@ -259,4 +260,21 @@ suite("datagrams", { timeout: 30_000 }, () => {
   test("a descriptor that is no socket is not taken over", async () => {
     await assert.rejects(DatagramSocket.adopt(1_000_000, 4));
   });
+});
+
+test("a link-local address of another namespace, on a device that is not in ours, is no obstacle", async () => {
+  const namespace = `sp-datagrams-${process.pid}`;
+  addNamespace(namespace);
+  try {
+    const ip = (...args: string[]) => execFileSync("ip", ["-n", namespace, ...args]);
+    ip("link", "add", "far", "index", "48213", "type", "veth", "peer", "name", "near");
+    for (const each of ["far", "near"]) ip("link", "set", each, "up");
+    ip("addr", "add", "fe80::53/64", "dev", "far", "nodad");
+    const fd = inNamespace(namespace, () => listenUdp(parseAddress("fe80::53")!, 5353, { scope: 48_213 }));
+    const socket = await DatagramSocket.adopt(fd, 6);
+    assert.deepEqual(socket.local, { address: "fe80::53", port: 5353 });
+    socket.close();
+  } finally {
+    deleteNamespace(namespace);
+  }
 });

@@ -4,9 +4,10 @@
  * Called by the DNS firewall's listeners.
  */
 import dgram from "node:dgram";
-import { parseAddress } from "../address/ip.ts";
+import { formatAddress, parseAddress } from "../address/ip.ts";
 import { DatagramVector } from "./datagram-vector.ts";
 import * as libc from "./libc.ts";
+import { boundTo } from "./sockets.ts";
 
 /** A peer as `dgram` writes it: a link-local address with its zone. */
 export interface Peer {
@@ -26,7 +27,7 @@ const longestSent = 4096;
 let vectors: { received: DatagramVector; sent: DatagramVector } | null = null;
 
 export class DatagramSocket {
-  /** What it is bound to. */
+  /** What it is bound to; without a zone. */
   readonly local: Peer;
   readonly #socket: dgram.Socket;
   readonly #fd: number;
@@ -39,8 +40,9 @@ export class DatagramSocket {
   private constructor(socket: dgram.Socket, fd: number) {
     this.#socket = socket;
     this.#fd = fd;
-    const { address, port } = socket.address();
-    this.local = { address, port };
+    // Not `socket.address()`, which names the zone of a link-local address: the socket may be of another namespace, without that device.
+    const { address, port } = boundTo(fd);
+    this.local = { address: formatAddress(address), port };
     this.#vectors = vectors ??= {
       received: new DatagramVector(mostReceived, 65_536),
       sent: new DatagramVector(mostSent, longestSent),
