@@ -5,7 +5,8 @@
  * clone(2) with CLONE_PARENT makes a sibling: a step could make what looks like another child of the worker and write any step's
  * name into its environment. The kernel's fork event does not say who called. But only a child of the worker that is still
  * alive can do it, and the runner runs its steps one after another: so a child that appears beside a living one is taken for
- * a part of the same step, and names itself in vain.
+ * a part of the same step, and names itself in vain. Of this worker, that is: what another one's job left running, because it was
+ * cancelled, has another parent by now and makes no siblings here.
  */
 import type { StepTag } from "./record.ts";
 
@@ -18,8 +19,10 @@ const LONGEST = 256;
 const MOST_OVER = 256;
 
 export class Steps {
-  /** Living direct children of the worker, with their tags. */
+  /** Living direct children of the worker, and of those before it, with their tags. */
   readonly #living = new Map<number, StepTag>();
+  /** Tags of workers before this one. */
+  readonly #earlier = new WeakSet<StepTag>();
   /** Children that have not executed anything yet. */
   readonly #new = new Set<number>();
   /** When the environment of a child was read, ns. */
@@ -28,9 +31,14 @@ export class Steps {
   /** Number of each step by its name. */
   readonly #numbers = new Map<string, number>();
 
+  /** There is another worker from now on. */
+  nextWorker(): void {
+    for (const tag of this.#living.values()) this.#earlier.add(tag);
+  }
+
   /** The worker forked `pid`: its tag. */
   forked(pid: number): StepTag {
-    const [beside] = this.#living.values();
+    const beside = this.#living.values().find((tag) => !this.#earlier.has(tag));
     const tag = beside ?? { pid, number: null, name: null, action: null, actionRef: null, endedAt: null };
     this.#living.set(pid, tag);
     if (beside === undefined) this.#new.add(pid);

@@ -115,6 +115,31 @@ describe("steps", () => {
     assert.equal(tree.get(203)?.step?.name, "next");
   });
 
+  test("what a cancelled job left running takes no step of the runner's next job in, and ends as its own", () => {
+    const { tree, step, fork, exec, environments, programs } = planted();
+    step(200, "slow", 10);
+    tree.exit(WORKER, 20);
+    fork(110, 99, 30);
+    exec(110, "/Runner.Worker", 31);
+    for (const [pid, time] of [
+      [201, 40],
+      [202, 50],
+    ] as const) {
+      environments.set(pid, { GITHUB_ACTION: "sallyport" });
+      fork(pid, 110, time);
+      exec(pid, "/node", time + 1);
+      assert.equal(tree.get(pid)?.step?.name, pid === 201 ? "sallyport" : tree.get(201)?.step?.name);
+    }
+    assert.equal(tree.get(202)?.step, tree.get(201)?.step, "beside a living one of its own job");
+    programs.set(200, "/bin/bash");
+    assert.equal(tree.get(200)?.step?.name, "slow");
+    tree.exit(200, 60);
+    assert.deepEqual(
+      tree.takeEndedSteps().map(({ name, endedAt }) => [name, endedAt]),
+      [["slow", 60]],
+    );
+  });
+
   test("a process whose first thread has ended can still do so: it lives until its last thread ends", () => {
     const { tree, step } = planted();
     step(200, "evil", 10);

@@ -138,6 +138,7 @@ export class ProcessTree {
   #nextJob(pid: number): void {
     this.#worker = pid;
     this.#runner.add(pid);
+    this.#steps.nextWorker();
   }
 
   setUid(pid: number, tid: number, uid: number): void {

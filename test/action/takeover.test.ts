@@ -73,6 +73,14 @@ describe("a runner that takes two jobs", () => {
     assert.equal(receipt.whole, true, JSON.stringify(receipt));
   });
 
+  test("what a killed job's step left running does not keep the next job from its policy", async () => {
+    const killed = runner.run([runner.sallyport(), { id: "slow", run: "kill -9 $PPID\nsleep 60" }]);
+    await assert.rejects(killed, /the worker failed/);
+    const next = await runner.run([runner.sallyport(), get("other", "https://only.example/")]);
+    assert.equal(next.failed, false, JSON.stringify(next.results));
+    assert.equal(said(next, "other"), "reached");
+  });
+
   test("a third that cannot be enforced is red, and leaves the rules to what is still running", async () => {
     const sudoers = "/etc/sudoers.d";
     runner.root(`mount --bind ${sudoers} ${sudoers} && mount -o remount,bind,ro ${sudoers}`);
