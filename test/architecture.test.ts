@@ -13,6 +13,7 @@ const levels = [
   ["errors.ts"],
   ["address"],
   ["wire"],
+  ["yaml"],
   ["policy"],
   ["translate"],
   ["flow"],
@@ -42,7 +43,7 @@ const levels = [
   ["cli"],
 ];
 const pureRooms = [
-  ...["errors.ts", "address", "wire", "policy", "translate", "flow", "detect", "metrics", "workflow"],
+  ...["errors.ts", "address", "wire", "yaml", "policy", "translate", "flow", "detect", "metrics", "workflow"],
   ...["cloud", "iam", "network", "posture"],
 ];
 /** The places of a pure room that read, and that change. */

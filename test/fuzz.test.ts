@@ -152,6 +152,8 @@ const parsers: Record<string, string | readonly string[]> = {
   "src/wire/tls/extensions.ts: readWords": "tls-hello",
   "src/wire/tls/hello.ts: parseHello": "tls-hello",
   "src/wire/tls/second-hello.ts: readAfterHello": "second-hello",
+  "src/yaml/flow.ts: readFlow": "yaml",
+  "src/yaml/plain.ts: readPlain": "yaml",
 };
 
 /** Targets that hold a parser against a server that reads the same bytes. */
@@ -181,6 +183,7 @@ const notParsers: Record<string, string> = {
   "src/machine/self-test.ts: readResult": "a line of whoever started us as root, our own installer",
   "src/machine/starting.ts: JSON": "what the agent that we started says",
   "src/audit/body.ts: JSON": "text that we wrote ourselves, in another thread",
+  "src/policy/parts.ts: JSON": "text that we wrote ourselves, in another thread",
   "src/datapath/ledger.ts: JSON": "text that we wrote ourselves, in another thread",
   "src/enforcer/journal.ts: JSON": "text that we wrote ourselves, in another thread",
   "src/query/shortfalls.ts: JSON": "the data of an event that was read already, as the engine prints it",

@@ -5,6 +5,7 @@
  */
 import { LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument } from "yaml";
 import type { Node, Pair } from "yaml";
+import { readPlain } from "../yaml/plain.ts";
 import type { Place, Problems } from "./problem.ts";
 
 /** Larger files are refused before they are parsed. */
@@ -35,28 +36,8 @@ export function readDocument(text: string, problems: Problems): Document | null 
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col), text: snippet(text, offset, end) };
   };
-  let parsed;
-  try {
-    parsed = parseDocument(text, {
-      lineCounter: lines,
-      uniqueKeys: false, // Quadratic in the parser; checked below with a set.
-      prettyErrors: false,
-      schema: "core",
-      version: "1.2",
-      keepSourceTokens: false,
-      logLevel: "error", // "silent" would also silence a second document.
-    });
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    problems.add("yaml", () => start, "the YAML is nested too deeply", `Nest at most ${maxDepth} levels.`);
-    return null;
-  }
-  for (const error of [...parsed.errors, ...parsed.warnings]) {
-    const at = placeAt(error.pos[0], error.pos[1]);
-    problems.add("yaml", () => at, yamlMessage(error.message), yamlFix(text, error.pos[0]));
-  }
-  if (problems.count > 0) return null;
-  const root = parsed.contents as Node | null;
+  const root = readNodes(text, lines, problems, start, placeAt);
+  if (root === undefined) return null;
   const value = new Reader(problems, placeAt, text).read(root, 0);
   return {
     value,
@@ -73,6 +54,42 @@ export function readDocument(text: string, problems: Problems): Document | null 
       });
     },
   };
+}
+
+/** The text's nodes, null for an empty text; undefined where it is no YAML, which is reported. */
+function readNodes(
+  text: string,
+  lines: LineCounter,
+  problems: Problems,
+  start: Place,
+  placeAt: (offset: number, end: number) => Place,
+): Node | null | undefined {
+  const plain = readPlain(text);
+  if (plain !== null) {
+    lines.lineStarts = plain.lineStarts;
+    return plain.root;
+  }
+  let parsed;
+  try {
+    parsed = parseDocument(text, {
+      lineCounter: lines,
+      uniqueKeys: false, // Quadratic in the parser; checked below with a set.
+      prettyErrors: false,
+      schema: "core",
+      version: "1.2",
+      keepSourceTokens: false,
+      logLevel: "error", // "silent" would also silence a second document.
+    });
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    problems.add("yaml", () => start, "the YAML is nested too deeply", `Nest at most ${maxDepth} levels.`);
+    return undefined;
+  }
+  for (const error of [...parsed.errors, ...parsed.warnings]) {
+    const at = placeAt(error.pos[0], error.pos[1]);
+    problems.add("yaml", () => at, yamlMessage(error.message), yamlFix(text, error.pos[0]));
+  }
+  return problems.count > 0 ? undefined : parsed.contents;
 }
 
 /** Turns nodes into plain values and refuses what the language leaves out. */

@@ -6,6 +6,7 @@ import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseAllDocuments
 import type { Node, Scalar, YAMLMap } from "yaml";
 import { finding } from "./finding.ts";
 import type { Finding, Spot } from "./finding.ts";
+import { readPlain } from "../yaml/plain.ts";
 
 /** UTF-16 units. The largest workflows people write are a tenth of it. */
 const maxCharacters = 2 * 1024 * 1024;
@@ -110,6 +111,23 @@ export function readYaml(path: string, text: string, forEdit = true): Source | F
     return refuse(spot, "a carriage return without a line feed is a line break to some readers", "Write line feeds.");
   }
   const lines = new LineCounter();
+  const spotAt = (offset: number): Spot => {
+    const { line, col } = lines.linePos(offset);
+    return { line: Math.max(1, line), column: Math.max(1, col) };
+  };
+  const sourceOf = (root: unknown): Source | Finding => {
+    if (!isMap(root)) return refuse(start, "it is no map of keys", "Write on: and jobs:.");
+    const targets = new Map<Node, Node>();
+    const trouble = walk(root, targets);
+    if (trouble !== null) return refuse(spotAt(trouble.offset), trouble.message, trouble.fix);
+    return new Source(path, text, root, lines, targets);
+  };
+  // Its nodes have no tokens, which edits need.
+  const plain = forEdit ? null : readPlain(text);
+  if (plain !== null) {
+    lines.lineStarts = plain.lineStarts;
+    return sourceOf(plain.root);
+  }
   let documents;
   try {
     documents = parseAllDocuments(text, {
@@ -126,10 +144,6 @@ export function readYaml(path: string, text: string, forEdit = true): Source | F
     return tooDeep();
   }
   const all = Array.isArray(documents) ? documents : [];
-  const spotAt = (offset: number): Spot => {
-    const { line, col } = lines.linePos(offset);
-    return { line: Math.max(1, line), column: Math.max(1, col) };
-  };
   for (const { errors } of all) {
     const [error] = errors;
     // The parser tells its own exhaustion as an error of the text, wherever it happened to be.
@@ -138,12 +152,7 @@ export function readYaml(path: string, text: string, forEdit = true): Source | F
   }
   if (all.length > 1)
     return refuse(spotAt(all[1]!.range[0]), "it has more than one document", "Keep one workflow a file.");
-  const root = all[0]?.contents ?? null;
-  if (!isMap(root)) return refuse(start, "it is no map of keys", "Write on: and jobs:.");
-  const targets = new Map<Node, Node>();
-  const trouble = walk(root, targets);
-  if (trouble !== null) return refuse(spotAt(trouble.offset), trouble.message, trouble.fix);
-  return new Source(path, text, root, lines, targets);
+  return sourceOf(all[0]?.contents ?? null);
 }
 
 /** Finds what each alias stands for, and what keeps the tree from being used. */
