@@ -2,13 +2,18 @@
 import { type PolicyPart, policyParts } from "../policy/parts.ts";
 import type { PolicyAt } from "./messages.ts";
 
+/** Of a policy that goes to several threads, for as long as somebody holds it to send it. */
+const written = new WeakMap<PolicyAt, PolicyPart[]>();
+
 /**
  * Resolves when the last part is taken; rejects as `send` does. What waits at a thread's port is all taken in at once; so never more
  * than two are on the way, and never less before the last, or each would cost the time that both threads take to wake.
  */
-export async function sendPolicy({ policy, at }: PolicyAt, send: (part: PolicyPart) => Promise<void>): Promise<void> {
+export async function sendPolicy(policy: PolicyAt, send: (part: PolicyPart) => Promise<void>): Promise<void> {
+  const parts = written.get(policy) ?? policyParts(policy.policy, policy.at);
+  written.set(policy, parts);
   let before = Promise.resolve();
-  for (const part of policyParts(policy, at)) {
+  for (const part of parts) {
     const sent = send(part);
     // Whoever awaits it hears of it.
     sent.catch(() => {});

@@ -117,7 +117,8 @@ export class DataPath {
 
   /** Resolves when no thread decides by the old policy any more. */
   async setPolicy(policy: PolicyAt): Promise<void> {
-    this.#policy = policy;
+    // Not the one that is sent, whose parts are held as long as it is.
+    this.#policy = { ...policy };
     await this.#toAll((thread) => inForce(thread, policy));
   }
 

@@ -4,7 +4,7 @@
  */
 import { compiling } from "./compile.ts";
 import type { Engine } from "./decision.ts";
-import { PolicyParts, type PolicyPart } from "./parts.ts";
+import { contentsOf, PolicyParts, type PolicyPart } from "./parts.ts";
 
 export class IncomingPolicy {
   #parts: PolicyParts | null = null;
@@ -12,7 +12,8 @@ export class IncomingPolicy {
   #steps: Generator<void, Engine> | null = null;
 
   /** Takes the next part. Throws TypeError where it is not the next one: half of one policy and half of another would be neither. */
-  add({ place, head, parts, at, isLast }: PolicyPart): void {
+  add({ place, text, at, isLast }: PolicyPart): void {
+    const { head, parts } = contentsOf(text);
     if (head !== null) [this.#parts, this.#next, this.#steps] = [new PolicyParts(head), 0, null];
     if (this.#parts === null || place !== this.#next++) {
       this.#parts = null;

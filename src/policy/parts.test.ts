@@ -6,15 +6,15 @@ import { compile } from "./compile.ts";
 import type { Engine } from "./decision.ts";
 import { IncomingPolicy } from "./incoming.ts";
 import type { Policy, Source } from "./model.ts";
-import { partsOf, policyParts, PolicyParts } from "./parts.ts";
+import { contentsOf, policyParts, PolicyParts } from "./parts.ts";
 import { dnsNames, flows, now, policies, sources } from "./policy.arbitrary.ts";
 
 function crossed(policy: Policy, size: number): Policy {
-  const { head, parts } = structuredClone(partsOf(policy, size));
-  const whole = new PolicyParts(head);
-  for (const each of parts) {
-    assert.ok(each.reduce((sum, { targets }) => sum + targets.length, 0) <= size);
-    whole.add(structuredClone(each));
+  const parts = policyParts(policy, now, size).map(({ text }) => contentsOf(text));
+  const whole = new PolicyParts(parts[0]!.head!);
+  for (const { parts: rules } of parts) {
+    assert.ok(rules.reduce((sum, { targets }) => sum + targets.length, 0) <= size);
+    whole.add(rules);
   }
   return whole.policy();
 }

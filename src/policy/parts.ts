@@ -3,7 +3,8 @@
  * message would stop its event loop for as long as it takes to copy. Put together again it is the same policy, each source one object.
  * Pure.
  */
-import type { Policy, Rule, Source, Target } from "./model.ts";
+import { formatPattern, isExact } from "../address/pattern.ts";
+import type { Endpoint, Policy, Rule, Service, Source, Target } from "./model.ts";
 
 /** Everything but the rules; sources are named by their place in `sources`. */
 export interface PolicyHead {
@@ -23,14 +24,26 @@ export interface RulePart {
 
 /** One of the messages in which a policy goes to another thread. */
 export interface PolicyPart {
-  /** Its place among them, from 0. */
+  /** Its place among them, from 0; the head comes with the first one. */
   place: number;
   /** For which moment it is to be compiled, ms since the epoch. */
   at: number;
+  /** What {@link contentsOf} reads: written once for all threads, where each would have it copied object by object. */
+  text: string;
+  isLast: boolean;
+}
+
+export interface PartContents {
   /** With the first one. */
   head: PolicyHead | null;
   parts: RulePart[];
-  isLast: boolean;
+}
+
+/** {@link PartContents} as they go: most endpoints are exact names, and most rules speak of the same services. */
+interface Packed {
+  head: PolicyHead | null;
+  services: (readonly Service[])[];
+  rules: { rule: RulePart["rule"]; targets: [endpoint: Endpoint | string, services: number][] }[];
 }
 
 /** Targets in one part: what a thread takes in and compiles in a millisecond or two. */
@@ -75,7 +88,47 @@ export function partsOf(policy: Policy, size: number = targetsInPart): { head: P
 export function policyParts(policy: Policy, at: number, size?: number): PolicyPart[] {
   const { head, parts } = partsOf(policy, size);
   const last = parts.length - 1;
-  return parts.map((each, i) => ({ place: i, at, head: i === 0 ? head : null, parts: each, isLast: i === last }));
+  return parts.map((each, i) => {
+    const text = JSON.stringify(packed({ head: i === 0 ? head : null, parts: each }));
+    return { place: i, at, text, isLast: i === last };
+  });
+}
+
+function packed({ head, parts }: PartContents): Packed {
+  const places = new Map<string, number>();
+  const services: (readonly Service[])[] = [];
+  const rules = parts.map(({ rule, targets }) => ({
+    rule,
+    targets: targets.map((target): Packed["rules"][0]["targets"][0] => {
+      const { endpoint } = target;
+      const key = target.services.map(({ port, protocol }) => `${port}/${protocol}`).join();
+      const place = places.get(key) ?? services.push(target.services) - 1;
+      places.set(key, place);
+      const isText =
+        endpoint.kind === "name" && isExact(endpoint.pattern) && formatPattern(endpoint.pattern) === endpoint.text;
+      return [isText ? endpoint.text : endpoint, place];
+    }),
+  }));
+  return { head, services, rules };
+}
+
+/** The contents of a part's text, which only {@link policyParts} writes. */
+export function contentsOf(text: string): PartContents {
+  const { head, services, rules } = JSON.parse(text) as Packed;
+  const parts = rules.map(({ rule, targets }) => ({
+    rule,
+    targets: targets.map(([endpoint, place]) => ({
+      endpoint: typeof endpoint === "string" ? exactly(endpoint) : endpoint,
+      services: services[place]!,
+    })),
+  }));
+  return { head, parts };
+}
+
+/** The endpoint that is this canonical name. */
+function exactly(text: string): Endpoint {
+  const labels = text.split(".").map((label) => ({ kind: "literal" as const, text: label }));
+  return { kind: "name", pattern: { deep: false, labels }, text };
 }
 
 /** Puts the parts together, in their order. */
