@@ -68,6 +68,7 @@ export class Job {
     let guard: PostGuard | null = null;
     const processes = new ProcessTable({
       onExec: (record) => guard?.executed(record),
+      onMet: (record) => guard?.met(record),
       onEnd: (pid, status) => guard?.ended(pid, status),
       ...(order.worker === null ? {} : { worker: order.worker }),
       secrets: order.secrets,

@@ -76,6 +76,26 @@ test("one whose step's name was not heard, or is another child's that lives besi
   }
 });
 
+test("one whose fork was not heard is known by what it runs, and one that was found later is not told that it has not asked", () => {
+  const file = "/runner/_actions/o/sallyport/v1/action/dist/post.mjs";
+  const reasons = ["2 connections were denied, and fail-on says denied."];
+  const found = (how: "executed" | "met", parent: number, meanwhile: Partial<Asked>, args = ["node", file]) => {
+    let asked: Asked = { status: 1, reports: 0, reasons: [] };
+    const lies: string[] = [];
+    const guard = new PostGuard({ worker, step: "own", asked: () => asked, onLie: (message) => lies.push(message) });
+    guard[how]({ pid: 77, parent, args, step: null });
+    asked = { ...asked, ...meanwhile };
+    // News of a loss again, while it runs.
+    guard.met({ pid: 77, parent: parent === 0 ? worker : parent, args, step: null });
+    guard.ended(77, exit(0));
+    return lies.length;
+  };
+  assert.deepEqual([found("executed", 0, {}), found("executed", 0, { reports: 1 })], [1, 0]);
+  assert.equal(found("executed", 0, {}, ["node", "/elsewhere/post.mjs"]), 0);
+  assert.deepEqual([found("met", worker, {}), found("met", worker, { reports: 1, reasons })], [0, 1]);
+  assert.equal(found("met", 55, { reasons }), 0);
+});
+
 test("one whose end was not heard is found to be gone, and judged by what it asked", () => {
   let asked: Asked = { status: 1, reports: 0, reasons: [] };
   const lies: string[] = [];

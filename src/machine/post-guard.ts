@@ -25,8 +25,11 @@ export interface Asked {
   reasons: readonly string[];
 }
 
+type Executed = Pick<ProcessRecord, "pid" | "parent" | "args" | "step">;
+
 interface Phase {
-  before: Asked;
+  /** Null: it may have asked already when it was found. */
+  before: Asked | null;
   isMain: boolean;
 }
 
@@ -44,17 +47,13 @@ export class PostGuard {
   }
 
   /** A process has executed something. */
-  executed({ pid, parent, args, step }: Pick<ProcessRecord, "pid" | "parent" | "args" | "step">): void {
-    const { worker, step: own, asked } = this.#options;
-    if (worker === null || parent !== worker || this.#running.size >= mostWatched) return;
-    // By the name that the worker gave it: a step of another name that runs our files is no phase of ours. Where that name was not heard
-    // (the kernel's news were more than could be read), or is another child's that lives beside it, by what it runs.
-    const isSure = (step !== null && step.name !== null && step.pid === pid) || args.length === 0;
-    if (own === "" || !(isSure ? step?.name === own : args.some((each) => ownPhase.test(each)))) return;
-    // One whose arguments were gone before they could be read: `main` comes first, and for all others the sterner rule is right.
-    const isMain = args.length === 0 ? this.#isFirst : args.some((each) => each.endsWith("/main.mjs"));
-    this.#isFirst = false;
-    this.#running.set(pid, { before: asked(), isMain });
+  executed(record: Executed): void {
+    this.#take(record, this.#options.asked());
+  }
+
+  /** A process was found after news of processes were lost, its own perhaps among them. */
+  met(record: Executed): void {
+    if (!this.#running.has(record.pid)) this.#take(record, null);
   }
 
   /** A process has ended, with this wait status (wait(2)). */
@@ -78,12 +77,26 @@ export class PostGuard {
     }
   }
 
+  #take({ pid, parent, args, step }: Executed, before: Asked | null): void {
+    const { worker, step: own } = this.#options;
+    // 0: whose child it is was not heard either.
+    if (worker === null || (parent !== worker && parent !== 0) || this.#running.size >= mostWatched) return;
+    // By the name that the worker gave it: a step of another name that runs our files is no phase of ours. Where that name was not heard
+    // (the kernel's news were more than could be read), or is another child's that lives beside it, by what it runs.
+    const isSure = (step !== null && step.name !== null && step.pid === pid) || args.length === 0;
+    if (own === "" || !(isSure ? step?.name === own : args.some((each) => ownPhase.test(each)))) return;
+    // One whose arguments were gone before they could be read: `main` comes first, and for all others the sterner rule is right.
+    const isMain = args.length === 0 ? this.#isFirst : args.some((each) => each.endsWith("/main.mjs"));
+    this.#isFirst = false;
+    this.#running.set(pid, { before, isMain });
+  }
+
   #judge(phase: Phase): void {
     const { asked, onLie } = this.#options;
     const { before, isMain } = phase;
     const now = asked();
     const name = isMain ? "main" : "post";
-    if (isMain ? now.status === before.status : now.reports === before.reports)
+    if (before !== null && (isMain ? now.status === before.status : now.reports === before.reports))
       onLie(`the action's ${name} phase said that all is well without asking the agent`);
     else if (!isMain && now.reasons.length > 0)
       onLie(`the action's ${name} phase said that all is well, and it is not: ${now.reasons.join(" ")}`);

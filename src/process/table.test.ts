@@ -110,7 +110,8 @@ suite("the process table", { timeout: 200_000 }, () => {
     }));
 
   test("after lost events /proc is read again: what has a known parent has its step, an orphan is not placed", async () => {
-    const table = new ProcessTable({ worker: process.pid, eventBuffer: 4096 });
+    const met = new Set<number>();
+    const table = new ProcessTable({ worker: process.pid, eventBuffer: 4096, onMet: ({ pid }) => met.add(pid) });
     const child = start(
       ["bash", "--norc", "-c", "read; for i in {1..200}; do /bin/true; done; sleep 60 & (sleep 61 &) ; echo $!; read"],
       {
@@ -118,12 +119,14 @@ suite("the process table", { timeout: 200_000 }, () => {
       },
     );
     await until(table, () => table.get(child.pid!)?.step?.name === "lossy");
+    assert.equal(met.size, 0);
     child.stdin!.write("\n");
     const known = Number(await line(child));
     await until(table, () => table.losses > 0 && table.get(known)?.exe === "/usr/bin/sleep");
     const orphan = await until(table, () => table.newestFirst().find(({ args }) => args[1] === "61"));
     assert.deepEqual([table.get(known)?.step?.name, table.get(known)?.placed], ["lossy", true]);
     assert.deepEqual([orphan.step, orphan.placed], [null, false]);
+    assert.ok(met.has(known) && met.has(child.pid!) && met.has(orphan.pid), "whoever asked is told");
     table.close();
     for (const pid of [known, orphan.pid]) process.kill(pid, "SIGKILL");
     await end(child);

@@ -26,6 +26,8 @@ export interface TableOptions {
   secrets?: Iterable<string>;
   /** Told of each process that has executed something, as it is then. */
   onExec?: (record: ProcessRecord) => void;
+  /** Told of each process that is there after events were lost; some of them may have executed something meanwhile. */
+  onMet?: (record: ProcessRecord) => void;
   /** Told of each process whose first thread ends, with its wait status. */
   onEnd?: (pid: number, status: number) => void;
   /** Room for events that have not been taken in, bytes. */
@@ -72,6 +74,7 @@ export class ProcessTable {
   readonly #engineClients: EngineClients;
   readonly #mask: (args: readonly string[]) => string[];
   readonly #onExec: ((record: ProcessRecord) => void) | undefined;
+  readonly #onMet: ((record: ProcessRecord) => void) | undefined;
   readonly #onEnd: ((pid: number, status: number) => void) | undefined;
   /** Added to /proc's start times (CLOCK_BOOTTIME) it gives CLOCK_MONOTONIC. */
   #offset = 0;
@@ -88,6 +91,7 @@ export class ProcessTable {
     this.fd = this.#connector.fd;
     this.#mask = masker(options.secrets);
     this.#onExec = options.onExec;
+    this.#onMet = options.onMet;
     this.#onEnd = options.onEnd;
     this.#tree = new ProcessTree({
       image: (pid, before) => this.#look(pid, before),
@@ -273,7 +277,13 @@ export class ProcessTable {
       this.#tree.meet(met, complete);
     };
     for (const met of scan.values()) takeIn(met);
-    if (!complete) this.#tree.keepOnly(new Set(scan.keys()), this.#scannedAt);
+    if (complete) return;
+    this.#tree.keepOnly(new Set(scan.keys()), this.#scannedAt);
+    if (this.#onMet === undefined) return;
+    for (const pid of scan.keys()) {
+      const record = this.#tree.get(pid);
+      if (record !== null) this.#onMet(record);
+    }
   }
 
   /** `pid` and what is above it up to a process that is known, from the top down. */
