@@ -2,7 +2,7 @@
  * `nice node bench/posture.ts [FOLDER]`: how long the checks of 700 workflows take, made from a seed (`test/support/workflow-corpus.ts`),
  * or of a folder's: the first run, as a command meets it, and the middle of the next five. Milliseconds by the clock and of the
  * processor; the latter also as a multiple of a fixed piece of work in the same process, which a busy machine slows as much. The aim
- * is 2 s. Of the processor, on two busy cores: 1.0 to 1.4 s for the later runs, 2.0 to 3.0 s for the first, while Node compiles.
+ * is 2 s. Of the processor: 0.7 s for the later runs, 1.0 to 1.3 s for the first, while Node compiles.
  */
 import { createHash } from "node:crypto";
 import { checkRepository } from "../src/posture/checks/repository.ts";
