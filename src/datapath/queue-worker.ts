@@ -35,35 +35,25 @@ import { compile } from "../policy/compile.ts";
 import { buildReset } from "../wire/ip/build.ts";
 import { Packet, parsePacket } from "../wire/ip/packet.ts";
 import type { Attribution } from "./attribution.ts";
-import { behindBy, mostBehind, type Progress } from "../audit/progress.ts";
 import { connectionEvent, judgedName, liveFlow } from "./event.ts";
 import {
   type FromWorker,
   type LiveFlow,
-  mostUntaken,
   noStatistics,
   type QueueWorkerData,
-  type ShownName,
   type ToWorker,
   verdictBounds,
 } from "./messages.ts";
 import { NextPolicy } from "./next-policy.ts";
-import { batchSize, Outbox } from "./outbox.ts";
 import { whenTold } from "./preparation.ts";
 import { takeBindings } from "./take-bindings.ts";
+import { Teller, tellMs } from "./teller.ts";
 
 /** Longest wait, ms: the deadlines of undecided flows are looked at this often. */
 const tickMs = 250;
 /** On a machine datagrams of a flow's next socket may be dropped until it is seen that there is one. */
 const machineTickMs = 50;
 const sweepMs = 30_000;
-/** What was settled is told to the main thread this often, ms, or when a batch has gathered: each message wakes it. */
-const tellMs = 10;
-/**
- * What is settled and cannot be told yet, because the main thread or the record is behind. Beyond it no packet is judged until some of it is
- * told: packets wait in the kernel's queue, which drops what it has no room for. Nothing is judged that would not be recorded.
- */
-const mostUntold = 16_384;
 /**
  * What one window tells the main thread of one by one: more than it can take would pile up between the threads, without a bound.
  * The rest is counted by source and reason.
@@ -98,23 +88,19 @@ class QueueWorker implements Effects {
   readonly #foreign = new Map<number, number>();
   #engine: Engine;
   readonly #next = new NextPolicy();
-  readonly #outbox = new Outbox();
+  readonly #teller: Teller;
   #now = Date.now();
-  /** When to tell what was settled. */
-  #tellAt = Number.POSITIVE_INFINITY;
   #toldPackets = 0;
   #stop: number | null = null;
-  readonly #taken: Int32Array<SharedArrayBuffer>;
   readonly #beats: Int32Array<SharedArrayBuffer>;
-  readonly #recorded: Progress;
-  #told = 0;
 
   constructor(port: MessagePort, data: QueueWorkerData, attribute: () => Attribution | null) {
     this.#port = port;
     this.#names = data.names;
-    this.#taken = data.taken;
     this.#beats = data.beats;
-    this.#recorded = data.recorded;
+    const { taken, recorded } = data;
+    const post = this.#post.bind(this);
+    this.#teller = new Teller({ post, taken, recorded, figures: () => this.#figures() });
     this.#engine = compile(data.policy.policy, data.policy.at);
     this.#book = new AddressBook({ oneSource: data.oneSource });
     for (const binding of data.bindings) this.#book.bind(binding);
@@ -136,10 +122,10 @@ class QueueWorker implements Effects {
     let nextSweep = this.#now + sweepMs;
     const tick = this.#who === null ? tickMs : machineTickMs;
     while (this.#stop === null) {
-      const behind = this.#outbox.size >= mostUntold;
+      const behind = this.#teller.isBehind;
       // With packets waiting there is nothing to wait for in the kernel.
-      const most = this.#next.isWaiting ? 0 : behind || this.#outbox.size > 0 ? tellMs : tick;
-      if (behind) Atomics.wait(this.#taken, 0, Atomics.load(this.#taken, 0), most);
+      const most = this.#next.isWaiting ? 0 : behind || !this.#teller.isEmpty ? tellMs : tick;
+      if (behind) this.#teller.waitUntilTaken(most);
       else this.#waiter.wait(most);
       Atomics.add(this.#beats, 0, 1);
       this.#now = Date.now();
@@ -157,19 +143,19 @@ class QueueWorker implements Effects {
         this.#aggregated(this.#aggregator.tick(this.#now));
         this.#queue.flush();
         // Packets that settled nothing (SYNs that wait for their hello) show in the statistics all the same.
-        if (this.#outbox.size === 0 && this.#statistics.packets !== this.#toldPackets) this.#tell();
+        if (this.#teller.isEmpty && this.#statistics.packets !== this.#toldPackets) this.#teller.tell();
       }
       if (this.#now >= nextSweep) {
         nextSweep = this.#now + sweepMs;
         this.#book.sweep(this.#now);
       }
-      if (this.#now >= this.#tellAt || this.#outbox.size >= batchSize) this.#tellSome();
+      this.#teller.tellDue(this.#now);
     }
     this.#queue.close();
     this.#raw.close();
     this.#who?.close();
     this.#aggregated(this.#aggregator.tick(Number.POSITIVE_INFINITY));
-    this.#tellAll();
+    this.#teller.tellAll();
     this.#post({ kind: "done", sequence: this.#stop });
   }
 
@@ -192,7 +178,7 @@ class QueueWorker implements Effects {
 
   report(report: FlowReport): void {
     const event = connectionEvent(report, this.#engine);
-    if (report.name !== null) this.#named(judgedName(report));
+    if (report.name !== null) this.#teller.named(judgedName(report), this.#now);
     // Each packet of a forged source is a report of its own, also where it is let pass.
     if (report.decision.verdict === "deny" || report.decision.reason === "forged_source") {
       if (report.decision.verdict === "deny") this.#statistics.denied++;
@@ -289,7 +275,7 @@ class QueueWorker implements Effects {
     this.#who?.setPolicy(engine);
     this.#queue.flush();
     // The main thread judges live flows again once it hears "done": it must know them all by then.
-    this.#tellAll();
+    this.#teller.tellAll();
     this.#post({ kind: "done", sequence: next.sequence });
   }
 
@@ -303,41 +289,16 @@ class QueueWorker implements Effects {
   }
 
   #settle(event: EventBody, live: LiveFlow | null): void {
-    if (this.#outbox.size === 0) this.#tellAt = this.#now + tellMs;
-    this.#outbox.settle(event, live, this.#engine);
+    this.#teller.settle(event, live, this.#engine, this.#now);
   }
 
-  #named(judged: ShownName): void {
-    const isFirst = this.#outbox.size === 0;
-    this.#outbox.show(judged, this.#now);
-    if (isFirst && this.#outbox.size > 0) this.#tellAt = this.#now + tellMs;
-  }
-
-  get #isHeard(): boolean {
-    return ((this.#told - Atomics.load(this.#taken, 0)) | 0) < mostUntaken && behindBy(this.#recorded) < mostBehind;
-  }
-
-  /** As much as the main thread and the record have time for. */
-  #tellSome(): void {
-    while (this.#outbox.size > 0 && this.#isHeard) this.#tell();
-  }
-
-  #tellAll(): void {
-    while (this.#outbox.size > 0) this.#tell();
-  }
-
-  /** Tells the oldest of what is settled, or the statistics alone. */
-  #tell(): void {
-    const told = this.#outbox.take();
-    if (this.#outbox.size === 0) this.#tellAt = Number.POSITIVE_INFINITY;
-    this.#told = (this.#told + 1) | 0;
-    this.#toldPackets = this.#statistics.packets;
+  #figures() {
     const { flows, bytes } = this.#flows.load;
     this.#statistics.pending = flows;
     this.#statistics.pendingBytes = bytes;
     this.#statistics.lateVerdicts = this.#queue.lateVerdicts;
-    const verdictTimes = this.#verdictTimes.counts();
-    this.#post({ kind: "settled", told, statistics: { ...this.#statistics }, verdictTimes });
+    this.#toldPackets = this.#statistics.packets;
+    return { statistics: { ...this.#statistics }, verdictTimes: this.#verdictTimes.counts() };
   }
 
   #post(message: FromWorker): void {
