@@ -10,6 +10,7 @@ import { Lab } from "../lab/lab.ts";
 import type { LabProcess, Outcome } from "../lab/process.ts";
 import { runTool, requireTools } from "../lab/tools.ts";
 import { labNames } from "../lab/topology.ts";
+import { ask } from "../../src/enforcer/control.ts";
 import { RunningGateway, writePolicy } from "./start.ts";
 import { brief } from "../support/record.ts";
 
@@ -250,15 +251,25 @@ test("reload of a file that is gone exits 2; with it back, reload says what is i
 
 test("a file that reload has read is not read again when its replacement is noticed", async () => {
   await gateway.replacePolicy(policyFor(base));
-  const { mark } = gateway;
-  const text = policyFor(["only.example", "allowed.example"]);
-  writePolicy(gateway.policyFile, text);
-  assert.equal((await gateway.ask("reload")).code, 0);
-  const hash = createHash("sha256").update(text).digest("hex");
-  await gateway.process.waitFor(new RegExp(`policy ${hash.slice(0, 12)} in force, unchanged`), 10_000);
-  const change = { kind: "policy", message: "in force", data: { policy: hash } } as const;
-  await gateway.expect(change, mark);
-  assert.equal(gateway.recorded(change, mark).length, 1);
+  let text = "";
+  const readTwice = async (name: string): Promise<boolean> => {
+    text = policyFor(["only.example", name]);
+    const { mark } = gateway;
+    writePolicy(gateway.policyFile, text);
+    // Not by a command, which takes longer to start than the gateway to notice.
+    await ask(gateway.state, "POST", "/reload");
+    const hash = createHash("sha256").update(text).digest("hex");
+    const said = new RegExp(`policy ${hash.slice(0, 12)} in force, (unchanged|\\d+)`);
+    await gateway.process.waitFor(said, 10_000);
+    const change = { kind: "policy", message: "in force", data: { policy: hash } } as const;
+    await gateway.expect(change, mark);
+    const isFirst = said.exec(gateway.process.stderr)![1] === "unchanged";
+    assert.equal(gateway.recorded(change, mark).length, isFirst ? 1 : 2);
+    return !isFirst;
+  };
+  // On a busy machine the gateway may notice before it is asked, now and then.
+  const names = ["one.example", "two.example", "three.example", "four.example"];
+  while (await readTwice(names.shift() ?? assert.fail("what was reloaded is read again each time")));
   // What was refused in between is read again, also where it was replaced by what is in force.
   writePolicy(gateway.policyFile, "version: 1\nrulez: []\n");
   const refused = await gateway.statusWhen(({ policy }) => policy.rejected !== null);
