@@ -45,7 +45,9 @@ function item(text: string, at: Cursor, indent: number, depth: number): Scalar |
     const scalar = quoted(text, at.offset);
     return ended(scalar, at);
   }
-  const source = text.slice(at.offset, endOfScalar(text, at.offset)).trimEnd();
+  let end = endOfScalar(text, at.offset);
+  while (end > at.offset && text[end - 1] === " ") end--;
+  const source = text.slice(at.offset, end);
   if (source === "" || /^[#&*!|>%@`?:-]/.test(source)) notPlain();
   return ended(plainScalar(source, at.offset, at.offset + source.length), at);
 }

@@ -56,7 +56,7 @@ const damages = [
     "*",
     "?",
   ],
-  ...["\r", "\u0000", "\ufeff"],
+  ...["\r", "\u0000", "\ufeff", "\u00a0", "\u3000", "k".repeat(1025)],
 ];
 
 /** Writes a text by numbers that say which way to go; 0, also where there are no more, is the simplest. */

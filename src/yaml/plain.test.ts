@@ -147,6 +147,7 @@ describe("plain YAML", () => {
       "a long flow collection": (size) => `a: [${many(size, "b, ")}]\n`,
       "open brackets": (size) => `a: ${many(size, "[{")}\n`,
     };
+    for (const make of Object.values(families)) for (const size of [1, 3, 400]) compared(make(size));
     for (const [title, make] of Object.entries(families)) assertGrowsLinearly(title, 2_000, make, readPlain);
   });
 });

@@ -13,6 +13,8 @@ type Value = Scalar | YAMLMap | YAMLSeq;
 
 /** Deeper than any file of ours may be, and far from the end of the stack. */
 const deepest = 64;
+/** YAML's own limit for what stands before a colon (section 7.4.2 of YAML 1.2.2), which the library keeps. */
+const longestKey = 1024;
 const key = /[A-Za-z_][A-Za-z0-9_./-]*(?=:(?: |\n|$))/y;
 /** A byte order mark, carriage returns, and what no printable text has. */
 // oxlint-disable-next-line no-control-regex
@@ -73,7 +75,7 @@ class Reader {
     do {
       key.lastIndex = at.offset;
       const name = key.exec(text)?.[0];
-      if (name === undefined) notPlain();
+      if (name === undefined || name.length > longestKey) notPlain();
       const from = at.offset;
       const colon = from + name.length;
       const keyNode = plainScalar(name, from, colon);
@@ -219,9 +221,11 @@ class Reader {
     const at = this.#at;
     const text = this.#text;
     const from = at.offset;
-    const header = text.slice(from, at.lineEnd).trimEnd();
+    const header = text.slice(from, at.lineEnd);
     const folded = header[0] === ">";
-    if (!/^[|>]-?$/.test(header) || at.lineEnd === text.length) notPlain();
+    const strips = header[1] === "-";
+    // Spaces alone: what else passes for white space is none to YAML.
+    if (!/^[|>]-? *$/.test(header) || at.lineEnd === text.length) notPlain();
     const lines: string[] = [];
     let indent = -1;
     let end = at.lineEnd + 1;
@@ -253,7 +257,7 @@ class Reader {
     }
     if (kept === 0) notPlain();
     lines.length = kept;
-    const value = lines.join(folded ? " " : "\n") + (header.length > 1 ? "" : "\n");
+    const value = lines.join(folded ? " " : "\n") + (strips ? "" : "\n");
     const scalar = new Scalar(value);
     scalar.source = value;
     scalar.type = folded ? "BLOCK_FOLDED" : "BLOCK_LITERAL";
