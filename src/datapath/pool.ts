@@ -220,7 +220,7 @@ export class DataPath {
     worker.on("exit", () => this.#died(i, thread, queue));
     const looked = (silence: number) => this.#looked(i, thread, silence);
     thread.pulse = new Pulse(data.beats, looked, this.#options.every ?? everySecond);
-    const told = this.#policy === data.policy ? [] : [inForce(thread, this.#policy)];
+    const told = this.#policy === data.policy ? [] : [inForce(thread, { ...this.#policy })];
     told.push(thread.tell({ kind: "overdrawn", overdrawn: this.#overdrawn }));
     told.push(thread.tell({ kind: "bind", bindings: this.#options.bindings() }));
     this.#options.onLink({ port: ours, wake: thread.wake });

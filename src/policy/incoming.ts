@@ -9,13 +9,15 @@ import { contentsOf, PolicyParts, type PolicyPart } from "./parts.ts";
 export class IncomingPolicy {
   #parts: PolicyParts | null = null;
   #next = 0;
+  #of = "";
   #steps: Generator<void, Engine> | null = null;
 
   /** Takes the next part. Throws TypeError where it is not the next one: half of one policy and half of another would be neither. */
-  add({ place, text, at, isLast }: PolicyPart): void {
+  add({ place, hash, text, at, isLast }: PolicyPart): void {
     const { head, parts } = contentsOf(text);
-    if (head !== null) [this.#parts, this.#next, this.#steps] = [new PolicyParts(head), 0, null];
-    if (this.#parts === null || place !== this.#next++) {
+    const of = `${hash} ${at}`;
+    if (head !== null) [this.#parts, this.#next, this.#of, this.#steps] = [new PolicyParts(head), 0, of, null];
+    if (this.#parts === null || place !== this.#next++ || of !== this.#of) {
       this.#parts = null;
       throw new TypeError(`part ${place} of a policy out of turn`);
     }

@@ -84,3 +84,20 @@ test("a part out of turn is refused; begun again from the first it is whole", ()
     { numRuns: 100 },
   );
 });
+
+test("half of one policy and half of another are never one, though their places fit", () => {
+  fc.assert(
+    fc.property(policies, policies, fc.boolean(), (one, other, sameHash) => {
+      const [a, b] = [policyParts(one, now, 1), policyParts({ ...other, hash: sameHash ? one.hash : "b" }, now + 1, 1)];
+      fc.pre(a.length > 1 && b.length > 1);
+      const incoming = new IncomingPolicy();
+      incoming.add(a[0]!);
+      incoming.add(b[0]!);
+      assert.throws(() => incoming.add(a[1]!), TypeError);
+      assert.throws(() => incoming.add(b[1]!), TypeError);
+      for (const part of b) incoming.add(part);
+      assert.equal(incoming.isWhole, true);
+    }),
+    { numRuns: 100 },
+  );
+});

@@ -26,6 +26,8 @@ export interface RulePart {
 export interface PolicyPart {
   /** Its place among them, from 0; the head comes with the first one. */
   place: number;
+  /** Of which policy: no part of another one may stand beside it. */
+  hash: string;
   /** For which moment it is to be compiled, ms since the epoch. */
   at: number;
   /** What {@link contentsOf} reads: written once for all threads, where each would have it copied object by object. */
@@ -84,14 +86,37 @@ export function partsOf(policy: Policy, size: number = targetsInPart): { head: P
   return { head: { hash, file, sources, declared: policy.sources.length, default: { mode, enforceFor } }, parts };
 }
 
-/** The policy as messages, in their order; at least one. */
+/** A policy as messages, each written when it is first asked for, and once for all who ask. */
+export class OutgoingPolicy {
+  readonly count: number;
+  readonly #policy: Policy;
+  readonly #at: number;
+  readonly #head: PolicyHead;
+  readonly #parts: RulePart[][];
+  readonly #written: PolicyPart[] = [];
+
+  /** For the moment `at`; in parts of `size` targets, at least one part. */
+  constructor(policy: Policy, at: number, size?: number) {
+    const { head, parts } = partsOf(policy, size);
+    [this.#policy, this.#at, this.#head, this.#parts] = [policy, at, head, parts];
+    this.count = parts.length;
+  }
+
+  part(place: number): PolicyPart {
+    return (this.#written[place] ??= {
+      place,
+      hash: this.#policy.hash,
+      at: this.#at,
+      text: JSON.stringify(packed({ head: place === 0 ? this.#head : null, parts: this.#parts[place]! })),
+      isLast: place === this.count - 1,
+    });
+  }
+}
+
+/** All messages of a policy, in their order. */
 export function policyParts(policy: Policy, at: number, size?: number): PolicyPart[] {
-  const { head, parts } = partsOf(policy, size);
-  const last = parts.length - 1;
-  return parts.map((each, i) => {
-    const text = JSON.stringify(packed({ head: i === 0 ? head : null, parts: each }));
-    return { place: i, at, text, isLast: i === last };
-  });
+  const outgoing = new OutgoingPolicy(policy, at, size);
+  return Array.from({ length: outgoing.count }, (_, place) => outgoing.part(place));
 }
 
 function packed({ head, parts }: PartContents): Packed {
