@@ -21,8 +21,10 @@ const MOST_OVER = 256;
 export class Steps {
   /** Living direct children of the worker, and of those before it, with their tags. */
   readonly #living = new Map<number, StepTag>();
-  /** Tags of workers before this one. */
-  readonly #earlier = new WeakSet<StepTag>();
+  /** How many of them each tag has. */
+  readonly #sizes = new Map<StepTag, number>();
+  /** Of the worker's own living children, which all have the same. */
+  #current: StepTag | null = null;
   /** Children that have not executed anything yet. */
   readonly #new = new Set<number>();
   /** When the environment of a child was read, ns. */
@@ -33,15 +35,17 @@ export class Steps {
 
   /** There is another worker from now on. */
   nextWorker(): void {
-    for (const tag of this.#living.values()) this.#earlier.add(tag);
+    this.#current = null;
   }
 
   /** The worker forked `pid`: its tag. */
   forked(pid: number): StepTag {
-    const beside = this.#living.values().find((tag) => !this.#earlier.has(tag));
-    const tag = beside ?? { pid, number: null, name: null, action: null, actionRef: null, endedAt: null };
+    const known = this.#living.get(pid);
+    if (known !== undefined) return known;
+    if (this.#current === null) this.#new.add(pid);
+    const tag = (this.#current ??= { pid, number: null, name: null, action: null, actionRef: null, endedAt: null });
     this.#living.set(pid, tag);
-    if (beside === undefined) this.#new.add(pid);
+    this.#sizes.set(tag, (this.#sizes.get(tag) ?? 0) + 1);
     return tag;
   }
 
@@ -82,9 +86,15 @@ export class Steps {
   ended(pid: number, time: number): void {
     const tag = this.#living.get(pid);
     this.#living.delete(pid);
-    if (tag !== undefined && ![...this.#living.values()].includes(tag)) {
-      tag.endedAt = time;
-      if (this.#over.push(tag) > MOST_OVER) this.#over.shift();
+    if (tag !== undefined) {
+      const left = this.#sizes.get(tag)! - 1;
+      if (left > 0) this.#sizes.set(tag, left);
+      else {
+        this.#sizes.delete(tag);
+        if (tag === this.#current) this.#current = null;
+        tag.endedAt = time;
+        if (this.#over.push(tag) > MOST_OVER) this.#over.shift();
+      }
     }
     this.#new.delete(pid);
     this.#readAt.delete(pid);

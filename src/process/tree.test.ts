@@ -9,6 +9,7 @@ import fc from "fast-check";
 import { type ProcessImage, recordBounds } from "./record.ts";
 import type { StepEnvironment } from "./steps.ts";
 import { ProcessTree } from "./tree.ts";
+import { assertGrowsLinearly } from "../../test/support/work.ts";
 
 const WORKER = 100;
 const SECOND = 1e9;
@@ -138,6 +139,42 @@ describe("steps", () => {
       tree.takeEndedSteps().map(({ name, endedAt }) => [name, endedAt]),
       [["slow", 60]],
     );
+  });
+
+  test("nobody makes himself the runner's next worker: not a step's process, not beside one that lives, not by the name alone", () => {
+    const { tree, step, fork, exec, programs } = planted();
+    programs.set(WORKER, "/Runner.Worker");
+    step(200, "evil", 10);
+    const isRunner = (pid: number) => tree.isRunner(tree.get(pid)!);
+    exec(200, "/Runner.Worker", 12);
+    assert.equal(isRunner(200), false, "a child of the worker");
+    // Where the listener takes in orphans, an orphan's sibling (CLONE_PARENT) is its child.
+    fork(300, 99, 20);
+    exec(300, "/Runner.Worker", 21);
+    assert.deepEqual([isRunner(300), tree.get(300)!.step], [false, null], "while the worker lives");
+    tree.exit(WORKER, 30);
+    exec(200, "/Runner.Worker", 31);
+    assert.equal(isRunner(200), false, "a child of the worker before");
+    fork(301, 99, 32);
+    exec(301, "/tmp/Runner.Worker", 33);
+    assert.equal(isRunner(301), false, "another program of that name");
+    fork(110, 99, 40);
+    exec(110, "/Runner.Worker", 41);
+    assert.equal(isRunner(110), true);
+  });
+
+  test("what many processes of two jobs cost grows with their number", () => {
+    const jobs = (size: number) => {
+      const { tree, fork, exec } = planted();
+      for (let i = 0; i < size; i++) fork(1_000 + i, WORKER, 10 + i);
+      tree.exit(WORKER, size + 20);
+      fork(110, 99, size + 30);
+      exec(110, "/Runner.Worker", size + 31);
+      for (let i = 0; i < size; i++) fork(30_000 + i, 110, size + 40 + i);
+      for (let i = 0; i < size; i++) tree.exit(1_000 + i, 3 * size + 50 + i);
+      for (let i = 0; i < size; i++) tree.exit(30_000 + i, 4 * size + 50 + i);
+    };
+    assertGrowsLinearly("siblings", 500, (size) => size, jobs);
   });
 
   test("a process whose first thread has ended can still do so: it lives until its last thread ends", () => {
@@ -301,6 +338,22 @@ describe("time", () => {
     }
     assert.ok(tree.size.ended <= 2 * recordBounds.ended + 1, String(tree.size.ended));
     assert.notEqual(tree.at(1000 + 3 * recordBounds.ended - 1, 20 * SECOND + 3 * recordBounds.ended), null);
+  });
+
+  test("a step whose process found no room is over, and lends its name to no later one", () => {
+    const { tree, step, fork } = planted();
+    step(200, "evil", 10);
+    for (let i = 0; i < recordBounds.living; i++) fork(1_000 + i, 200, 20);
+    fork(90_000, WORKER, 30);
+    for (let i = 0; i < recordBounds.living; i++) tree.exit(1_000 + i, 40);
+    tree.exit(90_000, 41);
+    tree.exit(200, 42);
+    step(300, "next", 50);
+    assert.equal(tree.get(300)?.step?.name, "next");
+    assert.deepEqual(
+      tree.takeEndedSteps().map(({ name }) => name),
+      ["evil"],
+    );
   });
 
   test("more living ones than fit are counted and not kept", () => {

@@ -68,7 +68,10 @@ export class ProcessTree {
   readonly #endedOrder: Entry[] = [];
   #endedFrom = 0;
   #runner = new Set<number>();
+  #listeners: ReadonlySet<number> = new Set();
   #worker = 0;
+  /** What the first worker runs; null: not known. */
+  #program: string | null = null;
 
   constructor(eyes: Eyes) {
     this.#eyes = eyes;
@@ -81,6 +84,7 @@ export class ProcessTree {
   /** The worker whose children are steps, and the processes above it that are the runner's own. Before anything else is told. */
   setRunner(worker: number, listeners: readonly number[]): void {
     this.#worker = worker;
+    this.#listeners = new Set(listeners);
     this.#runner = new Set([worker, ...listeners]);
   }
 
@@ -130,11 +134,21 @@ export class ProcessTree {
     entry.self = { pid, exe: entry.exe };
     if (entry.step === null)
       entry.asked = this.#askers.executed(entry, container, () => this.#eyes.askers(pid, entry.exe));
-    if (isWorker(entry.exe) && entry.parent !== this.#worker && this.#runner.has(entry.parent)) this.#nextJob(pid);
+    if (this.#isNextWorker(entry, time)) this.#nextJob(pid);
     this.#name(pid, time);
   }
 
-  /** The listener started a worker: the next job of a runner that stays. Nobody else's child can be the listener's. */
+  /**
+   * The listener started a worker: the next job of a runner that stays. It starts none while one lives; what is its child meanwhile, where it
+   * takes in orphans, was made by a step (CLONE_PARENT), and so is what runs another program of that name.
+   */
+  #isNextWorker({ exe, parent }: Entry, time: number): boolean {
+    if (!isWorker(exe) || !this.#listeners.has(parent) || !this.#runner.has(parent)) return false;
+    if (this.#program !== null && exe !== this.#program) return false;
+    // Its end may not have been heard.
+    return this.#worker === 0 || this.#eyes.image(this.#worker, time) === null;
+  }
+
   #nextJob(pid: number): void {
     this.#worker = pid;
     this.#runner.add(pid);
@@ -167,6 +181,7 @@ export class ProcessTree {
     // Its parent may be who took it in when its own had ended: then nobody knows whose it was.
     const placed = place.placed && (complete || place.step !== null || this.#runner.has(met.parent));
     const { pid, startedAt, threads, countedAt } = met;
+    if (pid === this.#worker) this.#program = met.exe;
     this.#add({ pid, startedAt, threads, countedAt, ...imageIn(met), ...place, placed });
     // What still runs the worker's own program has not executed its own yet.
     if (!complete) this.#steps.lost(pid);
@@ -300,8 +315,12 @@ export class ProcessTree {
       self: { pid: part.pid, exe: part.exe },
     };
     this.#living.delete(entry.pid);
-    if (this.#living.size >= recordBounds.living) this.overflow++;
-    else this.#living.set(entry.pid, entry);
+    if (this.#living.size < recordBounds.living) this.#living.set(entry.pid, entry);
+    else {
+      this.overflow++;
+      // Nobody will hear of its end: a step must not last for ever by it.
+      this.#steps.ended(entry.pid, entry.startedAt);
+    }
     return entry;
   }
 
