@@ -67,9 +67,10 @@ describe("the invoking user", () => {
       `mkdir -p ${sockets.map((path) => path.replace(/\/[^/]*$/, "")).join(" ")} /run/systemd/resolve
       for s in ${sockets.join(" ")}; do socat UNIX-LISTEN:$s,mode=666,fork EXEC:'echo answered' & done
       socat ABSTRACT-LISTEN:outside,fork EXEC:'echo answered' &
-      for s in ${sockets.join(" ")}; do until [ -S $s ]; do sleep 0.02; done; done
       ask() { ${ask}; }
-      echo outside; ask; echo inside; ${sallyport} run -q -- sh -c '${ask}
+      # A socket is there before somebody listens, and the abstract one cannot be looked for.
+      for i in $(seq 200); do before=$(ask); [ "$(echo "$before" | wc -l)" = ${sockets.length + 1} ] && break; sleep 0.05; done
+      echo outside; echo "$before"; echo inside; ${sallyport} run -q -- sh -c '${ask}
         touch /run/user/${uid}/mine && ls -A /run/user /run/user/${uid}; ls -A /run/dbus'
       echo again; ask; trap : TERM; kill 0`,
       true,
