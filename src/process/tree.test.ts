@@ -340,7 +340,7 @@ describe("time", () => {
     assert.notEqual(tree.at(1000 + 3 * recordBounds.ended - 1, 20 * SECOND + 3 * recordBounds.ended), null);
   });
 
-  test("a step whose process found no room is over, and lends its name to no later one", () => {
+  test("a step is over when its last process is, though the table was full when it came", () => {
     const { tree, step, fork } = planted();
     step(200, "evil", 10);
     for (let i = 0; i < recordBounds.living; i++) fork(1_000 + i, 200, 20);
@@ -356,11 +356,26 @@ describe("time", () => {
     );
   });
 
+  test("a sibling that even the room of steps has no place for lends nobody another name when the others have ended", () => {
+    const { tree, step, fork } = planted();
+    step(200, "evil", 10);
+    for (let i = 0; i < 2 * recordBounds.living; i++) fork(1_000 + i, WORKER, 20);
+    assert.ok(tree.overflow > 0);
+    const last = 1_000 + 2 * recordBounds.living - 1;
+    assert.equal(tree.get(last), null);
+    for (let i = 0; 1_000 + i < last; i++) tree.exit(1_000 + i, 30);
+    tree.exit(200, 40);
+    // By the one that is left and not known.
+    step(300, "actions/checkout", 50);
+    assert.equal(tree.get(300)?.step?.name, "evil");
+  });
+
   test("more living ones than fit are counted and not kept", () => {
-    const { tree, fork } = planted();
-    for (let i = 0; i < recordBounds.living + 10; i++) fork(1000 + i, WORKER, 10 + i);
+    const { tree, step, fork } = planted();
+    step(200, "many", 1);
+    for (let i = 0; i < recordBounds.living + 10; i++) fork(1000 + i, 200, 10 + i);
     assert.equal(tree.size.living, recordBounds.living);
-    assert.equal(tree.overflow, 12);
+    assert.equal(tree.overflow, 13);
   });
 });
 

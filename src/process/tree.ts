@@ -315,12 +315,11 @@ export class ProcessTree {
       self: { pid: part.pid, exe: part.exe },
     };
     this.#living.delete(entry.pid);
-    if (this.#living.size < recordBounds.living) this.#living.set(entry.pid, entry);
-    else {
-      this.overflow++;
-      // Nobody will hear of its end: a step must not last for ever by it.
-      this.#steps.ended(entry.pid, entry.startedAt);
-    }
+    // A child of the worker is a step's, and while it lives nobody else may be: its end has to be heard, so it has room beyond the bound.
+    // One that finds none there either keeps its step from ever ending, and who comes after is that step's.
+    const isStep = entry.parent === this.#worker && this.#worker !== 0;
+    if (this.#living.size < recordBounds.living * (isStep ? 2 : 1)) this.#living.set(entry.pid, entry);
+    else this.overflow++;
     return entry;
   }
 
