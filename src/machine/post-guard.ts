@@ -87,7 +87,7 @@ export class PostGuard {
     if (own === "" || !(isSure ? step?.name === own : args.some((each) => ownPhase.test(each)))) return;
     // One whose arguments were gone before they could be read: `main` comes first, and for all others the sterner rule is right.
     const isMain = args.length === 0 ? this.#isFirst : args.some((each) => each.endsWith("/main.mjs"));
-    this.#isFirst = false;
+    if (before !== null) this.#isFirst = false;
     this.#running.set(pid, { before, isMain });
   }
 
