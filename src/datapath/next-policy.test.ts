@@ -2,14 +2,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isPolicyProblems, loadPolicy } from "../policy/load.ts";
-import { policyParts } from "../policy/parts.ts";
+import { OutgoingPolicy } from "../policy/parts.ts";
 import { NextPolicy } from "./next-policy.ts";
 
 function partsOf(word: string) {
   const rules = Array.from({ length: 500 }, (_, i) => `  - { name: r${i}, to: ${word}${i}.example }\n`);
   const loaded = loadPolicy(`version: 1\nrules:\n${rules.join("")}`, "p.yaml", new Date(0));
   assert.ok(!isPolicyProblems(loaded));
-  return { hash: loaded.engine.hash, parts: policyParts(loaded.policy, 0) };
+  return { hash: loaded.engine.hash, parts: [...new OutgoingPolicy(loaded.policy, 0)] };
 }
 
 test("all parts but the last are confirmed as they come, the last when it is compiled", () => {

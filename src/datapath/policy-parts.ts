@@ -13,8 +13,8 @@ export async function sendPolicy(policy: PolicyAt, send: (part: PolicyPart) => P
   const outgoing = written.get(policy) ?? new OutgoingPolicy(policy.policy, policy.at);
   written.set(policy, outgoing);
   let before = Promise.resolve();
-  for (let place = 0; place < outgoing.count; place++) {
-    const sent = send(outgoing.part(place));
+  for (const part of outgoing) {
+    const sent = send(part);
     // Whoever awaits it hears of it.
     sent.catch(() => {});
     await before;

@@ -6,11 +6,11 @@ import { compile } from "./compile.ts";
 import type { Engine } from "./decision.ts";
 import { IncomingPolicy } from "./incoming.ts";
 import type { Policy, Source } from "./model.ts";
-import { contentsOf, policyParts, PolicyParts } from "./parts.ts";
+import { contentsOf, OutgoingPolicy, PolicyParts } from "./parts.ts";
 import { dnsNames, flows, now, policies, sources } from "./policy.arbitrary.ts";
 
 function crossed(policy: Policy, size: number): Policy {
-  const parts = policyParts(policy, now, size).map(({ text }) => contentsOf(text));
+  const parts = [...new OutgoingPolicy(policy, now, size)].map(({ text }) => contentsOf(text));
   const whole = new PolicyParts(parts[0]!.head!);
   for (const { parts: rules } of parts) {
     assert.ok(rules.reduce((sum, { targets }) => sum + targets.length, 0) <= size);
@@ -39,7 +39,7 @@ test("compiled a little at a time it decides as if compiled at once", () => {
   fc.assert(
     fc.property(policies, fc.integer({ min: 1, max: 7 }), fc.array(flow, { minLength: 5 }), (policy, size, asked) => {
       const incoming = new IncomingPolicy();
-      for (const part of structuredClone(policyParts(policy, now, size))) {
+      for (const part of structuredClone([...new OutgoingPolicy(policy, now, size)])) {
         assert.equal(incoming.isWhole, false);
         assert.equal(
           incoming.work(() => true),
@@ -66,7 +66,7 @@ test("compiled a little at a time it decides as if compiled at once", () => {
 test("a part out of turn is refused; begun again from the first it is whole", () => {
   fc.assert(
     fc.property(policies, fc.nat(), fc.boolean(), (policy, drawn, again) => {
-      const parts = policyParts(policy, now, 1);
+      const parts = [...new OutgoingPolicy(policy, now, 1)];
       fc.pre(parts.length > 2);
       const incoming = new IncomingPolicy();
       assert.throws(() => incoming.add(parts[1]!), TypeError);
@@ -88,7 +88,10 @@ test("a part out of turn is refused; begun again from the first it is whole", ()
 test("half of one policy and half of another are never one, though their places fit", () => {
   fc.assert(
     fc.property(policies, policies, fc.boolean(), (one, other, sameHash) => {
-      const [a, b] = [policyParts(one, now, 1), policyParts({ ...other, hash: sameHash ? one.hash : "b" }, now + 1, 1)];
+      const [a, b] = [
+        [...new OutgoingPolicy(one, now, 1)],
+        [...new OutgoingPolicy({ ...other, hash: sameHash ? one.hash : "b" }, now + 1, 1)],
+      ];
       fc.pre(a.length > 1 && b.length > 1);
       const incoming = new IncomingPolicy();
       incoming.add(a[0]!);

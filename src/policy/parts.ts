@@ -52,7 +52,7 @@ interface Packed {
 const targetsInPart = 200;
 
 /** The policy in parts of `size` targets; at least one part. */
-export function partsOf(policy: Policy, size: number = targetsInPart): { head: PolicyHead; parts: RulePart[][] } {
+function partsOf(policy: Policy, size: number = targetsInPart): { head: PolicyHead; parts: RulePart[][] } {
   const { hash, file, rules } = policy;
   const places = new Map<Source, number>();
   const placesOf = (sources: readonly Source[]) =>
@@ -86,37 +86,31 @@ export function partsOf(policy: Policy, size: number = targetsInPart): { head: P
   return { head: { hash, file, sources, declared: policy.sources.length, default: { mode, enforceFor } }, parts };
 }
 
-/** A policy as messages, each written when it is first asked for, and once for all who ask. */
-export class OutgoingPolicy {
-  readonly count: number;
+/** A policy as messages, in their order and at least one; each is written when it is first asked for, and once for all who ask. */
+export class OutgoingPolicy implements Iterable<PolicyPart> {
   readonly #policy: Policy;
   readonly #at: number;
   readonly #head: PolicyHead;
   readonly #parts: RulePart[][];
   readonly #written: PolicyPart[] = [];
 
-  /** For the moment `at`; in parts of `size` targets, at least one part. */
+  /** For the moment `at`; in parts of `size` targets. */
   constructor(policy: Policy, at: number, size?: number) {
     const { head, parts } = partsOf(policy, size);
     [this.#policy, this.#at, this.#head, this.#parts] = [policy, at, head, parts];
-    this.count = parts.length;
   }
 
-  part(place: number): PolicyPart {
-    return (this.#written[place] ??= {
-      place,
-      hash: this.#policy.hash,
-      at: this.#at,
-      text: JSON.stringify(packed({ head: place === 0 ? this.#head : null, parts: this.#parts[place]! })),
-      isLast: place === this.count - 1,
-    });
+  *[Symbol.iterator](): Generator<PolicyPart> {
+    for (const [place, parts] of this.#parts.entries()) {
+      yield (this.#written[place] ??= {
+        place,
+        hash: this.#policy.hash,
+        at: this.#at,
+        text: JSON.stringify(packed({ head: place === 0 ? this.#head : null, parts })),
+        isLast: place === this.#parts.length - 1,
+      });
+    }
   }
-}
-
-/** All messages of a policy, in their order. */
-export function policyParts(policy: Policy, at: number, size?: number): PolicyPart[] {
-  const outgoing = new OutgoingPolicy(policy, at, size);
-  return Array.from({ length: outgoing.count }, (_, place) => outgoing.part(place));
 }
 
 function packed({ head, parts }: PartContents): Packed {
@@ -137,7 +131,7 @@ function packed({ head, parts }: PartContents): Packed {
   return { head, services, rules };
 }
 
-/** The contents of a part's text, which only {@link policyParts} writes. */
+/** The contents of a part's text, which only {@link OutgoingPolicy} writes. */
 export function contentsOf(text: string): PartContents {
   const { head, services, rules } = JSON.parse(text) as Packed;
   const parts = rules.map(({ rule, targets }) => ({
